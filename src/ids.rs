@@ -1,0 +1,164 @@
+//! The identifiers and units that everything else speaks in.
+//!
+//! Owns the newtypes that keep an offset from being taken for the *next* offset, and a trace id
+//! from being taken for any sixteen bytes. Leaves all behaviour to others.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A trace id: 16 bytes, never all zero (OTLP: `Span.trace_id`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TraceId([u8; 16]);
+
+impl TraceId {
+    /// The id in `bytes`, unless they are not 16 or all of them are zero.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let id: [u8; 16] = bytes.try_into().ok()?;
+        (id != [0; 16]).then_some(Self(id))
+    }
+
+    /// The id written as 32 hexadecimal digits, upper or lower case.
+    pub fn from_hex(hex: &[u8]) -> Option<Self> {
+        if hex.len() != 32 {
+            return None;
+        }
+        let mut id = [0; 16];
+        for (byte, pair) in id.iter_mut().zip(hex.chunks_exact(2)) {
+            let high = char::from(pair[0]).to_digit(16)?;
+            let low = char::from(pair[1]).to_digit(16)?;
+            *byte = (high << 4 | low) as u8;
+        }
+        Self::from_slice(&id)
+    }
+
+    /// The 16 bytes as they stand on the wire.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// The low 56 bits: the randomness that the W3C Trace Context Level 2 `random` flag promises,
+    /// and that consistent probability sampling uses when there is no `rv`.
+    pub fn randomness(&self) -> u64 {
+        let mut low = [0; 8];
+        low[1..].copy_from_slice(&self.0[9..]);
+        u64::from_be_bytes(low)
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A span id: 8 bytes, never all zero (OTLP: `Span.span_id`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SpanId([u8; 8]);
+
+impl SpanId {
+    /// The id in `bytes`, unless they are not 8 or all of them are zero.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let id: [u8; 8] = bytes.try_into().ok()?;
+        (id != [0; 8]).then_some(Self(id))
+    }
+
+    /// The 8 bytes as they stand on the wire.
+    pub fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A partition of the input topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition(pub i32);
+
+/// The offset of a record that exists. The position after it is [`Offset::next`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Offset(pub i64);
+
+impl Offset {
+    /// The position after this record: what Kafka calls a committed offset or a position.
+    pub fn next(self) -> Position {
+        Position(self.0 + 1)
+    }
+}
+
+/// The offset of the next record to read: what is committed, and where reading starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Position(pub i64);
+
+/// One acquisition of a partition by this process. Numbers are never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(pub u64);
+
+/// A pin on an offset of a partition: while it is held, nothing at or above it is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Pin(pub u64);
+
+/// A point in time in milliseconds since the Unix epoch: Kafka's record timestamps, and the
+/// partition clock that runs on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// This time plus `duration`, in whole milliseconds, saturating.
+    pub fn after(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis))
+    }
+
+    /// This time minus `duration`, in whole milliseconds, saturating.
+    pub fn before(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(millis))
+    }
+
+    /// The time from `earlier` to this; zero if `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn randomness_is_the_low_56_bits() {
+        let id = TraceId::from_hex(b"ffffffffffffffffff80000000000001").unwrap();
+        assert_eq!(id.randomness(), 0x80000000000001);
+    }
+
+    #[test]
+    fn ids_of_zeros_or_of_the_wrong_length_are_refused() {
+        assert_eq!(TraceId::from_slice(&[0; 16]), None);
+        assert_eq!(TraceId::from_slice(&[1; 15]), None);
+        assert_eq!(TraceId::from_hex(&[b'0'; 32]), None);
+        assert_eq!(TraceId::from_hex(&[b'g'; 32]), None);
+        assert_eq!(SpanId::from_slice(&[0; 8]), None);
+    }
+
+    #[test]
+    fn hex_goes_both_ways() {
+        let hex = "0af7651916cd43dd8448eb211c80319c";
+        assert_eq!(TraceId::from_hex(hex.as_bytes()).unwrap().to_string(), hex);
+    }
+}

@@ -1,0 +1,3 @@
+//! The tailsieve command.
+
+fn main() {}
