@@ -1,0 +1,123 @@
+//! What the policies ask of single spans.
+
+use std::collections::HashSet;
+
+use regex::bytes::RegexSet;
+
+use crate::facts::Facts;
+use crate::span::{AttributeRef, SpanRef, ValueRef};
+
+/// All questions about single spans that a policy set has, each once.
+#[derive(Debug, Default)]
+pub struct Predicates {
+    /// The attribute keys that some policy names; an [`AttributeRef`] names its key by the index
+    /// in here.
+    keys: Vec<String>,
+    /// By status code 0 to 2: the facts that a span with it makes true.
+    by_status: [Facts; 3],
+    /// By key: what is asked of that attribute.
+    by_key: Vec<Vec<(AttributeTest, u16)>>,
+    /// How many facts there are.
+    facts: u16,
+    /// What was asked before, so that it is asked once.
+    statuses: Vec<(u8, u16)>,
+}
+
+/// A question about the value of an attribute.
+#[derive(Debug)]
+pub(super) enum AttributeTest {
+    /// A string, one of these.
+    OneOf(HashSet<Box<[u8]>>),
+    /// A string that one of these expressions matches somewhere.
+    Matches(RegexSet),
+}
+
+impl PartialEq for AttributeTest {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::OneOf(one), Self::OneOf(other)) => one == other,
+            (Self::Matches(one), Self::Matches(other)) => one.patterns() == other.patterns(),
+            _ => false,
+        }
+    }
+}
+
+impl AttributeTest {
+    fn holds(&self, value: ValueRef, record: &[u8]) -> bool {
+        let ValueRef::String(text) = value else { return false };
+        match self {
+            Self::OneOf(values) => values.contains(text.of(record)),
+            Self::Matches(expressions) => expressions.is_match(text.of(record)),
+        }
+    }
+}
+
+impl Predicates {
+    /// The attribute keys to look for; an [`AttributeRef`] names its key by the index in here.
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// Adds the facts that a span of `record` makes true. `attributes` are those of the span
+    /// that have one of the keys.
+    pub fn ask_span(
+        &self,
+        span: &SpanRef,
+        attributes: &[AttributeRef],
+        record: &[u8],
+        facts: &mut Facts,
+    ) {
+        // Codes that came after this program was written are nobody's.
+        if let Some(more) = usize::try_from(span.status).ok().and_then(|s| self.by_status.get(s)) {
+            facts.merge(more);
+        }
+        self.ask_attributes(attributes, record, facts);
+    }
+
+    /// Adds the facts that these attributes, of a resource or a span of `record`, make true.
+    pub fn ask_attributes(&self, attributes: &[AttributeRef], record: &[u8], facts: &mut Facts) {
+        for attribute in attributes {
+            for (test, fact) in &self.by_key[usize::from(attribute.key.0)] {
+                if !facts.contains(*fact) && test.holds(attribute.value, record) {
+                    facts.insert(*fact);
+                }
+            }
+        }
+    }
+
+    /// The fact that some span has one of the status codes in the bit set `codes`.
+    pub(super) fn status(&mut self, codes: u8) -> Option<u16> {
+        if let Some((_, fact)) = self.statuses.iter().find(|(asked, _)| *asked == codes) {
+            return Some(*fact);
+        }
+        let fact = self.next_fact()?;
+        self.statuses.push((codes, fact));
+        for (code, facts) in self.by_status.iter_mut().enumerate() {
+            if codes >> code & 1 == 1 {
+                facts.insert(fact);
+            }
+        }
+        Some(fact)
+    }
+
+    /// The fact that the resource or some span has the attribute and the test holds for it.
+    pub(super) fn attribute(&mut self, key: &str, test: AttributeTest) -> Option<u16> {
+        let index = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
+            self.keys.push(key.to_owned());
+            self.by_key.push(Vec::new());
+            self.keys.len() - 1
+        });
+        if let Some((_, fact)) = self.by_key[index].iter().find(|(asked, _)| *asked == test) {
+            return Some(*fact);
+        }
+        let fact = self.next_fact()?;
+        self.by_key[index].push((test, fact));
+        Some(fact)
+    }
+
+    fn next_fact(&mut self) -> Option<u16> {
+        let fact = self.facts;
+        self.facts = fact.checked_add(1)?;
+        Some(fact)
+    }
+}

@@ -1,0 +1,106 @@
+//! The traces that were decided not long ago, so that what comes late follows the decision.
+//!
+//! Shared by all partitions of the process and bounded in entries. An entry is good only for the
+//! generation that made it, and only until its time to live is over on the partition's clock; so
+//! a lookup depends on the log alone, except where the bound pushed an entry out.
+
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use crate::ids::{Generation, Partition, Timestamp, TraceId};
+
+/// A decision as it is remembered.
+#[derive(Clone, Debug)]
+pub struct Decided<D> {
+    /// The ownership under which it was made.
+    pub generation: Generation,
+    /// The partition's clock when it was made.
+    pub at: Timestamp,
+    /// What was decided.
+    pub decision: D,
+}
+
+/// The decision cache.
+#[derive(Clone, Debug)]
+pub struct DecidedTraces<D: Clone + Send + Sync + 'static> {
+    cache: Cache<(Partition, TraceId), Decided<D>, foldhash::fast::RandomState>,
+    ttl: Duration,
+}
+
+impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
+    /// Remembers at most `capacity` decisions, each for `ttl` of its partition's clock. The least
+    /// recently used go first: the usual admission by frequency would turn new decisions away.
+    pub fn new(capacity: u64, ttl: Duration) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(capacity)
+            .eviction_policy(EvictionPolicy::lru())
+            .build_with_hasher(foldhash::fast::RandomState::default());
+        Self { cache, ttl }
+    }
+
+    /// Remembers what was decided of a trace.
+    pub fn insert(&self, partition: Partition, id: TraceId, decided: Decided<D>) {
+        self.cache.insert((partition, id), decided);
+    }
+
+    /// What was decided of a trace, if `generation` decided it less than the time to live before
+    /// `now`.
+    pub fn get(
+        &self,
+        partition: Partition,
+        id: TraceId,
+        generation: Generation,
+        now: Timestamp,
+    ) -> Option<Decided<D>> {
+        let decided = self.cache.get(&(partition, id))?;
+        let is_good = decided.generation == generation && now.since(decided.at) <= self.ttl;
+        is_good.then_some(decided)
+    }
+
+    /// Number of entries, as of the cache's last housekeeping.
+    pub fn len(&self) -> u64 {
+        self.cache.entry_count()
+    }
+
+    /// True if nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_good_for_its_generation_and_its_time() {
+        let decided = DecidedTraces::new(10, Duration::from_millis(100));
+        let id = TraceId::from_slice(&[7; 16]).unwrap();
+        let entry = Decided { generation: Generation(1), at: Timestamp(1000), decision: true };
+        decided.insert(Partition(3), id, entry);
+        let get = |partition, generation, now| {
+            decided.get(Partition(partition), id, Generation(generation), Timestamp(now)).is_some()
+        };
+        assert!(get(3, 1, 1100));
+        assert!(!get(3, 1, 1101));
+        assert!(!get(3, 2, 1000));
+        assert!(!get(4, 1, 1000));
+    }
+
+    #[test]
+    fn the_newest_decisions_are_kept_at_the_bound() {
+        let decided = DecidedTraces::new(10, Duration::from_secs(1));
+        let id = |n: u8| TraceId::from_slice(&[n; 16]).unwrap();
+        for n in 1..=100 {
+            let entry = Decided { generation: Generation(1), at: Timestamp(0), decision: n };
+            decided.insert(Partition(0), id(n), entry);
+            decided.cache.run_pending_tasks();
+        }
+        for n in 91..=100 {
+            assert!(decided.get(Partition(0), id(n), Generation(1), Timestamp(0)).is_some());
+        }
+        assert_eq!(decided.len(), 10);
+    }
+}

@@ -1,0 +1,139 @@
+//! Resource and scope headers, each kept once: they repeat in every record of a service.
+
+use std::hash::{BuildHasher, Hasher};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+/// A header that is held. Void once the last holder released it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HeaderId(u32);
+
+#[derive(Debug)]
+struct Header {
+    bytes: Box<[u8]>,
+    hash: u64,
+    holders: u32,
+}
+
+/// The headers of one partition's open traces, counted by holders and dropped with the last.
+#[derive(Debug, Default)]
+pub struct Headers {
+    hasher: RandomState,
+    headers: Vec<Header>,
+    free: Vec<HeaderId>,
+    index: HashTable<HeaderId>,
+    bytes: u64,
+}
+
+impl Headers {
+    /// The header that `pieces` make up, one after the other, with one more holder.
+    pub fn hold<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]> + Clone) -> HeaderId {
+        let hash = self.hash(pieces.clone());
+        let headers = &self.headers;
+        let same = |id: &HeaderId| is_made_of(&headers[id.0 as usize].bytes, pieces.clone());
+        if let Some(id) = self.index.find(hash, same) {
+            self.headers[id.0 as usize].holders += 1;
+            return *id;
+        }
+        let bytes: Vec<u8> = pieces.flatten().copied().collect();
+        self.bytes += bytes.len() as u64;
+        let header = Header { bytes: bytes.into_boxed_slice(), hash, holders: 1 };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.headers[id.0 as usize] = header;
+                id
+            }
+            None => {
+                self.headers.push(header);
+                HeaderId(u32::try_from(self.headers.len() - 1).expect("memory bounds the headers"))
+            }
+        };
+        let headers = &self.headers;
+        self.index.insert_unique(hash, id, |id| headers[id.0 as usize].hash);
+        id
+    }
+
+    /// Adds a holder to a header that is held.
+    pub fn hold_again(&mut self, id: HeaderId) {
+        debug_assert!(self.headers[id.0 as usize].holders > 0, "only a held header is held again");
+        self.headers[id.0 as usize].holders += 1;
+    }
+
+    /// Releases a header for one holder.
+    pub fn release(&mut self, id: HeaderId) {
+        let header = &mut self.headers[id.0 as usize];
+        debug_assert!(header.holders > 0, "a header is released once by each holder");
+        header.holders -= 1;
+        if header.holders > 0 {
+            return;
+        }
+        let hash = header.hash;
+        self.bytes -= std::mem::take(&mut header.bytes).len() as u64;
+        if let Ok(entry) = self.index.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+        self.free.push(id);
+    }
+
+    /// The bytes of a header that is held.
+    pub fn get(&self, id: HeaderId) -> &[u8] {
+        &self.headers[id.0 as usize].bytes
+    }
+
+    /// Bytes of all headers that are held.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn hash<'a>(&self, pieces: impl Iterator<Item = &'a [u8]>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        pieces.for_each(|piece| hasher.write(piece));
+        hasher.finish()
+    }
+}
+
+fn is_made_of<'a>(bytes: &[u8], pieces: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut rest = bytes;
+    for piece in pieces {
+        match rest.strip_prefix(piece) {
+            Some(behind) => rest = behind,
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_bytes_are_kept_once_while_they_are_held() {
+        let mut headers = Headers::default();
+        let one = headers.hold([b"ab".as_slice(), b"c"].into_iter());
+        let other = headers.hold([b"xyz".as_slice()].into_iter());
+        let same = headers.hold([b"abc".as_slice()].into_iter());
+        assert_ne!(one, other);
+        assert_eq!(headers.get(one), b"abc");
+        assert_eq!(headers.get(other), b"xyz");
+        assert_eq!(headers.bytes(), 6 + if one == same { 0 } else { 3 });
+        headers.release(one);
+        headers.release(same);
+        headers.release(other);
+        assert_eq!(headers.bytes(), 0);
+        assert!(headers.index.is_empty());
+    }
+
+    #[test]
+    fn a_freed_place_is_used_again() {
+        let mut headers = Headers::default();
+        let one = headers.hold([b"a".as_slice()].into_iter());
+        headers.hold_again(one);
+        headers.release(one);
+        assert_eq!(headers.get(one), b"a");
+        headers.release(one);
+        let other = headers.hold([b"b".as_slice()].into_iter());
+        assert_eq!((one, headers.get(other)), (other, b"b".as_slice()));
+    }
+}

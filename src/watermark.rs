@@ -1,0 +1,202 @@
+//! The offset below which every trace of a partition is decided and delivered.
+//!
+//! Owns the pins of one partition: each holds the offset of a record whose spans are not done
+//! with yet. Promises that [`Watermark::committable`] never passes a held pin and never goes
+//! back. Leaves to others when a pin is taken and when what it stands for is done.
+
+use std::collections::VecDeque;
+
+use crate::ids::{Offset, Pin, Position};
+
+/// The pins of one partition, of one generation.
+#[derive(Debug)]
+pub struct Watermark {
+    /// Where reading stands: all records below were handed to [`Watermark::read`].
+    next: Position,
+    /// Pinned records in offset order, the oldest first; the first is always held.
+    pinned: VecDeque<PinnedRecord>,
+    /// The number of the first entry of `pinned`. A pin is such a number.
+    first: u64,
+}
+
+#[derive(Debug)]
+struct PinnedRecord {
+    offset: Offset,
+    holders: u32,
+}
+
+impl Watermark {
+    /// Nothing is pinned; reading starts at `start`.
+    pub fn new(start: Position) -> Self {
+        Self { next: start, pinned: VecDeque::new(), first: 0 }
+    }
+
+    /// Takes note that the record at `offset` is being handled. Offsets only grow.
+    pub fn read(&mut self, offset: Offset) {
+        debug_assert!(offset.next() > self.next, "records of a partition come in offset order");
+        self.next = self.next.max(offset.next());
+    }
+
+    /// Takes note that there is nothing to read below `position`: the log ends there, or what lay
+    /// below is gone or holds no records (transaction markers, compacted ranges).
+    pub fn skip_to(&mut self, position: Position) {
+        self.next = self.next.max(position);
+    }
+
+    /// Pins the record at `offset`, the one last given to [`Watermark::read`].
+    pub fn pin(&mut self, offset: Offset) -> Pin {
+        debug_assert_eq!(offset.next(), self.next, "only the record in hand can be pinned");
+        match self.pinned.back_mut() {
+            Some(last) if last.offset == offset && last.holders > 0 => last.holders += 1,
+            _ => self.pinned.push_back(PinnedRecord { offset, holders: 1 }),
+        }
+        Pin(self.first + self.pinned.len() as u64 - 1)
+    }
+
+    /// Adds a holder to a held pin: it is released when each holder has released it.
+    pub fn hold(&mut self, pin: Pin) {
+        match self.record(pin) {
+            Some(record) if record.holders > 0 => record.holders += 1,
+            _ => debug_assert!(false, "only a held pin can have another holder"),
+        }
+    }
+
+    /// Releases a pin for one of its holders.
+    pub fn release(&mut self, pin: Pin) {
+        match self.record(pin) {
+            Some(record) if record.holders > 0 => record.holders -= 1,
+            _ => debug_assert!(false, "a pin is released once by each holder"),
+        }
+        while self.pinned.front().is_some_and(|record| record.holders == 0) {
+            self.pinned.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// What may be committed: everything below is decided and delivered.
+    pub fn committable(&self) -> Position {
+        match self.pinned.front() {
+            Some(oldest) => Position(oldest.offset.0),
+            None => self.next,
+        }
+    }
+
+    /// Where reading stands.
+    pub fn next(&self) -> Position {
+        self.next
+    }
+
+    fn record(&mut self, pin: Pin) -> Option<&mut PinnedRecord> {
+        let index = pin.0.checked_sub(self.first)?;
+        self.pinned.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_pinned_commits_what_was_read() {
+        let mut watermark = Watermark::new(Position(5));
+        assert_eq!(watermark.committable(), Position(5));
+        watermark.read(Offset(5));
+        watermark.read(Offset(9));
+        assert_eq!(watermark.committable(), Position(10));
+        watermark.skip_to(Position(12));
+        assert_eq!(watermark.committable(), Position(12));
+    }
+
+    #[test]
+    fn the_oldest_pin_holds_the_rest_back() {
+        let mut watermark = Watermark::new(Position(0));
+        watermark.read(Offset(0));
+        let old = watermark.pin(Offset(0));
+        watermark.read(Offset(1));
+        let young = watermark.pin(Offset(1));
+        watermark.release(young);
+        assert_eq!(watermark.committable(), Position(0));
+        watermark.release(old);
+        assert_eq!(watermark.committable(), Position(2));
+    }
+
+    #[test]
+    fn a_record_is_done_when_all_its_holders_are() {
+        let mut watermark = Watermark::new(Position(0));
+        watermark.read(Offset(0));
+        let one = watermark.pin(Offset(0));
+        let other = watermark.pin(Offset(0));
+        watermark.hold(one);
+        for pin in [one, other] {
+            watermark.release(pin);
+            assert_eq!(watermark.committable(), Position(0));
+        }
+        watermark.release(one);
+        assert_eq!(watermark.committable(), Position(1));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Read { gap: i64, pins: usize },
+        Hold(usize),
+        Release(usize),
+        Skip(i64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..3i64, 0..3usize).prop_map(|(gap, pins)| Step::Read { gap, pins }),
+            1 => any::<usize>().prop_map(Step::Hold),
+            5 => any::<usize>().prop_map(Step::Release),
+            1 => (0..5i64).prop_map(Step::Skip),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        /// Against a model that keeps every holder by its offset and looks them all over.
+        #[test]
+        fn agrees_with_a_model(steps in prop::collection::vec(step(), 0..60)) {
+            let mut watermark = Watermark::new(Position(0));
+            let mut next = 0;
+            let mut held: Vec<(Pin, i64)> = Vec::new();
+            let mut last = Position(0);
+            for step in steps {
+                match step {
+                    Step::Read { gap, pins } => {
+                        let offset = Offset(next + gap);
+                        next = offset.next().0;
+                        watermark.read(offset);
+                        for _ in 0..pins {
+                            held.push((watermark.pin(offset), offset.0));
+                        }
+                    }
+                    Step::Hold(which) if !held.is_empty() => {
+                        let again = held[which % held.len()];
+                        watermark.hold(again.0);
+                        held.push(again);
+                    }
+                    Step::Release(which) if !held.is_empty() => {
+                        let (pin, _) = held.swap_remove(which % held.len());
+                        watermark.release(pin);
+                    }
+                    Step::Skip(ahead) => {
+                        next += ahead;
+                        watermark.skip_to(Position(next));
+                    }
+                    Step::Hold(_) | Step::Release(_) => {}
+                }
+                let by_offset: BTreeMap<i64, ()> = held.iter().map(|(_, o)| (*o, ())).collect();
+                let expected = by_offset.keys().next().copied().unwrap_or(next);
+                prop_assert_eq!(watermark.committable(), Position(expected));
+                prop_assert!(watermark.committable() >= last);
+                last = watermark.committable();
+            }
+        }
+    }
+}
