@@ -1,0 +1,405 @@
+//! Rebalances: what happens on the consumer's thread, inside librdkafka's callbacks.
+//!
+//! While a revoke is unanswered librdkafka stops all partitions of the member, so it is answered
+//! here, in time, and cleaned up after.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use tracing::{debug, error, info, warn};
+
+use super::events::Rebalance;
+use super::inbox::InboxSender;
+use super::metrics::SourceMetrics;
+use super::ownership::{Owned, Ownership};
+use super::settings::{SourceSettings, StartFrom};
+use super::statistics::{Learned, Statistics};
+use crate::ids::{Partition, Position};
+use crate::limited::Limited;
+
+/// For how long one look-up of offsets may take, inside a rebalance.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much longer than told a worker may take to answer a revoke before it is left behind.
+const WORKER_GRACE: Duration = Duration::from_millis(500);
+
+/// A partition of this consumer.
+#[derive(Debug)]
+pub(super) struct Mine {
+    pub(super) owned: Arc<Owned>,
+    /// The next offset to read; negative as long as it is not known.
+    pub(super) position: AtomicI64,
+    committed: AtomicI64,
+}
+
+/// What the callbacks and the poll loop of one consumer share. All of it is used on the
+/// consumer's thread only, so the locks are never contended.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) settings: SourceSettings,
+    pub(super) ownership: Arc<Ownership>,
+    pub(super) workers: Vec<InboxSender>,
+    pub(super) metrics: Arc<SourceMetrics>,
+    mine: Mutex<HashMap<Partition, Arc<Mine>>>,
+    statistics: Mutex<Statistics>,
+    learned: Mutex<Vec<Learned>>,
+    /// Counts rebalances: what was looked up before one is stale after it.
+    epoch: AtomicU64,
+    /// The member has had its first assignment, be it empty.
+    pub(super) joined: AtomicBool,
+    pub(super) connected: AtomicBool,
+    /// Set to leave as a crash would: nothing is waited for, nothing committed.
+    pub(super) crashed: AtomicBool,
+    trouble: Limited,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Context {
+    pub(super) fn new(
+        settings: SourceSettings,
+        ownership: Arc<Ownership>,
+        workers: Vec<InboxSender>,
+        metrics: Arc<SourceMetrics>,
+    ) -> Self {
+        Self {
+            settings,
+            ownership,
+            workers,
+            metrics,
+            mine: Mutex::default(),
+            statistics: Mutex::new(Statistics::new(Instant::now())),
+            learned: Mutex::default(),
+            epoch: AtomicU64::new(0),
+            joined: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            crashed: AtomicBool::new(false),
+            trouble: Limited::new(Duration::from_secs(10)),
+        }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn partition(&self, partition: Partition) -> Option<Arc<Mine>> {
+        lock(&self.mine).get(&partition).cloned()
+    }
+
+    pub(super) fn partitions(&self) -> Vec<(Partition, Arc<Mine>)> {
+        lock(&self.mine).iter().map(|(partition, mine)| (*partition, Arc::clone(mine))).collect()
+    }
+
+    /// Reports that came since the last call.
+    pub(super) fn take_learned(&self) -> Vec<Learned> {
+        std::mem::take(&mut lock(&self.learned))
+    }
+
+    /// The list of the given partitions of the topic.
+    pub(super) fn list(&self, partitions: impl Iterator<Item = Partition>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&self.settings.topic, partition.0);
+        }
+        list
+    }
+
+    fn send(&self, worker: usize, event: Rebalance) {
+        if self.workers[worker].rebalance(event).is_err() {
+            debug!(worker, "rebalance.worker_gone");
+        }
+    }
+
+    /// Enters a partition that starts at `start`, and tells its worker.
+    pub(super) fn acquire(&self, partition: Partition, start: Position) {
+        let worker = self.ownership.least_loaded(self.workers.len());
+        let owned = self.ownership.acquire(partition, worker, start);
+        let mine = Mine {
+            owned: Arc::clone(&owned),
+            position: AtomicI64::new(start.0),
+            committed: AtomicI64::new(-1),
+        };
+        lock(&self.mine).insert(partition, Arc::new(mine));
+        self.send(worker, Rebalance::Assigned { partition, owned, start });
+        self.metrics.assigned.increment(1);
+    }
+
+    /// Forgets a partition that is gone, without a commit.
+    pub(super) fn lose(&self, partition: Partition) {
+        lock(&self.mine).remove(&partition);
+        if let Some(owned) = self.ownership.release(partition) {
+            let generation = owned.generation;
+            self.send(owned.worker, Rebalance::Lost { partition, generation });
+        }
+        self.metrics.lost.increment(1);
+    }
+
+    /// Forgets all partitions, without a commit.
+    pub(super) fn lose_all(&self) {
+        self.partitions().into_iter().for_each(|(partition, _)| self.lose(partition));
+        self.metrics.owned_partitions.set(self.ownership.len() as f64);
+    }
+
+    /// Has the workers finish with `partitions`, commits their watermarks, and forgets them.
+    pub(super) fn give_up(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &[Partition],
+        timeout: Duration,
+    ) {
+        let (done, answers) = mpsc::channel();
+        let mut waiting = 0;
+        for (partition, mine) in partitions.iter().filter_map(|p| Some((*p, self.partition(*p)?))) {
+            let generation = mine.owned.generation;
+            let done = done.clone();
+            self.send(
+                mine.owned.worker,
+                Rebalance::Revoked { partition, generation, timeout, done },
+            );
+            waiting += 1;
+        }
+        let deadline = Instant::now() + timeout + WORKER_GRACE;
+        while waiting > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if answers.recv_timeout(left).is_err() {
+                warn!(partitions = waiting, "revoke.unanswered");
+                break;
+            }
+            waiting -= 1;
+        }
+        self.commit(consumer, partitions.iter().copied(), CommitMode::Sync);
+        for partition in partitions {
+            lock(&self.mine).remove(partition);
+            self.ownership.release(*partition);
+            self.metrics.revoked.increment(1);
+        }
+    }
+
+    /// Commits the watermarks of those of `partitions` whose watermark moved.
+    pub(super) fn commit(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: impl Iterator<Item = Partition>,
+        mode: CommitMode,
+    ) {
+        let mut list = TopicPartitionList::new();
+        let mut moved = Vec::new();
+        for (partition, mine) in partitions.filter_map(|p| Some((p, self.partition(p)?))) {
+            let position = mine.owned.committable();
+            if position.0 < 0 || position.0 == mine.committed.load(Ordering::Relaxed) {
+                continue;
+            }
+            let offset = KafkaOffset::Offset(position.0);
+            if list.add_partition_offset(&self.settings.topic, partition.0, offset).is_ok() {
+                moved.push((mine, position));
+            }
+        }
+        if moved.is_empty() {
+            return;
+        }
+        match consumer.commit(&list, mode) {
+            Ok(()) => {
+                for (mine, position) in moved {
+                    mine.committed.store(position.0, Ordering::Relaxed);
+                }
+                if matches!(mode, CommitMode::Sync) {
+                    self.metrics.commits.increment(1);
+                }
+            }
+            Err(error) => self.commit_failed(&error),
+        }
+    }
+
+    fn commit_failed(&self, error: &KafkaError) {
+        self.metrics.commit_failures.increment(1);
+        if let Some(left_out) = self.trouble.allow() {
+            let text = "offsets stay uncommitted for now; they are committed again later";
+            warn!(%error, left_out, "kafka.commit_failed: {text}");
+        }
+    }
+
+    /// Where to start in partitions that are coming in; `None` where it could not be found out.
+    fn starts(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partitions: &[Partition],
+    ) -> HashMap<Partition, Position> {
+        let mut starts = HashMap::new();
+        let list = self.list(partitions.iter().copied());
+        let committed = match consumer.committed_offsets(list, LOOKUP_TIMEOUT) {
+            Ok(committed) => committed,
+            Err(error) => {
+                warn!(%error, "kafka.committed_offsets_unknown");
+                return starts;
+            }
+        };
+        for element in committed.elements() {
+            let partition = Partition(element.partition());
+            let start = match element.offset() {
+                KafkaOffset::Offset(offset) if element.error().is_ok() => Some(Position(offset)),
+                _ if element.error().is_ok() => self.start_without_commit(consumer, partition),
+                _ => None,
+            };
+            starts.extend(start.map(|start| (partition, start)));
+        }
+        starts
+    }
+
+    /// Where `start_from` says to start in a partition that has no committed offset.
+    pub(super) fn start_without_commit(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partition: Partition,
+    ) -> Option<Position> {
+        let start = match self.settings.start_from {
+            StartFrom::Earliest => self.watermarks(consumer, partition).map(|(low, _)| low),
+            StartFrom::Latest => self.watermarks(consumer, partition).map(|(_, high)| high),
+            StartFrom::Timestamp(time) => {
+                let mut list = TopicPartitionList::new();
+                let offset = KafkaOffset::Offset(time.0);
+                let topic = &self.settings.topic;
+                list.add_partition_offset(topic, partition.0, offset).ok()?;
+                let found = consumer.offsets_for_times(list, LOOKUP_TIMEOUT).ok()?;
+                let element = found.find_partition(topic, partition.0)?;
+                match element.offset() {
+                    KafkaOffset::Offset(offset) => Some(Position(offset)),
+                    // No record is that young: the next one will be.
+                    _ => self.watermarks(consumer, partition).map(|(_, high)| high),
+                }
+            }
+        }?;
+        info!(
+            partition = partition.0,
+            start = start.0,
+            start_from = ?self.settings.start_from,
+            "kafka.no_committed_offset"
+        );
+        Some(start)
+    }
+
+    /// The oldest offset and the end of a partition.
+    pub(super) fn watermarks(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        partition: Partition,
+    ) -> Option<(Position, Position)> {
+        let topic = &self.settings.topic;
+        match consumer.fetch_watermarks(topic, partition.0, LOOKUP_TIMEOUT) {
+            Ok((low, high)) => Some((Position(low), Position(high))),
+            Err(error) => {
+                warn!(%error, partition = partition.0, "kafka.watermarks_unknown");
+                None
+            }
+        }
+    }
+
+    fn assigned(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
+        let partitions: Vec<Partition> =
+            list.elements().iter().map(|element| Partition(element.partition())).collect();
+        let starts =
+            if partitions.is_empty() { HashMap::new() } else { self.starts(consumer, &partitions) };
+        for partition in &partitions {
+            let start = starts.get(partition).copied();
+            // Where the start is not known librdkafka looks the committed offset up itself, for
+            // as long as it takes; and says so if there is none.
+            let offset = start.map_or(KafkaOffset::Stored, |start| KafkaOffset::Offset(start.0));
+            if let Err(error) = list.set_partition_offset(&self.settings.topic, partition.0, offset)
+            {
+                warn!(%error, partition = partition.0, "kafka.assign_failed");
+            }
+            self.acquire(*partition, start.unwrap_or(Position(-1)));
+        }
+        if let Err(error) = consumer.incremental_assign(list) {
+            error!(%error, "kafka.assign_failed");
+        }
+        self.joined.store(true, Ordering::Relaxed);
+        let owned = self.ownership.len();
+        info!(assigned = partitions.len(), owned, "kafka.assigned");
+    }
+
+    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let partitions: Vec<Partition> =
+            list.elements().iter().map(|element| Partition(element.partition())).collect();
+        let lost = consumer.assignment_lost() || self.crashed.load(Ordering::Relaxed);
+        if lost {
+            partitions.iter().for_each(|partition| self.lose(*partition));
+        } else {
+            self.give_up(consumer, &partitions, self.settings.revoke_timeout);
+        }
+        if let Err(error) = consumer.incremental_unassign(list) {
+            error!(%error, "kafka.unassign_failed");
+        }
+        let owned = self.ownership.len();
+        info!(revoked = partitions.len(), lost, owned, "kafka.revoked");
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                error!(facility, message, "librdkafka");
+            }
+            _ => debug!(facility, message, "librdkafka"),
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        let topic = &self.settings.topic;
+        match lock(&self.statistics).read(topic, statistics, Instant::now()) {
+            Some(learned) => {
+                self.connected.store(learned.connected, Ordering::Relaxed);
+                lock(&self.learned).push(learned);
+            }
+            None => debug!("kafka.statistics_unreadable"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.metrics.poll_errors.increment(1);
+        if let Some(left_out) = self.trouble.allow() {
+            warn!(%error, reason, brokers = self.settings.brokers, left_out, "kafka.trouble");
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assigned(consumer, list);
+        } else {
+            self.revoked(consumer, list);
+        }
+        self.metrics.owned_partitions.set(self.ownership.len() as f64);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        let Err(error) = result else {
+            self.metrics.commits.increment(1);
+            return;
+        };
+        self.commit_failed(&error);
+        for element in offsets.elements() {
+            if let Some(mine) = self.partition(Partition(element.partition())) {
+                mine.committed.store(-1, Ordering::Relaxed);
+            }
+        }
+    }
+}

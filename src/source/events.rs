@@ -1,0 +1,55 @@
+//! What a consumer tells a worker beside records.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use super::ownership::Owned;
+use crate::ids::{Generation, Partition, Position, Timestamp};
+
+/// A change of what this process owns. It overtakes the records that wait in the inbox: those of
+/// a partition that went away carry an old generation by then.
+#[derive(Debug)]
+pub enum Rebalance {
+    /// A partition was acquired.
+    Assigned {
+        /// Which one.
+        partition: Partition,
+        /// The acquisition.
+        owned: Arc<Owned>,
+        /// Where reading starts.
+        start: Position,
+    },
+    /// A partition is about to be given up: decide nothing more, see what is in flight
+    /// delivered, bring [`Owned::set_committable`] up to date, say so, and forget the partition.
+    Revoked {
+        /// Which one.
+        partition: Partition,
+        /// The acquisition that ends.
+        generation: Generation,
+        /// For how long to wait for what is in flight.
+        timeout: Duration,
+        /// Told once the worker is done with the partition.
+        done: Sender<Partition>,
+    },
+    /// A partition is gone already: forget it.
+    Lost {
+        /// Which one.
+        partition: Partition,
+        /// The acquisition that ended.
+        generation: Generation,
+    },
+}
+
+/// A partition was read to its end, and stayed quiet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaughtUp {
+    /// Which one.
+    pub partition: Partition,
+    /// The acquisition.
+    pub generation: Generation,
+    /// The end: there is nothing to read below.
+    pub position: Position,
+    /// The wall clock when that was true at the latest.
+    pub at: Timestamp,
+}

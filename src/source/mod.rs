@@ -1,0 +1,31 @@
+//! The Kafka side: group membership, records in, offsets out.
+//!
+//! Owns the consumers, one thread each, and the table of the partitions that this process owns.
+//! Promises that
+//! - every acquisition of a partition has a new [`Generation`](crate::ids::Generation), and what
+//!   was read under an older one can be told from it;
+//! - offsets are committed in one place, on the consumer's thread, and never above what the
+//!   partition's worker says is committable;
+//! - on revoke the worker is asked to finish what is in flight, the watermark is committed, and
+//!   only then is the partition given up; a partition that is already lost is not committed.
+//!
+//! Leaves everything about spans and traces to the workers, which it knows only by their inboxes.
+
+mod assignment;
+mod batch;
+mod clock;
+mod consumer;
+mod events;
+mod inbox;
+mod metrics;
+mod ownership;
+mod settings;
+mod statistics;
+
+pub use batch::{Record, RecordBatch};
+pub use clock::now;
+pub use consumer::{ConsumerHandle, StartError, start};
+pub use events::{CaughtUp, Rebalance};
+pub use inbox::{Event, Inbox, InboxSender, inboxes};
+pub use ownership::{Owned, Ownership};
+pub use settings::{SourceSettings, StartFrom};

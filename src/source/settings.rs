@@ -1,0 +1,80 @@
+//! What the source has to know, checked.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+
+use crate::ids::Timestamp;
+
+/// Where reading starts in a partition that has no committed offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// At the oldest record.
+    Earliest,
+    /// Behind the newest record.
+    Latest,
+    /// At the first record that is not older.
+    Timestamp(Timestamp),
+}
+
+/// Settings of the Kafka side.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// The topic with the spans.
+    pub topic: String,
+    /// `group.id`.
+    pub group_id: String,
+    /// `group.instance.id`: static membership (KIP-345).
+    pub group_instance_id: Option<String>,
+    /// True for `group.protocol=consumer` (KIP-848), false for the classic one.
+    pub consumer_protocol: bool,
+    /// Where to start without a committed offset.
+    pub start_from: StartFrom,
+    /// How often offsets are committed.
+    pub commit_interval: Duration,
+    /// How long a revoke may wait for exports in flight.
+    pub revoke_timeout: Duration,
+    /// How far ahead of the wall clock a record's timestamp may be before it is clamped.
+    pub future_tolerance: Duration,
+    /// Further librdkafka settings, checked by whoever made them.
+    pub properties: Vec<(String, String)>,
+}
+
+impl SourceSettings {
+    /// The librdkafka configuration. The user's own properties come last, so that they win over
+    /// the ones that are only recommended here.
+    pub(super) fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("group.id", &self.group_id)
+            .set("client.id", "tailsieve")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("enable.partition.eof", "false")
+            .set("allow.auto.create.topics", "false")
+            .set("isolation.level", "read_committed")
+            .set("check.crcs", "true")
+            .set("statistics.interval.ms", "1000")
+            .set("fetch.wait.max.ms", "200")
+            .set("fetch.min.bytes", "65536")
+            .set("fetch.queue.backoff.ms", "10")
+            .set("queued.min.messages", "20000")
+            .set("queued.max.messages.kbytes", "32768");
+        if let Some(instance) = &self.group_instance_id {
+            config.set("group.instance.id", instance);
+        }
+        if self.consumer_protocol {
+            config.set("group.protocol", "consumer");
+        } else {
+            config.set("partition.assignment.strategy", "cooperative-sticky");
+        }
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config
+    }
+}
