@@ -38,6 +38,8 @@ pub(super) struct Mine {
     pub(super) owned: Arc<Owned>,
     /// The next offset to read; negative as long as it is not known.
     pub(super) position: AtomicI64,
+    /// The timestamp of the last record read; negative before the first.
+    pub(super) last_timestamp: AtomicI64,
     committed: AtomicI64,
 }
 
@@ -128,6 +130,7 @@ impl Context {
         let mine = Mine {
             owned: Arc::clone(&owned),
             position: AtomicI64::new(start.0),
+            last_timestamp: AtomicI64::new(-1),
             committed: AtomicI64::new(-1),
         };
         lock(&self.mine).insert(partition, Arc::new(mine));

@@ -171,6 +171,8 @@ impl Pending {
         if timestamp > latest {
             context.metrics.clamped.increment(1);
         }
+        let timestamp = timestamp.min(latest);
+        mine.last_timestamp.store(timestamp.0, Ordering::Relaxed);
         let generation = mine.owned.generation;
         let batch = self.batches.entry(partition);
         let batch = batch.or_insert_with(|| RecordBatch::new(partition, generation));
@@ -178,12 +180,7 @@ impl Pending {
             // What was read under the old generation is read again by whoever owns it now.
             *batch = RecordBatch::new(partition, generation);
         }
-        batch.push(Record {
-            offset,
-            timestamp: timestamp.min(latest),
-            key: message.key(),
-            value: message.payload(),
-        });
+        batch.push(Record { offset, timestamp, key: message.key(), value: message.payload() });
         self.bytes += message.payload_len() + message.key_len();
     }
 }
@@ -349,15 +346,21 @@ impl Consumer {
                 let _ = self.context.workers[worker].caught_up(partitions);
             }
         }
-        let (mut lag, mut committed_lag) = (0, 0);
+        let (mut lag, mut committed_lag, mut lag_time) = (0, 0, Duration::ZERO);
         for (partition, end, committed) in &learned.ends {
             let Some(mine) = self.context.partition(*partition) else { continue };
             let behind = |position: i64| (end.0 - position).max(0);
-            lag += behind(mine.position.load(Ordering::Relaxed));
+            let unread = behind(mine.position.load(Ordering::Relaxed));
+            lag += unread;
+            let last = Timestamp(mine.last_timestamp.load(Ordering::Relaxed));
+            if unread > 0 && last.0 >= 0 {
+                lag_time = lag_time.max(clock::now().since(last));
+            }
             committed_lag += committed.map_or(0, |committed| behind(committed.0));
         }
         let metrics = &self.context.metrics;
         metrics.lag_records.set(lag as f64);
+        metrics.lag_seconds.set(lag_time.as_secs_f64());
         metrics.committed_lag_records.set(committed_lag as f64);
         metrics.client_queue_bytes.set(learned.queue_bytes as f64);
     }

@@ -1,0 +1,198 @@
+//! A member of the consumer group, wired: consumers, workers, exporter.
+//!
+//! Owns the order in which the parts are started and stopped. Leaves the process around it
+//! (files, signals, admin pages) to the command that runs it.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::books::Books;
+use crate::export::{Ack, AckSink, ExportSettings, Exporter, Fence};
+use crate::ids::{Generation, Partition};
+use crate::memory::Memory;
+use crate::otlp::AttributeKeys;
+use crate::policy::PolicySet;
+use crate::source::{self, ConsumerHandle, Ownership, SourceSettings};
+use crate::trace::{DecidedTraces, Limits};
+use crate::worker::{Annotations, Keying, Shared, Worker};
+
+/// What a member has to know.
+#[derive(Clone, Debug)]
+pub struct MemberSettings {
+    /// The Kafka side.
+    pub source: SourceSettings,
+    /// Number of consumers, each a member of the group with a thread of its own.
+    pub consumers: usize,
+    /// Number of worker threads.
+    pub workers: usize,
+    /// Bytes of records that may wait for the workers.
+    pub queue_bytes: usize,
+    /// How far behind the wall clock the clock of a quiet partition stays.
+    pub idle_grace: Duration,
+    /// When traces are complete.
+    pub limits: Limits,
+    /// For how long decisions are remembered, on the partition's clock.
+    pub decision_cache_ttl: Duration,
+    /// How many decisions are remembered.
+    pub decision_cache_entries: u64,
+    /// What is written on kept spans.
+    pub annotations: Annotations,
+    /// The way out.
+    pub export: ExportSettings,
+}
+
+/// Why a member cannot be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The Kafka client cannot be made.
+    #[error(transparent)]
+    Source(#[from] source::StartError),
+    /// The exporter cannot be made.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
+    /// No thread could be had.
+    #[error("a worker's thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A running member.
+#[derive(Debug)]
+pub struct Member {
+    consumers: Vec<ConsumerHandle>,
+    workers: Vec<JoinHandle<()>>,
+    stop_workers: CancellationToken,
+    exporter: Exporter,
+    shared: Arc<Shared>,
+}
+
+/// The exporter asks the ownership table before each attempt.
+struct OwnershipFence(Arc<Ownership>);
+
+impl Fence for OwnershipFence {
+    fn is_current(&self, partition: Partition, generation: Generation) -> bool {
+        self.0.is_current(partition, generation)
+    }
+}
+
+impl Member {
+    /// Starts a member. Kafka and the backend may be out of reach: it waits for them.
+    pub fn start(
+        name: &str,
+        settings: MemberSettings,
+        policies: PolicySet,
+        books: Arc<Books>,
+        memory: Arc<Memory>,
+        runtime: &Handle,
+    ) -> Result<Self, StartError> {
+        let ownership = Arc::new(Ownership::default());
+        let (senders, inboxes) = source::inboxes(settings.workers, settings.queue_bytes);
+        let (sinks, acks): (Vec<AckSink>, Vec<_>) =
+            (0..settings.workers).map(|_| ack_channel()).unzip();
+        let fence = Arc::new(OwnershipFence(Arc::clone(&ownership)));
+        let exporter = Exporter::start(settings.export.clone(), runtime, fence, sinks)?;
+        let shared = Arc::new(Shared {
+            keys: AttributeKeys::new(policies.predicates().keys().iter().cloned()),
+            policies,
+            limits: settings.limits,
+            annotations: settings.annotations,
+            idle_grace: settings.idle_grace,
+            max_chunk_bytes: settings.export.max_chunk_bytes(),
+            decided: DecidedTraces::new(
+                settings.decision_cache_entries,
+                settings.decision_cache_ttl,
+            ),
+            memory,
+            books,
+            keying: Keying::default(),
+        });
+        let stop_workers = CancellationToken::new();
+        let mut workers = Vec::with_capacity(settings.workers);
+        for (index, (inbox, acks)) in inboxes.into_iter().zip(acks).enumerate() {
+            let worker =
+                Worker::new(index, Arc::clone(&shared), exporter.clone(), inbox, acks);
+            let stop = stop_workers.clone();
+            let worker_runtime = Builder::new_current_thread().enable_time().build()?;
+            let thread = thread::Builder::new().name(format!("{name}-worker-{index}"));
+            workers.push(thread.spawn(move || worker_runtime.block_on(worker.run(stop)))?);
+        }
+        let mut consumers = Vec::with_capacity(settings.consumers);
+        for index in 0..settings.consumers {
+            let mut source_settings = settings.source.clone();
+            if let Some(instance) = &mut source_settings.group_instance_id
+                && settings.consumers > 1
+            {
+                *instance = format!("{instance}-{index}");
+            }
+            consumers.push(source::start(
+                format!("{name}-kafka-{index}"),
+                source_settings,
+                Arc::clone(&ownership),
+                senders.clone(),
+            )?);
+        }
+        Ok(Self { consumers, workers, stop_workers, exporter, shared })
+    }
+
+    /// `Ok` if Kafka is connected and the group joined; else what is missing.
+    pub fn kafka_ready(&self) -> Result<(), String> {
+        self.consumers.iter().try_for_each(ConsumerHandle::ready)
+    }
+
+    /// `Ok` if the backend answers; else what is missing.
+    pub fn backend_ready(&self) -> Result<(), String> {
+        if self.exporter.reachable() {
+            return Ok(());
+        }
+        Err(format!("the OTLP backend {} does not answer", self.exporter.endpoint()))
+    }
+
+    /// True once a record came whose key does not keep its trace in one partition.
+    pub fn is_misrouted(&self) -> bool {
+        self.shared.keying.is_misrouted()
+    }
+
+    /// Hands the partitions over, commits, leaves the group, and stops all threads. Blocks until
+    /// that is done, or `timeout` is over.
+    pub fn stop(self, runtime: &Handle, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        self.consumers.iter().for_each(ConsumerHandle::stop);
+        self.consumers.into_iter().for_each(ConsumerHandle::join);
+        runtime.block_on(self.exporter.drain(deadline));
+        self.stop_workers.cancel();
+        for worker in self.workers {
+            if worker.join().is_err() {
+                error!("worker.panicked");
+            }
+        }
+        info!("member.stopped");
+    }
+
+    /// Ends the member as a crash would: nothing is finished, handed over or committed.
+    pub fn crash(self) {
+        self.consumers.iter().for_each(ConsumerHandle::crash);
+        self.consumers.into_iter().for_each(ConsumerHandle::join);
+        self.stop_workers.cancel();
+        for worker in self.workers {
+            if worker.join().is_err() {
+                error!("worker.panicked");
+            }
+        }
+    }
+}
+
+fn ack_channel() -> (AckSink, mpsc::UnboundedReceiver<Vec<Ack>>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let sink: AckSink = Box::new(move |acks: Vec<Ack>| {
+        // A worker that is gone needs no acks.
+        let _ = sender.send(acks);
+    });
+    (sink, receiver)
+}

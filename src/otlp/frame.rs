@@ -1,0 +1,152 @@
+//! Kept spans into chunks of requests: re-framed, not re-encoded.
+
+use super::splice::{Additions, Spliced, splice};
+use super::wire::{Reader, delimited_len, write_delimited_head};
+
+const RESOURCE_SPANS_FIELD: u32 = 1;
+const SCOPE_SPANS_FIELD: u32 = 2;
+
+/// Spans that share resource and scope.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanSegment<'a> {
+    /// The fields of their `ResourceSpans` other than `scope_spans`.
+    pub resource: &'a [u8],
+    /// The fields of their `ScopeSpans` other than `spans`.
+    pub scope: &'a [u8],
+    /// The spans, framed as in `ScopeSpans.spans`, back to back.
+    pub spans: &'a [u8],
+}
+
+/// A valid `ExportTraceServiceRequest`, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FramedChunk {
+    /// `ResourceSpans` fields, back to back.
+    pub bytes: Vec<u8>,
+    /// Number of spans in it.
+    pub spans: u32,
+}
+
+/// What became of a trace's spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Framed {
+    /// Chunks, none larger than the bound.
+    pub chunks: Vec<FramedChunk>,
+    /// Spans that are larger than a chunk may be, and were left out.
+    pub oversized_spans: u32,
+    /// Spans whose tracestate could not take the threshold.
+    pub malformed_tracestate: u32,
+}
+
+/// Frames traces. Its buffers are used again from trace to trace.
+#[derive(Debug)]
+pub struct Framer {
+    max_chunk_bytes: usize,
+    /// The spliced spans of the scope in hand.
+    spans: Vec<u8>,
+    span: Vec<u8>,
+    /// The finished `ScopeSpans` of the resource in hand.
+    scopes: Vec<u8>,
+}
+
+impl Framer {
+    /// Makes chunks of at most `max_chunk_bytes` bytes.
+    pub fn new(max_chunk_bytes: usize) -> Self {
+        Self { max_chunk_bytes, spans: Vec::new(), span: Vec::new(), scopes: Vec::new() }
+    }
+
+    /// Frames the spans of a trace with what is added to them. Neighbours that share a resource
+    /// or a scope share its header; where a trace is too large for one chunk, each next chunk has
+    /// the headers again.
+    pub fn frame<'a>(
+        &mut self,
+        segments: impl Iterator<Item = SpanSegment<'a>>,
+        additions: &Additions<'_>,
+    ) -> Framed {
+        let mut framed = Framed::default();
+        let mut chunk = FramedChunk { bytes: Vec::new(), spans: 0 };
+        let mut open: Option<SpanSegment<'a>> = None;
+        self.scopes.clear();
+        self.spans.clear();
+        for segment in segments {
+            if let Some(last) = open {
+                let same_resource = std::ptr::eq(last.resource, segment.resource);
+                if !same_resource || !std::ptr::eq(last.scope, segment.scope) {
+                    self.close_scope(last.scope);
+                }
+                if !same_resource {
+                    self.close_resource(last.resource, &mut chunk);
+                }
+            }
+            open = Some(segment);
+            let mut reader = Reader::new(segment.spans, 0);
+            while let Some(span) = next_span(&mut reader, segment.spans) {
+                self.span.clear();
+                // A span that was scanned cannot fail to be read again.
+                let spliced = splice(span, additions, &mut self.span);
+                debug_assert!(spliced.is_ok(), "only scanned spans are framed");
+                if spliced == Ok(Spliced::MalformedTracestate) {
+                    framed.malformed_tracestate += 1;
+                }
+                if !self.fits(&chunk, &segment) && chunk.spans > 0 {
+                    self.close_scope(segment.scope);
+                    self.close_resource(segment.resource, &mut chunk);
+                    framed.chunks.push(std::mem::replace(
+                        &mut chunk,
+                        FramedChunk { bytes: Vec::new(), spans: 0 },
+                    ));
+                }
+                if self.fits(&chunk, &segment) {
+                    self.spans.extend_from_slice(&self.span);
+                    chunk.spans += 1;
+                } else {
+                    framed.oversized_spans += 1;
+                }
+            }
+        }
+        if let Some(last) = open {
+            self.close_scope(last.scope);
+            self.close_resource(last.resource, &mut chunk);
+        }
+        if chunk.spans > 0 {
+            framed.chunks.push(chunk);
+        }
+        framed
+    }
+
+    /// True if the span in hand fits into the chunk, with all that is open.
+    fn fits(&self, chunk: &FramedChunk, segment: &SpanSegment<'_>) -> bool {
+        let scope = segment.scope.len() + self.spans.len() + self.span.len();
+        let resource = segment.resource.len() + self.scopes.len();
+        let resource = resource + delimited_len(SCOPE_SPANS_FIELD, scope);
+        chunk.bytes.len() + delimited_len(RESOURCE_SPANS_FIELD, resource) <= self.max_chunk_bytes
+    }
+
+    fn close_scope(&mut self, header: &[u8]) {
+        if self.spans.is_empty() {
+            return;
+        }
+        let length = header.len() + self.spans.len();
+        write_delimited_head(SCOPE_SPANS_FIELD, length, &mut self.scopes);
+        self.scopes.extend_from_slice(header);
+        self.scopes.append(&mut self.spans);
+    }
+
+    fn close_resource(&mut self, header: &[u8], chunk: &mut FramedChunk) {
+        if self.scopes.is_empty() {
+            return;
+        }
+        let length = header.len() + self.scopes.len();
+        chunk.bytes.reserve_exact(delimited_len(RESOURCE_SPANS_FIELD, length));
+        write_delimited_head(RESOURCE_SPANS_FIELD, length, &mut chunk.bytes);
+        chunk.bytes.extend_from_slice(header);
+        chunk.bytes.append(&mut self.scopes);
+    }
+}
+
+/// The next of spans that stand back to back.
+fn next_span<'a>(reader: &mut Reader<'_>, spans: &'a [u8]) -> Option<&'a [u8]> {
+    let start = reader.position();
+    reader.tag().ok()?;
+    let (_, end) = reader.delimited().ok()?;
+    Some(&spans[start..end])
+}

@@ -1,0 +1,68 @@
+//! The attribute keys that somebody asks for.
+
+use crate::span::KeyIndex;
+
+/// Longest key that the mask tells apart.
+const MASK_BITS: usize = 64;
+
+/// A small set of keys that is quick to say no: most attributes are nobody's.
+#[derive(Debug, Default)]
+pub struct AttributeKeys {
+    keys: Vec<String>,
+    /// Bit n: there is a key of n bytes; the last bit stands for all longer ones.
+    lengths: u64,
+    /// By length up to the mask's width: the keys.
+    by_length: Vec<Vec<KeyIndex>>,
+}
+
+impl AttributeKeys {
+    /// The keys, each found by its place in `keys`.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than 65536.
+    pub fn new(keys: impl IntoIterator<Item = String>) -> Self {
+        let keys: Vec<String> = keys.into_iter().collect();
+        let mut by_length = vec![Vec::new(); MASK_BITS];
+        let mut lengths = 0;
+        for (index, key) in keys.iter().enumerate() {
+            let index = u16::try_from(index).expect("there are at most 65536 keys");
+            let bucket = bucket(key.len());
+            lengths |= 1 << bucket;
+            by_length[bucket].push(KeyIndex(index));
+        }
+        Self { keys, lengths, by_length }
+    }
+
+    /// The index of a key, if it is one of those asked for.
+    #[inline]
+    pub fn lookup(&self, key: &[u8]) -> Option<KeyIndex> {
+        let bucket = bucket(key.len());
+        if self.lengths >> bucket & 1 == 0 {
+            return None;
+        }
+        let is_it = |index: &&KeyIndex| self.keys[usize::from(index.0)].as_bytes() == key;
+        self.by_length[bucket].iter().find(is_it).copied()
+    }
+}
+
+#[inline]
+fn bucket(length: usize) -> usize {
+    length.min(MASK_BITS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_all_lengths_are_found_and_no_others() {
+        let keys: Vec<String> = (0..200).map(|n| "k".repeat(n)).collect();
+        let set = AttributeKeys::new(keys.iter().skip(1).step_by(2).cloned());
+        for (n, key) in keys.iter().enumerate() {
+            let expected = (n % 2 == 1).then_some(KeyIndex((n / 2) as u16));
+            assert_eq!(set.lookup(key.as_bytes()), expected, "{n}");
+        }
+        assert_eq!(AttributeKeys::default().lookup(b"k"), None);
+    }
+}

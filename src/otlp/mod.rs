@@ -1,0 +1,27 @@
+//! OTLP trace data as bytes: found, not decoded; forwarded, not re-encoded.
+//!
+//! Owns the wire format: one pass over a record finds its spans and what the policies ask of
+//! them ([`scan`]), splicing adds what tailsieve writes on kept spans, and framing puts kept
+//! spans into requests ([`Framer`]). Promises to accept exactly what a protobuf decoder accepts,
+//! never to panic on any input, and to leave every byte of a span that it does not mean to
+//! change as it was, unknown fields included. Leaves to others what a span means.
+//!
+//! `TracesData` and `ExportTraceServiceRequest` are the same message on the wire: repeated
+//! `ResourceSpans` in field 1 (`opentelemetry/proto/trace/v1/trace.proto`).
+
+mod frame;
+mod keys;
+mod scan;
+mod schema;
+mod splice;
+pub mod tracestate;
+mod wire;
+
+pub use frame::{Framed, FramedChunk, Framer, SpanSegment};
+pub use keys::AttributeKeys;
+pub use scan::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef, scan};
+pub use splice::Additions;
+pub use wire::ScanError;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The parts of OTLP that are checked but not looked into: what fields they have.
+//!
+//! A record with a broken attribute or event would be refused by a backend together with every
+//! other trace of its request, so it is refused here, alone.
+
+use super::wire::{Reader, ScanError, Tag, WireType};
+
+/// What stands in a field.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Field {
+    Unknown,
+    Varint,
+    Fixed32,
+    Fixed64,
+    Bytes,
+    String,
+    Message(&'static Schema),
+}
+
+/// The fields of a message, by number, from 1.
+#[derive(Debug)]
+pub(super) struct Schema(&'static [Field]);
+
+use Field::{Bytes, Fixed32, Fixed64, Message, String, Unknown, Varint};
+
+/// `opentelemetry.proto.common.v1.AnyValue`
+pub(super) static ANY_VALUE: Schema = Schema(&[
+    String,
+    Varint,
+    Varint,
+    Fixed64,
+    Message(&ARRAY_VALUE),
+    Message(&KEY_VALUE_LIST),
+    Bytes,
+    Varint,
+]);
+static ARRAY_VALUE: Schema = Schema(&[Message(&ANY_VALUE)]);
+static KEY_VALUE_LIST: Schema = Schema(&[Message(&KEY_VALUE)]);
+/// `opentelemetry.proto.common.v1.KeyValue`
+pub(super) static KEY_VALUE: Schema = Schema(&[String, Message(&ANY_VALUE), Varint]);
+/// `opentelemetry.proto.common.v1.EntityRef`
+pub(super) static ENTITY_REF: Schema = Schema(&[String, String, String, String]);
+/// `opentelemetry.proto.common.v1.InstrumentationScope`
+pub(super) static SCOPE: Schema = Schema(&[String, String, Message(&KEY_VALUE), Varint]);
+/// `opentelemetry.proto.trace.v1.Span.Event`
+pub(super) static EVENT: Schema = Schema(&[Fixed64, String, Message(&KEY_VALUE), Varint]);
+/// `opentelemetry.proto.trace.v1.Span.Link`
+pub(super) static LINK: Schema =
+    Schema(&[Bytes, Bytes, String, Message(&KEY_VALUE), Varint, Fixed32]);
+/// `opentelemetry.proto.trace.v1.Status`
+pub(super) static STATUS: Schema = Schema(&[Unknown, String, Varint]);
+
+impl Schema {
+    /// Checks the message that `record`, cut where it ends, holds from `start` on. `depth` is how
+    /// much deeper messages may nest.
+    pub(super) fn check(&self, record: &[u8], start: usize, depth: u32) -> Result<(), ScanError> {
+        // All strings of an ASCII message are UTF-8; one look at the whole is cheaper than one
+        // at each.
+        self.check_in(record, start, depth, record[start..].is_ascii())
+    }
+
+    /// The same, for a message of which it is known whether it is ASCII.
+    pub(super) fn check_in(
+        &self,
+        record: &[u8],
+        start: usize,
+        depth: u32,
+        is_ascii: bool,
+    ) -> Result<(), ScanError> {
+        let mut reader = Reader::new(record, start);
+        while !reader.is_at_end() {
+            let tag = reader.tag()?;
+            match self.0.get(tag.field as usize - 1).copied().unwrap_or(Unknown) {
+                Message(schema) => {
+                    let (start, end) = nested(&mut reader, tag, depth)?;
+                    schema.check_in(&record[..end], start, depth - 1, is_ascii)?;
+                }
+                String => {
+                    let (start, end) = delimited(&mut reader, tag)?;
+                    if !is_ascii {
+                        check_utf8(&record[start..end])?;
+                    }
+                }
+                field => scalar(&mut reader, tag, field, depth)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn scalar(reader: &mut Reader<'_>, tag: Tag, field: Field, depth: u32) -> Result<(), ScanError> {
+    let expected = match field {
+        Varint => WireType::Varint,
+        Fixed32 => WireType::Fixed32,
+        Fixed64 => WireType::Fixed64,
+        Bytes | String | Message(_) => WireType::Bytes,
+        Unknown => return reader.skip(tag, depth),
+    };
+    expect(tag, expected)?;
+    // A known scalar takes no depth; skipping it as one that has some left reads the same bytes.
+    reader.skip(tag, 1)
+}
+
+#[inline]
+pub(super) fn expect(tag: Tag, wire_type: WireType) -> Result<(), ScanError> {
+    if tag.wire_type == wire_type { Ok(()) } else { Err(ScanError::WireType) }
+}
+
+/// The bounds of a length-delimited field.
+#[inline]
+pub(super) fn delimited(reader: &mut Reader<'_>, tag: Tag) -> Result<(usize, usize), ScanError> {
+    expect(tag, WireType::Bytes)?;
+    reader.delimited()
+}
+
+/// The bounds of a message in a message that may nest `depth` deeper.
+#[inline]
+pub(super) fn nested(
+    reader: &mut Reader<'_>,
+    tag: Tag,
+    depth: u32,
+) -> Result<(usize, usize), ScanError> {
+    expect(tag, WireType::Bytes)?;
+    if depth == 0 {
+        return Err(ScanError::Depth);
+    }
+    reader.delimited()
+}
+
+#[inline]
+pub(super) fn check_utf8(bytes: &[u8]) -> Result<(), ScanError> {
+    if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
+        Ok(())
+    } else {
+        Err(ScanError::Utf8)
+    }
+}

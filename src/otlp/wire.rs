@@ -1,0 +1,198 @@
+//! The protobuf wire format: tags, varints, lengths.
+//!
+//! Accepts what `prost` accepts, errors where it errors; its limits are the same.
+
+use thiserror::Error;
+
+/// How deep messages and groups may nest: what `prost` decodes by default.
+pub(super) const MAX_DEPTH: u32 = 100;
+
+/// Why a record is not a `TracesData` message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ScanError {
+    /// It ends inside of a field, or a field ends outside of its message.
+    #[error("a field is longer than the message it stands in")]
+    Truncated,
+    /// A varint has more than 64 bits.
+    #[error("a varint has more than 64 bits")]
+    Varint,
+    /// A field number of 0, a wire type that does not exist, or a tag of more than 32 bits.
+    #[error("a field's tag is invalid")]
+    Tag,
+    /// A field of the message has another type than it should.
+    #[error("a known field has the wrong wire type")]
+    WireType,
+    /// A string is not UTF-8.
+    #[error("a string is not valid UTF-8")]
+    Utf8,
+    /// A group ends that did not begin, or the other way round.
+    #[error("a group is not closed in order")]
+    Group,
+    /// Messages are nested too deep.
+    #[error("messages are nested more than 100 deep")]
+    Depth,
+    /// The record is larger than 4 GiB.
+    #[error("the record is larger than 4 GiB")]
+    TooLarge,
+}
+
+/// Wire types (protobuf encoding specification).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WireType {
+    Varint,
+    Fixed64,
+    Bytes,
+    StartGroup,
+    EndGroup,
+    Fixed32,
+}
+
+/// A field's number and wire type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tag {
+    pub(super) field: u32,
+    pub(super) wire_type: WireType,
+}
+
+/// Reads the fields of one message. Positions are those of the whole record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    record: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `record`, which is cut where the message ends, from `start` on.
+    pub(super) fn new(record: &'a [u8], start: usize) -> Self {
+        debug_assert!(start <= record.len(), "a message starts within the record");
+        Self { record, at: start }
+    }
+
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.at >= self.record.len()
+    }
+
+    #[inline]
+    pub(super) fn varint(&mut self) -> Result<u64, ScanError> {
+        match self.record.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, ScanError> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.record.get(self.at).ok_or(ScanError::Truncated)?;
+            self.at += 1;
+            if shift == 63 && byte > 1 {
+                return Err(ScanError::Varint);
+            }
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(ScanError::Varint)
+    }
+
+    #[inline]
+    pub(super) fn tag(&mut self) -> Result<Tag, ScanError> {
+        let tag = self.varint()?;
+        let wire_type = match tag & 7 {
+            0 => WireType::Varint,
+            1 => WireType::Fixed64,
+            2 => WireType::Bytes,
+            3 => WireType::StartGroup,
+            4 => WireType::EndGroup,
+            5 => WireType::Fixed32,
+            _ => return Err(ScanError::Tag),
+        };
+        match u32::try_from(tag) {
+            Ok(tag) if tag >= 8 => Ok(Tag { field: tag >> 3, wire_type }),
+            _ => Err(ScanError::Tag),
+        }
+    }
+
+    /// The start and end of a length-delimited field, which is passed.
+    #[inline]
+    pub(super) fn delimited(&mut self) -> Result<(usize, usize), ScanError> {
+        let length = self.varint()?;
+        let start = self.at;
+        if length > (self.record.len() - start) as u64 {
+            return Err(ScanError::Truncated);
+        }
+        self.at = start + length as usize;
+        Ok((start, self.at))
+    }
+
+    #[inline]
+    pub(super) fn fixed64(&mut self) -> Result<u64, ScanError> {
+        let bytes = self.record.get(self.at..self.at + 8).ok_or(ScanError::Truncated)?;
+        self.at += 8;
+        Ok(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+    }
+
+    #[inline]
+    pub(super) fn fixed32(&mut self) -> Result<u32, ScanError> {
+        let bytes = self.record.get(self.at..self.at + 4).ok_or(ScanError::Truncated)?;
+        self.at += 4;
+        Ok(u32::from_le_bytes(bytes.try_into().expect("four bytes")))
+    }
+
+    /// Passes a field that nobody knows. `depth` is how much deeper messages may nest.
+    pub(super) fn skip(&mut self, tag: Tag, depth: u32) -> Result<(), ScanError> {
+        if depth == 0 {
+            return Err(ScanError::Depth);
+        }
+        match tag.wire_type {
+            WireType::Varint => self.varint().map(|_| ()),
+            WireType::Fixed64 => self.fixed64().map(|_| ()),
+            WireType::Fixed32 => self.fixed32().map(|_| ()),
+            WireType::Bytes => self.delimited().map(|_| ()),
+            WireType::EndGroup => Err(ScanError::Group),
+            WireType::StartGroup => loop {
+                let inner = self.tag()?;
+                if inner.wire_type != WireType::EndGroup {
+                    self.skip(inner, depth - 1)?;
+                } else if inner.field == tag.field {
+                    return Ok(());
+                } else {
+                    return Err(ScanError::Group);
+                }
+            },
+        }
+    }
+}
+
+/// Appends a varint.
+pub(super) fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Number of bytes of a varint.
+pub(super) fn varint_len(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
+}
+
+/// Appends the tag and length of a length-delimited field.
+pub(super) fn write_delimited_head(field: u32, length: usize, out: &mut Vec<u8>) {
+    write_varint(u64::from(field << 3 | 2), out);
+    write_varint(length as u64, out);
+}
+
+/// Number of bytes of a length-delimited field of `length` bytes, with tag and length.
+pub(super) fn delimited_len(field: u32, length: usize) -> usize {
+    varint_len(u64::from(field << 3)) + varint_len(length as u64) + length
+}

@@ -1,0 +1,269 @@
+//! The spans of a record, into their traces.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::decide::Remembered;
+use super::partition::PartitionState;
+use super::{Desk, Shared};
+use crate::books::{Amount, Invalid, Misrouted};
+use crate::ids::{Offset, Partition, TraceId};
+use crate::limited::Limited;
+use crate::otlp::{InvalidReason, Scan, ScanError, tracestate};
+use crate::source::Record;
+use crate::span::{Slice, SpanRef};
+use crate::trace::{Segment, Slot};
+
+/// Spans of one trace that stand back to back in one scope of a record.
+struct SpanRun<'a> {
+    spans: &'a [SpanRef],
+    framed: Slice,
+}
+
+impl SpanRun<'_> {
+    fn trace_id(&self) -> TraceId {
+        self.spans[0].trace_id
+    }
+
+    fn amount(&self) -> Amount {
+        Amount { traces: 0, spans: self.spans.len() as u64, bytes: self.framed.len() as u64 }
+    }
+}
+
+impl PartitionState {
+    /// Takes in what a scan found in a record.
+    pub(super) fn arrive(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        record: &Record<'_>,
+        value: &[u8],
+        found: &Scan,
+    ) {
+        count_refused(desk, found);
+        check_key(shared, desk, record, found);
+        self.resources.clear();
+        self.resources.resize_with(found.resources.len(), Default::default);
+        self.scopes.clear();
+        self.scopes.resize(found.scopes.len(), None);
+        let mut rest = found.spans.as_slice();
+        while !rest.is_empty() {
+            let run = next_run(rest);
+            rest = &rest[run.spans.len()..];
+            self.arrive_run(shared, desk, record.offset, value, found, &run);
+        }
+        let held = self.resources.drain(..).filter_map(|resource| resource.header);
+        for header in held.chain(self.scopes.drain(..).flatten()) {
+            self.headers.release(header);
+        }
+    }
+
+    fn arrive_run(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        offset: Offset,
+        value: &[u8],
+        found: &Scan,
+        run: &SpanRun<'_>,
+    ) {
+        let id = run.trace_id();
+        desk.tally.received.add(run.amount());
+        let slot = match self.traces.find(id) {
+            Some(slot) => slot,
+            None => {
+                let now = self.traces.clock();
+                let decided = shared.decided.get(self.partition, id, self.generation(), now);
+                if let Some(decided) = decided {
+                    let segment = self.hold_segment(value, found, run);
+                    let framed = run.framed.of(value);
+                    let (spans, late) = (run.amount(), &decided.decision);
+                    self.arrive_late(shared, desk, offset, segment, framed, spans, late);
+                    return;
+                }
+                let opened = Amount { traces: 1, ..Amount::default() };
+                desk.tally.received.add(opened);
+                desk.opened.add(opened);
+                self.traces.open(id, self.watermark.pin(offset))
+            }
+        };
+        desk.opened.add(run.amount());
+        self.add_facts(shared, slot, value, found, run);
+        let segment = self.hold_segment(value, found, run);
+        if self.traces.get_mut(slot).payload.last_segment() != Some(segment) {
+            self.headers.hold_again(segment.resource);
+            self.headers.hold_again(segment.scope);
+        }
+        self.traces.append(slot, segment, run.framed.of(value), run.spans.len() as u32);
+        if run.spans.iter().any(|span| span.is_root) {
+            self.traces.root_received(slot);
+        }
+        if self.traces.is_at_cap(slot) {
+            let trace = self.traces.take(slot);
+            self.decide(shared, desk, &trace, crate::trace::Trigger::Size);
+        }
+    }
+
+    fn add_facts(
+        &mut self,
+        shared: &Shared,
+        slot: Slot,
+        value: &[u8],
+        found: &Scan,
+        run: &SpanRun<'_>,
+    ) {
+        let predicates = shared.policies.predicates();
+        let summary = &mut self.traces.get_mut(slot).summary;
+        let resource = found.scopes[run.spans[0].scope as usize].resource as usize;
+        let facts = self.resources[resource].facts.get_or_insert_with(|| {
+            let mut facts = Default::default();
+            let attributes = found.resources[resource].attributes.of(&found.attributes);
+            predicates.ask_attributes(attributes, value, &mut facts);
+            facts
+        });
+        summary.facts.merge(facts);
+        for span in run.spans {
+            let attributes = span.attributes.of(&found.attributes);
+            predicates.ask_span(span, attributes, value, &mut summary.facts);
+            summary.start_unix_nano = summary.start_unix_nano.min(span.start_unix_nano);
+            summary.end_unix_nano = summary.end_unix_nano.max(span.end_unix_nano);
+            if !span.trace_state.is_empty() && summary.explicit_randomness.is_none() {
+                summary.explicit_randomness = tracestate::randomness(span.trace_state.of(value));
+            }
+        }
+    }
+
+    /// The interned headers of a run, held until the record is done with.
+    fn hold_segment(&mut self, value: &[u8], found: &Scan, run: &SpanRun<'_>) -> Segment {
+        let scope_index = run.spans[0].scope as usize;
+        let scope = &found.scopes[scope_index];
+        let headers = &mut self.headers;
+        let pieces = |header: crate::span::Run| {
+            header.of(&found.pieces).iter().map(move |piece| piece.of(value))
+        };
+        let resource_index = scope.resource as usize;
+        let resource = &found.resources[resource_index];
+        let held = &mut self.resources[resource_index].header;
+        let resource = *held.get_or_insert_with(|| headers.hold(pieces(resource.header)));
+        let held = &mut self.scopes[scope_index];
+        let scope = *held.get_or_insert_with(|| headers.hold(pieces(scope.header)));
+        Segment { resource, scope }
+    }
+
+    /// Spans whose trace is decided: they follow it.
+    #[expect(clippy::too_many_arguments, reason = "what a late run is made of")]
+    fn arrive_late(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        offset: Offset,
+        segment: Segment,
+        framed: &[u8],
+        amount: Amount,
+        decided: &Remembered,
+    ) {
+        match decided {
+            Remembered::Dropped => desk.tally.late_dropped.add(amount),
+            Remembered::Kept { policy, threshold, consistent } => {
+                desk.tally.late_kept.add(amount);
+                let pin = self.watermark.pin(offset);
+                let segments = std::iter::once((segment, framed));
+                let additions =
+                    shared.annotations.of(&shared.policies, *policy, *threshold, *consistent);
+                self.forward(desk, pin, segments, &additions);
+            }
+        }
+    }
+}
+
+/// The longest run at the start of `spans`, which are not empty.
+fn next_run(spans: &[SpanRef]) -> SpanRun<'_> {
+    let first = &spans[0];
+    let mut framed = first.framed;
+    let mut length = 1;
+    for span in &spans[1..] {
+        let joins = span.trace_id == first.trace_id
+            && span.scope == first.scope
+            && span.framed.start == framed.end;
+        if !joins {
+            break;
+        }
+        framed.end = span.framed.end;
+        length += 1;
+    }
+    SpanRun { spans: &spans[..length], framed }
+}
+
+fn count_refused(desk: &mut Desk, found: &Scan) {
+    for span in &found.invalid {
+        let amount = Amount { traces: 0, spans: 1, bytes: span.framed.len() as u64 };
+        desk.tally.received.add(amount);
+        let reason = match span.reason {
+            InvalidReason::TraceId => Invalid::TraceId,
+            InvalidReason::SpanId => Invalid::SpanId,
+        };
+        desk.tally.refuse(reason, amount);
+    }
+}
+
+/// Holds a record's key against the traces it carries.
+fn check_key(shared: &Shared, desk: &mut Desk, record: &Record<'_>, found: &Scan) {
+    let Some(first) = found.spans.first() else { return };
+    let id = first.trace_id;
+    let kind = match record.key {
+        None => Misrouted::NullKey,
+        Some(_) if found.spans.iter().any(|span| span.trace_id != id) => Misrouted::ManyTraces,
+        Some(key) if key == id.as_bytes() || TraceId::from_hex(key) == Some(id) => return,
+        Some(_) => Misrouted::ForeignKey,
+    };
+    desk.tally.misrouted[kind as usize] += 1;
+    shared.keying.misrouted(kind);
+}
+
+/// What is said, once in a while, about records that are not as they should be.
+#[derive(Debug)]
+pub struct Keying {
+    is_misrouted: AtomicBool,
+    misrouted: Limited,
+    malformed: Limited,
+}
+
+impl Default for Keying {
+    fn default() -> Self {
+        Self {
+            is_misrouted: AtomicBool::new(false),
+            misrouted: Limited::new(Duration::from_secs(60)),
+            malformed: Limited::new(Duration::from_secs(10)),
+        }
+    }
+}
+
+impl Keying {
+    /// True once a record came whose key does not keep its trace together.
+    pub fn is_misrouted(&self) -> bool {
+        self.is_misrouted.load(Ordering::Relaxed)
+    }
+
+    fn misrouted(&self, kind: Misrouted) {
+        self.is_misrouted.store(true, Ordering::Relaxed);
+        if let Some(left_out) = self.misrouted.allow() {
+            warn!(
+                kind = kind.label(),
+                left_out,
+                "records.misrouted: the topic is not keyed by trace id, so the spans of a trace \
+                 lie in several partitions and are judged apart; set `partition_traces_by_id: \
+                 true` on the Collector's Kafka exporter, or key the records by the trace id as \
+                 32 lower-case hexadecimal digits"
+            );
+        }
+    }
+
+    pub(super) fn malformed(&self, partition: Partition, offset: Offset, error: &ScanError) {
+        if let Some(left_out) = self.malformed.allow() {
+            let (partition, offset) = (partition.0, offset.0);
+            warn!(partition, offset, %error, left_out, "record.malformed: it is not OTLP protobuf");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! A worker: all state of some partitions, on one thread.
+//!
+//! Owns the order of things: due deadlines before the record that passes them, spans into traces,
+//! complete traces to a decision, kept ones to the exporter, acks back to the watermark. Promises
+//! that nothing of an ownership that ended has an effect, and that when the exporter is full no
+//! more records are taken, while acks and rebalances still are. Leaves what each step means to
+//! the modules it calls.
+
+mod arrivals;
+mod decide;
+mod partition;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::books::{Amount, Books, Tally};
+use crate::export::{Ack, Chunk, Exporter};
+use crate::ids::{Generation, Partition};
+use crate::memory::Memory;
+use crate::otlp::{AttributeKeys, Framer, Scan};
+use crate::policy::PolicySet;
+use crate::source::{CaughtUp, Event, Inbox, Rebalance, RecordBatch};
+use crate::trace::{DecidedTraces, Limits};
+
+pub use arrivals::Keying;
+pub use decide::{Annotations, Remembered};
+use partition::{PartitionState, Revocation};
+
+/// What all workers of the process share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The policies in force.
+    pub policies: PolicySet,
+    /// The attribute keys that they name.
+    pub keys: AttributeKeys,
+    /// When traces are complete.
+    pub limits: Limits,
+    /// What is written on kept spans.
+    pub annotations: Annotations,
+    /// How far behind the wall clock the clock of a quiet partition stays.
+    pub idle_grace: Duration,
+    /// The largest chunk that the exporter takes.
+    pub max_chunk_bytes: usize,
+    /// The traces decided lately.
+    pub decided: DecidedTraces<Remembered>,
+    /// The bound on open traces.
+    pub memory: Arc<Memory>,
+    /// The books.
+    pub books: Arc<Books>,
+    /// Whether the topic is keyed.
+    pub keying: Keying,
+}
+
+/// One worker. Runs until its inbox is closed.
+#[derive(Debug)]
+pub struct Worker {
+    index: usize,
+    shared: Arc<Shared>,
+    exporter: Exporter,
+    inbox: Inbox,
+    acks: mpsc::UnboundedReceiver<Vec<Ack>>,
+    partitions: HashMap<Partition, PartitionState>,
+    /// Chunks that the exporter has no room for. While there are any, no records are taken.
+    waiting: VecDeque<Chunk>,
+    waiting_bytes: u64,
+    desk: Desk,
+}
+
+/// What is used again from record to record, and what was counted.
+#[derive(Debug)]
+struct Desk {
+    scan: Scan,
+    framer: Framer,
+    tally: Tally,
+    opened: Amount,
+    closed: Amount,
+    /// What this worker's use of memory was when it was last posted.
+    memory_posted: u64,
+    /// Chunks of traces kept since the exporter was last fed.
+    kept: Vec<Chunk>,
+}
+
+impl Worker {
+    /// A worker that owns nothing yet. `index` is how acks find it.
+    pub fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        exporter: Exporter,
+        inbox: Inbox,
+        acks: mpsc::UnboundedReceiver<Vec<Ack>>,
+    ) -> Self {
+        let desk = Desk {
+            scan: Scan::default(),
+            framer: Framer::new(shared.max_chunk_bytes),
+            tally: Tally::new(shared.policies.names().count()),
+            opened: Amount::default(),
+            closed: Amount::default(),
+            memory_posted: 0,
+            kept: Vec::new(),
+        };
+        let partitions = HashMap::new();
+        let waiting = VecDeque::new();
+        Self { index, shared, exporter, inbox, acks, partitions, waiting, waiting_bytes: 0, desk }
+    }
+
+    /// Works until `stop` is called off.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let exporter = self.exporter.clone();
+        loop {
+            let is_stalled = !self.waiting.is_empty();
+            tokio::select! {
+                biased;
+                rebalance = self.inbox.rebalances.recv() => match rebalance {
+                    Some(rebalance) => self.rebalance(rebalance),
+                    None => break,
+                },
+                () = stop.cancelled() => break,
+                Some(acks) = self.acks.recv() => self.acknowledge(acks),
+                () = exporter.room(), if is_stalled => self.feed_exporter(),
+                () = until(self.revoke_deadline()) => self.finish_revocations(),
+                Some(event) = self.inbox.events.recv(), if !is_stalled => match event {
+                    Event::Records(batch) => self.take_in(&batch),
+                    Event::CaughtUp(partitions) => self.run_clocks_on(&partitions),
+                },
+            }
+        }
+        debug!(worker = self.index, "worker.stopped");
+    }
+
+    fn take_in(&mut self, batch: &RecordBatch) {
+        if let Some(state) = current(&mut self.partitions, batch.partition, batch.generation) {
+            for record in batch.records() {
+                state.take_in(&self.shared, &mut self.desk, &record);
+            }
+        }
+        self.relieve_memory();
+        self.feed_exporter();
+        self.post();
+    }
+
+    /// Quiet partitions: the wall clock carries theirs on.
+    fn run_clocks_on(&mut self, caught_up: &[CaughtUp]) {
+        for quiet in caught_up {
+            let state = current(&mut self.partitions, quiet.partition, quiet.generation);
+            if let Some(state) = state {
+                state.caught_up(&self.shared, &mut self.desk, quiet);
+            }
+        }
+        self.feed_exporter();
+        self.post();
+    }
+
+    fn rebalance(&mut self, event: Rebalance) {
+        match event {
+            Rebalance::Assigned { partition, owned, start } => {
+                let state = PartitionState::new(self.index, partition, owned, start, &self.shared);
+                if let Some(old) = self.partitions.insert(partition, state) {
+                    self.forget(old);
+                }
+            }
+            Rebalance::Revoked { partition, generation, timeout, done } => {
+                let state = current(&mut self.partitions, partition, generation);
+                let Some(state) = state else {
+                    // A partition that this worker does not have is done with.
+                    let _ = done.send(partition);
+                    return;
+                };
+                let deadline = Instant::now() + timeout;
+                state.revocation = Some(Revocation { deadline, done });
+                self.finish_revocations();
+            }
+            Rebalance::Lost { partition, generation } => {
+                if current(&mut self.partitions, partition, generation).is_some()
+                    && let Some(state) = self.partitions.remove(&partition)
+                {
+                    self.forget(state);
+                }
+            }
+        }
+        self.post();
+    }
+
+    /// Lets go of revoked partitions that have nothing in flight, or no time left.
+    fn finish_revocations(&mut self) {
+        let now = Instant::now();
+        let is_done = |(partition, state): (&Partition, &PartitionState)| {
+            let revocation = state.revocation.as_ref()?;
+            (state.in_flight == 0 || revocation.deadline <= now).then_some(*partition)
+        };
+        let done: Vec<Partition> = self.partitions.iter().filter_map(is_done).collect();
+        for partition in done {
+            let Some(mut state) = self.partitions.remove(&partition) else { continue };
+            state.publish();
+            if let Some(revocation) = state.revocation.take() {
+                let unfinished = state.in_flight;
+                info!(partition = partition.0, unfinished, "partition.handed_over");
+                // The consumer may have given up waiting.
+                let _ = revocation.done.send(partition);
+            }
+            self.forget(state);
+        }
+        self.post();
+    }
+
+    /// Strikes out what a partition that is gone still holds open.
+    fn forget(&mut self, mut state: PartitionState) {
+        state.abandon(&mut self.desk);
+        let generation = state.generation();
+        let partition = state.partition;
+        self.waiting.retain(|chunk| {
+            let goes = chunk.ticket.partition == partition && chunk.ticket.generation == generation;
+            if goes {
+                self.waiting_bytes -= chunk.bytes.len() as u64;
+            }
+            !goes
+        });
+    }
+
+    fn acknowledge(&mut self, acks: Vec<Ack>) {
+        for ack in acks {
+            let ticket = ack.ticket;
+            if let Some(state) = current_or_revoked(&mut self.partitions, ticket.partition, ticket.generation) {
+                state.acknowledged(ticket.pin);
+            }
+        }
+        if self.partitions.values().any(|state| state.revocation.is_some()) {
+            self.finish_revocations();
+        }
+    }
+
+    /// Hands kept traces to the exporter, in order, as far as it has room.
+    fn feed_exporter(&mut self) {
+        for chunk in self.desk.kept.drain(..) {
+            self.waiting_bytes += chunk.bytes.len() as u64;
+            self.waiting.push_back(chunk);
+        }
+        while let Some(chunk) = self.waiting.pop_front() {
+            let bytes = chunk.bytes.len() as u64;
+            if let Err(chunk) = self.exporter.try_send(chunk) {
+                self.waiting.push_front(chunk);
+                break;
+            }
+            self.waiting_bytes -= bytes;
+        }
+    }
+
+    /// At the memory bound: gives the heaviest traces an early decision.
+    fn relieve_memory(&mut self) {
+        self.post_memory();
+        let Some(share) = self.shared.memory.excess() else { return };
+        for state in self.partitions.values_mut() {
+            if state.revocation.is_none() {
+                state.relieve(&self.shared, &mut self.desk, share);
+            }
+        }
+    }
+
+    fn post_memory(&mut self) {
+        let open: u64 = self.partitions.values().map(PartitionState::cost).sum();
+        let used = open + self.waiting_bytes;
+        self.shared.memory.changed(self.desk.memory_posted, used);
+        self.desk.memory_posted = used;
+    }
+
+    fn post(&mut self) {
+        self.post_memory();
+        let Desk { tally, opened, closed, .. } = &mut self.desk;
+        self.shared.books.post(tally, std::mem::take(opened), std::mem::take(closed));
+    }
+
+    fn revoke_deadline(&self) -> Option<Instant> {
+        let revocations = self.partitions.values().filter_map(|state| state.revocation.as_ref());
+        revocations.map(|revocation| revocation.deadline).min()
+    }
+}
+
+/// The state of a partition, if `generation` is its current one and it is not being given up.
+fn current(
+    partitions: &mut HashMap<Partition, PartitionState>,
+    partition: Partition,
+    generation: Generation,
+) -> Option<&mut PartitionState> {
+    current_or_revoked(partitions, partition, generation)
+        .filter(|state| state.revocation.is_none())
+}
+
+fn current_or_revoked(
+    partitions: &mut HashMap<Partition, PartitionState>,
+    partition: Partition,
+    generation: Generation,
+) -> Option<&mut PartitionState> {
+    partitions.get_mut(&partition).filter(|state| state.generation() == generation)
+}
+
+/// Waits until `deadline`; for ever if there is none.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,183 @@
+//! The state of one partition under one ownership.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use tokio::time::Instant;
+
+use super::{Desk, Shared};
+use crate::books::{Amount, Invalid};
+use crate::facts::Facts;
+use crate::ids::{Generation, Partition, Pin, Position};
+use crate::otlp::scan;
+use crate::source::{CaughtUp, Owned, Record};
+use crate::trace::{HeaderId, Headers, OpenTrace, OpenTraces, TRACE_OVERHEAD, Trigger};
+use crate::watermark::Watermark;
+
+/// A partition that is being given up: who waits for it, and how long.
+#[derive(Debug)]
+pub(super) struct Revocation {
+    pub(super) deadline: Instant,
+    pub(super) done: Sender<Partition>,
+}
+
+#[derive(Debug)]
+pub(super) struct PartitionState {
+    /// The worker that keeps this state: acks are sent there.
+    pub(super) worker: usize,
+    pub(super) partition: Partition,
+    pub(super) owned: Arc<Owned>,
+    pub(super) traces: OpenTraces,
+    pub(super) headers: Headers,
+    pub(super) watermark: Watermark,
+    /// Chunks that are not acknowledged yet.
+    pub(super) in_flight: usize,
+    pub(super) revocation: Option<Revocation>,
+    /// Per resource and per scope of the record in hand: used again from record to record.
+    pub(super) resources: Vec<ResourceInHand>,
+    pub(super) scopes: Vec<Option<HeaderId>>,
+}
+
+/// A resource of the record in hand, once something asked for it.
+#[derive(Debug, Default)]
+pub(super) struct ResourceInHand {
+    pub(super) header: Option<HeaderId>,
+    pub(super) facts: Option<Facts>,
+}
+
+impl PartitionState {
+    pub(super) fn new(
+        worker: usize,
+        partition: Partition,
+        owned: Arc<Owned>,
+        start: Position,
+        shared: &Shared,
+    ) -> Self {
+        Self {
+            worker,
+            partition,
+            owned,
+            traces: OpenTraces::new(shared.limits),
+            headers: Headers::default(),
+            watermark: Watermark::new(start),
+            in_flight: 0,
+            revocation: None,
+            resources: Vec::new(),
+            scopes: Vec::new(),
+        }
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.owned.generation
+    }
+
+    /// Bytes that count against the memory bound.
+    pub(super) fn cost(&self) -> u64 {
+        self.traces.cost() + self.headers.bytes()
+    }
+
+    /// Handles one record: what is due before it, then its spans.
+    pub(super) fn take_in(&mut self, shared: &Shared, desk: &mut Desk, record: &Record<'_>) {
+        if record.offset.next() <= self.watermark.next() {
+            desk.tally.repeated_records += 1;
+            return;
+        }
+        self.traces.advance_clock(record.timestamp);
+        self.decide_due(shared, desk);
+        self.watermark.read(record.offset);
+        desk.tally.records += 1;
+        self.read_value(shared, desk, record);
+        self.publish();
+    }
+
+    fn read_value(&mut self, shared: &Shared, desk: &mut Desk, record: &Record<'_>) {
+        let Some(value) = record.value else {
+            refuse_record(desk, Invalid::NullValue, 0);
+            return;
+        };
+        desk.tally.record_bytes += value.len() as u64;
+        // The scan is taken out of the desk for as long as its results are read.
+        let mut found = std::mem::take(&mut desk.scan);
+        match scan(value, &shared.keys, &mut found) {
+            Ok(()) => self.arrive(shared, desk, record, value, &found),
+            Err(error) => {
+                refuse_record(desk, Invalid::Malformed, value.len() as u64);
+                shared.keying.malformed(self.partition, record.offset, &error);
+            }
+        }
+        desk.scan = found;
+    }
+
+    /// There is nothing to read: the wall clock carries the partition's on.
+    pub(super) fn caught_up(&mut self, shared: &Shared, desk: &mut Desk, quiet: &CaughtUp) {
+        if self.watermark.next() > quiet.position {
+            return;
+        }
+        self.watermark.skip_to(quiet.position);
+        self.traces.advance_clock(quiet.at.before(shared.idle_grace));
+        self.decide_due(shared, desk);
+        self.publish();
+    }
+
+    fn decide_due(&mut self, shared: &Shared, desk: &mut Desk) {
+        while let Some((trace, trigger)) = self.traces.take_due() {
+            self.decide(shared, desk, &trace, trigger);
+        }
+    }
+
+    /// Decides the heaviest traces early, until `share` of this partition's bytes is free.
+    pub(super) fn relieve(&mut self, shared: &Shared, desk: &mut Desk, share: f64) {
+        let bytes = (self.traces.cost() as f64 * share).ceil() as u64;
+        for trace in self.traces.take_heaviest(bytes) {
+            self.decide(shared, desk, &trace, Trigger::Memory);
+        }
+        self.publish();
+    }
+
+    /// A chunk that held `pin` is done with.
+    pub(super) fn acknowledged(&mut self, pin: Pin) {
+        debug_assert!(self.in_flight > 0, "a chunk is acknowledged once");
+        self.in_flight -= 1;
+        self.watermark.release(pin);
+        self.publish();
+    }
+
+    /// Tells the consumer what may be committed.
+    pub(super) fn publish(&self) {
+        self.owned.set_committable(self.watermark.committable());
+    }
+
+    /// Counts out what is still open: the partition's next owner reads it again.
+    pub(super) fn abandon(&mut self, desk: &mut Desk) {
+        for trace in self.traces.take_all() {
+            let amount = amount_of(&trace);
+            desk.tally.revoked.add(amount);
+            desk.closed.add(amount);
+        }
+    }
+
+    /// Releases what the payload of a trace that was taken holds.
+    pub(super) fn release_headers(&mut self, trace: &OpenTrace) {
+        for (segment, _) in trace.payload.segments() {
+            self.headers.release(segment.resource);
+            self.headers.release(segment.scope);
+        }
+    }
+}
+
+pub(super) fn amount_of(trace: &OpenTrace) -> Amount {
+    let summary = &trace.summary;
+    Amount { traces: 1, spans: u64::from(summary.spans), bytes: summary.bytes }
+}
+
+fn refuse_record(desk: &mut Desk, reason: Invalid, bytes: u64) {
+    let amount = Amount { traces: 0, spans: 0, bytes };
+    desk.tally.received.add(amount);
+    desk.tally.refuse(reason, amount);
+    desk.tally.invalid_records[reason as usize] += 1;
+}
+
+const _: () = assert!(
+    size_of::<OpenTrace>() < TRACE_OVERHEAD as usize,
+    "an open trace costs more than it is accounted for"
+);
