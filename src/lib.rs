@@ -1,4 +1,6 @@
 //! tailsieve: a tail-sampling stream processor on Kafka for OpenTelemetry traces.
 
+pub mod generate;
 pub mod ids;
+pub mod ledger;
 pub mod span;
