@@ -6,13 +6,17 @@
 //! other end. The demo, the tests and the benches use both as a library.
 
 mod attributes;
+mod command;
 mod model;
 mod plan;
+mod producer;
 mod render;
 mod services;
 mod settings;
 
+pub use command::{GenerateArgs, GenerateError, run};
 pub use model::{GeneratedRecord, Model};
+pub use producer::{Acknowledged, Counters, ProduceError, ProducerSettings, produce};
 pub use settings::{Layout, ModelSettings};
 
 #[cfg(test)]

@@ -16,12 +16,9 @@ use rand::{Rng, SeedableRng};
 use super::plan::Plan;
 use super::render::{Rendered, render};
 use super::services::{INSTANCES, SERVICES};
-use super::settings::{Layout, ModelSettings};
+use super::settings::{Layout, MEAN_TRACE_SPANS, ModelSettings};
 use crate::ids::{Timestamp, TraceId};
 use crate::ledger::SpanFact;
-
-/// Mean number of spans of a trace, for the rate at which traces start.
-const MEAN_TRACE_SPANS: f64 = 12.0;
 
 /// The most spans that a Collector puts into one of its batches.
 const MAX_BATCH_SPANS: usize = 512;

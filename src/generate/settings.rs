@@ -82,7 +82,27 @@ impl Default for ModelSettings {
     }
 }
 
+/// Mean number of spans of a trace.
+pub(super) const MEAN_TRACE_SPANS: f64 = 12.0;
+
 impl ModelSettings {
+    /// About how much time the records will span, on the long side. Zero without a limit.
+    pub(super) fn expected_span(&self) -> Duration {
+        let spans = self.max_spans.map(|spans| spans as f64);
+        let by_traces = self.max_traces.map(|n| n as f64 * MEAN_TRACE_SPANS);
+        let by_duration = self.duration.map(|d| d.as_secs_f64() * self.rate);
+        let limits = [spans, by_traces, by_duration];
+        let spans = limits.into_iter().flatten().reduce(f64::min).unwrap_or(0.0);
+        let seconds = 1.2 * spans / self.rate;
+        let late = if self.late_fraction > 0.0 {
+            self.late_by
+        } else {
+            Duration::ZERO
+        };
+        let batches_and_slow_traces = Duration::from_secs(10);
+        Duration::try_from_secs_f64(seconds).unwrap_or_default() + late + batches_and_slow_traces
+    }
+
     /// The settings for the header of a ledger.
     pub fn describe(&self) -> BTreeMap<String, String> {
         let limit = |n: Option<u64>| n.map_or("none".into(), |n| n.to_string());

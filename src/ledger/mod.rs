@@ -157,3 +157,6 @@ impl Ledger {
         spans.map(|span| u64::from(span.copies) - 1).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;
