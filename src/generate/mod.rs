@@ -20,4 +20,6 @@ pub use producer::{Acknowledged, Counters, ProduceError, ProducerSettings, produ
 pub use settings::{Layout, ModelSettings};
 
 #[cfg(test)]
+mod producer_tests;
+#[cfg(test)]
 mod tests;
