@@ -79,7 +79,7 @@ fn http_server(
     let target = path(rng, route);
     let client = format!("10.4.{}.{}", rng.random::<u8>(), rng.random::<u8>());
     let mut attributes = vec![string("http.route", route)];
-    if service.conventions.old() {
+    if service.conventions.writes_old() {
         attributes.extend([
             string("http.method", method),
             string("http.scheme", "http"),
@@ -92,7 +92,7 @@ fn http_server(
             string("net.peer.ip", &client),
         ]);
     }
-    if service.conventions.new() {
+    if service.conventions.writes_new() {
         attributes.extend([
             string("http.request.method", method),
             string("url.scheme", "http"),
@@ -120,7 +120,7 @@ fn http_client(
     let host = format!("{}.shop.svc.cluster.local", callee.name);
     let url = format!("http://{host}:8080{}", path(rng, route));
     let mut attributes = Vec::new();
-    if conventions.old() {
+    if conventions.writes_old() {
         attributes.extend([
             string("http.method", method),
             string("http.url", &url),
@@ -130,7 +130,7 @@ fn http_client(
             int("http.response_content_length", rng.random_range(200..9000)),
         ]);
     }
-    if conventions.new() {
+    if conventions.writes_new() {
         attributes.extend([
             string("http.request.method", method),
             string("url.full", &url),
@@ -158,7 +158,7 @@ fn rpc(
         string("rpc.method", method),
         int("rpc.grpc.status_code", if error { 14 } else { 0 }),
     ];
-    let (address, port) = if conventions.old() {
+    let (address, port) = if conventions.writes_old() {
         ("net.peer.name", "net.peer.port")
     } else {
         ("server.address", "server.port")
@@ -189,7 +189,7 @@ fn query(rng: &mut StdRng, service: &Service) -> (String, Vec<KeyValue>) {
     };
     let host = format!("{system}-primary.data.svc.cluster.local");
     let mut attributes = Vec::new();
-    if service.conventions.old() {
+    if service.conventions.writes_old() {
         attributes.extend([
             string("db.system", system),
             string("db.name", service.name),
@@ -198,7 +198,7 @@ fn query(rng: &mut StdRng, service: &Service) -> (String, Vec<KeyValue>) {
             string("net.peer.name", &host),
         ]);
     }
-    if service.conventions.new() {
+    if service.conventions.writes_new() {
         attributes.extend([
             string("db.system.name", system),
             string("db.namespace", service.name),
@@ -253,13 +253,13 @@ fn message(
         string("messaging.client.id", "orders-1"),
         int("messaging.message.body.size", rng.random_range(80..2000)),
     ];
-    if conventions.old() {
+    if conventions.writes_old() {
         attributes.extend([
             string("messaging.operation", operation),
             int("messaging.kafka.message.offset", offset),
         ]);
     }
-    if conventions.new() {
+    if conventions.writes_new() {
         attributes.extend([
             string("messaging.operation.type", operation_type),
             string("messaging.operation.name", operation),

@@ -32,11 +32,11 @@ pub(super) enum Conventions {
 }
 
 impl Conventions {
-    pub(super) fn old(self) -> bool {
+    pub(super) fn writes_old(self) -> bool {
         self != Self::New
     }
 
-    pub(super) fn new(self) -> bool {
+    pub(super) fn writes_new(self) -> bool {
         self != Self::Old
     }
 }

@@ -22,7 +22,7 @@ fn traffic() -> (Vec<GeneratedRecord>, Ledger) {
 
 /// The policies, read once more and in another way than the check reads them.
 fn policy(trace: &TraceEntry) -> Option<&'static str> {
-    let ninety_percent = 0xe666_0000_0000_00;
+    let ninety_percent = 0x00e6_6600_0000_0000;
     match () {
         () if trace.error => Some("errors"),
         () if trace.duration_ms() > 1000 => Some("slow"),
