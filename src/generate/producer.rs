@@ -85,10 +85,7 @@ pub enum ProduceError {
     /// The settings do not make a Kafka producer.
     #[error("cannot create the kafka producer: {0}")]
     Client(#[source] KafkaError),
-    /// A record was refused before it was sent.
-    #[error("cannot produce a record: {0}")]
-    Refused(#[source] KafkaError),
-    /// Records were sent and not acknowledged.
+    /// Records were refused, or sent and not acknowledged.
     #[error("{records} records were not acknowledged: {reason}")]
     Unacknowledged {
         /// How many.
@@ -101,7 +98,7 @@ pub enum ProduceError {
 /// What has been produced so far, for whoever wants to watch.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Records handed to the Kafka client.
+    /// Records handed to the Kafka client, taken or refused.
     pub records_sent: AtomicU64,
     /// Records acknowledged.
     pub records_acknowledged: AtomicU64,
@@ -162,7 +159,7 @@ where
         if !goes_on() {
             break;
         }
-        send(&producer, &settings.topic, record, counters, &goes_on)?;
+        send(&producer, &settings.topic, record, counters, &goes_on);
     }
     finish(&producer, settings.flush_timeout, counters)
 }
@@ -188,8 +185,7 @@ fn send<F>(
     record: GeneratedRecord,
     counters: &Counters,
     goes_on: &impl Fn() -> bool,
-) -> Result<(), ProduceError>
-where
+) where
     F: Fn(Acknowledged) + Send + Sync + 'static,
 {
     let sent = Box::new(Sent {
@@ -209,17 +205,21 @@ where
                 if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) =>
             {
                 if !goes_on() {
-                    return Ok(());
+                    return;
                 }
                 producer.poll(POLL_SLICE);
                 next = again;
             }
-            Err((error, _)) => return Err(ProduceError::Refused(error)),
+            // A topic that is known to be wrong is refused here, one that turns out to be wrong
+            // later in the delivery report: the same to the caller.
+            Err((error, _)) => {
+                producer.context().failed(&error);
+                break;
+            }
         }
     }
     counters.records_sent.fetch_add(1, Ordering::Relaxed);
     producer.poll(Duration::ZERO);
-    Ok(())
 }
 
 fn finish<F>(
@@ -258,6 +258,15 @@ struct Context<F> {
     acknowledged: F,
     first_failure: Mutex<Option<String>>,
     last_error_logged: Mutex<Option<Instant>>,
+}
+
+impl<F> Context<F> {
+    fn failed(&self, error: &KafkaError) {
+        self.counters.records_failed.fetch_add(1, Ordering::Relaxed);
+        let first = self.first_failure.lock();
+        let mut first = first.unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| error.to_string());
+    }
 }
 
 impl<F: Send + Sync + 'static> ClientContext for Context<F> {
@@ -303,12 +312,7 @@ where
                     spans: sent.spans,
                 });
             }
-            Err((error, _)) => {
-                counters.records_failed.fetch_add(1, Ordering::Relaxed);
-                let first = self.first_failure.lock();
-                let mut first = first.unwrap_or_else(PoisonError::into_inner);
-                first.get_or_insert_with(|| error.to_string());
-            }
+            Err((error, _)) => self.failed(error),
         }
     }
 }
