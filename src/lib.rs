@@ -1,15 +1,21 @@
 //! tailsieve: a tail-sampling stream processor on Kafka for OpenTelemetry traces.
 
+pub mod app;
 pub mod books;
+pub mod export;
 pub mod facts;
+pub mod generate;
 pub mod ids;
+pub mod ledger;
 pub mod limited;
 pub mod memory;
 pub mod otlp;
 pub mod policy;
 pub mod probability;
 pub mod proto;
+pub mod receiver;
 pub mod source;
 pub mod span;
 pub mod trace;
 pub mod watermark;
+pub mod worker;
