@@ -134,7 +134,6 @@ impl PartitionState {
             desk.kept.push(Chunk {
                 bytes: Bytes::from(chunk.bytes),
                 spans: chunk.spans,
-                traces: 1,
                 ticket: Ticket { partition, generation, pin, worker },
             });
         }
