@@ -152,8 +152,7 @@ impl Default for QueueSettings {
     }
 }
 
-// garde hands every validator the fields and the context by reference, whatever their types.
-fn valid_endpoint(text: &String, _context: &()) -> garde::Result {
+fn valid_endpoint(text: &str, _context: &()) -> garde::Result {
     Endpoint::parse(text).map_err(garde::Error::new)?;
     Ok(())
 }

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::Code;
+use tonic::metadata::MetadataMap;
 
 use self::connection::{Cut, Incoming};
 use self::service::TraceService;
@@ -67,7 +68,8 @@ struct Shared {
     sink: Sink,
     requests: AtomicU64,
     taken: AtomicU64,
-    user_agent: Mutex<Option<String>>,
+    /// The headers of the last request.
+    headers: Mutex<MetadataMap>,
     cut: Cut,
 }
 
@@ -84,7 +86,7 @@ impl Receiver {
             sink,
             requests: AtomicU64::new(0),
             taken: AtomicU64::new(0),
-            user_agent: Mutex::default(),
+            headers: Mutex::default(),
             cut: Cut::default(),
         });
         let incoming = Incoming::new(listener, shared.cut.clone());
@@ -129,10 +131,12 @@ impl Receiver {
         self.shared.taken.load(Ordering::Relaxed)
     }
 
-    /// The `user-agent` of the last request.
-    pub fn user_agent(&self) -> Option<String> {
-        let user_agent = self.shared.user_agent.lock();
-        user_agent.unwrap_or_else(PoisonError::into_inner).clone()
+    /// A header of the last request, if it came with one of this name that is text.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let headers = self.shared.headers.lock();
+        let headers = headers.unwrap_or_else(PoisonError::into_inner);
+        let value = headers.get(name)?.to_str().ok()?;
+        Some(value.to_owned())
     }
 
     /// Stops listening and closes every connection, as if the process was killed; the port is free

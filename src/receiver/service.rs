@@ -136,12 +136,7 @@ impl Service<Request<Bytes>> for Export {
 impl Shared {
     fn note(&self, request: &Request<Bytes>) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let user_agent = request.metadata().get("user-agent");
-        let user_agent = user_agent.and_then(|value| value.to_str().ok());
-        *self
-            .user_agent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = user_agent.map(str::to_owned);
+        *self.headers.lock().unwrap_or_else(PoisonError::into_inner) = request.metadata().clone();
     }
 
     fn decide(&self, bytes: &Bytes) -> Behaviour {
