@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use metrics::Gauge;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use super::health::Health;
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) retry_on_resource_exhausted: bool,
     pub(super) max_request_bytes: usize,
     pub(super) log_limits: LogLimits,
+    /// Cancelled when a drain starts.
+    pub(super) draining: CancellationToken,
 }
 
 /// One limit for each kind of trouble, so that one does not hide the other.
@@ -107,7 +110,7 @@ async fn deliver<T: Transport>(
             return None;
         };
         shared.throttled(&failure, wait);
-        tokio::time::sleep(wait).await;
+        shared.pause(wait, told.is_some()).await;
         shared.metrics.retries.increment(1);
     }
 }
@@ -214,6 +217,16 @@ impl Shared {
             );
         }
         self.settle(chunks, Outcome::Refused);
+    }
+
+    /// Waits before the next attempt. The start of a drain ends a wait of our own choice, for one
+    /// last attempt in time; what the backend asked for stands.
+    async fn pause(&self, wait: Duration, is_asked_for: bool) {
+        let is_fixed = is_asked_for || self.draining.is_cancelled();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.draining.cancelled(), if !is_fixed => {}
+        }
     }
 
     /// Mentions a retry that does not mean that the backend is down.

@@ -293,3 +293,66 @@ impl Decoder for BytesCodec {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transport(connections: usize) -> GrpcTransport {
+        let settings = ExportSettings {
+            connections,
+            ..ExportSettings::default()
+        };
+        let endpoint = Endpoint::parse(&settings.endpoint).unwrap();
+        GrpcTransport::new(&settings, &endpoint).unwrap()
+    }
+
+    /// Which connection is picked.
+    fn pick(transport: &GrpcTransport) -> usize {
+        let picked = transport.pick(Instant::now());
+        let mut connections = transport.connections.iter();
+        connections.position(|c| std::ptr::eq(c, picked)).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_take_turns() {
+        let transport = transport(3);
+        let picked: Vec<_> = (0..6).map(|_| pick(&transport)).collect();
+        assert_eq!(picked, [0, 1, 2, 0, 1, 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_connection_is_passed_over_for_a_while() {
+        let transport = transport(2);
+        let note = |index: usize, outcome| {
+            transport.note(&transport.connections[index], Instant::now(), &outcome);
+        };
+        note(0, Outcome::Broken);
+        assert_eq!((pick(&transport), pick(&transport)), (1, 1));
+        // With no other left the broken ones are tried again.
+        note(1, Outcome::Broken);
+        assert_eq!((pick(&transport), pick(&transport)), (0, 1));
+        note(1, Outcome::Answered);
+        assert_eq!((pick(&transport), pick(&transport)), (1, 1));
+        tokio::time::advance(PASS_OVER).await;
+        assert_eq!((pick(&transport), pick(&transport)), (0, 1));
+    }
+
+    #[test]
+    fn sources_are_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{text}")]
+        struct Layer {
+            text: &'static str,
+            source: Option<Box<Layer>>,
+        }
+        let layer = |text, source| Layer { text, source };
+        let refused = layer("connection refused", None);
+        let repeated = layer("tcp: connection refused", Some(Box::new(refused)));
+        let error = layer("transport error", Some(Box::new(repeated)));
+        assert_eq!(
+            with_sources(&error),
+            "transport error: tcp: connection refused"
+        );
+    }
+}

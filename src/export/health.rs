@@ -90,3 +90,72 @@ impl Health {
         std::mem::replace(&mut *said, now) != now
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use tonic::Code;
+
+    use super::super::testing::failure;
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn count(&self, text: &str) -> usize {
+            let bytes = self.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap().matches(text).count()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_tells_of_changes_and_repeats_itself_rarely() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let health = Health::new("http://tempo:4317".to_owned(), Gauge::noop());
+        let down = failure(Code::Unavailable);
+
+        health.answered();
+        health.answered();
+        assert_eq!(lines.count("export_backend_up"), 1);
+        for _ in 0..5 {
+            health.failed(&down, 17);
+        }
+        assert_eq!(lines.count("export_backend_down"), 1);
+        assert_eq!(lines.count("http://tempo:4317"), 2);
+        assert_eq!(lines.count("held_bytes=17"), 1);
+        tokio::time::advance(REPEAT).await;
+        health.failed(&down, 17);
+        assert_eq!(lines.count("export_backend_down"), 2);
+        assert_eq!(lines.count("suppressed=4"), 1);
+        health.answered();
+        assert_eq!(lines.count("export_backend_up"), 2);
+
+        // Flapping is not told each time.
+        for _ in 0..5 {
+            health.failed(&down, 17);
+            health.answered();
+        }
+        assert_eq!(lines.count("export_backend_down"), 2);
+        assert_eq!(lines.count("export_backend_up"), 2);
+    }
+}

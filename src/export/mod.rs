@@ -34,6 +34,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::ids::{Generation, Partition, Pin};
 
@@ -209,11 +210,12 @@ impl Exporter {
         self.shared.queue.held_bytes()
     }
 
-    /// Sends what waits at once and waits until everything is settled, `deadline` at most; then
+    /// Sends what waits, or waits for a retry, at once, and waits until everything is settled, `deadline` at most; then
     /// stops. Chunks handed in meanwhile are taken too. Returns how many chunks were left
     /// unsettled; for those no ack will come.
     pub async fn drain(&self, deadline: Duration) -> usize {
         self.shared.queue.drain();
+        self.shared.draining.cancel();
         let settled = tokio::time::timeout(deadline, self.shared.queue.idle()).await;
         self.stop();
         match settled {
@@ -256,6 +258,7 @@ fn shared(
         retry_on_resource_exhausted: settings.retry_on_resource_exhausted,
         max_request_bytes: settings.max_request_bytes,
         log_limits: LogLimits::default(),
+        draining: CancellationToken::new(),
     }
 }
 

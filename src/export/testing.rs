@@ -11,6 +11,9 @@ use tonic::Code;
 use super::transport::{Failure, Reply, Request};
 use super::*;
 
+/// How long a test on a paused clock waits for acks that never come: an instant.
+pub(super) const PAUSED_DAY: Duration = Duration::from_secs(86_400);
+
 /// A chunk of one span and one trace, with `size` bytes that name its pin.
 pub(super) fn chunk(pin: u64, size: usize) -> Chunk {
     let bytes = vec![u8::try_from(pin % 256).unwrap(); size];
@@ -56,14 +59,16 @@ pub(super) fn ack_channel() -> (AckSink, mpsc::UnboundedReceiver<Vec<Ack>>) {
     (sink, receiver)
 }
 
-/// The next `count` acks as (pin, outcome), sorted by pin.
+/// The next `count` acks as (pin, outcome), sorted by pin; each batch within `patience`.
 pub(super) async fn acks(
     receiver: &mut mpsc::UnboundedReceiver<Vec<Ack>>,
     count: usize,
+    patience: Duration,
 ) -> Vec<(u64, Outcome)> {
     let mut acks = Vec::new();
     while acks.len() < count {
-        let batch = receiver.recv().await.unwrap();
+        let batch = tokio::time::timeout(patience, receiver.recv()).await;
+        let batch = batch.expect("acks are missing").unwrap();
         acks.extend(batch.iter().map(|ack| (ack.ticket.pin.0, ack.outcome)));
     }
     assert_eq!(acks.len(), count, "too many acks: {acks:?}");
@@ -179,7 +184,7 @@ impl Harness {
 
     /// The next `count` acks as (pin, outcome), sorted by pin.
     pub(super) async fn acks(&mut self, count: usize) -> Vec<(u64, Outcome)> {
-        acks(&mut self.acks, count).await
+        acks(&mut self.acks, count, PAUSED_DAY).await
     }
 
     /// The attempts so far.

@@ -78,7 +78,7 @@ async fn behaviours_can_be_switched() {
     let status = export(&receiver, request(1)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     // seconds: 1, nanos: 500 000 000, written down by hand from error_details.proto.
-    let info = b"\x0a\x07\x08\x01\x10\x80\xca\xb5\xee\x01";
+    let info = b"\x0a\x08\x08\x01\x10\x80\xca\xb5\xee\x01";
     let is_there = status.details().windows(info.len()).any(|w| w == info);
     assert!(is_there, "{:?}", status.details());
     assert!(taken.lock().unwrap().is_empty());

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use tokio::sync::mpsc;
 use tonic::Code;
 
-use super::super::testing::{Log, TestFence, ack_channel, acks, chunk};
+use super::super::testing::{self, Log, TestFence, ack_channel, chunk};
 use super::super::*;
 use crate::receiver::{Behaviour, Receiver};
 
@@ -83,6 +84,14 @@ fn names(taken: &Log<Bytes>) -> Vec<u64> {
     }
     names.sort_unstable();
     names
+}
+
+/// The next `count` acks, or a failure when a busy machine would have brought them long ago.
+async fn acks(
+    receiver: &mut mpsc::UnboundedReceiver<Vec<Ack>>,
+    count: usize,
+) -> Vec<(u64, Outcome)> {
+    testing::acks(receiver, count, Duration::from_secs(60)).await
 }
 
 async fn requests(receiver: &Receiver, count: u64) {
@@ -263,16 +272,36 @@ async fn no_answer_within_the_timeout_is_retried() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_peer_is_gone_without_a_word_is_replaced() {
+    let listener = tokio::net::TcpListener::bind(LOCALHOST).await.unwrap();
+    let mut settings = settings(listener.local_addr().unwrap());
+    settings.connections = 1;
+    settings.timeout = Duration::from_millis(20);
+    let (exporter, _acks) = start(&settings);
+    exporter.try_send(trace(1, 10)).unwrap();
+    // Accepted and held, but nobody reads or answers: the probe, the first attempt, and others.
+    let mut silent = Vec::new();
+    while silent.len() < 4 {
+        silent.push(listener.accept().await.unwrap());
+    }
+}
+
+#[tokio::test]
 async fn a_backend_that_comes_late_gets_everything() {
     // A port that was free a moment ago and where nobody listens yet.
     let (receiver, _) = receiver_at(LOCALHOST).await;
     let addr = receiver.local_addr();
     receiver.kill().await;
-    let (exporter, mut ack_receiver) = start(&settings(addr));
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let (exporter, mut ack_receiver) =
+        ::metrics::with_local_recorder(&recorder, || start(&settings(addr)));
     for pin in 0..10 {
         exporter.try_send(trace(pin, 10)).unwrap();
     }
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    let no_retry = "tailsieve_export_retries_total 0\n";
+    while recorder.handle().render().contains(no_retry) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     assert!(!exporter.reachable());
     let (_receiver, taken) = receiver_at(addr).await;
     acks(&mut ack_receiver, 10).await;
