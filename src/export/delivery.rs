@@ -1,0 +1,299 @@
+//! Delivers batches: attempts, retries, and the search for the one trace at fault.
+//!
+//! Promises that every chunk it takes is acknowledged exactly once and its room released after
+//! that, that the fence is asked before every attempt, and that one bad trace does not cost the
+//! others of its request. Leaves queueing to [`queue`](super::queue), the wire to the transport.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::Gauge;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use super::health::Health;
+use super::log_limit::{LogLimit, shortened};
+use super::metrics::{ExportMetrics, code_name};
+use super::queue::Queue;
+use super::retry::{Backoff, Verdict, judge};
+use super::settings::RetrySettings;
+use super::transport::{Failure, Reply, Request, Transport};
+use super::{Ack, AckSink, Chunk, Fence, Outcome};
+
+/// How often the same kind of trouble is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What all consumers share.
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) health: Health,
+    pub(super) metrics: ExportMetrics,
+    pub(super) fence: Arc<dyn Fence>,
+    pub(super) acks: Vec<AckSink>,
+    pub(super) retry: RetrySettings,
+    pub(super) retry_on_resource_exhausted: bool,
+    pub(super) max_request_bytes: usize,
+    pub(super) log_limits: LogLimits,
+    /// Cancelled when a drain starts.
+    pub(super) draining: CancellationToken,
+}
+
+/// One limit for each kind of trouble, so that one does not hide the other.
+pub(super) struct LogLimits {
+    refused: LogLimit,
+    rejected: LogLimit,
+    throttled: LogLimit,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            refused: LogLimit::new(LOG_INTERVAL),
+            rejected: LogLimit::new(LOG_INTERVAL),
+            throttled: LogLimit::new(LOG_INTERVAL),
+        }
+    }
+}
+
+/// Takes batches and delivers them, one at a time, for ever.
+pub(super) async fn consume<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) {
+    loop {
+        let batch = shared.queue.take().await;
+        let batch = shared.without_impossible(batch);
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            if let Some([first, second]) = deliver(&shared, &*transport, part).await {
+                parts.push(second);
+                parts.push(first);
+            }
+        }
+    }
+}
+
+/// Sends the chunks as one request until it is settled, or returns them in halves that have to be
+/// sent apart.
+async fn deliver<T: Transport>(
+    shared: &Shared,
+    transport: &T,
+    mut chunks: Vec<Chunk>,
+) -> Option<[Vec<Chunk>; 2]> {
+    let first_attempt = Instant::now();
+    let mut backoff = Backoff::new(&shared.retry);
+    loop {
+        chunks = shared.without_abandoned(chunks);
+        if chunks.is_empty() {
+            return None;
+        }
+        let failure = match attempt(shared, transport, &chunks).await {
+            Ok(reply) => {
+                shared.delivered(chunks, &reply);
+                return None;
+            }
+            Err(failure) => failure,
+        };
+        let told = match judge(&failure, shared.retry_on_resource_exhausted) {
+            Verdict::Isolate | Verdict::Shrink if chunks.len() > 1 => {
+                let second = chunks.split_off(chunks.len() / 2);
+                return Some([chunks, second]);
+            }
+            Verdict::Isolate | Verdict::Refuse => {
+                shared.refused(chunks, code_name(failure.code), &failure.message);
+                return None;
+            }
+            Verdict::Shrink => None,
+            Verdict::Retry(told) => told,
+        };
+        let Some(wait) = backoff.next(told, first_attempt.elapsed(), random()) else {
+            shared.refused(chunks, "max_elapsed_time", &failure.message);
+            return None;
+        };
+        shared.throttled(&failure, wait);
+        shared.pause(wait, told.is_some()).await;
+        shared.metrics.retries.increment(1);
+    }
+}
+
+/// One attempt, with its metrics and what it says about the backend.
+async fn attempt<T: Transport>(
+    shared: &Shared,
+    transport: &T,
+    chunks: &[Chunk],
+) -> Result<Reply, Failure> {
+    let request = Request(chunks.iter().map(|chunk| chunk.bytes.clone()).collect());
+    let bytes = request.len();
+    let started = Instant::now();
+    let result = {
+        let _in_flight = InFlight::new(&shared.metrics.in_flight);
+        transport.send(request).await
+    };
+    let code = result
+        .as_ref()
+        .map_or_else(|failure| failure.code, |_| Code::Ok);
+    shared.metrics.attempt(code, bytes, started.elapsed());
+    match &result {
+        Err(failure) if is_down(failure) => {
+            shared.health.failed(failure, shared.queue.held_bytes());
+        }
+        _ => shared.health.answered(),
+    }
+    result
+}
+
+/// Whether the failure means that nobody takes traces there. A backend that says how long to wait
+/// is alive.
+fn is_down(failure: &Failure) -> bool {
+    matches!(failure.code, Code::Unavailable | Code::DeadlineExceeded)
+        && failure.retry_after.is_none()
+}
+
+impl Shared {
+    /// Settles what can never be sent: a chunk above the request size, which a backend may ask to
+    /// repeat for ever, and one without bytes, which would make an empty request.
+    fn without_impossible(&self, chunks: Vec<Chunk>) -> Vec<Chunk> {
+        let (possible, rest): (Vec<_>, Vec<_>) = chunks.into_iter().partition(|chunk| {
+            !chunk.bytes.is_empty() && chunk.bytes.len() <= self.max_request_bytes
+        });
+        let (empty, oversized): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|chunk| chunk.bytes.is_empty());
+        if !empty.is_empty() {
+            self.delivered(empty, &Reply::default());
+        }
+        if !oversized.is_empty() {
+            self.refused(
+                oversized,
+                "max_request_bytes",
+                "larger than one request may be",
+            );
+        }
+        possible
+    }
+
+    /// Leaves out the chunks whose partition was given up since they were handed in.
+    fn without_abandoned(&self, chunks: Vec<Chunk>) -> Vec<Chunk> {
+        let (current, abandoned): (Vec<_>, Vec<_>) = chunks.into_iter().partition(|chunk| {
+            let ticket = &chunk.ticket;
+            self.fence.is_current(ticket.partition, ticket.generation)
+        });
+        if !abandoned.is_empty() {
+            self.metrics.abandoned_spans.increment(spans(&abandoned));
+            self.settle(abandoned, Outcome::Abandoned);
+        }
+        current
+    }
+
+    fn delivered(&self, chunks: Vec<Chunk>, reply: &Reply) {
+        let spans = spans(&chunks);
+        let rejected = reply.rejected_spans.min(spans);
+        self.metrics.delivered_spans.increment(spans - rejected);
+        self.metrics.rejected_spans.increment(rejected);
+        let has_news = reply.rejected_spans > 0 || !reply.message.is_empty();
+        if has_news && let Some(suppressed) = self.log_limits.rejected.admit(Instant::now()) {
+            tracing::warn!(
+                rejected_spans = reply.rejected_spans,
+                request_spans = spans,
+                error = shortened(&reply.message),
+                suppressed,
+                "export_partial_success"
+            );
+        }
+        self.settle(chunks, Outcome::Delivered);
+    }
+
+    fn refused(&self, chunks: Vec<Chunk>, reason: &'static str, error: &str) {
+        let spans = spans(&chunks);
+        self.metrics.refused_spans.increment(spans);
+        if let Some(suppressed) = self.log_limits.refused.admit(Instant::now()) {
+            let traces: u64 = chunks.iter().map(|chunk| u64::from(chunk.traces)).sum();
+            tracing::error!(
+                reason,
+                error = shortened(error),
+                traces,
+                spans,
+                suppressed,
+                effect = "these kept traces are lost to the backend",
+                "export_refused"
+            );
+        }
+        self.settle(chunks, Outcome::Refused);
+    }
+
+    /// Waits before the next attempt. The start of a drain ends a wait of our own choice, for one
+    /// last attempt in time; what the backend asked for stands.
+    async fn pause(&self, wait: Duration, is_asked_for: bool) {
+        let is_fixed = is_asked_for || self.draining.is_cancelled();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.draining.cancelled(), if !is_fixed => {}
+        }
+    }
+
+    /// Mentions a retry that does not mean that the backend is down.
+    fn throttled(&self, failure: &Failure, wait: Duration) {
+        if is_down(failure) {
+            return;
+        }
+        if let Some(suppressed) = self.log_limits.throttled.admit(Instant::now()) {
+            tracing::warn!(
+                code = code_name(failure.code),
+                error = shortened(&failure.message),
+                wait_seconds = wait.as_secs_f64(),
+                suppressed,
+                "export_retry"
+            );
+        }
+    }
+
+    /// Tells the workers, then gives the room back: whoever is told finds its chunks still counted
+    /// and never the other way round.
+    fn settle(&self, chunks: Vec<Chunk>, outcome: Outcome) {
+        let count = chunks.len();
+        let bytes = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        let mut by_worker: Vec<Vec<Ack>> = self.acks.iter().map(|_| Vec::new()).collect();
+        for chunk in chunks {
+            let worker = by_worker.get_mut(chunk.ticket.worker);
+            debug_assert!(worker.is_some(), "a ticket names a worker that has a sink");
+            if let Some(acks) = worker {
+                acks.push(Ack {
+                    ticket: chunk.ticket,
+                    outcome,
+                    spans: chunk.spans,
+                });
+            }
+        }
+        for (sink, acks) in self.acks.iter().zip(by_worker) {
+            if !acks.is_empty() {
+                sink(acks);
+            }
+        }
+        self.metrics.queue_bytes.decrement(bytes as f64);
+        self.queue.release(count, bytes);
+    }
+}
+
+/// Counts an attempt as in flight until it is dropped, also when it is cancelled.
+struct InFlight<'a>(&'a Gauge);
+
+impl<'a> InFlight<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+fn spans(chunks: &[Chunk]) -> u64 {
+    chunks.iter().map(|chunk| u64::from(chunk.spans)).sum()
+}
+
+/// An even draw from 0 to 1. Jitter needs no more than the standard library's hash keys.
+fn random() -> f64 {
+    let bits = RandomState::new().hash_one(Instant::now());
+    bits as f64 / u64::MAX as f64
+}

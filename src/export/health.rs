@@ -1,0 +1,161 @@
+//! Whether the backend takes kept traces, for readiness and for the log.
+//!
+//! An attempt that was answered means it is up, also when the answer was a refusal or a request to
+//! slow down; an attempt that has to be repeated because nobody answered, or because the backend
+//! said that it is unavailable, means it is down. Says so in the log when that changes, at a
+//! limited rate while it stays or flaps.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::Gauge;
+use tokio::time::Instant;
+
+use super::log_limit::{LogLimit, shortened};
+use super::metrics::code_name;
+use super::transport::Failure;
+
+/// How often a backend that stays down is mentioned.
+const REPEAT: Duration = Duration::from_secs(30);
+
+/// The state of the backend as the last attempts show it.
+pub(super) struct Health {
+    endpoint: String,
+    up: AtomicBool,
+    gauge: Gauge,
+    said: Mutex<Said>,
+    limit: LogLimit,
+}
+
+/// What the log was told last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Up,
+    Down,
+}
+
+impl Health {
+    pub(super) fn new(endpoint: String, gauge: Gauge) -> Self {
+        Self {
+            endpoint,
+            up: AtomicBool::new(false),
+            gauge,
+            said: Mutex::new(Said::Nothing),
+            limit: LogLimit::new(REPEAT),
+        }
+    }
+
+    /// Whether the backend answered last time it was asked. False before the first answer.
+    pub(super) fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// The backend answered.
+    pub(super) fn answered(&self) {
+        let was_up = self.up.swap(true, Ordering::Relaxed);
+        if was_up {
+            return;
+        }
+        self.gauge.set(1.0);
+        // What the log was not told about needs no end either.
+        if self.say(Said::Up) {
+            tracing::info!(endpoint = self.endpoint, "export_backend_up");
+        }
+    }
+
+    /// The backend could not be reached or is unavailable; `held_bytes` wait for it.
+    pub(super) fn failed(&self, failure: &Failure, held_bytes: usize) {
+        self.up.store(false, Ordering::Relaxed);
+        self.gauge.set(0.0);
+        let Some(suppressed) = self.limit.admit(Instant::now()) else {
+            return;
+        };
+        self.say(Said::Down);
+        tracing::warn!(
+            endpoint = self.endpoint,
+            code = code_name(failure.code),
+            error = shortened(&failure.message),
+            held_bytes,
+            suppressed,
+            effect = "kept traces wait, kafka is held back, nothing is lost; retrying",
+            "export_backend_down"
+        );
+    }
+
+    /// Notes what the log is told; whether that is news.
+    fn say(&self, now: Said) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *said, now) != now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use tonic::Code;
+
+    use super::super::testing::failure;
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Lines {
+        fn count(&self, text: &str) -> usize {
+            let bytes = self.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap().matches(text).count()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_tells_of_changes_and_repeats_itself_rarely() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let health = Health::new("http://tempo:4317".to_owned(), Gauge::noop());
+        let down = failure(Code::Unavailable);
+
+        health.answered();
+        health.answered();
+        assert_eq!(lines.count("export_backend_up"), 1);
+        for _ in 0..5 {
+            health.failed(&down, 17);
+        }
+        assert_eq!(lines.count("export_backend_down"), 1);
+        assert_eq!(lines.count("http://tempo:4317"), 2);
+        assert_eq!(lines.count("held_bytes=17"), 1);
+        tokio::time::advance(REPEAT).await;
+        health.failed(&down, 17);
+        assert_eq!(lines.count("export_backend_down"), 2);
+        assert_eq!(lines.count("suppressed=4"), 1);
+        health.answered();
+        assert_eq!(lines.count("export_backend_up"), 2);
+
+        // Flapping is not told each time.
+        for _ in 0..5 {
+            health.failed(&down, 17);
+            health.answered();
+        }
+        assert_eq!(lines.count("export_backend_down"), 2);
+        assert_eq!(lines.count("export_backend_up"), 2);
+    }
+}

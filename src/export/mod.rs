@@ -1,0 +1,295 @@
+//! Export of kept traces to an OTLP backend over gRPC.
+//!
+//! Owns the way from encoded chunks of traces to acknowledgements: a queue bounded in bytes,
+//! requests under the backend's size limit, several in flight over several connections, retries as
+//! OTLP says, and what is known about the backend's health. Promises that a chunk is retried until
+//! the backend took it, refused it for good, or its partition was given up, and that exactly one
+//! [`Ack`] says which; unless the exporter is stopped first, and then there is none. When the queue
+//! is full the chunk is handed back.
+//!
+//! Leaves to others: what is in the bytes, what an ack releases, who owns a partition ([`Fence`]).
+
+mod delivery;
+mod duration;
+mod endpoint;
+mod grpc;
+mod health;
+mod log_limit;
+mod metrics;
+mod queue;
+mod retry;
+mod rpc_status;
+mod secret;
+mod settings;
+mod transport;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::ids::{Generation, Partition, Pin};
+
+use self::delivery::{LogLimits, Shared};
+use self::endpoint::Endpoint;
+use self::grpc::GrpcTransport;
+use self::health::Health;
+use self::queue::{Limits, Queue};
+use self::transport::Transport;
+
+pub use self::metrics::ExportMetrics;
+pub use self::secret::Secret;
+pub use self::settings::{Compression, ExportSettings, QueueSettings, RetrySettings};
+
+/// How often a backend that nobody sends to is asked for a connection while it is down.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Some whole traces, or a part of a large one, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// Encoded `ResourceSpans` fields: a valid `ExportTraceServiceRequest` by itself, and at most
+    /// `max_request_bytes`.
+    pub bytes: Bytes,
+    /// How many spans are in it.
+    pub spans: u32,
+    /// How many traces are in it.
+    pub traces: u32,
+    /// Whom to tell when it is settled.
+    pub ticket: Ticket,
+}
+
+/// What comes back in the [`Ack`] of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The partition its spans were read from.
+    pub partition: Partition,
+    /// The acquisition of that partition under which they were read.
+    pub generation: Generation,
+    /// The pin that holds the partition's offset back until the chunk is settled.
+    pub pin: Pin,
+    /// The worker to tell: an index into the sinks given to [`Exporter::start`].
+    pub worker: usize,
+}
+
+/// A chunk is settled: its room in the queue is free again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// The ticket of the chunk.
+    pub ticket: Ticket,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How many spans were in it.
+    pub spans: u32,
+}
+
+/// How a chunk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The backend took it, perhaps rejecting some spans of the request (partial success).
+    Delivered,
+    /// The backend will never take it; counted and logged.
+    Refused,
+    /// Its partition was given up before it was delivered; the next owner sends it again.
+    Abandoned,
+}
+
+/// Knows which acquisition of a partition is the current one.
+pub trait Fence: Send + Sync {
+    /// Whether this process still holds the partition under this generation. Must not block.
+    fn is_current(&self, partition: Partition, generation: Generation) -> bool;
+}
+
+/// Where the acks of one worker go, in batches. Called from the runtime; must not block.
+pub type AckSink = Box<dyn Fn(Vec<Ack>) + Send + Sync>;
+
+/// Why an exporter cannot be started.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExportError {
+    /// The endpoint cannot be used.
+    #[error("export endpoint {endpoint:?}: {reason}")]
+    Endpoint {
+        /// The endpoint, without credentials.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A header cannot be sent.
+    #[error("export header {name:?}: {reason}")]
+    Header {
+        /// The name of the header.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// A running exporter. Clones are handles of the same one; it stops when the last is dropped.
+#[derive(Clone)]
+pub struct Exporter {
+    shared: Arc<Shared>,
+    tasks: Arc<Tasks>,
+}
+
+impl Exporter {
+    /// Starts the exporter on `runtime`; it connects by itself, now or when the backend comes.
+    ///
+    /// `acks` holds one sink for each worker, at the index that [`Ticket::worker`] names.
+    ///
+    /// # Errors
+    /// When the endpoint or a header cannot be used.
+    pub fn start(
+        settings: &ExportSettings,
+        runtime: &Handle,
+        fence: Arc<dyn Fence>,
+        acks: Vec<AckSink>,
+        metrics: ExportMetrics,
+    ) -> Result<Self, ExportError> {
+        let endpoint = Endpoint::parse(&settings.endpoint)?;
+        let transport = {
+            let _context = runtime.enter();
+            GrpcTransport::new(settings, &endpoint)?
+        };
+        let health = Health::new(endpoint.to_string(), metrics.up.clone());
+        let shared = shared(settings, health, fence, acks, metrics);
+        Ok(Self::spawn(settings, runtime, shared, transport))
+    }
+
+    fn spawn<T: Transport>(
+        settings: &ExportSettings,
+        runtime: &Handle,
+        shared: Shared,
+        transport: T,
+    ) -> Self {
+        let shared = Arc::new(shared);
+        let transport = Arc::new(transport);
+        let consumers = (0..settings.sending_queue.num_consumers.max(1))
+            .map(|_| runtime.spawn(delivery::consume(shared.clone(), transport.clone())));
+        let mut tasks: Vec<_> = consumers.collect();
+        tasks.push(runtime.spawn(probe(shared.clone(), transport)));
+        Self {
+            shared,
+            tasks: Arc::new(Tasks(tasks)),
+        }
+    }
+
+    /// Takes the chunk over, or hands it back when the queue is full or the exporter was stopped.
+    /// Never blocks; to be called from any thread.
+    ///
+    /// # Errors
+    /// The chunk itself; [`room`](Self::room) tells when to try again.
+    pub fn try_send(&self, chunk: Chunk) -> Result<(), Chunk> {
+        let bytes = chunk.bytes.len() as f64;
+        // Counted before it is taken, for it may be settled before this call returns.
+        self.shared.metrics.queue_bytes.increment(bytes);
+        self.shared.queue.push(chunk).inspect_err(|_| {
+            self.shared.metrics.queue_bytes.decrement(bytes);
+        })
+    }
+
+    /// Waits until a chunk of `bytes` would be taken. Another worker may be faster, so a failed
+    /// `try_send` afterwards means to wait again. Never returns once the exporter was stopped.
+    pub async fn room(&self, bytes: usize) {
+        self.shared.queue.room(bytes).await;
+    }
+
+    /// Whether the backend answered the last attempt or, before the first, took a connection.
+    pub fn reachable(&self) -> bool {
+        self.shared.health.is_up()
+    }
+
+    /// Bytes that wait, are on their way or wait for a retry.
+    pub fn held_bytes(&self) -> usize {
+        self.shared.queue.held_bytes()
+    }
+
+    /// Sends what waits, or waits for a retry, at once, and waits until everything is settled, `deadline` at most; then
+    /// stops. Chunks handed in meanwhile are taken too. Returns how many chunks were left
+    /// unsettled; for those no ack will come.
+    pub async fn drain(&self, deadline: Duration) -> usize {
+        self.shared.queue.drain();
+        self.shared.draining.cancel();
+        let settled = tokio::time::timeout(deadline, self.shared.queue.idle()).await;
+        self.stop();
+        match settled {
+            Ok(()) => 0,
+            Err(_elapsed) => self.shared.queue.held_chunks(),
+        }
+    }
+
+    /// Stops at once, as a crash would: what is held is neither sent nor acknowledged.
+    pub fn stop(&self) {
+        self.shared.queue.close();
+        self.tasks.abort();
+    }
+}
+
+fn shared(
+    settings: &ExportSettings,
+    health: Health,
+    fence: Arc<dyn Fence>,
+    acks: Vec<AckSink>,
+    metrics: ExportMetrics,
+) -> Shared {
+    let capacity = settings.sending_queue.queue_size_bytes;
+    let consumers = settings.sending_queue.num_consumers.max(1);
+    metrics.queue_capacity.set(capacity as f64);
+    Shared {
+        queue: Queue::new(Limits {
+            capacity,
+            max_batch: settings.max_request_bytes,
+            // In a small queue a request must not wait for more bytes than a consumer's share of
+            // it, or the queue is full before the request is.
+            full_batch: settings.max_request_bytes.min(capacity / consumers),
+            flush_interval: settings.flush_interval,
+        }),
+        health,
+        metrics,
+        fence,
+        acks,
+        retry: settings.retry_on_failure.clone(),
+        retry_on_resource_exhausted: settings.retry_on_resource_exhausted,
+        max_request_bytes: settings.max_request_bytes,
+        log_limits: LogLimits::default(),
+        draining: CancellationToken::new(),
+    }
+}
+
+/// Finds out whether a backend is there while there is nothing to send that would show it.
+async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) {
+    loop {
+        if !shared.health.is_up() && shared.queue.held_chunks() == 0 {
+            match transport.probe().await {
+                Ok(()) => shared.health.answered(),
+                // An attempt that was answered meanwhile knows better.
+                Err(failure) if !shared.health.is_up() => shared.health.failed(&failure, 0),
+                Err(_) => {}
+            }
+        }
+        tokio::time::sleep(PROBE_INTERVAL).await;
+    }
+}
+
+/// The exporter's tasks; they end with it.
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Tasks {
+    fn abort(&self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}

@@ -1,0 +1,325 @@
+//! The queue between the workers and the consumers that send.
+//!
+//! Bounded in bytes, and the bound covers all that the exporter holds: what waits, what is on its
+//! way and what waits for a retry. When it is full, [`Queue::push`] hands the chunk back and the
+//! worker waits for [`Queue::room`], which in the end holds Kafka back. A single chunk is always
+//! taken when nothing is held, so a bound below one chunk slows down but never blocks for good.
+//!
+//! Chunks leave in the order they came, in batches that fit one request. Leaves sending, fencing
+//! and acks to others.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Chunk;
+
+/// The bounds and triggers of a [`Queue`], in bytes and time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Most bytes held at once.
+    pub(super) capacity: usize,
+    /// Most bytes of one batch.
+    pub(super) max_batch: usize,
+    /// A batch is due when this many bytes wait. At most `max_batch`.
+    pub(super) full_batch: usize,
+    /// A batch is due when its oldest chunk has waited this long.
+    pub(super) flush_interval: Duration,
+}
+
+/// A byte-bounded queue of chunks; see the module.
+pub(super) struct Queue {
+    limits: Limits,
+    state: Mutex<State>,
+    /// Held by the one consumer that waits for the next batch, so that a batch is not torn apart.
+    turnstile: tokio::sync::Mutex<()>,
+    /// Wakes the consumer at the turnstile: a batch may be due earlier than it thinks.
+    filled: Notify,
+    /// Wakes whoever waits for room, or for the queue to hold nothing.
+    released: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
+    held_bytes: usize,
+    held_chunks: usize,
+    /// Whatever waits is due at once.
+    draining: bool,
+    /// Nothing is taken in any more.
+    closed: bool,
+}
+
+struct Waiting {
+    since: Instant,
+    chunk: Chunk,
+}
+
+enum Due {
+    Now(Vec<Chunk>),
+    At(Instant),
+    WhenFilled,
+}
+
+impl Queue {
+    pub(super) fn new(limits: Limits) -> Self {
+        debug_assert!(limits.full_batch <= limits.max_batch);
+        Self {
+            limits,
+            state: Mutex::default(),
+            turnstile: tokio::sync::Mutex::new(()),
+            filled: Notify::new(),
+            released: Notify::new(),
+        }
+    }
+
+    /// Takes the chunk in, or hands it back when the queue is full or closed. Never blocks.
+    pub(super) fn push(&self, chunk: Chunk) -> Result<(), Chunk> {
+        let mut state = self.lock();
+        if !state.has_room(chunk.bytes.len(), self.limits.capacity) {
+            return Err(chunk);
+        }
+        let was_full = state.waiting_bytes >= self.limits.full_batch;
+        let was_empty = state.waiting.is_empty();
+        state.waiting_bytes += chunk.bytes.len();
+        state.held_bytes += chunk.bytes.len();
+        state.held_chunks += 1;
+        state.waiting.push_back(Waiting {
+            since: Instant::now(),
+            chunk,
+        });
+        let is_full = state.waiting_bytes >= self.limits.full_batch;
+        drop(state);
+        if was_empty || (is_full && !was_full) {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The next batch that is due: at least one chunk, at most `max_batch` bytes unless it is a
+    /// single chunk that is larger.
+    pub(super) async fn take(&self) -> Vec<Chunk> {
+        let _turn = self.turnstile.lock().await;
+        loop {
+            let due = self.lock().due(&self.limits, Instant::now());
+            match due {
+                Due::Now(batch) => return batch,
+                Due::At(deadline) => {
+                    // Woken or timed out: either way the state is asked again.
+                    let _ = tokio::time::timeout_at(deadline, self.filled.notified()).await;
+                }
+                Due::WhenFilled => self.filled.notified().await,
+            }
+        }
+    }
+
+    /// Gives back the room of chunks that were taken and are settled.
+    pub(super) fn release(&self, chunks: usize, bytes: usize) {
+        let mut state = self.lock();
+        debug_assert!(state.held_bytes >= bytes && state.held_chunks >= chunks);
+        state.held_bytes = state.held_bytes.saturating_sub(bytes);
+        state.held_chunks = state.held_chunks.saturating_sub(chunks);
+        drop(state);
+        self.released.notify_waiters();
+    }
+
+    /// Waits until a chunk of `bytes` would be taken in. Others may take the room first. Waits for
+    /// ever once the queue is closed.
+    pub(super) async fn room(&self, bytes: usize) {
+        self.until(|state| state.has_room(bytes, self.limits.capacity))
+            .await;
+    }
+
+    /// Waits until nothing is held.
+    pub(super) async fn idle(&self) {
+        self.until(|state| state.held_chunks == 0).await;
+    }
+
+    /// From now on whatever waits is due at once.
+    pub(super) fn drain(&self) {
+        self.lock().draining = true;
+        self.filled.notify_one();
+    }
+
+    /// From now on nothing is taken in.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+    }
+
+    /// How many chunks are held.
+    pub(super) fn held_chunks(&self) -> usize {
+        self.lock().held_chunks
+    }
+
+    /// How many bytes are held.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.lock().held_bytes
+    }
+
+    async fn until(&self, condition: impl Fn(&State) -> bool) {
+        loop {
+            // Listening starts before the condition is asked, so that no release is missed.
+            let released = self.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            if condition(&self.lock()) {
+                return;
+            }
+            released.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is consistent between statements, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has_room(&self, bytes: usize, capacity: usize) -> bool {
+        !self.closed && (self.held_chunks == 0 || self.held_bytes.saturating_add(bytes) <= capacity)
+    }
+
+    fn due(&mut self, limits: &Limits, now: Instant) -> Due {
+        let Some(oldest) = self.waiting.front() else {
+            return Due::WhenFilled;
+        };
+        let deadline = oldest.since + limits.flush_interval;
+        if self.draining || self.waiting_bytes >= limits.full_batch || now >= deadline {
+            return Due::Now(self.pop_batch(limits.max_batch));
+        }
+        Due::At(deadline)
+    }
+
+    fn pop_batch(&mut self, max_bytes: usize) -> Vec<Chunk> {
+        let mut batch = Vec::new();
+        let mut batch_bytes = 0;
+        while let Some(next) = self.waiting.front() {
+            let with_next = batch_bytes + next.chunk.bytes.len();
+            if !batch.is_empty() && with_next > max_bytes {
+                break;
+            }
+            batch_bytes = with_next;
+            batch.extend(self.waiting.pop_front().map(|waiting| waiting.chunk));
+        }
+        self.waiting_bytes -= batch_bytes;
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::testing::chunk;
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        capacity: 100,
+        max_batch: 40,
+        full_batch: 40,
+        flush_interval: Duration::from_millis(200),
+    };
+
+    fn sizes(batch: &[Chunk]) -> Vec<usize> {
+        batch.iter().map(|chunk| chunk.bytes.len()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_batch_leaves_at_once_and_the_rest_after_the_flush_interval() {
+        let queue = Queue::new(LIMITS);
+        for pin in 0..3 {
+            queue.push(chunk(pin, 20)).unwrap();
+        }
+        let start = Instant::now();
+        assert_eq!(sizes(&queue.take().await), [20, 20]);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(sizes(&queue.take().await), [20]);
+        assert_eq!(start.elapsed(), LIMITS.flush_interval);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_consumer_is_woken_when_the_batch_fills() {
+        let queue = Arc::new(Queue::new(LIMITS));
+        queue.push(chunk(0, 10)).unwrap();
+        let start = Instant::now();
+        let taker = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.take().await }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        queue.push(chunk(1, 30)).unwrap();
+        assert_eq!(sizes(&taker.await.unwrap()), [10, 30]);
+        assert_eq!(start.elapsed(), Duration::from_millis(50));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_never_exceeds_its_size_but_one_large_chunk_is_not_stuck() {
+        let queue = Queue::new(LIMITS);
+        queue.push(chunk(0, 30)).unwrap();
+        queue.push(chunk(1, 60)).unwrap();
+        assert_eq!(sizes(&queue.take().await), [30]);
+        assert_eq!(sizes(&queue.take().await), [60]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_still_counts_until_it_is_released() {
+        let queue = Arc::new(Queue::new(LIMITS));
+        queue.push(chunk(0, 60)).unwrap();
+        queue.push(chunk(1, 40)).unwrap();
+        let refused = queue.push(chunk(2, 1)).unwrap_err();
+        assert_eq!(refused.bytes.len(), 1);
+
+        let batch = queue.take().await;
+        assert!(queue.push(chunk(2, 1)).is_err());
+
+        let waiter = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.room(1).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiter.is_finished());
+        queue.release(batch.len(), 60);
+        waiter.await.unwrap();
+        queue.push(chunk(2, 60)).unwrap();
+        assert!(queue.push(chunk(3, 1)).is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_chunk_larger_than_the_queue_is_taken_when_nothing_is_held() {
+        let queue = Queue::new(LIMITS);
+        queue.push(chunk(0, 500)).unwrap();
+        assert!(queue.push(chunk(1, 0)).is_err());
+        queue.release(1, 500);
+        queue.push(chunk(1, 0)).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_makes_everything_due_and_idle_waits_for_the_last_release() {
+        let queue = Arc::new(Queue::new(LIMITS));
+        queue.push(chunk(0, 10)).unwrap();
+        queue.drain();
+        let start = Instant::now();
+        let batch = queue.take().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let idle = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.idle().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!idle.is_finished());
+        queue.release(batch.len(), 10);
+        idle.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_takes_nothing() {
+        let queue = Queue::new(LIMITS);
+        queue.close();
+        assert!(queue.push(chunk(0, 1)).is_err());
+    }
+}

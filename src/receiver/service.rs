@@ -1,0 +1,261 @@
+//! The gRPC service: `TraceService/Export` on raw bytes, answering as the behaviour says.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message;
+use tonic::body::Body;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codegen::http::{self, header};
+use tonic::codegen::{BoxFuture, Service};
+use tonic::server::{Grpc, NamedService};
+use tonic::{Code, Request, Response, Status};
+
+use super::{Behaviour, Shared};
+
+/// What gRPC receivers take by default, after decompression.
+const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+/// The service; clones share their state.
+#[derive(Clone)]
+pub(super) struct TraceService(Arc<Shared>);
+
+impl TraceService {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+}
+
+impl NamedService for TraceService {
+    const NAME: &'static str = "opentelemetry.proto.collector.trace.v1.TraceService";
+}
+
+impl Service<http::Request<Body>> for TraceService {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            if request.uri().path() != EXPORT_PATH {
+                return Ok(Status::unimplemented("no such method").into_http());
+            }
+            let is_cut_off = Arc::new(AtomicBool::new(false));
+            let export = Export {
+                shared,
+                is_cut_off: is_cut_off.clone(),
+            };
+            let response = Grpc::new(BytesCodec)
+                .accept_compressed(CompressionEncoding::Gzip)
+                .accept_compressed(CompressionEncoding::Zstd)
+                .max_decoding_message_size(MAX_REQUEST_BYTES)
+                .unary(export, request)
+                .await;
+            if is_cut_off.load(Ordering::Relaxed) {
+                return Ok(without_status());
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// A gRPC answer that ends before its status.
+fn without_status() -> http::Response<Body> {
+    let mut response = http::Response::new(Body::empty());
+    let content_type = header::HeaderValue::from_static("application/grpc");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// One call.
+struct Export {
+    shared: Arc<Shared>,
+    is_cut_off: Arc<AtomicBool>,
+}
+
+impl Service<Request<Bytes>> for Export {
+    type Response = Response<ExportTraceServiceResponse>;
+    type Error = Status;
+    type Future = BoxFuture<Self::Response, Status>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let shared = self.shared.clone();
+        let is_cut_off = self.is_cut_off.clone();
+        Box::pin(async move {
+            shared.note(&request);
+            let bytes = request.into_inner();
+            match shared.decide(&bytes) {
+                // A judge that returns a judge has not decided; nothing is taken.
+                Behaviour::Judge(_) | Behaviour::Unavailable => {
+                    Err(Status::unavailable("told to be unavailable"))
+                }
+                Behaviour::Code(code, delay) => Err(status(code, delay)),
+                Behaviour::CloseConnection => {
+                    shared.cut.all();
+                    Err(Status::unavailable("never seen, the connection is closed"))
+                }
+                Behaviour::NoStatus => {
+                    is_cut_off.store(true, Ordering::Relaxed);
+                    Err(Status::unknown("never seen, the answer is cut off"))
+                }
+                Behaviour::Accept => Ok(shared.take(bytes, 0)),
+                Behaviour::PartialSuccess { rejected } => Ok(shared.take(bytes, rejected)),
+                Behaviour::AcceptThenFail => {
+                    shared.take(bytes, 0);
+                    Err(Status::unavailable("told to fail after taking it"))
+                }
+                Behaviour::Delay(delay) => {
+                    let response = shared.take(bytes, 0);
+                    tokio::time::sleep(delay).await;
+                    Ok(response)
+                }
+            }
+        })
+    }
+}
+
+impl Shared {
+    fn note(&self, request: &Request<Bytes>) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        *self.headers.lock().unwrap_or_else(PoisonError::into_inner) = request.metadata().clone();
+    }
+
+    fn decide(&self, bytes: &Bytes) -> Behaviour {
+        let behaviour = self.behaviour.lock();
+        match behaviour.unwrap_or_else(PoisonError::into_inner).clone() {
+            Behaviour::Judge(judge) => judge(bytes),
+            behaviour => behaviour,
+        }
+    }
+
+    fn take(&self, bytes: Bytes, rejected: i64) -> Response<ExportTraceServiceResponse> {
+        (self.sink)(bytes);
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        let partial_success = (rejected != 0).then(|| ExportTracePartialSuccess {
+            rejected_spans: rejected,
+            error_message: "told to reject spans".to_owned(),
+        });
+        Response::new(ExportTraceServiceResponse { partial_success })
+    }
+}
+
+fn status(code: Code, delay: Option<Duration>) -> Status {
+    let message = "told to answer so";
+    match delay {
+        Some(delay) => Status::with_details(code, message, retry_info(code, message, delay)),
+        None => Status::new(code, message),
+    }
+}
+
+/// A `google.rpc.Status` with one detail, `google.rpc.RetryInfo`.
+fn retry_info(code: Code, message: &str, delay: Duration) -> Bytes {
+    let info = RetryInfo {
+        retry_delay: Some(ProtoDuration {
+            seconds: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
+            nanos: i32::try_from(delay.subsec_nanos())
+                .expect("less than a thousand million nanoseconds are in a second"),
+        }),
+    };
+    let status = RpcStatus {
+        code: code as i32,
+        message: message.to_owned(),
+        details: vec![Any {
+            type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+            value: info.encode_to_vec(),
+        }],
+    };
+    status.encode_to_vec().into()
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<ProtoDuration>,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct ProtoDuration {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+/// Takes requests as bytes, encodes answers.
+struct BytesCodec;
+
+impl Codec for BytesCodec {
+    type Encode = ExportTraceServiceResponse;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for BytesCodec {
+    type Item = ExportTraceServiceResponse;
+    type Error = Status;
+
+    fn encode(
+        &mut self,
+        response: ExportTraceServiceResponse,
+        buffer: &mut EncodeBuf<'_>,
+    ) -> Result<(), Status> {
+        response
+            .encode(buffer)
+            .map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+impl Decoder for BytesCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
