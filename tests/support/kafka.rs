@@ -101,31 +101,28 @@ impl Topic {
 
     /// By partition: the offset that the next record will get.
     pub fn end_offsets(&self) -> BTreeMap<i32, i64> {
-        let end = |partition| {
-            self.consumer.fetch_watermarks(&self.name, partition, TIMEOUT).unwrap().1
-        };
+        let end =
+            |partition| self.consumer.fetch_watermarks(&self.name, partition, TIMEOUT).unwrap().1;
         (0..self.partitions).map(|partition| (partition, end(partition))).collect()
     }
 
-    /// Every record that is in the topic now, partition by partition.
+    /// Every record that is in the topic now, in the order of each partition.
     pub fn records(&self) -> Vec<OwnedMessage> {
         let ends = self.end_offsets();
+        (0..self.partitions).flat_map(|partition| self.read(partition, ends[&partition])).collect()
+    }
+
+    /// The records of one partition below `end`.
+    fn read(&self, partition: i32, end: i64) -> Vec<OwnedMessage> {
         let mut list = TopicPartitionList::new();
-        for (partition, _) in ends.iter().filter(|(_, end)| **end > 0) {
-            list.add_partition_offset(&self.name, *partition, Offset::Beginning).unwrap();
-        }
+        list.add_partition_offset(&self.name, partition, Offset::Beginning).unwrap();
         self.consumer.assign(&list).unwrap();
-        let mut positions: BTreeMap<i32, i64> = BTreeMap::new();
         let mut records = Vec::new();
-        let behind = |positions: &BTreeMap<i32, i64>| {
-            let behind = |(partition, end)| positions.get(partition).copied().unwrap_or(0) < *end;
-            ends.iter().any(behind)
-        };
-        while behind(&positions) {
+        let mut position = 0;
+        while position < end {
             let record = self.consumer.poll(TIMEOUT).expect("a record below the end").unwrap();
-            let record = record.detach();
-            positions.insert(record.partition(), record.offset() + 1);
-            records.push(record);
+            position = record.offset() + 1;
+            records.push(record.detach());
         }
         self.consumer.unassign().unwrap();
         records

@@ -6,6 +6,8 @@
 
 // Each test crate compiles its own copy and uses a part of it.
 #![allow(dead_code, unused_imports)]
+// A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
+#![allow(clippy::unwrap_used)]
 
 mod kafka;
 mod metrics;
@@ -19,7 +21,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -29,11 +30,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 
 /// What `look` finds, as soon as it finds something; panics after `deadline`, saying what was
 /// awaited. The deadline is there to end a broken test, not to measure.
-pub fn eventually<T>(
-    what: &str,
-    deadline: Duration,
-    mut look: impl FnMut() -> Option<T>,
-) -> T {
+pub fn eventually<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + deadline;
     loop {
         if let Some(found) = look() {
@@ -49,7 +46,7 @@ pub fn unique(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("{prefix}-{now:x}-{}-{number}", process::id())
+    format!("{prefix}-{now:x}-{}-{number}", std::process::id())
 }
 
 /// An address of the loopback interface on which nothing listens at the moment.

@@ -140,11 +140,7 @@ impl Member {
     }
 
     /// Waits until its metrics satisfy `condition`, and returns them.
-    pub fn wait_for_metrics(
-        &mut self,
-        what: &str,
-        condition: impl Fn(&Scrape) -> bool,
-    ) -> Scrape {
+    pub fn wait_for_metrics(&mut self, what: &str, condition: impl Fn(&Scrape) -> bool) -> Scrape {
         eventually(&format!("{}: {what}", self.process.name), PATIENCE, || {
             Some(self.scrape()).filter(&condition)
         })
