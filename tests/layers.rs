@@ -72,7 +72,7 @@ const MODULES: &[Module] = &[
     app("ledger"),
     app("app"),
     app("proto"),
-    edge("config", &["source", "export", "policy", "limited", "ids"]),
+    edge("config", &["source", "export", "policy", "limited", "units", "ids"]),
     edge(
         "worker",
         &[
@@ -92,12 +92,13 @@ const MODULES: &[Module] = &[
         ],
     ),
     edge("source", &["books", "memory", "limited", "ids"]),
-    edge("export", &["books", "limited", "ids"]),
+    edge("export", &["books", "limited", "units", "ids"]),
     edge("admin", &["books", "limited", "ids"]),
     edge("telemetry", &["books", "limited", "ids"]),
     edge("books", &["ids"]),
     edge("memory", &["ids"]),
     edge("limited", &[]),
+    edge("units", &[]),
     pure("otlp", &["span", "probability", "ids"]),
     pure("trace", &["facts", "span", "ids"]),
     pure("policy", &["facts", "span", "probability", "ids"]),
