@@ -71,7 +71,6 @@ const MODULES: &[Module] = &[
     app("receiver"),
     app("ledger"),
     app("app"),
-    app("proto"),
     edge("config", &["source", "export", "policy", "limited", "units", "ids"]),
     edge(
         "worker",
@@ -92,7 +91,7 @@ const MODULES: &[Module] = &[
         ],
     ),
     edge("source", &["books", "memory", "limited", "ids"]),
-    edge("export", &["books", "limited", "units", "ids"]),
+    edge("export", &["books", "limited", "units", "proto", "ids"]),
     edge("admin", &["books", "limited", "ids"]),
     edge("telemetry", &["books", "limited", "ids"]),
     edge("books", &["ids"]),
@@ -107,6 +106,8 @@ const MODULES: &[Module] = &[
     pure("span", &["ids"]),
     pure("probability", &["ids"]),
     pure("ids", &[]),
+    // Messages and no more.
+    pure("proto", &[]),
 ];
 
 fn module(name: &str) -> Option<&'static Module> {
