@@ -87,3 +87,42 @@ pub fn promtool_check_metrics(scrape: &Scrape) -> Result<(), String> {
     }
     Err(String::from_utf8_lossy(&said).into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BALANCED: &str = "\
+# TYPE tailsieve_received_spans_total counter
+tailsieve_received_traces_total 4
+tailsieve_received_spans_total 20
+tailsieve_received_bytes_total 200
+tailsieve_kept_traces_total{policy=\"errors\"} 1
+tailsieve_kept_spans_total{policy=\"errors\"} 5
+tailsieve_kept_bytes_total{policy=\"errors\"} 50
+tailsieve_dropped_traces_total{policy=\"none\"} 2
+tailsieve_dropped_spans_total{policy=\"none\"} 9
+tailsieve_dropped_bytes_total{policy=\"none\"} 90
+tailsieve_open_traces 1
+tailsieve_open_spans 2
+tailsieve_open_bytes 20
+tailsieve_late_spans_total{decision=\"keep\"} 3
+tailsieve_late_bytes_total{decision=\"keep\"} 30
+tailsieve_invalid_spans_total{reason=\"span_id\"} 1
+tailsieve_invalid_bytes_total{reason=\"span_id\"} 10
+";
+
+    #[test]
+    fn balanced_books_are_accepted() {
+        assert_eq!(check_books(&Scrape::parse(BALANCED)), Ok(()));
+    }
+
+    #[test]
+    fn each_missing_amount_is_found() {
+        for series in Scrape::parse(BALANCED).series.keys() {
+            let line = |line: &&str| !line.starts_with(series.as_str());
+            let text: String = BALANCED.lines().filter(line).map(|l| format!("{l}\n")).collect();
+            assert!(check_books(&Scrape::parse(&text)).is_err(), "without {series}");
+        }
+    }
+}
