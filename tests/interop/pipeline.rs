@@ -1,0 +1,224 @@
+//! The processes of one interop test: SDKs, the Collector before and behind, tailsieve between.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use opentelemetry_proto::tonic::trace::v1::TracesData;
+use prost::Message as _;
+use rdkafka::Message as _;
+
+use crate::otlp_json::Traces;
+use crate::support::{Kafka, Member, Process, Scratch, Topic, eventually, free_address};
+
+/// Few enough that several traces share each, enough that a trace is easily torn apart.
+const PARTITIONS: i32 = 8;
+
+/// How long the last of the spans may take through the Collector, on a slow and busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The Collector that publishes, with what it was sent.
+struct Publisher {
+    collector: Process,
+    endpoint: String,
+    file: PathBuf,
+}
+
+/// The Collector that stands for a backend, with what it was given.
+struct Backend {
+    collector: Process,
+    endpoint: String,
+    file: PathBuf,
+}
+
+/// SDKs -> Collector -> Kafka -> tailsieve -> Collector. What is declared first is dropped first.
+pub struct Pipeline {
+    /// The tailsieve under test.
+    pub member: Member,
+    publisher: Publisher,
+    backend: Backend,
+    topic: Topic,
+    scratch: Scratch,
+}
+
+/// The same without tailsieve: a third Collector forwards all that is on the topic.
+pub struct Forwarded {
+    publisher: Publisher,
+    _forwarder: Process,
+    backend: Backend,
+    _topic: Topic,
+    scratch: Scratch,
+}
+
+impl Pipeline {
+    /// Starts everything; `keyed` is `partition_traces_by_id` of the Collector that publishes.
+    pub fn start(test: &str, keyed: bool) -> Self {
+        let scratch = Scratch::new(test);
+        let kafka = Kafka::from_env();
+        let topic = topic(&kafka, test);
+        let publisher = Publisher::start(&scratch, &kafka, &topic, keyed);
+        let backend = Backend::start(&scratch);
+        scratch.write("policies.yaml", include_str!("policies.yaml"));
+        let config = include_str!("tailsieve.yaml")
+            .replace("$KAFKA", kafka.address())
+            .replace("$TOPIC", topic.name())
+            .replace("$BACKEND", &backend.endpoint);
+        let mut member = Member::start(scratch.path(), "tailsieve", &config);
+        member.wait_ready();
+        Self { member, publisher, backend, topic, scratch }
+    }
+
+    /// Makes the spans; when it returns, all of them are on the topic.
+    pub fn send(&mut self) -> Traces {
+        self.publisher.send(&self.scratch)
+    }
+
+    /// What the backend has written so far.
+    pub fn arrived(&self) -> Traces {
+        read(&self.backend.file)
+    }
+
+    /// Stops the backend, and returns all it was given.
+    pub fn stop_backend(&mut self) -> Traces {
+        assert!(self.backend.collector.terminate().success());
+        read(&self.backend.file)
+    }
+
+    /// Ids of the traces that the publishing Collector put whole into one partition.
+    pub fn traces_in_one_partition(&self) -> Vec<String> {
+        let mut partitions: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+        for record in self.topic.records() {
+            let spans = TracesData::decode(record.payload().unwrap()).unwrap();
+            let scopes = spans.resource_spans.iter().flat_map(|spans| &spans.scope_spans);
+            for span in scopes.flat_map(|scope| &scope.spans) {
+                let id: String = span.trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+                partitions.entry(id).or_default().insert(record.partition());
+            }
+        }
+        let whole = partitions.into_iter().filter(|(_, partitions)| partitions.len() == 1);
+        whole.map(|(id, _)| id).collect()
+    }
+}
+
+impl Forwarded {
+    /// Starts everything.
+    pub fn start() -> Self {
+        let scratch = Scratch::new("forwarded");
+        let kafka = Kafka::from_env();
+        let topic = topic(&kafka, "forwarded");
+        let publisher = Publisher::start(&scratch, &kafka, &topic, true);
+        let backend = Backend::start(&scratch);
+        let environment =
+            [("KAFKA", kafka.address()), ("TOPIC", topic.name()), ("OTLP", &backend.endpoint)];
+        let forwarder = collector(&scratch, "forward", &environment);
+        Self { publisher, _forwarder: forwarder, backend, _topic: topic, scratch }
+    }
+
+    /// Makes the spans; when it returns, all of them are on the topic.
+    pub fn send(&mut self) -> Traces {
+        self.publisher.send(&self.scratch)
+    }
+
+    /// What the backend has, once that is `spans` spans.
+    pub fn arrived(&mut self, spans: usize) -> Traces {
+        eventually("the spans to arrive", PATIENCE, || {
+            Some(read(&self.backend.file)).filter(|traces| traces.spans() >= spans)
+        })
+    }
+}
+
+impl Publisher {
+    fn start(scratch: &Scratch, kafka: &Kafka, topic: &Topic, keyed: bool) -> Self {
+        let (endpoint, file) = (free_address(), scratch.join("sent.json"));
+        let environment = [
+            ("OTLP", endpoint.as_str()),
+            ("FILE", file.to_str().unwrap()),
+            ("KAFKA", kafka.address()),
+            ("TOPIC", topic.name()),
+            ("KEYED", if keyed { "true" } else { "false" }),
+        ];
+        let collector = collector(scratch, "publish", &environment);
+        Self { collector, endpoint, file }
+    }
+
+    /// Lets both SDKs send their spans, then stops the Collector, so that its file is complete.
+    fn send(&mut self, scratch: &Scratch) -> Traces {
+        self.telemetrygen(scratch, "quick", &["--traces=300", "--child-spans=2"]);
+        self.telemetrygen(
+            scratch,
+            "failed",
+            &["--traces=30", "--status-code=Error", "--span-links=2"],
+        );
+        self.telemetrygen(
+            scratch,
+            "long",
+            &["--traces=30", "--span-duration=800ms", "--child-spans=2"],
+        );
+        let python = env::var_os("TAILSIEVE_TEST_PYTHON")
+            .expect("TAILSIEVE_TEST_PYTHON names a Python with the SDK: run ./tests/run interop");
+        let mut shop = Command::new(python);
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/shop.py");
+        shop.arg(program).arg(&self.endpoint).arg("40");
+        finish(shop, scratch, "shop");
+        assert!(self.collector.terminate().success());
+        let sent = read(&self.file);
+        // telemetrygen: 300 of 3 spans, 30 of 2, 30 of 3; the shop: 40 of each of its 4 sorts.
+        assert_eq!((sent.by_id.len(), sent.spans()), (520, 900 + 60 + 90 + 160 * 5));
+        sent
+    }
+
+    fn telemetrygen(&self, scratch: &Scratch, service: &str, arguments: &[&str]) {
+        let mut telemetrygen = Command::new(tool("telemetrygen"));
+        telemetrygen.args(["traces", "--otlp-insecure", "--rate=0"]);
+        telemetrygen.args(["--otlp-endpoint", &self.endpoint, "--service", service]);
+        telemetrygen.args(["--otlp-attributes=zone=\"a\"", "--telemetry-attributes=retries=3"]);
+        telemetrygen.args(arguments);
+        finish(telemetrygen, scratch, service);
+    }
+}
+
+impl Backend {
+    fn start(scratch: &Scratch) -> Self {
+        let (endpoint, file) = (free_address(), scratch.join("kept.json"));
+        let environment = [("OTLP", endpoint.as_str()), ("FILE", file.to_str().unwrap())];
+        let collector = collector(scratch, "backend", &environment);
+        Self { collector, endpoint, file }
+    }
+}
+
+fn topic(kafka: &Kafka, test: &str) -> Topic {
+    kafka.topic(test, PARTITIONS, &[("message.timestamp.type", "LogAppendTime")])
+}
+
+/// Starts the Collector on tests/interop/`name`.yaml and waits until it serves.
+fn collector(scratch: &Scratch, name: &str, environment: &[(&str, &str)]) -> Process {
+    let config = format!("{}/tests/interop/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(tool("otelcol"));
+    command.args(["--config", &config]).envs(environment.iter().copied());
+    let mut process = Process::spawn(command, scratch.path(), name);
+    process.wait_for_line("Everything is ready");
+    process
+}
+
+/// Runs a command to its end, which must be a good one.
+fn finish(command: Command, scratch: &Scratch, name: &str) {
+    let mut process = Process::spawn(command, scratch.path(), name);
+    let status = process.wait();
+    assert!(status.success(), "{name} ended with {status}");
+}
+
+/// A program that `tests/support/collector` built.
+fn tool(name: &str) -> PathBuf {
+    let folder = env::var_os("TAILSIEVE_TEST_COLLECTOR").expect(
+        "TAILSIEVE_TEST_COLLECTOR names a folder with otelcol and telemetrygen: run ./tests/run interop",
+    );
+    Path::new(&folder).join(name)
+}
+
+fn read(file: &Path) -> Traces {
+    Traces::parse(&fs::read_to_string(file).unwrap_or_default())
+}

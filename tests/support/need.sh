@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# Programs that the scripts need: installed where that is permitted, named clearly otherwise.
+# Sourced by tests/run and .ci/run.
+
+say() { echo "$0: $*" >&2; }
+
+as_root() {
+    if [[ $(id -u) == 0 ]]; then
+        "$@"
+    else
+        sudo -n "$@"
+    fi
+}
+
+apt_is_permitted() {
+    command -v apt-get >/dev/null && { [[ $(id -u) == 0 ]] || sudo -n true 2>/dev/null; }
+}
+
+apt_updated=
+apt_install() {
+    apt_is_permitted || return 0
+    say "installing $* ..."
+    [[ -n $apt_updated ]] || as_root apt-get update -qq >/dev/null || true
+    apt_updated=yes
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null || true
+}
+
+# need PROGRAM WHAT PACKAGE...: installs the Debian packages if the program is missing; ends the
+# script with code 3, naming WHAT is needed, if it stays missing.
+need() {
+    local program=$1 what=$2
+    shift 2
+    command -v "$program" >/dev/null && return
+    apt_install "$@"
+    command -v "$program" >/dev/null && return
+    say "needs $what (Debian: apt-get install $*)"
+    exit 3
+}
+
+need_rust() {
+    need cc "a C compiler and make, to build librdkafka" build-essential
+    need make "make, to build librdkafka" build-essential
+    export PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+    command -v cargo >/dev/null && return
+    need curl "curl, to fetch Rust" curl ca-certificates
+    say "installing Rust through rustup ..."
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
+        sh -s -- -y -q --no-modify-path --profile minimal || true
+    command -v cargo >/dev/null && return
+    say "needs Rust, stable (https://rustup.rs)"
+    exit 3
+}
+
+need_python() {
+    need python3 "Python 3 with venv" python3 python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null && return
+    # Debian's python3 comes without it.
+    apt_install python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null && return
+    say "needs Python 3 with venv (Debian: apt-get install python3-venv)"
+    exit 3
+}
