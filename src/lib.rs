@@ -17,5 +17,6 @@ pub mod receiver;
 pub mod source;
 pub mod span;
 pub mod trace;
+pub mod units;
 pub mod watermark;
 pub mod worker;

@@ -1,64 +1,114 @@
 //! Durations and sizes as people write them in files: `5s`, `64MiB`.
+//!
+//! [`duration`] and [`size`] are made for `#[serde(with = "…")]`. A bare number is refused as a
+//! duration, except for `0`, because nobody can tell whether it means seconds or milliseconds.
 
 use std::time::Duration;
 
-use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// A duration such as `200ms`, `5s` or `1h 30m`; a bare `0` is allowed.
-pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = Scalar::deserialize(deserializer)?.text();
-    parse_duration(&text).map_err(D::Error::custom)
-}
+/// A duration such as `200ms`, `5s` or `1h 30m`, or a bare `0`.
+pub mod duration {
+    use super::{Deserializer, Duration, scalar};
+    use serde::Serializer;
+    use serde::de::Error;
 
-/// A size in bytes, a bare number or with a unit: kB, MB, GB (powers of 1000), KiB, MiB, GiB.
-pub fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let text = Scalar::deserialize(deserializer)?.text();
-    parse_size(&text).map_err(D::Error::custom)
-}
+    /// Reads a duration from its text.
+    ///
+    /// # Errors
+    /// When the text is not a number with a unit.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        super::parse_duration(&scalar(deserializer)?).map_err(D::Error::custom)
+    }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Number(u64),
-    Text(String),
-}
-
-impl Scalar {
-    fn text(self) -> String {
-        match self {
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text,
-        }
+    /// Writes a duration as its text.
+    ///
+    /// # Errors
+    /// Only those of the serializer.
+    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(*value))
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+/// A size in bytes, a bare number or with a unit: kB, MB, GB (powers of 1000), KiB, MiB, GiB.
+pub mod size {
+    use super::{Deserializer, scalar};
+    use serde::Serializer;
+    use serde::de::Error;
+
+    /// Reads a size from its text or number.
+    ///
+    /// # Errors
+    /// When the text is not a whole number with a known unit, or too large for the field.
+    pub fn deserialize<'de, D, N>(deserializer: D) -> Result<N, D::Error>
+    where
+        D: Deserializer<'de>,
+        N: TryFrom<u64>,
+    {
+        let text = scalar(deserializer)?;
+        let bytes = super::parse_size(&text).map_err(D::Error::custom)?;
+        N::try_from(bytes).map_err(|_| D::Error::custom(format!("{text:?} is too large")))
+    }
+
+    /// Writes a size as a number of bytes.
+    ///
+    /// # Errors
+    /// Only those of the serializer.
+    pub fn serialize<S: Serializer, N: std::fmt::Display>(
+        value: &N,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+}
+
+fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Scalar {
+        Number(u64),
+        Text(String),
+    }
+    Ok(match Scalar::deserialize(deserializer)? {
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Text(text) => text,
+    })
+}
+
+/// Reads a duration, for example `5s`.
+///
+/// # Errors
+/// What is wrong, and what was expected.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if text.trim() == "0" {
         return Ok(Duration::ZERO);
     }
     humantime::parse_duration(text)
-        .map_err(|error| format!("{text:?} is not a duration ({error}); expected e.g. `200ms` or `5s`"))
+        .map_err(|error| format!("{text:?} is not a duration ({error}), expected e.g. `200ms` or `5s`"))
 }
 
-fn parse_size(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim() {
-        "" | "B" => 1,
-        "kB" | "KB" => 1000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return Err(format!("{text:?} is not a size; expected e.g. `64MiB`, `1GB` or a number of bytes")),
+/// Reads a size, for example `64MiB`.
+///
+/// # Errors
+/// What is wrong, and what was expected.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let trimmed = text.trim();
+    let digits = trimmed.find(|c: char| !c.is_ascii_digit()).unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(digits);
+    let factor: Option<u64> = match unit.trim() {
+        "" | "B" => Some(1),
+        "kB" | "KB" => Some(1000),
+        "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
     };
     let number: Option<u64> = number.parse().ok();
-    number
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(|| format!("{text:?} is not a size; expected e.g. `64MiB`, `1GB` or a number of bytes"))
+    number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor)).ok_or_else(|| {
+        format!("{text:?} is not a size, expected e.g. `64MiB`, `1GB` or a number of bytes")
+    })
 }
 
 #[cfg(test)]

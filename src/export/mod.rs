@@ -10,7 +10,6 @@
 //! Leaves to others: what is in the bytes, what an ack releases, who owns a partition ([`Fence`]).
 
 mod delivery;
-mod duration;
 mod endpoint;
 mod grpc;
 mod health;
@@ -274,6 +273,12 @@ async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) {
             }
         }
         tokio::time::sleep(PROBE_INTERVAL).await;
+    }
+}
+
+impl std::fmt::Debug for Exporter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Exporter").field("held_bytes", &self.held_bytes()).finish_non_exhaustive()
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::duration;
 use super::endpoint::{self, Endpoint};
 use super::secret::Secret;
+use crate::units::{duration, size};
 
 /// What gRPC receivers take by default is 4 MiB after decompression; 64 KiB are left as a margin.
 const DEFAULT_MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
@@ -39,6 +39,8 @@ pub struct ExportSettings {
     #[garde(range(min = 1, max = 64))]
     pub connections: usize,
     /// Largest request in bytes before compression; stay below the receiver's limit (usually 4 MiB).
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
     #[garde(range(min = 1024, max = 1024 * 1024 * 1024))]
     pub max_request_bytes: usize,
     /// A request that is not full is sent when its oldest trace has waited this long.
@@ -136,6 +138,8 @@ impl Default for RetrySettings {
 #[serde(deny_unknown_fields, default)]
 pub struct QueueSettings {
     /// Bytes that may wait or be on their way; beyond them Kafka is held back.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
     #[garde(range(min = 1))]
     pub queue_size_bytes: usize,
     /// Requests that may be on their way at once.
