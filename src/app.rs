@@ -5,17 +5,16 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::books::Books;
-use crate::export::{Ack, AckSink, ExportSettings, Exporter, Fence};
+use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
 use crate::otlp::AttributeKeys;
@@ -97,14 +96,15 @@ impl Member {
         let (sinks, acks): (Vec<AckSink>, Vec<_>) =
             (0..settings.workers).map(|_| ack_channel()).unzip();
         let fence = Arc::new(OwnershipFence(Arc::clone(&ownership)));
-        let exporter = Exporter::start(settings.export.clone(), runtime, fence, sinks)?;
+        let exporter =
+            Exporter::start(&settings.export, runtime, fence, sinks, ExportMetrics::new())?;
         let shared = Arc::new(Shared {
             keys: AttributeKeys::new(policies.predicates().keys().iter().cloned()),
             policies,
             limits: settings.limits,
             annotations: settings.annotations,
             idle_grace: settings.idle_grace,
-            max_chunk_bytes: settings.export.max_chunk_bytes(),
+            max_chunk_bytes: settings.export.max_request_bytes,
             decided: DecidedTraces::new(
                 settings.decision_cache_entries,
                 settings.decision_cache_ttl,
@@ -116,8 +116,7 @@ impl Member {
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
         for (index, (inbox, acks)) in inboxes.into_iter().zip(acks).enumerate() {
-            let worker =
-                Worker::new(index, Arc::clone(&shared), exporter.clone(), inbox, acks);
+            let worker = Worker::new(index, Arc::clone(&shared), exporter.clone(), inbox, acks);
             let stop = stop_workers.clone();
             let worker_runtime = Builder::new_current_thread().enable_time().build()?;
             let thread = thread::Builder::new().name(format!("{name}-worker-{index}"));
@@ -165,19 +164,21 @@ impl Member {
         let deadline = Instant::now() + timeout;
         self.consumers.iter().for_each(ConsumerHandle::stop);
         self.consumers.into_iter().for_each(ConsumerHandle::join);
-        runtime.block_on(self.exporter.drain(deadline));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let unsettled = runtime.block_on(self.exporter.drain(left));
         self.stop_workers.cancel();
         for worker in self.workers {
             if worker.join().is_err() {
                 error!("worker.panicked");
             }
         }
-        info!("member.stopped");
+        info!(unsettled, "member.stopped");
     }
 
     /// Ends the member as a crash would: nothing is finished, handed over or committed.
     pub fn crash(self) {
         self.consumers.iter().for_each(ConsumerHandle::crash);
+        self.exporter.stop();
         self.consumers.into_iter().for_each(ConsumerHandle::join);
         self.stop_workers.cancel();
         for worker in self.workers {

@@ -18,7 +18,11 @@ impl Limited {
 
     /// `Some` if a line may be written now, with how many were left out since the last one.
     pub fn allow(&self) -> Option<u64> {
-        let now = Instant::now();
+        self.allow_at(Instant::now())
+    }
+
+    /// As [`allow`](Self::allow), at a given instant.
+    pub fn allow_at(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, left_out) = &mut *state;
         if last.is_some_and(|last| now - last < self.interval) {
@@ -33,6 +37,14 @@ impl Limited {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_line_in_each_interval_and_the_rest_is_counted() {
+        let limited = Limited::new(Duration::from_secs(10));
+        let start = Instant::now();
+        let after = |seconds| limited.allow_at(start + Duration::from_secs(seconds));
+        assert_eq!([0, 1, 9, 10, 20].map(after), [Some(0), None, None, Some(2), Some(0)]);
+    }
 
     #[test]
     fn what_is_left_out_is_told_with_the_next_line() {

@@ -83,8 +83,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if text.trim() == "0" {
         return Ok(Duration::ZERO);
     }
-    humantime::parse_duration(text)
-        .map_err(|error| format!("{text:?} is not a duration ({error}), expected e.g. `200ms` or `5s`"))
+    humantime::parse_duration(text).map_err(|error| {
+        format!("{text:?} is not a duration ({error}), expected e.g. `200ms` or `5s`")
+    })
 }
 
 /// Reads a size, for example `64MiB`.

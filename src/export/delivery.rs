@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use super::health::Health;
-use super::log_limit::{LogLimit, shortened};
+use super::health::{Health, shortened};
 use super::metrics::{ExportMetrics, code_name};
 use super::queue::Queue;
 use super::retry::{Backoff, Verdict, judge};
 use super::settings::RetrySettings;
 use super::transport::{Failure, Reply, Request, Transport};
 use super::{Ack, AckSink, Chunk, Fence, Outcome};
+use crate::limited::Limited;
 
 /// How often the same kind of trouble is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -42,17 +42,17 @@ pub(super) struct Shared {
 
 /// One limit for each kind of trouble, so that one does not hide the other.
 pub(super) struct LogLimits {
-    refused: LogLimit,
-    rejected: LogLimit,
-    throttled: LogLimit,
+    refused: Limited,
+    rejected: Limited,
+    throttled: Limited,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
         Self {
-            refused: LogLimit::new(LOG_INTERVAL),
-            rejected: LogLimit::new(LOG_INTERVAL),
-            throttled: LogLimit::new(LOG_INTERVAL),
+            refused: Limited::new(LOG_INTERVAL),
+            rejected: Limited::new(LOG_INTERVAL),
+            throttled: Limited::new(LOG_INTERVAL),
         }
     }
 }
@@ -128,9 +128,7 @@ async fn attempt<T: Transport>(
         let _in_flight = InFlight::new(&shared.metrics.in_flight);
         transport.send(request).await
     };
-    let code = result
-        .as_ref()
-        .map_or_else(|failure| failure.code, |_| Code::Ok);
+    let code = result.as_ref().map_or_else(|failure| failure.code, |_| Code::Ok);
     shared.metrics.attempt(code, bytes, started.elapsed());
     match &result {
         Err(failure) if is_down(failure) => {
@@ -161,11 +159,7 @@ impl Shared {
             self.delivered(empty, &Reply::default());
         }
         if !oversized.is_empty() {
-            self.refused(
-                oversized,
-                "max_request_bytes",
-                "larger than one request may be",
-            );
+            self.refused(oversized, "max_request_bytes", "larger than one request may be");
         }
         possible
     }
@@ -189,7 +183,9 @@ impl Shared {
         self.metrics.delivered_spans.increment(spans - rejected);
         self.metrics.rejected_spans.increment(rejected);
         let has_news = reply.rejected_spans > 0 || !reply.message.is_empty();
-        if has_news && let Some(suppressed) = self.log_limits.rejected.admit(Instant::now()) {
+        if has_news
+            && let Some(suppressed) = self.log_limits.rejected.allow_at(Instant::now().into_std())
+        {
             tracing::warn!(
                 rejected_spans = reply.rejected_spans,
                 request_spans = spans,
@@ -204,7 +200,7 @@ impl Shared {
     fn refused(&self, chunks: Vec<Chunk>, reason: &'static str, error: &str) {
         let spans = spans(&chunks);
         self.metrics.refused_spans.increment(spans);
-        if let Some(suppressed) = self.log_limits.refused.admit(Instant::now()) {
+        if let Some(suppressed) = self.log_limits.refused.allow_at(Instant::now().into_std()) {
             let traces: u64 = chunks.iter().map(|chunk| u64::from(chunk.traces)).sum();
             tracing::error!(
                 reason,
@@ -234,7 +230,7 @@ impl Shared {
         if is_down(failure) {
             return;
         }
-        if let Some(suppressed) = self.log_limits.throttled.admit(Instant::now()) {
+        if let Some(suppressed) = self.log_limits.throttled.allow_at(Instant::now().into_std()) {
             tracing::warn!(
                 code = code_name(failure.code),
                 error = shortened(&failure.message),
@@ -255,11 +251,7 @@ impl Shared {
             let worker = by_worker.get_mut(chunk.ticket.worker);
             debug_assert!(worker.is_some(), "a ticket names a worker that has a sink");
             if let Some(acks) = worker {
-                acks.push(Ack {
-                    ticket: chunk.ticket,
-                    outcome,
-                    spans: chunk.spans,
-                });
+                acks.push(Ack { ticket: chunk.ticket, outcome, spans: chunk.spans });
             }
         }
         for (sink, acks) in self.acks.iter().zip(by_worker) {

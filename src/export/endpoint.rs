@@ -52,10 +52,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authority = self
-            .0
-            .authority()
-            .map_or("", |authority| authority.as_str());
+        let authority = self.0.authority().map_or("", |authority| authority.as_str());
         write!(f, "http://{authority}")
     }
 }
@@ -64,10 +61,7 @@ impl fmt::Display for Endpoint {
 pub(super) fn metadata(headers: &BTreeMap<String, Secret>) -> Result<MetadataMap, ExportError> {
     let mut metadata = MetadataMap::new();
     for (name, value) in headers {
-        let invalid = |reason: &'static str| ExportError::Header {
-            name: name.clone(),
-            reason,
-        };
+        let invalid = |reason: &'static str| ExportError::Header { name: name.clone(), reason };
         let lower = name.to_ascii_lowercase();
         let is_reserved = lower.starts_with("grpc-")
             || ["content-type", "te", "user-agent", "host", "connection"].contains(&lower.as_str());
@@ -91,10 +85,7 @@ mod tests {
     #[test]
     fn an_endpoint_is_host_and_port_with_or_without_http() {
         for text in ["tempo:4317", "http://tempo:4317", "http://tempo:4317/"] {
-            assert_eq!(
-                Endpoint::parse(text).unwrap().to_string(),
-                "http://tempo:4317"
-            );
+            assert_eq!(Endpoint::parse(text).unwrap().to_string(), "http://tempo:4317");
         }
         let v6 = Endpoint::parse("[::1]:4317").unwrap();
         assert_eq!(v6.to_string(), "http://[::1]:4317");
@@ -128,12 +119,9 @@ mod tests {
 
     #[test]
     fn bad_headers_are_refused_without_their_value() {
-        for (name, value) in [
-            ("grpc-timeout", "1S"),
-            ("te", "x"),
-            ("a b", "x"),
-            ("tab", "hunter2\u{7}"),
-        ] {
+        for (name, value) in
+            [("grpc-timeout", "1S"), ("te", "x"), ("a b", "x"), ("tab", "hunter2\u{7}")]
+        {
             let headers = BTreeMap::from([(name.to_owned(), Secret::new(value))]);
             let error = metadata(&headers).unwrap_err().to_string();
             assert!(error.contains(name) && !error.contains("hunter2"));

@@ -111,13 +111,8 @@ impl GrpcTransport {
         let mut request = tonic::Request::new(request);
         *request.metadata_mut() = self.metadata.clone();
         request.set_timeout(self.timeout);
-        client
-            .ready()
-            .await
-            .map_err(|error| Status::from_error(error.into()))?;
-        let response = client
-            .unary(request, PathAndQuery::from_static(PATH), BytesCodec)
-            .await?;
+        client.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        let response = client.unary(request, PathAndQuery::from_static(PATH), BytesCodec).await?;
         Ok(response.into_inner())
     }
 
@@ -201,11 +196,7 @@ fn read_status(status: &Status) -> (Outcome, Failure) {
 }
 
 fn unavailable(message: String) -> Failure {
-    Failure {
-        code: Code::Unavailable,
-        message,
-        retry_after: None,
-    }
+    Failure { code: Code::Unavailable, message, retry_after: None }
 }
 
 fn timed_out() -> Failure {
@@ -299,10 +290,7 @@ mod tests {
     use super::*;
 
     fn transport(connections: usize) -> GrpcTransport {
-        let settings = ExportSettings {
-            connections,
-            ..ExportSettings::default()
-        };
+        let settings = ExportSettings { connections, ..ExportSettings::default() };
         let endpoint = Endpoint::parse(&settings.endpoint).unwrap();
         GrpcTransport::new(&settings, &endpoint).unwrap()
     }
@@ -350,9 +338,6 @@ mod tests {
         let refused = layer("connection refused", None);
         let repeated = layer("tcp: connection refused", Some(Box::new(refused)));
         let error = layer("transport error", Some(Box::new(repeated)));
-        assert_eq!(
-            with_sources(&error),
-            "transport error: tcp: connection refused"
-        );
+        assert_eq!(with_sources(&error), "transport error: tcp: connection refused");
     }
 }

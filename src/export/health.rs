@@ -12,9 +12,9 @@ use std::time::Duration;
 use metrics::Gauge;
 use tokio::time::Instant;
 
-use super::log_limit::{LogLimit, shortened};
 use super::metrics::code_name;
 use super::transport::Failure;
+use crate::limited::Limited;
 
 /// How often a backend that stays down is mentioned.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub(super) struct Health {
     up: AtomicBool,
     gauge: Gauge,
     said: Mutex<Said>,
-    limit: LogLimit,
+    limit: Limited,
 }
 
 /// What the log was told last.
@@ -43,8 +43,12 @@ impl Health {
             up: AtomicBool::new(false),
             gauge,
             said: Mutex::new(Said::Nothing),
-            limit: LogLimit::new(REPEAT),
+            limit: Limited::new(REPEAT),
         }
+    }
+
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// Whether the backend answered last time it was asked. False before the first answer.
@@ -69,7 +73,7 @@ impl Health {
     pub(super) fn failed(&self, failure: &Failure, held_bytes: usize) {
         self.up.store(false, Ordering::Relaxed);
         self.gauge.set(0.0);
-        let Some(suppressed) = self.limit.admit(Instant::now()) else {
+        let Some(suppressed) = self.limit.allow_at(Instant::now().into_std()) else {
             return;
         };
         self.say(Said::Down);
@@ -88,6 +92,15 @@ impl Health {
     fn say(&self, now: Said) -> bool {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *said, now) != now
+    }
+}
+
+/// The beginning of a text that a backend made as long as it liked.
+pub(super) fn shortened(text: &str) -> &str {
+    const MOST: usize = 500;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => &text[..end],
+        None => text,
     }
 }
 
@@ -126,10 +139,8 @@ mod tests {
     async fn the_log_tells_of_changes_and_repeats_itself_rarely() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
         let health = Health::new("http://tempo:4317".to_owned(), Gauge::noop());
         let down = failure(Code::Unavailable);

@@ -120,22 +120,14 @@ fn describe() {
     );
     describe_counter!(RETRIES, Unit::Count, "attempts that repeat a failed one");
     describe_histogram!(DURATION, Unit::Seconds, "how long one attempt took");
-    describe_counter!(
-        SENT_BYTES,
-        Unit::Bytes,
-        "bytes of all attempts, before compression"
-    );
+    describe_counter!(SENT_BYTES, Unit::Bytes, "bytes of all attempts, before compression");
     describe_gauge!(IN_FLIGHT, Unit::Count, "attempts that wait for an answer");
     describe_gauge!(
         QUEUE_BYTES,
         Unit::Bytes,
         "bytes of kept traces that wait, are on their way or wait for a retry"
     );
-    describe_gauge!(
-        QUEUE_CAPACITY,
-        Unit::Bytes,
-        "queue bytes at which Kafka is held back"
-    );
+    describe_gauge!(QUEUE_CAPACITY, Unit::Bytes, "queue bytes at which Kafka is held back");
     describe_gauge!(
         UP,
         Unit::Count,

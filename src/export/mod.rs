@@ -13,7 +13,6 @@ mod delivery;
 mod endpoint;
 mod grpc;
 mod health;
-mod log_limit;
 mod metrics;
 mod queue;
 mod retry;
@@ -59,7 +58,7 @@ pub struct Chunk {
     pub bytes: Bytes,
     /// How many spans are in it.
     pub spans: u32,
-    /// How many traces are in it.
+    /// How many traces begin in it: of a large trace in several chunks, the first counts.
     pub traces: u32,
     /// Whom to tell when it is settled.
     pub ticket: Ticket,
@@ -173,10 +172,7 @@ impl Exporter {
             .map(|_| runtime.spawn(delivery::consume(shared.clone(), transport.clone())));
         let mut tasks: Vec<_> = consumers.collect();
         tasks.push(runtime.spawn(probe(shared.clone(), transport)));
-        Self {
-            shared,
-            tasks: Arc::new(Tasks(tasks)),
-        }
+        Self { shared, tasks: Arc::new(Tasks(tasks)) }
     }
 
     /// Takes the chunk over, or hands it back when the queue is full or the exporter was stopped.
@@ -202,6 +198,11 @@ impl Exporter {
     /// Whether the backend answered the last attempt or, before the first, took a connection.
     pub fn reachable(&self) -> bool {
         self.shared.health.is_up()
+    }
+
+    /// Where it sends to, without credentials.
+    pub fn endpoint(&self) -> &str {
+        self.shared.health.endpoint()
     }
 
     /// Bytes that wait, are on their way or wait for a retry.
@@ -278,7 +279,10 @@ async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) {
 
 impl std::fmt::Debug for Exporter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Exporter").field("held_bytes", &self.held_bytes()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Exporter")
+            .field("held_bytes", &self.held_bytes())
+            .finish_non_exhaustive()
     }
 }
 

@@ -88,10 +88,7 @@ impl Queue {
         state.waiting_bytes += chunk.bytes.len();
         state.held_bytes += chunk.bytes.len();
         state.held_chunks += 1;
-        state.waiting.push_back(Waiting {
-            since: Instant::now(),
-            chunk,
-        });
+        state.waiting.push_back(Waiting { since: Instant::now(), chunk });
         let is_full = state.waiting_bytes >= self.limits.full_batch;
         drop(state);
         if was_empty || (is_full && !was_full) {
@@ -130,8 +127,7 @@ impl Queue {
     /// Waits until a chunk of `bytes` would be taken in. Others may take the room first. Waits for
     /// ever once the queue is closed.
     pub(super) async fn room(&self, bytes: usize) {
-        self.until(|state| state.has_room(bytes, self.limits.capacity))
-            .await;
+        self.until(|state| state.has_room(bytes, self.limits.capacity)).await;
     }
 
     /// Waits until nothing is held.

@@ -60,10 +60,7 @@ pub(super) struct Backoff<'a> {
 
 impl<'a> Backoff<'a> {
     pub(super) fn new(settings: &'a RetrySettings) -> Self {
-        Self {
-            settings,
-            interval: settings.initial_interval.min(settings.max_interval),
-        }
+        Self { settings, interval: settings.initial_interval.min(settings.max_interval) }
     }
 
     /// The wait before the next attempt, or `None` if that would be after `max_elapsed_time`.
@@ -89,10 +86,8 @@ impl<'a> Backoff<'a> {
     fn step(&mut self, random: f64) -> Duration {
         let spread = self.settings.randomization_factor * (2.0 * random - 1.0);
         let wait = self.interval.mul_f64((1.0 + spread).max(0.0));
-        self.interval = self
-            .interval
-            .mul_f64(self.settings.multiplier)
-            .min(self.settings.max_interval);
+        self.interval =
+            self.interval.mul_f64(self.settings.multiplier).min(self.settings.max_interval);
         wait
     }
 }
@@ -102,42 +97,19 @@ mod tests {
     use super::*;
 
     fn failure(code: Code, retry_after: Option<Duration>) -> Failure {
-        Failure {
-            code,
-            message: String::new(),
-            retry_after,
-        }
+        Failure { code, message: String::new(), retry_after }
     }
 
     #[test]
     fn every_code_is_judged_as_the_specification_says() {
         use Code::*;
-        for code in [
-            Cancelled,
-            DeadlineExceeded,
-            Aborted,
-            OutOfRange,
-            Unavailable,
-            DataLoss,
-        ] {
+        for code in [Cancelled, DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss] {
             assert_eq!(judge(&failure(code, None), false), Verdict::Retry(None));
         }
-        for code in [
-            InvalidArgument,
-            Internal,
-            Unknown,
-            ResourceExhausted,
-            FailedPrecondition,
-        ] {
+        for code in [InvalidArgument, Internal, Unknown, ResourceExhausted, FailedPrecondition] {
             assert_eq!(judge(&failure(code, None), false), Verdict::Isolate);
         }
-        for code in [
-            NotFound,
-            AlreadyExists,
-            PermissionDenied,
-            Unimplemented,
-            Unauthenticated,
-        ] {
+        for code in [NotFound, AlreadyExists, PermissionDenied, Unimplemented, Unauthenticated] {
             assert_eq!(judge(&failure(code, None), false), Verdict::Refuse);
         }
     }
@@ -150,10 +122,7 @@ mod tests {
                 Verdict::Retry(Some(delay))
             );
         }
-        assert_eq!(
-            judge(&failure(Code::ResourceExhausted, None), true),
-            Verdict::Shrink
-        );
+        assert_eq!(judge(&failure(Code::ResourceExhausted, None), true), Verdict::Shrink);
     }
 
     #[test]
@@ -187,10 +156,7 @@ mod tests {
         let told = Some(Duration::from_secs(90));
         assert_eq!(backoff.next(told, Duration::ZERO, 0.5), told);
         let zero = Some(Duration::ZERO);
-        assert_eq!(
-            backoff.next(zero, Duration::ZERO, 0.5),
-            Some(Duration::from_secs(5))
-        );
+        assert_eq!(backoff.next(zero, Duration::ZERO, 0.5), Some(Duration::from_secs(5)));
     }
 
     #[test]

@@ -1,41 +1,14 @@
 //! `RetryInfo` out of the details of a gRPC status (google/rpc/status.proto, error_details.proto).
 //!
-//! Only the fields that are needed; everything else in the details is skipped as unknown.
+//! What else is in the details is skipped.
 
 use std::time::Duration;
 
 use prost::Message;
 
+use crate::proto::{RetryInfo, RpcStatus};
+
 const RETRY_INFO: &str = "google.rpc.RetryInfo";
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct RpcStatus {
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct RetryInfo {
-    #[prost(message, optional, tag = "1")]
-    retry_delay: Option<ProtoDuration>,
-}
-
-/// google.protobuf.Duration.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct ProtoDuration {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
 
 /// The delay of the `RetryInfo` in `details` (`grpc-status-details-bin`), if there is one. A
 /// missing or negative delay is zero; details that cannot be read hold no `RetryInfo`.
@@ -48,9 +21,7 @@ pub(super) fn retry_info(details: &[u8]) -> Option<Duration> {
     let delay = RetryInfo::decode(any.value.as_slice()).ok()?.retry_delay;
     Some(delay.map_or(Duration::ZERO, |delay| {
         let seconds = u64::try_from(delay.seconds).ok();
-        let nanos = u32::try_from(delay.nanos)
-            .ok()
-            .filter(|n| *n < 1_000_000_000);
+        let nanos = u32::try_from(delay.nanos).ok().filter(|n| *n < 1_000_000_000);
         match (seconds, nanos) {
             (Some(seconds), Some(nanos)) => Duration::new(seconds, nanos),
             _ => Duration::ZERO,
@@ -60,25 +31,24 @@ pub(super) fn retry_info(details: &[u8]) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use crate::proto::{Delay, Detail};
+
     use super::*;
 
-    fn details(type_url: &str, delay: Option<ProtoDuration>) -> Vec<u8> {
-        let other = Any {
+    fn details(type_url: &str, delay: Option<Delay>) -> Vec<u8> {
+        let other = Detail {
             type_url: "type.googleapis.com/google.rpc.DebugInfo".to_owned(),
             value: b"\x0a\x01x".to_vec(),
         };
-        let info = Any {
+        let info = Detail {
             type_url: type_url.to_owned(),
             value: RetryInfo { retry_delay: delay }.encode_to_vec(),
         };
-        RpcStatus {
-            details: vec![other, info],
-        }
-        .encode_to_vec()
+        RpcStatus { details: vec![other, info], ..RpcStatus::default() }.encode_to_vec()
     }
 
-    fn delay(seconds: i64, nanos: i32) -> Option<ProtoDuration> {
-        Some(ProtoDuration { seconds, nanos })
+    fn delay(seconds: i64, nanos: i32) -> Option<Delay> {
+        Some(Delay { seconds, nanos })
     }
 
     const URL: &str = "type.googleapis.com/google.rpc.RetryInfo";
@@ -92,14 +62,8 @@ mod tests {
     #[test]
     fn presence_counts_even_without_a_usable_delay() {
         assert_eq!(retry_info(&details(URL, None)), Some(Duration::ZERO));
-        assert_eq!(
-            retry_info(&details(URL, delay(-1, 0))),
-            Some(Duration::ZERO)
-        );
-        assert_eq!(
-            retry_info(&details(URL, delay(1, -1))),
-            Some(Duration::ZERO)
-        );
+        assert_eq!(retry_info(&details(URL, delay(-1, 0))), Some(Duration::ZERO));
+        assert_eq!(retry_info(&details(URL, delay(1, -1))), Some(Duration::ZERO));
     }
 
     #[test]

@@ -149,10 +149,7 @@ pub struct QueueSettings {
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self {
-            queue_size_bytes: 64 * 1024 * 1024,
-            num_consumers: 4,
-        }
+        Self { queue_size_bytes: 64 * 1024 * 1024, num_consumers: 4 }
     }
 }
 
@@ -204,10 +201,7 @@ mod tests {
         .unwrap();
         settings.validate().unwrap();
         assert_eq!(settings.compression, Compression::Zstd);
-        assert_eq!(
-            settings.retry_on_failure.initial_interval,
-            Duration::from_millis(500)
-        );
+        assert_eq!(settings.retry_on_failure.initial_interval, Duration::from_millis(500));
         assert_eq!(settings.sending_queue.num_consumers, 10);
         assert_eq!(settings.headers["X-Scope-OrgID"].expose(), "team");
     }
@@ -236,10 +230,6 @@ mod tests {
     fn header_values_are_never_shown() {
         let settings = parse("headers: {authorization: Bearer hunter2}").unwrap();
         assert!(!format!("{settings:?}").contains("hunter2"));
-        assert!(
-            !serde_json::to_string(&settings)
-                .unwrap()
-                .contains("hunter2")
-        );
+        assert!(!serde_json::to_string(&settings).unwrap().contains("hunter2"));
     }
 }

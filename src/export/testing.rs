@@ -17,21 +17,11 @@ pub(super) const PAUSED_DAY: Duration = Duration::from_secs(86_400);
 /// A chunk of one span and one trace, with `size` bytes that name its pin.
 pub(super) fn chunk(pin: u64, size: usize) -> Chunk {
     let bytes = vec![u8::try_from(pin % 256).unwrap(); size];
-    Chunk {
-        bytes: Bytes::from(bytes),
-        spans: 1,
-        traces: 1,
-        ticket: ticket(pin),
-    }
+    Chunk { bytes: Bytes::from(bytes), spans: 1, traces: 1, ticket: ticket(pin) }
 }
 
 pub(super) fn ticket(pin: u64) -> Ticket {
-    Ticket {
-        partition: Partition(3),
-        generation: Generation(1),
-        pin: Pin(pin),
-        worker: 0,
-    }
+    Ticket { partition: Partition(3), generation: Generation(1), pin: Pin(pin), worker: 0 }
 }
 
 /// A fence whose current generation can be moved on.
@@ -123,11 +113,7 @@ where
 }
 
 pub(super) fn failure(code: Code) -> Failure {
-    Failure {
-        code,
-        message: "scripted".to_owned(),
-        retry_after: None,
-    }
+    Failure { code, message: "scripted".to_owned(), retry_after: None }
 }
 
 /// An exporter on a scripted transport with everything a test wants to look at.
@@ -167,11 +153,7 @@ impl Harness {
         let shared = shared(settings, health, fence.clone(), sinks, metrics);
         let sent = Log::default();
         let listens = Arc::default();
-        let transport = Scripted {
-            answer,
-            sent: Arc::clone(&sent),
-            listens: Arc::clone(&listens),
-        };
+        let transport = Scripted { answer, sent: Arc::clone(&sent), listens: Arc::clone(&listens) };
         Self {
             exporter: Exporter::spawn(settings, &Handle::current(), shared, transport),
             acks,

@@ -219,9 +219,8 @@ fn work(rng: &mut StdRng) -> (String, Vec<KeyValue>) {
         "convert currency",
         "serialize response",
     ];
-    let tags = ["promotion", "returning-customer"].map(|tag| AnyValue {
-        value: Some(Value::StringValue(tag.into())),
-    });
+    let tags = ["promotion", "returning-customer"]
+        .map(|tag| AnyValue { value: Some(Value::StringValue(tag.into())) });
     let attributes = vec![
         string("code.function.name", "com.example.shop.Handler.handle"),
         int("thread.id", rng.random_range(1..200)),
@@ -230,12 +229,7 @@ fn work(rng: &mut StdRng) -> (String, Vec<KeyValue>) {
         string("app.user.currency", "EUR"),
         attribute("app.cache.hit", Value::BoolValue(rng.random())),
         attribute("app.ratio", Value::DoubleValue(rng.random())),
-        attribute(
-            "app.tags",
-            Value::ArrayValue(ArrayValue {
-                values: tags.into(),
-            }),
-        ),
+        attribute("app.tags", Value::ArrayValue(ArrayValue { values: tags.into() })),
     ];
     (NAMES[rng.random_range(0..NAMES.len())].into(), attributes)
 }

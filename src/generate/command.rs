@@ -140,11 +140,7 @@ impl GenerateArgs {
         }
         let mut settings = ModelSettings {
             seed: self.seed,
-            rate: if self.rate > 0.0 {
-                self.rate
-            } else {
-                self.simulated_rate
-            },
+            rate: if self.rate > 0.0 { self.rate } else { self.simulated_rate },
             layout: self.layout,
             duration: self.duration,
             max_spans: self.spans,
@@ -210,10 +206,7 @@ pub fn run(args: &GenerateArgs) -> Result<(), GenerateError> {
         let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
         File::create(path)
             .and_then(|file| ledger.write(BufWriter::new(file)))
-            .map_err(|error| GenerateError::Ledger {
-                path: path.clone(),
-                error,
-            })?;
+            .map_err(|error| GenerateError::Ledger { path: path.clone(), error })?;
     }
     Ok(produced?)
 }

@@ -202,10 +202,7 @@ impl Model {
         self.records += 1;
         if self.rng.random_bool(self.settings.duplicate_fraction) {
             let delay = self.rng.random_range(0..=MAX_REPEAT_DELAY);
-            let again = GeneratedRecord {
-                at: Timestamp(at.0 + delay),
-                ..record.clone()
-            };
+            let again = GeneratedRecord { at: Timestamp(at.0 + delay), ..record.clone() };
             self.repeats.insert((again.at, self.records), again);
         }
         self.ready.push_back(record);

@@ -90,9 +90,7 @@ fn duration(rng: &mut StdRng, slow: bool) -> u64 {
     let millis = if slow {
         rng.random_range(1400.0..5000.0)
     } else {
-        (80.0_f64.ln() + standard_normal(rng))
-            .exp()
-            .clamp(2.0, 850.0)
+        (80.0_f64.ln() + standard_normal(rng)).exp().clamp(2.0, 850.0)
     };
     (millis * MILLISECOND as f64) as u64
 }
@@ -139,11 +137,7 @@ impl Tree {
             error: false,
             has_children: false,
         };
-        Self {
-            nodes: vec![root],
-            hosts: vec![0],
-            limit,
-        }
+        Self { nodes: vec![root], hosts: vec![0], limit }
     }
 
     /// Adds one or two spans, never more than `room`.

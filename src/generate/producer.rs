@@ -142,10 +142,8 @@ where
         first_failure: Mutex::new(None),
         last_error_logged: Mutex::new(None),
     };
-    let producer: BaseProducer<Context<F>> = settings
-        .client_config()
-        .create_with_context(context)
-        .map_err(ProduceError::Client)?;
+    let producer: BaseProducer<Context<F>> =
+        settings.client_config().create_with_context(context).map_err(ProduceError::Client)?;
     let started = Instant::now();
     let goes_on = || {
         let failed = counters.records_failed.load(Ordering::Relaxed) > 0;
@@ -188,10 +186,7 @@ fn send<F>(
 ) where
     F: Fn(Acknowledged) + Send + Sync + 'static,
 {
-    let sent = Box::new(Sent {
-        at: record.at,
-        spans: record.spans,
-    });
+    let sent = Box::new(Sent { at: record.at, spans: record.spans });
     let mut next = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, sent)
         .payload(&record.payload)
         .timestamp(record.at.0);
@@ -296,15 +291,9 @@ where
             Ok(message) => {
                 let bytes = message.payload_len() as u64;
                 let spans = sent.spans.len() as u64;
-                counters
-                    .bytes_acknowledged
-                    .fetch_add(bytes, Ordering::Relaxed);
-                counters
-                    .spans_acknowledged
-                    .fetch_add(spans, Ordering::Relaxed);
-                counters
-                    .records_acknowledged
-                    .fetch_add(1, Ordering::Relaxed);
+                counters.bytes_acknowledged.fetch_add(bytes, Ordering::Relaxed);
+                counters.spans_acknowledged.fetch_add(spans, Ordering::Relaxed);
+                counters.records_acknowledged.fetch_add(1, Ordering::Relaxed);
                 (self.acknowledged)(Acknowledged {
                     partition: Partition(message.partition()),
                     offset: Offset(message.offset()),

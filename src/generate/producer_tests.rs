@@ -46,8 +46,7 @@ fn read_back(brokers: &str, count: usize) -> HashMap<(Partition, Offset), Stored
         .unwrap();
     let mut from = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
-        from.add_partition_offset(TOPIC, partition, StartOffset::Beginning)
-            .unwrap();
+        from.add_partition_offset(TOPIC, partition, StartOffset::Beginning).unwrap();
     }
     consumer.assign(&from).unwrap();
     let mut stored = HashMap::new();
@@ -67,9 +66,9 @@ fn read_back(brokers: &str, count: usize) -> HashMap<(Partition, Offset), Stored
 
 /// The partition that the Collector's Kafka exporter puts a key on (FNV-1a, 32 bits, as sarama).
 fn collector_partition(key: &[u8]) -> i32 {
-    let hash = key.iter().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = key
+        .iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     (hash as i32 % PARTITIONS).abs()
 }
 
@@ -77,10 +76,7 @@ fn collector_partition(key: &[u8]) -> i32 {
 fn what_is_acknowledged_is_on_the_topic_as_it_was_generated() {
     let cluster = cluster();
     let brokers = cluster.bootstrap_servers();
-    let model = ModelSettings {
-        max_traces: Some(300),
-        ..ModelSettings::default()
-    };
+    let model = ModelSettings { max_traces: Some(300), ..ModelSettings::default() };
     let records: Vec<_> = Model::new(model).collect();
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let counters = Arc::new(Counters::default());
@@ -121,16 +117,9 @@ fn what_is_acknowledged_is_on_the_topic_as_it_was_generated() {
 fn a_record_that_is_not_acknowledged_is_an_error() {
     let cluster = cluster();
     let mut settings = ProducerSettings::new(cluster.bootstrap_servers(), "no such topic");
-    settings
-        .properties
-        .push(("topic.metadata.propagation.max.ms".into(), "100".into()));
-    settings
-        .properties
-        .push(("message.timeout.ms".into(), "1000".into()));
-    let records = Model::new(ModelSettings {
-        max_traces: Some(3),
-        ..ModelSettings::default()
-    });
+    settings.properties.push(("topic.metadata.propagation.max.ms".into(), "100".into()));
+    settings.properties.push(("message.timeout.ms".into(), "1000".into()));
+    let records = Model::new(ModelSettings { max_traces: Some(3), ..ModelSettings::default() });
     cluster
         .topic_error(
             "no such topic",
@@ -157,10 +146,7 @@ fn the_stop_flag_ends_paced_traffic_and_what_was_sent_is_awaited() {
     };
     let stop = Arc::new(AtomicBool::new(false));
     let counters = Arc::new(Counters::default());
-    let model = Model::new(ModelSettings {
-        rate: 5000.0,
-        ..ModelSettings::default()
-    });
+    let model = Model::new(ModelSettings { rate: 5000.0, ..ModelSettings::default() });
     // Without limits the model never ends: only the flag, set on the first acknowledgement, does.
     let flag = Arc::clone(&stop);
     produce(model, &settings, &counters, &stop, move |_| {
@@ -228,10 +214,7 @@ fn the_command_leaves_a_ledger_of_what_is_on_the_topic() {
 fn options_that_make_no_sense_are_refused() {
     let endless = parse(&["--rate=0"]).unwrap();
     let now = std::time::SystemTime::now();
-    assert!(matches!(
-        endless.model_settings(now),
-        Err(GenerateError::Endless)
-    ));
+    assert!(matches!(endless.model_settings(now), Err(GenerateError::Endless)));
     assert!(parse(&["--error-fraction=1.5"]).is_err());
     assert!(parse(&["--rate=-1"]).is_err());
     assert!(parse(&["-Xlinger"]).is_err());

@@ -106,11 +106,7 @@ fn keep_facts_on_time(spans: &mut [Rendered]) {
 fn facts<'a>(spans: impl Iterator<Item = &'a Rendered>) -> (bool, u64, u64) {
     spans.fold((false, u64::MAX, 0), |(error, start, end), span| {
         let fact = &span.fact;
-        (
-            error || fact.error,
-            start.min(fact.start_unix_nano),
-            end.max(fact.end_unix_nano),
-        )
+        (error || fact.error, start.min(fact.start_unix_nano), end.max(fact.end_unix_nano))
     })
 }
 
@@ -185,10 +181,7 @@ fn status(node: &Node) -> Option<Status> {
     } else {
         return Some(Status::default());
     };
-    Some(Status {
-        message: message.into(),
-        code: code as i32,
-    })
+    Some(Status { message: message.into(), code: code as i32 })
 }
 
 fn events(rng: &mut StdRng, node: &Node, start: u64, end: u64) -> Vec<Event> {

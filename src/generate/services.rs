@@ -252,10 +252,7 @@ impl Service {
             string("host.name", &pod),
             int("process.pid", 1 + i64::from(instance)),
         ];
-        Resource {
-            attributes,
-            ..Resource::default()
-        }
+        Resource { attributes, ..Resource::default() }
     }
 
     pub(super) fn scope(&self, library: Library) -> InstrumentationScope {

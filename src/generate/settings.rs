@@ -94,11 +94,7 @@ impl ModelSettings {
         let limits = [spans, by_traces, by_duration];
         let spans = limits.into_iter().flatten().reduce(f64::min).unwrap_or(0.0);
         let seconds = 1.2 * spans / self.rate;
-        let late = if self.late_fraction > 0.0 {
-            self.late_by
-        } else {
-            Duration::ZERO
-        };
+        let late = if self.late_fraction > 0.0 { self.late_by } else { Duration::ZERO };
         let batches_and_slow_traces = Duration::from_secs(10);
         Duration::try_from_secs_f64(seconds).unwrap_or_default() + late + batches_and_slow_traces
     }

@@ -61,20 +61,14 @@ fn recount(record: &GeneratedRecord) -> Vec<SpanFact> {
 fn equal_settings_make_equal_records() {
     let records: Vec<_> = Model::new(settings()).collect();
     assert!(records == Model::new(settings()).collect::<Vec<_>>());
-    let other = ModelSettings {
-        seed: 2,
-        ..settings()
-    };
+    let other = ModelSettings { seed: 2, ..settings() };
     assert!(records != Model::new(other).collect::<Vec<_>>());
 }
 
 #[test]
 fn facts_are_what_the_payloads_say() {
     for layout in [Layout::Keyed, Layout::Batched] {
-        let settings = ModelSettings {
-            layout,
-            ..settings()
-        };
+        let settings = ModelSettings { layout, ..settings() };
         for record in Model::new(settings) {
             let mut said = record.spans.clone();
             said.iter_mut().for_each(|fact| fact.late = false);
@@ -87,10 +81,7 @@ fn facts_are_what_the_payloads_say() {
 fn records_come_in_the_order_of_time_and_after_their_spans() {
     for layout in [Layout::Keyed, Layout::Batched] {
         let mut last = ModelSettings::default().start;
-        for record in Model::new(ModelSettings {
-            layout,
-            ..settings()
-        }) {
+        for record in Model::new(ModelSettings { layout, ..settings() }) {
             assert!(record.at >= last);
             last = record.at;
             for fact in &record.spans {
@@ -105,20 +96,13 @@ fn records_come_in_the_order_of_time_and_after_their_spans() {
 
 #[test]
 fn the_shape_of_the_traffic_is_the_one_asked_for() {
-    let settings = ModelSettings {
-        max_traces: Some(20_000),
-        ..settings()
-    };
+    let settings = ModelSettings { max_traces: Some(20_000), ..settings() };
     let records: Vec<_> = Model::new(settings).collect();
     let ledger = ledger_of(&records);
     assert_eq!(ledger.traces.len(), 20_000);
     let mut counts: Vec<_> = ledger.traces.values().map(|t| t.spans.len()).collect();
     counts.sort_unstable();
-    assert!(
-        (5..=7).contains(&counts[10_000]),
-        "median {}",
-        counts[10_000]
-    );
+    assert!((5..=7).contains(&counts[10_000]), "median {}", counts[10_000]);
     let p99 = counts[19_800];
     assert!((80..=110).contains(&p99), "99th percentile {p99}");
     let spans = ledger.span_count();
@@ -205,10 +189,7 @@ fn batched_records_mix_traces_and_spread_them() {
 fn traces_are_trees_of_spans_within_their_parents() {
     let mut spans = BTreeMap::new();
     let mut seen = HashSet::new();
-    for record in Model::new(ModelSettings {
-        lost_root_fraction: 0.0,
-        ..settings()
-    }) {
+    for record in Model::new(ModelSettings { lost_root_fraction: 0.0, ..settings() }) {
         let data = TracesData::decode(record.payload.as_slice()).unwrap();
         let scopes = data.resource_spans.into_iter().flat_map(|r| r.scope_spans);
         for span in scopes.flat_map(|scope| scope.spans) {
@@ -231,11 +212,7 @@ fn traces_are_trees_of_spans_within_their_parents() {
     let flags = [0x01, 0x101, 0x301];
     let kinds = [1001, 1002, 1003, 1004, 1005];
     let events_links_and_tracestates = [2000, 2001, 2002];
-    for what in flags
-        .iter()
-        .chain(&kinds)
-        .chain(&events_links_and_tracestates)
-    {
+    for what in flags.iter().chain(&kinds).chain(&events_links_and_tracestates) {
         assert!(seen.contains(what), "nothing with {what:#x}");
     }
 }
@@ -246,19 +223,13 @@ fn limits_end_the_traffic() {
         let records: Vec<_> = Model::new(limit).collect();
         ledger_of(&records)
     };
-    let by_spans = limited(ModelSettings {
-        max_spans: Some(3000),
-        ..ModelSettings::default()
-    });
+    let by_spans = limited(ModelSettings { max_spans: Some(3000), ..ModelSettings::default() });
     assert!((3000..5000).contains(&by_spans.span_count()));
     let by_duration = limited(ModelSettings {
         duration: Some(Duration::from_secs(60)),
         ..ModelSettings::default()
     });
     assert!((40_000..80_000).contains(&by_duration.span_count()));
-    let largest = limited(ModelSettings {
-        max_trace_spans: 3,
-        ..settings()
-    });
+    let largest = limited(ModelSettings { max_trace_spans: 3, ..settings() });
     assert!(largest.traces.values().all(|trace| trace.spans.len() <= 3));
 }

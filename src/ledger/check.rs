@@ -32,10 +32,7 @@ pub enum Expectation {
 
 impl Default for Expectation {
     fn default() -> Self {
-        Self::Default {
-            percentage: 10.0,
-            threshold_ms: 1000,
-        }
+        Self::Default { percentage: 10.0, threshold_ms: 1000 }
     }
 }
 
@@ -48,11 +45,7 @@ enum Fate {
 
 impl Expectation {
     fn fate(self, trace: &TraceEntry) -> Fate {
-        let Self::Default {
-            percentage,
-            threshold_ms,
-        } = self
-        else {
+        let Self::Default { percentage, threshold_ms } = self else {
             return Fate::Unknown;
         };
         if trace.error {
@@ -104,21 +97,14 @@ pub struct Check {
 impl Check {
     /// A check that has received nothing yet.
     pub fn new(expectation: Expectation) -> Self {
-        Self {
-            expectation,
-            received: HashMap::new(),
-        }
+        Self { expectation, received: HashMap::new() }
     }
 
     /// Takes in one delivered span and the value of its `tailsieve.policy`.
     pub fn observe_span(&mut self, trace_id: TraceId, span_id: SpanId, policy: Option<&str>) {
         let trace = self.received.entry(trace_id).or_default();
         *trace.spans.entry(span_id).or_default() += 1;
-        if !trace
-            .policies
-            .iter()
-            .any(|known| known.as_deref() == policy)
-        {
+        if !trace.policies.iter().any(|known| known.as_deref() == policy) {
             trace.policies.push(policy.map(str::to_owned));
         }
     }
@@ -142,13 +128,7 @@ impl Check {
         for (trace_id, trace) in &ledger.traces {
             let received = self.received.get(trace_id);
             let before = verdict.defects();
-            judge(
-                &mut verdict,
-                trace,
-                received,
-                &self.expectation.fate(trace),
-                attributed,
-            );
+            judge(&mut verdict, trace, received, &self.expectation.fate(trace), attributed);
             if verdict.defects() > before {
                 verdict.add_example(*trace_id);
             }
@@ -175,10 +155,7 @@ fn judge(
 ) {
     if let Fate::KeptBy(policy) = fate {
         verdict.expected_traces += 1;
-        *verdict
-            .expected_by_policy
-            .entry((*policy).into())
-            .or_default() += 1;
+        *verdict.expected_by_policy.entry((*policy).into()).or_default() += 1;
     }
     let Some(received) = received else {
         if let Fate::KeptBy(_) = fate {

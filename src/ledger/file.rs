@@ -62,10 +62,7 @@ struct SpanLine {
 impl Ledger {
     /// Writes the file form, traces in the order of their ids.
     pub fn write(&self, mut to: impl Write) -> io::Result<()> {
-        let header = Header {
-            tailsieve_ledger: VERSION,
-            settings: self.settings.clone(),
-        };
+        let header = Header { tailsieve_ledger: VERSION, settings: self.settings.clone() };
         write_line(&mut to, &header)?;
         let mut ids: Vec<_> = self.traces.keys().collect();
         ids.sort_unstable();
@@ -86,11 +83,9 @@ impl Ledger {
         }
         let mut ledger = Self::new(header.settings);
         for (line, text) in (2..).zip(lines) {
-            let (trace_id, entry) =
-                from_line(parse(line, &text?)?).ok_or_else(|| LedgerError::Malformed {
-                    line,
-                    reason: "invalid id or randomness".into(),
-                })?;
+            let (trace_id, entry) = from_line(parse(line, &text?)?).ok_or_else(|| {
+                LedgerError::Malformed { line, reason: "invalid id or randomness".into() }
+            })?;
             ledger.traces.insert(trace_id, entry);
         }
         Ok(ledger)
@@ -103,10 +98,8 @@ fn write_line(to: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
 }
 
 fn parse<'a, T: Deserialize<'a>>(line: usize, text: &'a str) -> Result<T, LedgerError> {
-    serde_json::from_str(text).map_err(|error| LedgerError::Malformed {
-        line,
-        reason: error.to_string(),
-    })
+    serde_json::from_str(text)
+        .map_err(|error| LedgerError::Malformed { line, reason: error.to_string() })
 }
 
 fn to_line(id: &TraceId, trace: &TraceEntry) -> TraceLine {

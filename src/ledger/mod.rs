@@ -98,11 +98,9 @@ impl TraceEntry {
                 span.copies += 1;
                 return;
             }
-            None => self.spans.push(SpanEntry {
-                span_id: fact.span_id,
-                late: fact.late,
-                copies: 1,
-            }),
+            None => {
+                self.spans.push(SpanEntry { span_id: fact.span_id, late: fact.late, copies: 1 })
+            }
         }
         if fact.late {
             return;
@@ -129,10 +127,7 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger of a run with these settings.
     pub fn new(settings: BTreeMap<String, String>) -> Self {
-        Self {
-            settings,
-            traces: HashMap::new(),
-        }
+        Self { settings, traces: HashMap::new() }
     }
 
     /// Enters the spans of a record that was acknowledged. A span that is there already counts as

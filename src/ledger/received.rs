@@ -49,9 +49,7 @@ impl Check {
     /// Takes in a decoded request.
     pub fn observe(&mut self, request: &TracesData) -> Result<(), ReceivedError> {
         let scopes = request.resource_spans.iter().flat_map(|r| &r.scope_spans);
-        scopes
-            .flat_map(|scope| &scope.spans)
-            .try_for_each(|span| self.observe_decoded(span))
+        scopes.flat_map(|scope| &scope.spans).try_for_each(|span| self.observe_decoded(span))
     }
 
     fn observe_decoded(&mut self, span: &Span) -> Result<(), ReceivedError> {

@@ -115,20 +115,14 @@ fn what_should_have_been_dropped_is_extra() {
     deliveries.push((dropped.trace_id, dropped.span_id, Some("the-rest")));
     let with_dropped = verdict(&deliveries, &ledger);
     assert!(!with_dropped.is_balanced());
-    assert_eq!(
-        (with_dropped.extra_traces, with_dropped.unknown_spans),
-        (1, 0)
-    );
+    assert_eq!((with_dropped.extra_traces, with_dropped.unknown_spans), (1, 0));
     deliveries.pop();
 
     let stranger = TraceId::from_slice(&[7; 16]).unwrap();
     deliveries.push((stranger, dropped.span_id, Some("the-rest")));
     let with_stranger = verdict(&deliveries, &ledger);
     assert!(!with_stranger.is_balanced());
-    assert_eq!(
-        (with_stranger.extra_traces, with_stranger.unknown_spans),
-        (1, 1)
-    );
+    assert_eq!((with_stranger.extra_traces, with_stranger.unknown_spans), (1, 1));
     deliveries.pop();
 
     let (trace_id, _) = victim(&ledger);
@@ -230,9 +224,7 @@ fn requests_and_file_exporter_lines_are_read_alike() {
             let value = policy(&ledger.traces[&trace_id]).unwrap_or("none");
             span.attributes.push(KeyValue {
                 key: "tailsieve.policy".into(),
-                value: Some(AnyValue {
-                    value: Some(Value::StringValue(value.into())),
-                }),
+                value: Some(AnyValue { value: Some(Value::StringValue(value.into())) }),
                 ..KeyValue::default()
             });
             let span_id = SpanId::from_slice(&span.span_id).unwrap();
@@ -246,10 +238,7 @@ fn requests_and_file_exporter_lines_are_read_alike() {
     of_bytes.observe_bytes(&request.encode_to_vec()).unwrap();
     let mut of_lines = Check::new(Expectation::default());
     of_lines.observe_json_lines(lines.as_bytes()).unwrap();
-    let counts = |check: &Check| Verdict {
-        examples: Vec::new(),
-        ..check.verdict(&ledger)
-    };
+    let counts = |check: &Check| Verdict { examples: Vec::new(), ..check.verdict(&ledger) };
     assert_eq!(counts(&of_bytes), counts(&of_lines));
     let verdict = of_bytes.verdict(&ledger);
     assert_eq!(verdict.received_traces, 3000);

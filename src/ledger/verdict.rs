@@ -116,11 +116,7 @@ impl fmt::Display for Verdict {
         for trace_id in &self.examples {
             writeln!(f, "for example        {trace_id}")?;
         }
-        let balance = if self.is_balanced() {
-            "balanced"
-        } else {
-            "NOT balanced"
-        };
+        let balance = if self.is_balanced() { "balanced" } else { "NOT balanced" };
         write!(f, "ledger            {balance:>12}")
     }
 }

@@ -23,10 +23,7 @@ impl Cut {
     }
 
     fn token(&self) -> CancellationToken {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -100,11 +100,7 @@ impl Receiver {
                 tracing::error!(%error, "receiver_failed");
             }
         });
-        Ok(Self {
-            local_addr,
-            shared,
-            accepting,
-        })
+        Ok(Self { local_addr, shared, accepting })
     }
 
     /// The address it listens on.
@@ -114,11 +110,7 @@ impl Receiver {
 
     /// From the next request on, behave like this.
     pub fn behave(&self, behaviour: Behaviour) {
-        *self
-            .shared
-            .behaviour
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = behaviour;
+        *self.shared.behaviour.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
     }
 
     /// How many requests came, taken or not.

@@ -19,6 +19,7 @@ use tonic::server::{Grpc, NamedService};
 use tonic::{Code, Request, Response, Status};
 
 use super::{Behaviour, Shared};
+use crate::proto::{Delay, Detail, RetryInfo, RpcStatus};
 
 /// What gRPC receivers take by default, after decompression.
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
@@ -54,10 +55,7 @@ impl Service<http::Request<Body>> for TraceService {
                 return Ok(Status::unimplemented("no such method").into_http());
             }
             let is_cut_off = Arc::new(AtomicBool::new(false));
-            let export = Export {
-                shared,
-                is_cut_off: is_cut_off.clone(),
-            };
+            let export = Export { shared, is_cut_off: is_cut_off.clone() };
             let response = Grpc::new(BytesCodec)
                 .accept_compressed(CompressionEncoding::Gzip)
                 .accept_compressed(CompressionEncoding::Zstd)
@@ -76,9 +74,7 @@ impl Service<http::Request<Body>> for TraceService {
 fn without_status() -> http::Response<Body> {
     let mut response = http::Response::new(Body::empty());
     let content_type = header::HeaderValue::from_static("application/grpc");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
 }
 
@@ -169,7 +165,7 @@ fn status(code: Code, delay: Option<Duration>) -> Status {
 /// A `google.rpc.Status` with one detail, `google.rpc.RetryInfo`.
 fn retry_info(code: Code, message: &str, delay: Duration) -> Bytes {
     let info = RetryInfo {
-        retry_delay: Some(ProtoDuration {
+        retry_delay: Some(Delay {
             seconds: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
             nanos: i32::try_from(delay.subsec_nanos())
                 .expect("less than a thousand million nanoseconds are in a second"),
@@ -178,44 +174,12 @@ fn retry_info(code: Code, message: &str, delay: Duration) -> Bytes {
     let status = RpcStatus {
         code: code as i32,
         message: message.to_owned(),
-        details: vec![Any {
+        details: vec![Detail {
             type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
             value: info.encode_to_vec(),
         }],
     };
     status.encode_to_vec().into()
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct RpcStatus {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(string, tag = "2")]
-    message: String,
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct RetryInfo {
-    #[prost(message, optional, tag = "1")]
-    retry_delay: Option<ProtoDuration>,
-}
-
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct ProtoDuration {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
 }
 
 /// Takes requests as bytes, encodes answers.
@@ -245,9 +209,7 @@ impl Encoder for BytesCodec {
         response: ExportTraceServiceResponse,
         buffer: &mut EncodeBuf<'_>,
     ) -> Result<(), Status> {
-        response
-            .encode(buffer)
-            .map_err(|error| Status::internal(error.to_string()))
+        response.encode(buffer).map_err(|error| Status::internal(error.to_string()))
     }
 }
 

@@ -57,9 +57,7 @@ async fn the_sink_gets_the_bytes_of_the_request() {
 #[tokio::test]
 async fn more_than_4_mib_are_not_taken() {
     let (receiver, taken) = start().await;
-    let status = export(&receiver, request(4 * 1024 * 1024))
-        .await
-        .unwrap_err();
+    let status = export(&receiver, request(4 * 1024 * 1024)).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange);
     assert!(taken.lock().unwrap().is_empty());
 }
@@ -71,10 +69,7 @@ async fn behaviours_can_be_switched() {
     let status = export(&receiver, request(1)).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
 
-    receiver.behave(Behaviour::Code(
-        Code::ResourceExhausted,
-        Some(Duration::from_millis(1500)),
-    ));
+    receiver.behave(Behaviour::Code(Code::ResourceExhausted, Some(Duration::from_millis(1500))));
     let status = export(&receiver, request(1)).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     // seconds: 1, nanos: 500 000 000, written down by hand from error_details.proto.

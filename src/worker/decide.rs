@@ -134,6 +134,7 @@ impl PartitionState {
             desk.kept.push(Chunk {
                 bytes: Bytes::from(chunk.bytes),
                 spans: chunk.spans,
+                traces: u32::from(number == 0),
                 ticket: Ticket { partition, generation, pin, worker },
             });
         }

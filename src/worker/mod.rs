@@ -114,6 +114,8 @@ impl Worker {
         let exporter = self.exporter.clone();
         loop {
             let is_stalled = !self.waiting.is_empty();
+            let next_chunk = self.waiting.front().map_or(0, |chunk| chunk.bytes.len());
+            let revoke_deadline = self.revoke_deadline();
             tokio::select! {
                 biased;
                 rebalance = self.inbox.rebalances.recv() => match rebalance {
@@ -122,8 +124,8 @@ impl Worker {
                 },
                 () = stop.cancelled() => break,
                 Some(acks) = self.acks.recv() => self.acknowledge(acks),
-                () = exporter.room(), if is_stalled => self.feed_exporter(),
-                () = until(self.revoke_deadline()) => self.finish_revocations(),
+                () = exporter.room(next_chunk), if is_stalled => self.feed_exporter(),
+                () = until(revoke_deadline) => self.finish_revocations(),
                 Some(event) = self.inbox.events.recv(), if !is_stalled => match event {
                     Event::Records(batch) => self.take_in(&batch),
                     Event::CaughtUp(partitions) => self.run_clocks_on(&partitions),
@@ -225,7 +227,9 @@ impl Worker {
     fn acknowledge(&mut self, acks: Vec<Ack>) {
         for ack in acks {
             let ticket = ack.ticket;
-            if let Some(state) = current_or_revoked(&mut self.partitions, ticket.partition, ticket.generation) {
+            if let Some(state) =
+                current_or_revoked(&mut self.partitions, ticket.partition, ticket.generation)
+            {
                 state.acknowledged(ticket.pin);
             }
         }
@@ -286,8 +290,7 @@ fn current(
     partition: Partition,
     generation: Generation,
 ) -> Option<&mut PartitionState> {
-    current_or_revoked(partitions, partition, generation)
-        .filter(|state| state.revocation.is_none())
+    current_or_revoked(partitions, partition, generation).filter(|state| state.revocation.is_none())
 }
 
 fn current_or_revoked(

@@ -52,25 +52,13 @@ fn start(settings: &ExportSettings) -> (Exporter, mpsc::UnboundedReceiver<Vec<Ac
 
 /// A chunk of one trace with one span whose name is the pin, padded to about `size` bytes.
 fn trace(pin: u64, size: usize) -> Chunk {
-    let span = Span {
-        name: format!("{pin}"),
-        trace_state: "x".repeat(size),
-        ..Span::default()
-    };
+    let span = Span { name: format!("{pin}"), trace_state: "x".repeat(size), ..Span::default() };
     let resource_spans = ResourceSpans {
-        scope_spans: vec![ScopeSpans {
-            spans: vec![span],
-            ..ScopeSpans::default()
-        }],
+        scope_spans: vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }],
         ..ResourceSpans::default()
     };
-    let request = ExportTraceServiceRequest {
-        resource_spans: vec![resource_spans],
-    };
-    Chunk {
-        bytes: request.encode_to_vec().into(),
-        ..chunk(pin, 0)
-    }
+    let request = ExportTraceServiceRequest { resource_spans: vec![resource_spans] };
+    Chunk { bytes: request.encode_to_vec().into(), ..chunk(pin, 0) }
 }
 
 /// The names of all spans in the requests, sorted.
@@ -142,10 +130,7 @@ async fn the_largest_request_fits_a_default_receiver() {
     }
     assert_eq!(exporter.drain(Duration::from_secs(60)).await, 0);
     let acks = acks(&mut ack_receiver, 10).await;
-    assert!(
-        acks.iter()
-            .all(|(_, outcome)| *outcome == Outcome::Delivered)
-    );
+    assert!(acks.iter().all(|(_, outcome)| *outcome == Outcome::Delivered));
     assert_eq!(names(&taken), (0..10).collect::<Vec<_>>());
     assert_eq!(receiver.requests(), 3);
 }
@@ -236,10 +221,7 @@ async fn a_broken_connection_is_retried() {
         assert!(!exporter.reachable());
         receiver.behave(Behaviour::Accept);
         let acks = acks(&mut ack_receiver, 3).await;
-        assert!(
-            acks.iter()
-                .all(|(_, outcome)| *outcome == Outcome::Delivered)
-        );
+        assert!(acks.iter().all(|(_, outcome)| *outcome == Outcome::Delivered));
         assert_eq!(names(&taken), [0, 1, 2]);
         assert!(exporter.reachable());
     }
@@ -342,10 +324,8 @@ async fn reachable_without_traffic_once_the_backend_listens() {
 
 #[tokio::test]
 async fn an_exporter_that_cannot_work_does_not_start() {
-    let settings = ExportSettings {
-        endpoint: "https://tempo:4317".to_owned(),
-        ..ExportSettings::default()
-    };
+    let settings =
+        ExportSettings { endpoint: "https://tempo:4317".to_owned(), ..ExportSettings::default() };
     let result = Exporter::start(
         &settings,
         &Handle::current(),

@@ -10,10 +10,7 @@ use super::super::transport::{Failure, Reply};
 use super::super::*;
 
 fn settings() -> ExportSettings {
-    ExportSettings {
-        max_request_bytes: 1024,
-        ..ExportSettings::default()
-    }
+    ExportSettings { max_request_bytes: 1024, ..ExportSettings::default() }
 }
 
 fn accept() -> Result<Reply, Failure> {
@@ -31,10 +28,7 @@ async fn chunks_of_one_interval_travel_in_one_request() {
         harness.exporter.try_send(chunk(pin, 10)).unwrap();
     }
     let acks = harness.acks(5).await;
-    assert!(
-        acks.iter()
-            .all(|(_, outcome)| *outcome == Outcome::Delivered)
-    );
+    assert!(acks.iter().all(|(_, outcome)| *outcome == Outcome::Delivered));
     assert_eq!(harness.sent().len(), 1);
     assert_eq!(harness.sent()[0].pins, [0, 1, 2, 3, 4]);
 }
@@ -126,11 +120,7 @@ async fn retry_info_says_when() {
 async fn one_bad_trace_does_not_cost_the_others() {
     let mut harness = Harness::start(&settings(), |sent, _| {
         let is_bad = sent.pins.iter().any(|pin| [3, 11].contains(pin));
-        if is_bad {
-            fail(Code::InvalidArgument)
-        } else {
-            accept()
-        }
+        if is_bad { fail(Code::InvalidArgument) } else { accept() }
     });
     for pin in 0..16 {
         harness.exporter.try_send(chunk(pin, 10)).unwrap();
@@ -158,28 +148,18 @@ async fn a_refusal_that_is_not_about_the_payload_is_not_taken_apart() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_limit_without_retry_info_can_be_retried_in_smaller_requests() {
-    let settings = ExportSettings {
-        retry_on_resource_exhausted: true,
-        ..settings()
-    };
+    let settings = ExportSettings { retry_on_resource_exhausted: true, ..settings() };
     // Takes two chunks at once at most, and nothing at all in its first 30 seconds.
     let start = Instant::now();
     let mut harness = Harness::start(&settings, move |sent, _| {
         let is_limited = sent.pins.len() > 2 || start.elapsed() < Duration::from_secs(30);
-        if is_limited {
-            fail(Code::ResourceExhausted)
-        } else {
-            accept()
-        }
+        if is_limited { fail(Code::ResourceExhausted) } else { accept() }
     });
     for pin in 0..8 {
         harness.exporter.try_send(chunk(pin, 10)).unwrap();
     }
     let acks = harness.acks(8).await;
-    assert!(
-        acks.iter()
-            .all(|(_, outcome)| *outcome == Outcome::Delivered)
-    );
+    assert!(acks.iter().all(|(_, outcome)| *outcome == Outcome::Delivered));
 }
 
 #[tokio::test(start_paused = true)]
@@ -193,11 +173,7 @@ async fn max_elapsed_time_gives_up_and_zero_does_not() {
     let start = Instant::now();
     let hours = Duration::from_secs(5 * 3600);
     let mut harness = Harness::start(&settings(), move |_, _| {
-        if start.elapsed() < hours {
-            fail(Code::Unavailable)
-        } else {
-            accept()
-        }
+        if start.elapsed() < hours { fail(Code::Unavailable) } else { accept() }
     });
     harness.exporter.try_send(chunk(1, 10)).unwrap();
     assert_eq!(harness.acks(1).await, [(1, Outcome::Delivered)]);
@@ -210,10 +186,7 @@ async fn an_old_generation_is_never_sent() {
     old.ticket.generation = Generation(0);
     harness.exporter.try_send(old).unwrap();
     harness.exporter.try_send(chunk(2, 10)).unwrap();
-    assert_eq!(
-        harness.acks(2).await,
-        [(1, Outcome::Abandoned), (2, Outcome::Delivered)]
-    );
+    assert_eq!(harness.acks(2).await, [(1, Outcome::Abandoned), (2, Outcome::Delivered)]);
     assert_eq!(harness.sent()[0].pins, [2]);
     harness.assert_metric("tailsieve_export_spans_total{outcome=\"abandoned\"} 1");
 }
@@ -235,29 +208,20 @@ async fn what_cannot_be_a_request_is_settled_without_one() {
     let mut harness = Harness::start(&settings(), |_, _| accept());
     harness.exporter.try_send(chunk(1, 2000)).unwrap();
     harness.exporter.try_send(chunk(2, 0)).unwrap();
-    assert_eq!(
-        harness.acks(2).await,
-        [(1, Outcome::Refused), (2, Outcome::Delivered)]
-    );
+    assert_eq!(harness.acks(2).await, [(1, Outcome::Refused), (2, Outcome::Delivered)]);
     assert!(harness.sent().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn rejected_spans_are_counted_and_never_sent_again() {
     let mut harness = Harness::start(&settings(), |_, _| {
-        Ok(Reply {
-            rejected_spans: 2,
-            message: "too old".to_owned(),
-        })
+        Ok(Reply { rejected_spans: 2, message: "too old".to_owned() })
     });
     for pin in 0..5 {
         harness.exporter.try_send(chunk(pin, 10)).unwrap();
     }
     let acks = harness.acks(5).await;
-    assert!(
-        acks.iter()
-            .all(|(_, outcome)| *outcome == Outcome::Delivered)
-    );
+    assert!(acks.iter().all(|(_, outcome)| *outcome == Outcome::Delivered));
     assert_eq!(harness.sent().len(), 1);
     harness.assert_metric("tailsieve_export_spans_total{outcome=\"rejected\"} 2");
     harness.assert_metric("tailsieve_export_spans_total{outcome=\"delivered\"} 3");
@@ -270,11 +234,7 @@ async fn a_full_queue_hands_chunks_back_until_the_backend_comes_back() {
     let is_up = Arc::new(AtomicBool::new(false));
     let up = is_up.clone();
     let mut harness = Harness::start(&settings, move |_, _| {
-        if up.load(Ordering::Relaxed) {
-            accept()
-        } else {
-            fail(Code::Unavailable)
-        }
+        if up.load(Ordering::Relaxed) { accept() } else { fail(Code::Unavailable) }
     });
     for pin in 0..10 {
         harness.exporter.try_send(chunk(pin, 100)).unwrap();
@@ -304,11 +264,7 @@ async fn a_full_queue_hands_chunks_back_until_the_backend_comes_back() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_retried_does_not_hold_up_the_others() {
     let mut harness = Harness::start(&settings(), |sent, _| {
-        if sent.pins.contains(&1) {
-            fail(Code::Unavailable)
-        } else {
-            accept()
-        }
+        if sent.pins.contains(&1) { fail(Code::Unavailable) } else { accept() }
     });
     harness.exporter.try_send(chunk(1, 10)).unwrap();
     while harness.sent().is_empty() {
@@ -327,10 +283,7 @@ async fn acks_go_to_the_worker_that_sent_the_chunk() {
     harness.exporter.try_send(other).unwrap();
     harness.exporter.try_send(chunk(2, 10)).unwrap();
     assert_eq!(harness.acks(1).await, [(2, Outcome::Delivered)]);
-    assert_eq!(
-        acks(&mut other_acks, 1, PAUSED_DAY).await,
-        [(1, Outcome::Delivered)]
-    );
+    assert_eq!(acks(&mut other_acks, 1, PAUSED_DAY).await, [(1, Outcome::Delivered)]);
     assert_eq!(harness.sent().len(), 1);
 }
 
