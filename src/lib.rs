@@ -1,5 +1,6 @@
 //! tailsieve: a tail-sampling stream processor on Kafka for OpenTelemetry traces.
 
+pub mod admin;
 pub mod app;
 pub mod books;
 pub mod export;
@@ -16,6 +17,7 @@ pub mod proto;
 pub mod receiver;
 pub mod source;
 pub mod span;
+pub mod telemetry;
 pub mod trace;
 pub mod units;
 pub mod watermark;

@@ -1,0 +1,54 @@
+//! The process's metrics recorder.
+
+use std::time::Duration;
+
+use metrics::{describe_gauge, gauge};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::process;
+
+/// How often what histograms have collected is put into their buckets. A scrape does it too; this
+/// bounds the memory between scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+const SECONDS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+const BYTES: [f64; 9] =
+    [256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
+const COUNTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0, 2000.0, 10000.0];
+
+/// The installed recorder.
+#[derive(Clone, Debug)]
+pub struct Recorder(PrometheusHandle);
+
+/// Installs the recorder. Metrics that were made before are not seen by it.
+///
+/// # Errors
+/// When one is installed already.
+pub fn install() -> Result<Recorder, BuildError> {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_bytes".into()), &BYTES)?
+        .set_buckets(&COUNTS)?;
+    let recorder = Recorder(builder.install_recorder()?);
+    describe_gauge!("tailsieve_build_info", "always 1; the version is in the label");
+    gauge!("tailsieve_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    Ok(recorder)
+}
+
+impl Recorder {
+    /// All metrics, in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        let mut text = self.0.render();
+        text.push_str(&process::render());
+        text
+    }
+
+    /// Keeps the memory of histograms small, for ever.
+    pub async fn upkeep(self) {
+        loop {
+            tokio::time::sleep(UPKEEP).await;
+            self.0.run_upkeep();
+        }
+    }
+}

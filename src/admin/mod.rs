@@ -1,0 +1,85 @@
+//! The admin pages: `/metrics`, `/livez`, `/readyz` and a plain page that says where to look.
+//!
+//! Owns the HTTP server and the process's metrics recorder. Promises that a page never blocks the
+//! pipeline and shows nothing secret. Leaves to others what the metrics and the checks mean.
+
+mod metrics;
+mod pages;
+mod process;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use metrics::{Recorder, install};
+
+/// How long open connections may hold up the end.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
+
+/// One condition of being ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What is checked, for example `kafka`.
+    pub name: &'static str,
+    /// `Ok`, or what is missing.
+    pub state: Result<(), String>,
+}
+
+/// What the pages show.
+#[derive(Clone)]
+pub struct Pages {
+    /// Renders the metrics.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The conditions of being ready, as they are now.
+    pub readiness: Arc<dyn Fn() -> Vec<Check> + Send + Sync>,
+}
+
+/// The server cannot be started.
+#[derive(Debug, Error)]
+#[error("the admin pages cannot be served on {listen} (admin.listen): {source}")]
+pub struct AdminError {
+    listen: SocketAddr,
+    source: io::Error,
+}
+
+/// Listens on `listen`; port 0 takes a free one.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn bind(listen: SocketAddr) -> Result<TcpListener, AdminError> {
+    TcpListener::bind(listen).await.map_err(|source| AdminError { listen, source })
+}
+
+/// Serves the pages until `stop`.
+pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
+    let router = Router::new()
+        .route("/", get(pages::home))
+        .route("/livez", get(pages::livez))
+        .route("/readyz", get(pages::readyz))
+        .route("/metrics", get(pages::metrics))
+        .with_state(pages);
+    let stopping = stop.clone();
+    let server = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stopping.cancelled().await })
+        .into_future();
+    let last_requests = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_REQUESTS).await;
+    };
+    tokio::select! {
+        served = server => if let Err(error) = served {
+            tracing::error!(%error, "admin.failed");
+        },
+        () = last_requests => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! What the pages answer.
+
+use std::fmt::Write as _;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::{Check, Pages};
+
+/// The text format of Prometheus, version 0.0.4.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn metrics(State(pages): State<Pages>) -> Response {
+    ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], (pages.metrics)()).into_response()
+}
+
+/// The process runs and answers; nothing else is asked, so that an orchestrator does not restart
+/// it because Kafka is away.
+pub(super) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// 200 if everything that spans need on their way is there; 503 and what is missing otherwise.
+/// With `?verbose`, every check.
+pub(super) async fn readyz(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Response {
+    let is_verbose =
+        query.is_some_and(|query| query.split('&').any(|it| it.starts_with("verbose")));
+    let checks = (pages.readiness)();
+    let is_ready = checks.iter().all(|check| check.state.is_ok());
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, report(&checks, is_verbose)).into_response()
+}
+
+fn report(checks: &[Check], is_verbose: bool) -> String {
+    let mut text = String::new();
+    for Check { name, state } in checks {
+        let line = match state {
+            Ok(()) if is_verbose => format!("[+] {name} ok"),
+            Ok(()) => continue,
+            Err(missing) => format!("[-] {name}: {missing}"),
+        };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    let is_ready = checks.iter().all(|check| check.state.is_ok());
+    text.push_str(if is_ready { "ready\n" } else { "not ready\n" });
+    text
+}
+
+pub(super) async fn home(State(pages): State<Pages>) -> Html<String> {
+    let mut rows = String::new();
+    for Check { name, state } in (pages.readiness)() {
+        let state = state.map_or_else(|missing| escape(&missing), |()| "ok".to_owned());
+        let _ = write!(rows, "<tr><td>{name}<td>{state}");
+    }
+    Html(format!(
+        "<!doctype html>\n<html lang=en><meta charset=utf-8><title>tailsieve</title>\n\
+         <style>body{{font:1rem/1.5 sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}}\
+         td{{padding-right:1rem;vertical-align:top}}</style>\n\
+         <h1>tailsieve {version}</h1>\n\
+         <p>A tail-sampling stream processor: reads spans from Kafka, decides whole traces by \
+         policy, forwards the kept ones over OTLP.\n\
+         <table>{rows}</table>\n\
+         <ul>\n\
+         <li><a href=metrics>/metrics</a>: for Prometheus. <code>tailsieve_received_spans_total</code>, \
+         <code>tailsieve_kept_spans_total</code> and <code>tailsieve_dropped_spans_total</code> give the \
+         drop rate; <code>tailsieve_open_traces</code> is what waits for a decision.\n\
+         <li><a href=readyz?verbose>/readyz</a>: 200 when spans can flow; what is missing otherwise.\n\
+         <li><a href=livez>/livez</a>: 200 while the process runs.\n\
+         </ul>\n",
+        version = env!("CARGO_PKG_VERSION"),
+    ))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

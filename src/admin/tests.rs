@@ -1,0 +1,56 @@
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::*;
+
+const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+async fn start(state: Result<(), String>) -> (String, CancellationToken) {
+    let listener = bind(LOCALHOST).await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let checks = vec![Check { name: "kafka", state: Ok(()) }, Check { name: "backend", state }];
+    let pages = Pages {
+        metrics: Arc::new(|| "spans 1\n".to_owned()),
+        readiness: Arc::new(move || checks.clone()),
+    };
+    let stop = CancellationToken::new();
+    tokio::spawn(serve(listener, pages, stop.clone()));
+    (base, stop)
+}
+
+async fn get(url: String) -> (u16, String) {
+    let response = reqwest::get(url).await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_member_that_lacks_something_is_alive_and_says_what() {
+    let (base, _stop) = start(Err("<it> does not answer".to_owned())).await;
+    assert_eq!(get(format!("{base}/livez")).await, (200, "ok\n".to_owned()));
+    let not_ready = "[-] backend: <it> does not answer\nnot ready\n".to_owned();
+    assert_eq!(get(format!("{base}/readyz")).await, (503, not_ready));
+    let (status, verbose) = get(format!("{base}/readyz?verbose")).await;
+    assert_eq!(status, 503);
+    assert!(verbose.starts_with("[+] kafka ok\n[-] backend"), "{verbose}");
+    let (status, home) = get(base).await;
+    assert_eq!(status, 200);
+    assert!(home.contains("&lt;it&gt; does not answer") && home.contains("/metrics"), "{home}");
+}
+
+#[tokio::test]
+async fn a_ready_member_says_so_and_metrics_are_text_for_prometheus() {
+    let (base, stop) = start(Ok(())).await;
+    assert_eq!(get(format!("{base}/readyz")).await, (200, "ready\n".to_owned()));
+    let response = reqwest::get(format!("{base}/metrics")).await.unwrap();
+    let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    assert_eq!(response.text().await.unwrap(), "spans 1\n");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let taken = bind(LOCALHOST).await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = bind(address).await.unwrap_err().to_string();
+    assert!(error.contains(&address.to_string()) && error.contains("admin.listen"), "{error}");
+}
