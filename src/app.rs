@@ -19,7 +19,7 @@ use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
 use crate::otlp::AttributeKeys;
 use crate::policy::PolicySet;
-use crate::source::{self, ConsumerHandle, Ownership, SourceSettings};
+use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
 use crate::trace::{DecidedTraces, Limits};
 use crate::worker::{Annotations, Keying, Shared, Worker};
 
@@ -69,7 +69,28 @@ pub struct Member {
     workers: Vec<JoinHandle<()>>,
     stop_workers: CancellationToken,
     exporter: Exporter,
-    shared: Arc<Shared>,
+}
+
+/// How a member is.
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    consumers: Vec<Arc<ConsumerStatus>>,
+    exporter: Exporter,
+}
+
+impl Readiness {
+    /// `Ok` if Kafka is connected and the group joined; else what is missing.
+    pub fn kafka(&self) -> Result<(), String> {
+        self.consumers.iter().try_for_each(|consumer| consumer.ready())
+    }
+
+    /// `Ok` if the backend answers; else what is missing.
+    pub fn backend(&self) -> Result<(), String> {
+        if self.exporter.reachable() {
+            return Ok(());
+        }
+        Err(format!("the OTLP backend {} does not answer", self.exporter.endpoint()))
+    }
 }
 
 /// The exporter asks the ownership table before each attempt.
@@ -86,7 +107,7 @@ impl Member {
     pub fn start(
         name: &str,
         settings: MemberSettings,
-        policies: PolicySet,
+        policies: Arc<PolicySet>,
         books: Arc<Books>,
         memory: Arc<Memory>,
         runtime: &Handle,
@@ -137,25 +158,15 @@ impl Member {
                 senders.clone(),
             )?);
         }
-        Ok(Self { consumers, workers, stop_workers, exporter, shared })
+        Ok(Self { consumers, workers, stop_workers, exporter })
     }
 
-    /// `Ok` if Kafka is connected and the group joined; else what is missing.
-    pub fn kafka_ready(&self) -> Result<(), String> {
-        self.consumers.iter().try_for_each(ConsumerHandle::ready)
-    }
-
-    /// `Ok` if the backend answers; else what is missing.
-    pub fn backend_ready(&self) -> Result<(), String> {
-        if self.exporter.reachable() {
-            return Ok(());
+    /// Tells how the member is, for as long as it runs.
+    pub fn readiness(&self) -> Readiness {
+        Readiness {
+            consumers: self.consumers.iter().map(ConsumerHandle::status).collect(),
+            exporter: self.exporter.clone(),
         }
-        Err(format!("the OTLP backend {} does not answer", self.exporter.endpoint()))
-    }
-
-    /// True once a record came whose key does not keep its trace in one partition.
-    pub fn is_misrouted(&self) -> bool {
-        self.shared.keying.is_misrouted()
     }
 
     /// Hands the partitions over, commits, leaves the group, and stops all threads. Blocks until

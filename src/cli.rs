@@ -1,50 +1,69 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use crate::demo::DemoArgs;
-use crate::generate::GenerateArgs;
+use crate::demo::{self, DemoArgs};
+use crate::generate::{self, GenerateArgs};
+use crate::run::{self, RunArgs};
+use crate::telemetry::{self, LogFormat};
 
 /// Tail sampling for OpenTelemetry traces, on Kafka.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Cli {
-    /// How log lines look.
+    /// How log lines look
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Auto)]
-    pub log_format: LogFormat,
-    /// What is logged: a level, or filters such as `info,tailsieve::source=debug`.
-    #[arg(long, global = true, env = "TAILSIEVE_LOG")]
-    pub log: Option<String>,
-    /// What to do.
+    log_format: LogFormat,
+    /// What is logged: a level, or filters such as `info,tailsieve::source=debug`
+    #[arg(long, global = true, value_name = "FILTER", env = "TAILSIEVE_LOG")]
+    log: Option<String>,
     #[command(subcommand)]
-    pub command: Command,
+    command: Command,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    #[default]
-    Auto,
-    /// Text.
-    Text,
-    /// JSON, one object a line.
-    Json,
-}
-
-/// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run a member of the consumer group.
-    Run {
-        /// The static file.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-    },
-    /// Put realistic traffic onto a Kafka topic.
+enum Command {
+    Run(RunArgs),
     Generate(GenerateArgs),
-    /// Show the whole product in one process, on an embedded broker.
     Demo(DemoArgs),
+}
+
+impl Cli {
+    /// Runs the command, and says on standard error why it failed if it did.
+    pub fn execute(&self) -> ExitCode {
+        let log = self.log.as_deref();
+        match &self.command {
+            Command::Run(args) => match run::run(args, self.log_format, log) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, error.exit_code()),
+            },
+            Command::Generate(args) => {
+                if let Err(error) = telemetry::init(self.log_format, log) {
+                    return failed(&error, ExitCode::from(run::EXIT_USAGE));
+                }
+                match generate::run(args) {
+                    Ok(()) => ExitCode::SUCCESS,
+                    Err(error) => failed(&error, ExitCode::FAILURE),
+                }
+            }
+            Command::Demo(args) => {
+                // A demo is looked at: only what is wrong is logged, unless more is asked for.
+                if let Err(error) = telemetry::init(self.log_format, log.or(Some("error"))) {
+                    return failed(&error, ExitCode::from(run::EXIT_USAGE));
+                }
+                match demo::run(args) {
+                    Ok(true) => ExitCode::SUCCESS,
+                    Ok(false) => ExitCode::FAILURE,
+                    Err(error) => failed(&error, error.exit_code()),
+                }
+            }
+        }
+    }
+}
+
+fn failed(error: &dyn std::error::Error, code: ExitCode) -> ExitCode {
+    eprintln!("error: {error}");
+    code
 }

@@ -3,6 +3,9 @@
 pub mod admin;
 pub mod app;
 pub mod books;
+pub mod cli;
+pub mod config;
+pub mod demo;
 pub mod export;
 pub mod facts;
 pub mod generate;
@@ -15,6 +18,7 @@ pub mod policy;
 pub mod probability;
 pub mod proto;
 pub mod receiver;
+pub mod run;
 pub mod source;
 pub mod span;
 pub mod telemetry;

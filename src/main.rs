@@ -1,3 +1,10 @@
 //! The tailsieve command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use tailsieve::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().execute()
+}

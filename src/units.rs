@@ -1,79 +1,9 @@
 //! Durations and sizes as people write them in files: `5s`, `64MiB`.
 //!
-//! [`duration`] and [`size`] are made for `#[serde(with = "…")]`. A bare number is refused as a
-//! duration, except for `0`, because nobody can tell whether it means seconds or milliseconds.
+//! A bare number is refused as a duration, except for `0`, because nobody can tell whether it means
+//! seconds or milliseconds.
 
 use std::time::Duration;
-
-use serde::{Deserialize, Deserializer};
-
-/// A duration such as `200ms`, `5s` or `1h 30m`, or a bare `0`.
-pub mod duration {
-    use super::{Deserializer, Duration, scalar};
-    use serde::Serializer;
-    use serde::de::Error;
-
-    /// Reads a duration from its text.
-    ///
-    /// # Errors
-    /// When the text is not a number with a unit.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        super::parse_duration(&scalar(deserializer)?).map_err(D::Error::custom)
-    }
-
-    /// Writes a duration as its text.
-    ///
-    /// # Errors
-    /// Only those of the serializer.
-    pub fn serialize<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(*value))
-    }
-}
-
-/// A size in bytes, a bare number or with a unit: kB, MB, GB (powers of 1000), KiB, MiB, GiB.
-pub mod size {
-    use super::{Deserializer, scalar};
-    use serde::Serializer;
-    use serde::de::Error;
-
-    /// Reads a size from its text or number.
-    ///
-    /// # Errors
-    /// When the text is not a whole number with a known unit, or too large for the field.
-    pub fn deserialize<'de, D, N>(deserializer: D) -> Result<N, D::Error>
-    where
-        D: Deserializer<'de>,
-        N: TryFrom<u64>,
-    {
-        let text = scalar(deserializer)?;
-        let bytes = super::parse_size(&text).map_err(D::Error::custom)?;
-        N::try_from(bytes).map_err(|_| D::Error::custom(format!("{text:?} is too large")))
-    }
-
-    /// Writes a size as a number of bytes.
-    ///
-    /// # Errors
-    /// Only those of the serializer.
-    pub fn serialize<S: Serializer, N: std::fmt::Display>(
-        value: &N,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
-    }
-}
-
-fn scalar<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Scalar {
-        Number(u64),
-        Text(String),
-    }
-    Ok(match Scalar::deserialize(deserializer)? {
-        Scalar::Number(number) => number.to_string(),
-        Scalar::Text(text) => text,
-    })
-}
 
 /// Reads a duration, for example `5s`.
 ///

@@ -67,11 +67,12 @@ const MODULES: &[Module] = &[
     app("main"),
     app("cli"),
     app("demo"),
+    app("run"),
     app("generate"),
     app("receiver"),
     app("ledger"),
     app("app"),
-    edge("config", &["source", "export", "policy", "limited", "units", "ids"]),
+    edge("config", &["source", "export", "policy", "telemetry", "units", "ids"]),
     edge(
         "worker",
         &[

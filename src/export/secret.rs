@@ -1,17 +1,14 @@
 //! A text that must not be seen: header values such as tokens.
 //!
-//! Promises that neither `Debug` nor `Display` nor serialization ever shows it; whoever needs the
-//! text asks for it by name.
+//! Promises that neither `Debug` nor `Display` ever shows it; whoever needs the text asks for it by
+//! name.
 
 use std::fmt;
-
-use serde::{Deserialize, Serialize, Serializer};
 
 const REDACTED: &str = "[redacted]";
 
 /// A secret text, such as the value of an `authorization` header.
-#[derive(Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
@@ -35,11 +32,5 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(REDACTED)
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(REDACTED)
     }
 }

@@ -62,7 +62,7 @@ struct Policy {
 
 impl PolicySet {
     /// The names of the policies, in the order of the file.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
         self.policies.iter().map(|policy| policy.name.as_str())
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Mine {
     pub(super) owned: Arc<Owned>,
     /// The next offset to read; negative as long as it is not known.
     pub(super) position: AtomicI64,
+    /// The offset behind the last record that its worker was given.
+    pub(super) handed_over: AtomicI64,
     /// The timestamp of the last record read; negative before the first.
     pub(super) last_timestamp: AtomicI64,
     committed: AtomicI64,
@@ -66,6 +68,19 @@ pub(super) struct Context {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Mine {
+    /// Sets the position that is read from.
+    pub(super) fn move_to(&self, position: Position) {
+        self.position.store(position.0, Ordering::Relaxed);
+        self.handed_over.store(position.0, Ordering::Relaxed);
+    }
+
+    /// True if its worker has been given everything that was read.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.position.load(Ordering::Relaxed) == self.handed_over.load(Ordering::Relaxed)
+    }
 }
 
 impl Context {
@@ -108,6 +123,12 @@ impl Context {
         std::mem::take(&mut lock(&self.learned))
     }
 
+    /// Forgets what the reports so far have told about positions: they were changed.
+    pub(super) fn forget_reports(&self) {
+        lock(&self.learned).clear();
+        lock(&self.statistics).forget();
+    }
+
     /// The list of the given partitions of the topic.
     pub(super) fn list(&self, partitions: impl Iterator<Item = Partition>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
@@ -130,6 +151,7 @@ impl Context {
         let mine = Mine {
             owned: Arc::clone(&owned),
             position: AtomicI64::new(start.0),
+            handed_over: AtomicI64::new(start.0),
             last_timestamp: AtomicI64::new(-1),
             committed: AtomicI64::new(-1),
         };
@@ -151,7 +173,7 @@ impl Context {
     /// Forgets all partitions, without a commit.
     pub(super) fn lose_all(&self) {
         self.partitions().into_iter().for_each(|(partition, _)| self.lose(partition));
-        self.metrics.owned_partitions.set(self.ownership.len() as f64);
+        self.metrics.owned_partitions.set(lock(&self.mine).len() as f64);
     }
 
     /// Has the workers finish with `partitions`, commits their watermarks, and forgets them.
@@ -385,12 +407,13 @@ impl ConsumerContext for Context {
         list: &mut TopicPartitionList,
     ) {
         self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.forget_reports();
         if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.assigned(consumer, list);
         } else {
             self.revoked(consumer, list);
         }
-        self.metrics.owned_partitions.set(self.ownership.len() as f64);
+        self.metrics.owned_partitions.set(lock(&self.mine).len() as f64);
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {

@@ -2,7 +2,7 @@
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::ids::{Generation, Offset, Partition, Timestamp};
+use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 
 /// Records of one partition, in offset order.
 #[derive(Debug)]
@@ -58,6 +58,12 @@ impl RecordBatch {
             value: record.value.map(length),
             start,
         });
+    }
+
+    /// The offset behind the last record. A batch that is handed over is not empty.
+    pub(super) fn next_offset(&self) -> Position {
+        let last = self.records.last().expect("a batch is made for a record");
+        last.offset.next()
     }
 
     /// Bytes of keys and values.

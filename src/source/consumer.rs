@@ -59,19 +59,20 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct ConsumerHandle {
     state: Arc<AtomicU8>,
-    status: Arc<Status>,
+    status: Arc<ConsumerStatus>,
     thread: JoinHandle<()>,
 }
 
+/// How a consumer is; outlives it.
 #[derive(Debug, Default)]
-struct Status {
+pub struct ConsumerStatus {
     context: arc_swap::ArcSwapOption<Context>,
 }
 
-impl ConsumerHandle {
+impl ConsumerStatus {
     /// `Ok` if a broker is connected and the group was joined; else what is missing.
     pub fn ready(&self) -> Result<(), String> {
-        let context = self.status.context.load();
+        let context = self.context.load();
         let Some(context) = context.as_ref() else {
             return Err("the Kafka client is not running".into());
         };
@@ -84,6 +85,13 @@ impl ConsumerHandle {
             return Err(format!("consumer group {group} is not joined yet (topic {topic})"));
         }
         Ok(())
+    }
+}
+
+impl ConsumerHandle {
+    /// How the consumer is.
+    pub fn status(&self) -> Arc<ConsumerStatus> {
+        Arc::clone(&self.status)
     }
 
     /// Asks the consumer to hand its partitions over and leave the group; [`Self::join`] waits.
@@ -113,8 +121,8 @@ pub fn start(
     workers: Vec<InboxSender>,
 ) -> Result<ConsumerHandle, StartError> {
     let state = Arc::new(AtomicU8::new(RUNNING));
-    let status = Arc::new(Status::default());
-    let metrics = Arc::new(SourceMetrics::new());
+    let status = Arc::new(ConsumerStatus::default());
+    let metrics = Arc::new(SourceMetrics::new(&name));
     let make = {
         let (state, status) = (Arc::clone(&state), Arc::clone(&status));
         move || -> Result<Consumer, KafkaError> {
@@ -150,6 +158,24 @@ struct Pending {
     /// The partition of the last record: records come in runs.
     last: Option<(Partition, Arc<Mine>)>,
     epoch: u64,
+    /// The log says which kind of timestamps the topic has.
+    timestamps_told: bool,
+}
+
+/// Decisions can be repeated exactly only if the broker sets the timestamps, so it is said which
+/// kind was found.
+fn tell_timestamps(timestamp: rdkafka::Timestamp) {
+    match timestamp {
+        rdkafka::Timestamp::LogAppendTime(_) => info!("kafka.timestamps: LogAppendTime"),
+        rdkafka::Timestamp::CreateTime(_) => info!(
+            "kafka.timestamps: CreateTime, so the clocks of producers decide when traces are \
+             complete; message.timestamp.type=LogAppendTime on the topic is recommended"
+        ),
+        rdkafka::Timestamp::NotAvailable => warn!(
+            "kafka.timestamps: none, so the time of reading is taken, and a replay may decide \
+             differently"
+        ),
+    }
 }
 
 impl Pending {
@@ -167,6 +193,10 @@ impl Pending {
         let offset = Offset(message.offset());
         mine.position.store(offset.next().0, Ordering::Relaxed);
         let latest = now.after(context.settings.future_tolerance);
+        if !self.timestamps_told {
+            self.timestamps_told = true;
+            tell_timestamps(message.timestamp());
+        }
         let timestamp = Timestamp(message.timestamp().to_millis().unwrap_or(now.0));
         if timestamp > latest {
             context.metrics.clamped.increment(1);
@@ -202,7 +232,11 @@ struct Consumer {
 }
 
 impl Consumer {
-    fn new(context: Context, state: Arc<AtomicU8>, status: &Status) -> Result<Self, KafkaError> {
+    fn new(
+        context: Context,
+        state: Arc<AtomicU8>,
+        status: &ConsumerStatus,
+    ) -> Result<Self, KafkaError> {
         let config = context.settings.client_config();
         let topic = context.settings.topic.clone();
         let consumer: BaseConsumer<Context> = config.create_with_context(context)?;
@@ -245,10 +279,8 @@ impl Consumer {
             }
             wait = Duration::ZERO;
         }
-        // Taken before the records are sent, told after: what was learned follows the records.
-        let learned = self.context.take_learned();
         self.hand_over();
-        self.tell(learned);
+        self.tell(self.context.take_learned());
         if Instant::now() >= self.next_commit {
             self.next_commit = Instant::now() + self.context.settings.commit_interval;
             let partitions = self.context.partitions();
@@ -267,10 +299,12 @@ impl Consumer {
             }
             let worker = mine.owned.worker;
             batch.room = self.wait_for_room(worker, batch.size());
+            let next = batch.next_offset();
             if batch.room.is_none() || self.context.workers[worker].records(batch).is_err() {
                 // Only while the process stops.
                 return;
             }
+            mine.handed_over.store(next.0, Ordering::Relaxed);
         }
     }
 
@@ -327,6 +361,8 @@ impl Consumer {
         if let Err(error) = self.consumer.resume(&list) {
             warn!(%error, "kafka.resume_failed");
         }
+        // What was fetched ahead was thrown away, and is fetched again.
+        self.context.forget_reports();
     }
 
     /// Passes on what the statistics told, to the workers and to the metrics.
@@ -336,6 +372,9 @@ impl Consumer {
         let mut by_worker = vec![Vec::new(); self.context.workers.len()];
         for (partition, position) in &learned.at_end {
             let Some(mine) = self.context.partition(*partition) else { continue };
+            if !mine.is_handed_over() {
+                continue;
+            }
             let generation = mine.owned.generation;
             let (partition, position) = (*partition, *position);
             by_worker[mine.owned.worker].push(CaughtUp { partition, generation, position, at });
@@ -410,7 +449,7 @@ impl Consumer {
                 let text = "retention deleted records before they were read";
                 let (from, to, partition_id) = (position, low.0 - 1, partition.0);
                 error!(partition = partition_id, from, to, lost, "kafka.records_lost: {text}");
-                mine.position.store(low.0, Ordering::Relaxed);
+                mine.move_to(low);
                 self.assign_again(partition, low);
             } else if position > high.0 {
                 let text = "the log ends below the position: the topic was made anew or cut";
@@ -430,6 +469,7 @@ impl Consumer {
 
     fn assign_again(&self, partition: Partition, start: Position) {
         let mut list = self.context.list(std::iter::once(partition));
+        self.context.forget_reports();
         let topic = &self.context.settings.topic;
         let offset = rdkafka::Offset::Offset(start.0);
         let assigned = self

@@ -22,13 +22,16 @@ pub(super) struct SourceMetrics {
 }
 
 impl SourceMetrics {
-    pub(super) fn new() -> Self {
+    /// What several consumers of a process count together has no label; what each has by itself
+    /// is labelled with the consumer, so that a sum over it is right.
+    pub(super) fn new(consumer: &str) -> Self {
         describe();
+        let own = |name: &'static str| gauge!(name, "consumer" => consumer.to_owned());
         let rebalance =
             |kind| counter!("tailsieve_kafka_rebalanced_partitions_total", "kind" => kind);
         let commit = |outcome| counter!("tailsieve_kafka_commits_total", "outcome" => outcome);
         Self {
-            owned_partitions: gauge!("tailsieve_kafka_owned_partitions"),
+            owned_partitions: own("tailsieve_kafka_owned_partitions"),
             assigned: rebalance("assigned"),
             revoked: rebalance("revoked"),
             lost: rebalance("lost"),
@@ -38,10 +41,10 @@ impl SourceMetrics {
             clamped: counter!("tailsieve_kafka_future_timestamps_total"),
             lost_records: counter!("tailsieve_kafka_lost_records_total"),
             paused: counter!("tailsieve_kafka_pauses_total"),
-            lag_records: gauge!("tailsieve_kafka_lag_records"),
-            lag_seconds: gauge!("tailsieve_kafka_lag_seconds"),
-            committed_lag_records: gauge!("tailsieve_kafka_committed_lag_records"),
-            client_queue_bytes: gauge!("tailsieve_kafka_client_queue_bytes"),
+            lag_records: own("tailsieve_kafka_lag_records"),
+            lag_seconds: own("tailsieve_kafka_lag_seconds"),
+            committed_lag_records: own("tailsieve_kafka_committed_lag_records"),
+            client_queue_bytes: own("tailsieve_kafka_client_queue_bytes"),
         }
     }
 }

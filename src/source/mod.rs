@@ -24,7 +24,7 @@ mod statistics;
 
 pub use batch::{Record, RecordBatch};
 pub use clock::now;
-pub use consumer::{ConsumerHandle, StartError, start};
+pub use consumer::{ConsumerHandle, ConsumerStatus, StartError, start};
 pub use events::{CaughtUp, Rebalance};
 pub use inbox::{Event, Inbox, InboxSender, inboxes};
 pub use ownership::{Owned, Ownership};

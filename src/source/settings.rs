@@ -1,5 +1,6 @@
 //! What the source has to know, checked.
 
+use std::fmt;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -18,7 +19,7 @@ pub enum StartFrom {
 }
 
 /// Settings of the Kafka side.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SourceSettings {
     /// `bootstrap.servers`.
     pub brokers: String,
@@ -40,6 +41,22 @@ pub struct SourceSettings {
     pub future_tolerance: Duration,
     /// Further librdkafka settings, checked by whoever made them.
     pub properties: Vec<(String, String)>,
+}
+
+impl fmt::Debug for SourceSettings {
+    /// Without the values of properties: passwords may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let properties: Vec<_> = self.properties.iter().map(|(name, _)| name).collect();
+        f.debug_struct("SourceSettings")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .field("group_id", &self.group_id)
+            .field("group_instance_id", &self.group_instance_id)
+            .field("consumer_protocol", &self.consumer_protocol)
+            .field("start_from", &self.start_from)
+            .field("properties", &properties)
+            .finish_non_exhaustive()
+    }
 }
 
 impl SourceSettings {

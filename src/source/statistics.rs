@@ -1,8 +1,10 @@
 //! What librdkafka's statistics tell: which partitions were read to their end, and the lag.
 //!
 //! A partition's end is known from its last fetch response. A report of it is evidence only if
-//! the leader has answered lately, and only if the report before it said the same: records that
-//! were on their way between the two have been polled by then. See librdkafka's STATISTICS.md.
+//! the leader has answered lately, if nothing waits in the client's queue, where what was fetched
+//! is not read yet, and if the report before it said the same: what was on its way into the queue
+//! at the first one was in it, and taken out of it, by the second. Reports do not come in the
+//! order of the records around them. See librdkafka's STATISTICS.md.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -49,6 +51,9 @@ struct PartitionReport<'a> {
     hi_offset: i64,
     ls_offset: i64,
     committed_offset: i64,
+    /// Messages in the queue of fetched ones: that of the whole client, since the queues of
+    /// partitions are forwarded to it.
+    fetchq_cnt: u64,
     fetchq_size: u64,
 }
 
@@ -78,6 +83,11 @@ pub(super) struct Statistics {
 impl Statistics {
     pub(super) fn new(client_made: Instant) -> Self {
         Self { client_made, at_end_before: HashMap::new() }
+    }
+
+    /// What was reported so far is no evidence any more: positions were changed from outside.
+    pub(super) fn forget(&mut self) {
+        self.at_end_before.clear();
     }
 
     /// Reads a report about `topic`; `None` if it cannot be understood.
@@ -134,7 +144,7 @@ impl PartitionReport<'_> {
     }
 
     fn is_read_to(&self, end: Position) -> bool {
-        self.fetch_state == "active" && self.next_offset >= end.0
+        self.fetch_state == "active" && self.next_offset >= end.0 && self.fetchq_cnt == 0
     }
 }
 
@@ -143,11 +153,15 @@ mod tests {
     use super::*;
 
     fn report(age: u64, rxidle: i64, next: i64, end: i64) -> String {
+        report_with_queue(age, rxidle, next, end, 0)
+    }
+
+    fn report_with_queue(age: u64, rxidle: i64, next: i64, end: i64, queued: u64) -> String {
         format!(
             r#"{{"age":{age},"brokers":{{"b:1/1":{{"nodeid":1,"state":"UP","rxidle":{rxidle}}}}},
             "topics":{{"t":{{"partitions":{{"0":{{"partition":0,"leader":1,"fetch_state":"active",
             "next_offset":{next},"hi_offset":{end},"ls_offset":{end},"committed_offset":-1001,
-            "fetchq_size":7}}}}}}}}}}"#
+            "fetchq_cnt":{queued},"fetchq_size":7}}}}}}}}}}"#
         )
     }
 
@@ -164,6 +178,26 @@ mod tests {
         assert_eq!(at_end(&[report(0, 5, 9, 9), report(0, 5, 9, 9)]), 1);
         assert_eq!(at_end(&[report(0, 5, 9, 9), report(0, 5, 10, 10)]), 0);
         assert_eq!(at_end(&[report(0, 5, 9, 9), report(0, 5, 9, 10)]), 0);
+    }
+
+    #[test]
+    fn what_is_fetched_and_not_read_yet_is_not_read() {
+        let behind = report_with_queue(0, 5, 9, 9, 3);
+        assert_eq!(at_end(&[behind.clone(), behind.clone(), behind.clone()]), 0);
+        assert_eq!(at_end(&[behind, report(0, 5, 9, 9)]), 0);
+    }
+
+    #[test]
+    fn a_change_of_positions_makes_reports_start_over() {
+        let made = Instant::now();
+        let mut statistics = Statistics::new(made);
+        let mut read = |forget: bool| {
+            if forget {
+                statistics.forget();
+            }
+            statistics.read("t", report(0, 5, 9, 9).as_bytes(), made).unwrap().at_end.len()
+        };
+        assert_eq!([false, false, true, false].map(&mut read), [0, 1, 0, 1]);
     }
 
     #[test]

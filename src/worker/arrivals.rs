@@ -1,6 +1,5 @@
 //! The spans of a record, into their traces.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tracing::warn;
@@ -225,7 +224,6 @@ fn check_key(shared: &Shared, desk: &mut Desk, record: &Record<'_>, found: &Scan
 /// What is said, once in a while, about records that are not as they should be.
 #[derive(Debug)]
 pub struct Keying {
-    is_misrouted: AtomicBool,
     misrouted: Limited,
     malformed: Limited,
 }
@@ -233,7 +231,6 @@ pub struct Keying {
 impl Default for Keying {
     fn default() -> Self {
         Self {
-            is_misrouted: AtomicBool::new(false),
             misrouted: Limited::new(Duration::from_secs(60)),
             malformed: Limited::new(Duration::from_secs(10)),
         }
@@ -241,13 +238,7 @@ impl Default for Keying {
 }
 
 impl Keying {
-    /// True once a record came whose key does not keep its trace together.
-    pub fn is_misrouted(&self) -> bool {
-        self.is_misrouted.load(Ordering::Relaxed)
-    }
-
     fn misrouted(&self, kind: Misrouted) {
-        self.is_misrouted.store(true, Ordering::Relaxed);
         if let Some(left_out) = self.misrouted.allow() {
             warn!(
                 kind = kind.label(),

@@ -36,7 +36,7 @@ use partition::{PartitionState, Revocation};
 #[derive(Debug)]
 pub struct Shared {
     /// The policies in force.
-    pub policies: PolicySet,
+    pub policies: Arc<PolicySet>,
     /// The attribute keys that they name.
     pub keys: AttributeKeys,
     /// When traces are complete.
@@ -132,6 +132,11 @@ impl Worker {
                 },
             }
         }
+        // After an orderly stop nothing is left. After a crash what is lost will be read again.
+        for (_, state) in std::mem::take(&mut self.partitions) {
+            self.forget(state);
+        }
+        self.post();
         debug!(worker = self.index, "worker.stopped");
     }
 

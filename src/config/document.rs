@@ -1,0 +1,299 @@
+//! A YAML file as a tree that knows where everything stands.
+//!
+//! Environment variables are put into scalars after parsing, so that a value cannot change the
+//! structure of the file.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::{Location, Spanned};
+
+use super::diagnostics::{Diagnostics, Place, Problem, is_secret_name};
+
+/// A parsed file.
+#[derive(Clone, Debug)]
+pub(super) struct Document {
+    name: String,
+    pub(super) text: String,
+    pub(super) root: Node,
+    secret_lines: Vec<usize>,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) value: Value,
+    /// It came from the environment: its text is not shown.
+    pub(super) from_env: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) place: Place,
+    pub(super) node: Node,
+}
+
+impl Document {
+    /// Parses `text`; `name` is what errors call the file.
+    pub(super) fn parse(name: &str, text: &str) -> Result<Self, Diagnostics> {
+        let options = serde_saphyr::options! {
+            duplicate_keys: DuplicateKeyPolicy::PassThrough,
+            strict_booleans: true,
+            with_snippet: false,
+        };
+        let parsed: Result<Spanned<Raw>, _> = serde_saphyr::from_str_with_options(text, options);
+        let root = match parsed {
+            Ok(raw) => raw,
+            Err(error) => {
+                let place = error.location().map(|at| place(&at)).unwrap_or_default();
+                // The place is told in front already.
+                let error = error.to_string();
+                let reason =
+                    error.rsplit_once(" at line ").map_or(error.as_str(), |(reason, _)| reason);
+                let message = format!("not valid YAML: {reason}");
+                let problem = Problem { place, message, help: None };
+                return Err(Diagnostics::new(name, text, vec![problem], &[]));
+            }
+        };
+        let mut problems = Vec::new();
+        let mut secret_lines = Vec::new();
+        let root = node(root, false, &mut problems, &mut secret_lines);
+        if !problems.is_empty() {
+            return Err(Diagnostics::new(name, text, problems, &secret_lines));
+        }
+        Ok(Self { name: name.to_owned(), text: text.to_owned(), root, secret_lines })
+    }
+
+    /// Problems with this file's name and excerpts.
+    pub(super) fn diagnostics(&self, problems: Vec<Problem>) -> Diagnostics {
+        Diagnostics::new(&self.name, &self.text, problems, &self.secret_lines)
+    }
+}
+
+impl Node {
+    /// The node below this one at `path`, its keys parted by dots; this one if there is none.
+    pub(super) fn find(&self, path: &str) -> &Self {
+        let Value::Map(entries) = &self.value else { return self };
+        let (key, rest) = path.split_once('.').unwrap_or((path, ""));
+        match entries.iter().find(|entry| entry.key == key) {
+            Some(entry) if rest.is_empty() => &entry.node,
+            Some(entry) => entry.node.find(rest),
+            None => self,
+        }
+    }
+
+    /// What kind of value it is, for messages.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a boolean",
+            Value::Integer(_) | Value::Float(_) => "a number",
+            Value::Text(_) => "text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a section",
+        }
+    }
+}
+
+/// What serde sees.
+#[derive(Debug)]
+enum Raw {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    Float(f64),
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
+        Raw::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Integer(value.into()))
+    }
+
+    fn visit_i128<E>(self, value: i128) -> Result<Raw, E> {
+        Ok(Raw::Integer(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Raw::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Raw::Map(entries))
+    }
+}
+
+fn place(location: &Location) -> Place {
+    let number = |value: u64| usize::try_from(value).unwrap_or(0);
+    Place {
+        line: number(location.line()),
+        column: number(location.column()),
+        length: number(location.span().len()),
+    }
+}
+
+fn node(
+    raw: Spanned<Raw>,
+    is_secret: bool,
+    problems: &mut Vec<Problem>,
+    secret_lines: &mut Vec<usize>,
+) -> Node {
+    let place = place(&raw.referenced);
+    let mut from_env = false;
+    if is_secret {
+        secret_lines.push(place.line);
+    }
+    let value = match raw.value {
+        Raw::Null => Value::Null,
+        Raw::Bool(value) => Value::Bool(value),
+        Raw::Integer(value) => Value::Integer(value),
+        Raw::Float(value) => Value::Float(value),
+        Raw::Text(text) => match substitute(&text, |name| std::env::var(name).ok()) {
+            Ok((text, came_from_env)) => {
+                from_env = came_from_env;
+                Value::Text(text)
+            }
+            Err(message) => {
+                let help =
+                    "set it, or give a default: ${env:NAME:-default}; a dollar sign itself is $$";
+                problems.push(Problem { place, message, help: Some(help.to_owned()) });
+                Value::Text(text)
+            }
+        },
+        Raw::List(items) => Value::List(
+            items.into_iter().map(|it| node(it, is_secret, problems, secret_lines)).collect(),
+        ),
+        Raw::Map(entries) => Value::Map(map(entries, is_secret, problems, secret_lines)),
+    };
+    Node { place, value, from_env }
+}
+
+fn map(
+    raw: Vec<(Spanned<String>, Spanned<Raw>)>,
+    is_secret: bool,
+    problems: &mut Vec<Problem>,
+    secret_lines: &mut Vec<usize>,
+) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
+    for (key, value) in raw {
+        let place = place(&key.referenced);
+        let key = key.value;
+        if let Some(first) = entries.iter().find(|entry| entry.key == key) {
+            problems.push(Problem {
+                place,
+                message: format!("`{key}` is given twice"),
+                help: Some(format!("the first one is in line {}", first.place.line)),
+            });
+            continue;
+        }
+        let is_secret = is_secret || key == "headers" || is_secret_name(&key);
+        let node = node(value, is_secret, problems, secret_lines);
+        entries.push(Entry { key, place, node });
+    }
+    entries
+}
+
+/// Replaces `${env:NAME}`, `${env:NAME:-default}` and `$$`. Also tells if there was a variable.
+pub(super) fn substitute(
+    text: &str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<(String, bool), String> {
+    let mut result = String::with_capacity(text.len());
+    let mut found = false;
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        result.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("$$") {
+            result.push('$');
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix("${env:") {
+            let Some((inner, after)) = after.split_once('}') else {
+                return Err("`${env:` without its `}`".to_owned());
+            };
+            let (name, default) = match inner.split_once(":-") {
+                Some((name, default)) => (name, Some(default)),
+                None => (inner, None),
+            };
+            let value = variable(name).or_else(|| default.map(str::to_owned));
+            let Some(value) = value else {
+                return Err(format!("the environment variable {name} is not set"));
+            };
+            result.push_str(&value);
+            found = true;
+            rest = after;
+        } else {
+            result.push('$');
+            rest = &rest[1..];
+        }
+    }
+    result.push_str(rest);
+    Ok((result, found))
+}

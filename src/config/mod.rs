@@ -1,0 +1,139 @@
+//! The files of a member: the static file and the policy file, from YAML to checked settings.
+//!
+//! Promises that whoever gets settings gets checked ones, and that whoever gets errors gets all
+//! of them at once, each with its place, an excerpt, what was expected and what to do. Secrets
+//! show neither in errors nor in `Debug`. Leaves what the settings mean to the modules they are
+//! for.
+
+mod diagnostics;
+mod document;
+mod export;
+mod kafka;
+mod policies;
+mod reader;
+mod sections;
+mod values;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::export::ExportSettings;
+use crate::policy::spec::PolicySpec;
+use crate::source::SourceSettings;
+use crate::telemetry::LogFormat;
+
+use document::Document;
+
+pub use diagnostics::Diagnostics;
+
+/// The static file, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Section `kafka`, as the source needs it.
+    pub source: SourceSettings,
+    /// `kafka.consumers`: consumers in this process.
+    pub consumers: usize,
+    /// `kafka.idle_grace`: how far behind the wall clock the clock of a quiet partition stays.
+    pub idle_grace: Duration,
+    /// `buffer.workers`: worker threads; never 0.
+    pub workers: usize,
+    /// `buffer.max_bytes`: the bound on open traces, in bytes.
+    pub max_bytes: u64,
+    /// `buffer.queue_bytes`: bytes of records that may wait for the workers.
+    pub queue_bytes: usize,
+    /// Section `export`.
+    pub export: ExportSettings,
+    /// Section `annotate`.
+    pub annotate: Annotate,
+    /// `admin.listen`.
+    pub admin_listen: SocketAddr,
+    /// Section `telemetry`.
+    pub telemetry: TelemetrySettings,
+    /// `shutdown_timeout`: how long an orderly stop may take.
+    pub shutdown_timeout: Duration,
+    /// `policies`: the policy file.
+    pub policies: PathBuf,
+}
+
+/// What is written on kept spans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Annotate {
+    /// Attribute `tailsieve.policy`.
+    pub policy: bool,
+    /// `ot=th` in the tracestate.
+    pub tracestate: bool,
+    /// Attribute `SampleRate`.
+    pub sample_rate: bool,
+}
+
+/// How the process logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TelemetrySettings {
+    /// A level or filter directives; `None`: the default.
+    pub log: Option<String>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// The policy file, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyFile {
+    /// From a trace's first span to its decision.
+    pub decision_wait: Duration,
+    /// From its root span to its decision, if that is sooner.
+    pub decision_wait_after_root_received: Duration,
+    /// Number of spans at which a trace is decided at once.
+    pub maximum_trace_spans: u32,
+    /// Wire bytes at which a trace is decided at once.
+    pub maximum_trace_size: u64,
+    /// How long a decision is remembered for late spans.
+    pub decision_cache_ttl: Duration,
+    /// How many decisions are remembered.
+    pub decision_cache_entries: u64,
+    /// The policies, in order; never empty.
+    pub policies: Vec<PolicySpec>,
+    /// Options of the Collector that were read and have no meaning here.
+    pub notes: Vec<String>,
+    /// Names the contents of the file.
+    pub hash: String,
+}
+
+/// Reads the static file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path) -> Result<Settings, Diagnostics> {
+    let document = read(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    sections::settings(&document, folder).map_err(|problems| document.diagnostics(problems))
+}
+
+/// Reads a policy file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_policies(path: &Path) -> Result<PolicyFile, Diagnostics> {
+    let document = read(path)?;
+    policies::policy_file(&document).map_err(|problems| document.diagnostics(problems))
+}
+
+/// Reads the text of a policy file; `name` is what errors call it.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_policies(name: &str, text: &str) -> Result<PolicyFile, Diagnostics> {
+    let document = Document::parse(name, text)?;
+    policies::policy_file(&document).map_err(|problems| document.diagnostics(problems))
+}
+
+fn read(path: &Path) -> Result<Document, Diagnostics> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path)
+        .map_err(|error| Diagnostics::of_file(&name, format!("cannot be read: {error}")))?;
+    Document::parse(&name, &text)
+}
+
+#[cfg(test)]
+mod tests;

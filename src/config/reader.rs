@@ -1,0 +1,126 @@
+//! Reading of a section, key by key, so that every error is found and none hides another.
+
+use std::cell::RefCell;
+
+use super::diagnostics::{Place, Problem};
+use super::document::{Entry, Node, Value};
+
+/// What is wrong so far.
+#[derive(Debug, Default)]
+pub(super) struct Problems(RefCell<Vec<Problem>>);
+
+impl Problems {
+    pub(super) fn add(&self, place: Place, message: impl Into<String>, help: Option<String>) {
+        self.0.borrow_mut().push(Problem { place, message: message.into(), help });
+    }
+
+    /// What is wrong, if anything is.
+    pub(super) fn into_result(self) -> Result<(), Vec<Problem>> {
+        let problems = self.0.into_inner();
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+/// A section that is being read. What is left unread at the end is unknown.
+#[derive(Debug)]
+pub(super) struct Section<'d> {
+    pub(super) place: Place,
+    entries: &'d [Entry],
+    known: Vec<&'static str>,
+    problems: &'d Problems,
+}
+
+impl<'d> Section<'d> {
+    /// `node` as a section; anything else is a problem and reads as an empty one.
+    pub(super) fn new(node: &'d Node, problems: &'d Problems) -> Self {
+        let entries: &[Entry] = match &node.value {
+            Value::Map(entries) => entries,
+            Value::Null => &[],
+            _ => {
+                let message = format!("expected a section with keys, found {}", node.kind());
+                problems.add(node.place, message, None);
+                &[]
+            }
+        };
+        Self { place: node.place, entries, known: Vec::new(), problems }
+    }
+
+    /// The value of `key`, if it is there; an empty value is none.
+    pub(super) fn node(&mut self, key: &'static str) -> Option<&'d Node> {
+        self.known.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        (!matches!(entry.node.value, Value::Null)).then_some(&entry.node)
+    }
+
+    /// Reads `key`, if it is there.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&'d Node) -> Result<T, String>,
+    ) -> Option<T> {
+        let node = self.node(key)?;
+        read(node)
+            .map_err(|message| self.problems.add(node.place, format!("{key}: {message}"), None))
+            .ok()
+    }
+
+    /// Reads `key` into `field`, which keeps its default if it is not there.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &'static str,
+        field: &mut T,
+        read: impl FnOnce(&'d Node) -> Result<T, String>,
+    ) {
+        if let Some(value) = self.optional(key, read) {
+            *field = value;
+        }
+    }
+
+    /// Reads `key`; that it is missing is a problem.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        read: impl FnOnce(&'d Node) -> Result<T, String>,
+    ) -> Option<T> {
+        if self.node(key).is_none() {
+            let message = format!("`{key}` is missing");
+            self.problems.add(self.place, message, Some(format!("for example `{key}: {example}`")));
+            return None;
+        }
+        self.optional(key, read)
+    }
+
+    /// The section `key`; an empty one if it is not there.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'d> {
+        match self.node(key) {
+            Some(node) => Section::new(node, self.problems),
+            None => {
+                let (place, problems) = (self.place, self.problems);
+                Section { place, entries: &[], known: Vec::new(), problems }
+            }
+        }
+    }
+
+    /// Every key that has not been asked for is unknown.
+    pub(super) fn finish(self) {
+        for entry in self.entries {
+            if !self.known.contains(&entry.key.as_str()) {
+                let help = match nearest(&entry.key, &self.known) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => format!("known here: {}", self.known.join(", ")),
+                };
+                let message = format!("unknown key `{}`", entry.key);
+                self.problems.add(entry.place, message, Some(help));
+            }
+        }
+    }
+}
+
+/// The known name that is meant, if it was nearly hit.
+pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+    let name = name.to_lowercase();
+    let likeness = |known: &&&str| strsim::jaro_winkler(&name, &known.to_lowercase());
+    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&best) > 0.8).then_some(*best)
+}

@@ -1,0 +1,100 @@
+//! The static file.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use super::diagnostics::Problem;
+use super::document::{Document, Node};
+use super::reader::{Problems, Section};
+use super::{Annotate, Settings, TelemetrySettings, export, kafka, values};
+use crate::telemetry::{self, LogFormat};
+
+/// Where the pages are served unless the file says otherwise: the port that OpenTelemetry's
+/// Prometheus exporters use.
+const ADMIN_LISTEN: &str = "0.0.0.0:9464";
+
+const LOG_FORMATS: &[(&str, LogFormat)] =
+    &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// Reads the static file; paths in it are relative to `folder`.
+pub(super) fn settings(document: &Document, folder: &Path) -> Result<Settings, Vec<Problem>> {
+    let problems = Problems::default();
+    let mut root = Section::new(&document.root, &problems);
+    let kafka = kafka::read(root.section("kafka"), &problems);
+    let buffer = buffer(root.section("buffer"));
+    let export = export::read(&mut root, &problems);
+    let annotate = annotate(root.section("annotate"));
+    let mut admin = root.section("admin");
+    let admin_listen = admin.optional("listen", address);
+    admin.finish();
+    let telemetry = telemetry_settings(root.section("telemetry"));
+    let mut shutdown_timeout = Duration::from_secs(30);
+    root.read("shutdown_timeout", &mut shutdown_timeout, values::wait);
+    let policies = root.required("policies", "policies.yaml", values::name).unwrap_or_default();
+    root.finish();
+    problems.into_result()?;
+    let default_listen = || ADMIN_LISTEN.parse().expect("the default is an address");
+    Ok(Settings {
+        source: kafka.source,
+        consumers: kafka.consumers,
+        idle_grace: kafka.idle_grace,
+        workers: buffer.workers,
+        max_bytes: buffer.max_bytes,
+        queue_bytes: buffer.queue_bytes,
+        export,
+        annotate,
+        admin_listen: admin_listen.unwrap_or_else(default_listen),
+        telemetry,
+        shutdown_timeout,
+        policies: folder.join(policies),
+    })
+}
+
+struct Buffer {
+    workers: usize,
+    max_bytes: u64,
+    queue_bytes: usize,
+}
+
+fn buffer(mut section: Section<'_>) -> Buffer {
+    let mut buffer = Buffer { workers: 0, max_bytes: 1 << 30, queue_bytes: 64 << 20 };
+    section.read("max_bytes", &mut buffer.max_bytes, values::size);
+    section.read("queue_bytes", &mut buffer.queue_bytes, values::size);
+    section.read("workers", &mut buffer.workers, values::whole(0..=256));
+    section.finish();
+    if buffer.workers == 0 {
+        buffer.workers = available_parallelism().map_or(1, NonZeroUsize::get);
+    }
+    buffer
+}
+
+fn annotate(mut section: Section<'_>) -> Annotate {
+    let mut annotate = Annotate { policy: true, tracestate: true, sample_rate: true };
+    section.read("policy", &mut annotate.policy, values::boolean);
+    section.read("tracestate", &mut annotate.tracestate, values::boolean);
+    section.read("sample_rate", &mut annotate.sample_rate, values::boolean);
+    section.finish();
+    annotate
+}
+
+fn telemetry_settings(mut section: Section<'_>) -> TelemetrySettings {
+    let log = section.optional("log", |node| {
+        let filter = values::name(node)?;
+        telemetry::parse_filter(&filter).map_err(|error| error.to_string())?;
+        Ok(filter)
+    });
+    let log_format = section.optional("log_format", values::choice(LOG_FORMATS));
+    section.finish();
+    TelemetrySettings { log, log_format: log_format.unwrap_or_default() }
+}
+
+/// An address to listen on: `host:port`; a name is looked up.
+fn address(node: &Node) -> Result<SocketAddr, String> {
+    let text = values::text(node)?;
+    let expected = || format!("expected an address such as `{ADMIN_LISTEN}`, found `{text}`");
+    let mut found = text.to_socket_addrs().map_err(|_| expected())?;
+    found.next().ok_or_else(expected)
+}

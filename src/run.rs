@@ -1,0 +1,256 @@
+//! `tailsieve run`: a member of the consumer group as a process of its own.
+//!
+//! Owns what surrounds the member: files, logs, the admin pages, signals and the exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::admin::{self, AdminError, Check, Pages};
+use crate::app::{Member, MemberSettings, Readiness, StartError};
+use crate::books::Books;
+use crate::config::{self, Diagnostics, PolicyFile, Settings};
+use crate::memory::Memory;
+use crate::policy;
+use crate::telemetry::{self, LogFormat, TelemetryError};
+use crate::trace::Limits;
+use crate::worker::Annotations;
+
+/// What a process ends with whose files or arguments are wrong, as clap does.
+pub const EXIT_USAGE: u8 = 2;
+
+/// How long after `shutdown_timeout` the process may still take before it ends by force.
+const LAST_SECONDS: Duration = Duration::from_secs(5);
+
+/// How often it is looked at whether the member is ready, for the log.
+const READINESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Run a member of the consumer group.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// The static file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Why the member does not run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The files are wrong.
+    #[error(transparent)]
+    Config(#[from] Diagnostics),
+    /// Logs cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The metrics recorder cannot be installed.
+    #[error("metrics cannot be set up: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// The policies cannot be compiled.
+    #[error(transparent)]
+    Policies(#[from] policy::CompileError),
+    /// The admin pages cannot be served.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// A part cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system refuses threads or signal handlers.
+    #[error("the system refuses: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl RunError {
+    /// The exit code: 2 if files have to be mended, 1 otherwise.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_)
+            | Self::Policies(_)
+            | Self::Telemetry(TelemetryError::Filter { .. }) => ExitCode::from(EXIT_USAGE),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Runs until SIGTERM or SIGINT, then hands everything over. `log_format` and `log` win over
+/// what the file says.
+///
+/// # Errors
+/// When it cannot be started; Kafka or a backend out of reach is not an error.
+pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(), RunError> {
+    let settings = config::load(&args.config);
+    let policies = settings.as_ref().ok().map(|settings| config::load_policies(&settings.policies));
+    let (settings, policies) = match (settings, policies) {
+        (Ok(settings), Some(Ok(policies))) => (settings, policies),
+        (Err(errors), _) | (_, Some(Err(errors))) => return Err(errors.into()),
+        (Ok(_), None) => unreachable!("policies are loaded when settings are"),
+    };
+    let telemetry = &settings.telemetry;
+    let format = if log_format == LogFormat::Auto { telemetry.log_format } else { log_format };
+    telemetry::init(format, log.or(telemetry.log.as_deref()))?;
+    let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
+    serve(&settings, &policies, &runtime)
+}
+
+fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<(), RunError> {
+    let recorder = admin::install()?;
+    let policies = Arc::new(policy::compile(&file.policies)?);
+    let books = Arc::new(Books::new(policies.names()));
+    let memory = Arc::new(Memory::new(settings.max_bytes));
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::new()?
+    };
+    let listener = runtime.block_on(admin::bind(settings.admin_listen))?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        brokers = settings.source.brokers,
+        topic = settings.source.topic,
+        group_id = settings.source.group_id,
+        backend = settings.export.endpoint,
+        admin = %settings.admin_listen,
+        policies = file.policies.len(),
+        policy_hash = file.hash,
+        "member.starting"
+    );
+    for note in &file.notes {
+        info!(note, "policies.note");
+    }
+    let member_settings = member_settings(settings, file);
+    let member = Member::start(
+        "tailsieve",
+        member_settings,
+        policies,
+        Arc::clone(&books),
+        memory,
+        runtime.handle(),
+    )?;
+    let is_stopping = Arc::new(AtomicBool::new(false));
+    let checks = checks(member.readiness(), Arc::clone(&is_stopping));
+    let render = recorder.clone();
+    let pages = Pages {
+        metrics: Arc::new(move || books.read(|| render.render())),
+        readiness: Arc::clone(&checks),
+    };
+    let stop_pages = CancellationToken::new();
+    let pages = runtime.spawn(admin::serve(listener, pages, stop_pages.clone()));
+    runtime.spawn(recorder.upkeep());
+    let watch = runtime.spawn(tell_readiness(checks));
+
+    let name = runtime.block_on(signals.next());
+    is_stopping.store(true, Ordering::Relaxed);
+    watch.abort();
+    info!(signal = name, "member.stopping");
+    end_by_force(signals, settings.shutdown_timeout, runtime);
+    member.stop(runtime.handle(), settings.shutdown_timeout);
+    stop_pages.cancel();
+    // The pages are gone or were aborted with the runtime; neither is worth an error.
+    let _ = runtime.block_on(pages);
+    Ok(())
+}
+
+/// What a member has to know, out of the two files.
+pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings {
+    MemberSettings {
+        source: settings.source.clone(),
+        consumers: settings.consumers,
+        workers: settings.workers,
+        queue_bytes: settings.queue_bytes,
+        idle_grace: settings.idle_grace,
+        limits: limits(file),
+        decision_cache_ttl: file.decision_cache_ttl,
+        decision_cache_entries: file.decision_cache_entries,
+        annotations: Annotations {
+            policy: settings.annotate.policy,
+            tracestate: settings.annotate.tracestate,
+            sample_rate: settings.annotate.sample_rate,
+        },
+        export: settings.export.clone(),
+    }
+}
+
+/// When traces are complete, out of the policy file.
+pub fn limits(file: &PolicyFile) -> Limits {
+    Limits {
+        decision_wait: file.decision_wait,
+        decision_wait_after_root_received: file.decision_wait_after_root_received,
+        maximum_trace_spans: file.maximum_trace_spans,
+        maximum_trace_size: file.maximum_trace_size,
+    }
+}
+
+type Checks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
+
+fn checks(readiness: Readiness, is_stopping: Arc<AtomicBool>) -> Checks {
+    Arc::new(move || {
+        let running = if is_stopping.load(Ordering::Relaxed) {
+            Err("the process is shutting down".to_owned())
+        } else {
+            Ok(())
+        };
+        vec![
+            Check { name: "kafka", state: readiness.kafka() },
+            Check { name: "backend", state: readiness.backend() },
+            Check { name: "running", state: running },
+        ]
+    })
+}
+
+/// Says in the log when the member becomes ready, and what is missing when it is not any more.
+async fn tell_readiness(checks: Checks) {
+    let mut told = None;
+    loop {
+        let now = checks();
+        let missing: Vec<_> = now.into_iter().filter_map(|check| check.state.err()).collect();
+        if told.as_ref() != Some(&missing) {
+            match missing.as_slice() {
+                [] => info!("member.ready"),
+                missing => warn!(missing = missing.join("; "), "member.not_ready"),
+            }
+            told = Some(missing);
+        }
+        tokio::time::sleep(READINESS_INTERVAL).await;
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// A second signal, or a stop that hangs, ends the process as it is: whatever is not committed is
+/// read again by the next owner.
+fn end_by_force(mut signals: Signals, timeout: Duration, runtime: &Runtime) {
+    runtime.spawn(async move {
+        let why = tokio::select! {
+            name = signals.next() => name,
+            () = tokio::time::sleep(timeout + LAST_SECONDS) => "shutdown_timeout",
+        };
+        warn!(why, "member.ended_by_force: what is not committed will be read again");
+        std::process::exit(1);
+    });
+}

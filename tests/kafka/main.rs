@@ -1,0 +1,15 @@
+//! The real binary against a real Apache Kafka: a ledger of every span that was written, held
+//! against what the backend took, through what a production week brings.
+//!
+//! `./tests/run kafka` starts the Kafka.
+
+// A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod bounds;
+mod chaos;
+mod rig;
+mod starting;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,213 @@
+//! What every test here is made of: a topic, traffic with its ledger, members, and a backend
+//! that takes in everything for the check.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tailsieve::generate::{Counters, Model, ModelSettings, ProducerSettings, produce};
+use tailsieve::ledger::{Check, Expectation, Ledger, Verdict};
+use tailsieve::receiver::Receiver;
+use tailsieve::source;
+use tokio::runtime::Runtime;
+
+use crate::support::{
+    Kafka, Member, Scrape, Scratch, Topic, check_books, eventually, promtool_check_metrics,
+};
+
+const LOCALHOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// How long the last decisions, deliveries and commits may take on a slow and busy machine.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The policies that a ledger's default expectation knows, with a wait that is longer than any
+/// trace of the generator and no longer than a test needs.
+pub const POLICIES: &str = "
+decision_wait: 8s
+decision_wait_after_root_received: 3s
+policies:
+  - name: errors
+    type: status_code
+    status_code: {status_codes: [ERROR]}
+  - name: slow
+    type: latency
+    latency: {threshold_ms: 1000}
+  - name: the-rest
+    type: probabilistic
+    probabilistic: {sampling_percentage: 10}
+";
+
+/// Keeps everything, so that every span has to arrive.
+pub const KEEP_ALL: &str = "
+decision_wait: 20s
+decision_wait_after_root_received: 15s
+policies:
+  - {name: everything, type: always_sample}
+";
+
+/// One test's world.
+pub struct Rig {
+    pub kafka: Kafka,
+    pub topic: Topic,
+    pub scratch: Scratch,
+    pub receiver: Option<Receiver>,
+    pub runtime: Runtime,
+    check: Arc<Mutex<Check>>,
+    backend: SocketAddr,
+    /// Further sections of the static file.
+    more: String,
+    /// Further lines of its section `kafka`.
+    more_kafka: String,
+}
+
+impl Rig {
+    /// A topic, a backend and the files of a member.
+    pub fn new(test: &str, policies: &str) -> Self {
+        let kafka = Kafka::from_env();
+        let topic = kafka.topic(test, 12, &[("max.message.bytes", "16777216")]);
+        let scratch = Scratch::new(test);
+        scratch.write("policies.yaml", policies);
+        let expectation = match policies == POLICIES {
+            true => Expectation::default(),
+            false => Expectation::WholeOnly,
+        };
+        let check = Arc::new(Mutex::new(Check::new(expectation)));
+        let runtime = Runtime::new().unwrap();
+        let (more, more_kafka) = (String::new(), String::new());
+        let (receiver, backend) = (None, LOCALHOST);
+        let mut rig =
+            Self { kafka, topic, scratch, receiver, runtime, check, backend, more, more_kafka };
+        rig.bring_backend(LOCALHOST);
+        rig
+    }
+
+    /// Starts the backend on `address`; port 0 takes a free one.
+    pub fn bring_backend(&mut self, address: SocketAddr) {
+        let check = Arc::clone(&self.check);
+        let sink = move |request: Bytes| check.lock().unwrap().observe_bytes(&request).unwrap();
+        let receiver = Receiver::start(address, Box::new(sink));
+        let receiver = self.runtime.block_on(receiver).unwrap();
+        self.backend = receiver.local_addr();
+        self.receiver = Some(receiver);
+    }
+
+    /// Adds sections to the static file.
+    pub fn with(mut self, sections: &str) -> Self {
+        self.more.push_str(sections);
+        self
+    }
+
+    /// Adds lines to the section `kafka`.
+    pub fn with_kafka(mut self, line: &str) -> Self {
+        self.more_kafka.push_str(&format!("  {line}\n"));
+        self
+    }
+
+    /// The static file of a member.
+    pub fn config(&self) -> String {
+        format!(
+            "kafka:\n  brokers: {}\n  topic: {topic}\n  group_id: {topic}\n  idle_grace: 1s\n{}\
+             export:\n  endpoint: {}\n  sending_queue: {{queue_size_bytes: 8MiB}}\n  retry_on_failure: {{initial_interval: 200ms, max_interval: 2s}}\n\
+             admin:\n  listen: $ADMIN\npolicies: policies.yaml\n{}",
+            self.kafka.address(),
+            self.more_kafka,
+            self.backend,
+            self.more,
+            topic = self.topic.name(),
+        )
+    }
+
+    /// Starts a member that need not be ready yet.
+    pub fn start(&self, name: &str) -> Member {
+        Member::start(self.scratch.path(), name, &self.config())
+    }
+
+    /// Starts a member, and waits until it is ready.
+    pub fn member(&self, name: &str) -> Member {
+        let mut member = self.start(name);
+        member.wait_ready();
+        member
+    }
+
+    /// Starts writing traffic: in its own time, or as fast as it goes without `pace`.
+    pub fn write(&self, settings: ModelSettings, pace: bool) -> Writing {
+        let producer = ProducerSettings {
+            pace_from: pace.then_some(settings.start),
+            ..ProducerSettings::new(self.kafka.address(), self.topic.name())
+        };
+        let ledger = Arc::new(Mutex::new(Ledger::new(settings.describe())));
+        let counters = Arc::new(Counters::default());
+        let (entries, counted) = (Arc::clone(&ledger), Arc::clone(&counters));
+        let thread = thread::spawn(move || {
+            let enter = move |record: tailsieve::generate::Acknowledged| {
+                entries.lock().unwrap().record(&record.spans);
+            };
+            produce(Model::new(settings), &producer, &counted, &AtomicBool::new(false), enter)
+                .unwrap();
+        });
+        Writing { thread, ledger, counters }
+    }
+
+    /// Waits until everything on the topic is decided, delivered and committed.
+    pub fn settle(&self) {
+        let ends: BTreeMap<_, _> = self.topic.end_offsets();
+        eventually("everything to be committed", PATIENCE, || {
+            let committed = self.kafka.committed(self.topic.name(), &self.topic);
+            let is_done = |(partition, end): (&i32, &i64)| {
+                *end == 0 || committed.get(partition) == Some(&Some(*end))
+            };
+            ends.iter().all(is_done).then_some(())
+        });
+    }
+
+    /// Judges what the backend took.
+    pub fn verdict(&self, ledger: &Ledger) -> Verdict {
+        self.check.lock().unwrap().verdict(ledger)
+    }
+}
+
+/// Traffic that is being written.
+pub struct Writing {
+    thread: JoinHandle<()>,
+    ledger: Arc<Mutex<Ledger>>,
+    counters: Arc<Counters>,
+}
+
+impl Writing {
+    /// Waits until this many spans are on the topic.
+    pub fn wait_for(&self, spans: u64) {
+        eventually(&format!("{spans} spans to be written"), PATIENCE, || {
+            let written = self.counters.spans_acknowledged.load(Ordering::Relaxed);
+            (written >= spans || self.thread.is_finished()).then_some(())
+        });
+    }
+
+    /// Waits for the end, and returns what was written.
+    pub fn finish(self) -> Ledger {
+        self.thread.join().unwrap();
+        Arc::into_inner(self.ledger).unwrap().into_inner().unwrap()
+    }
+}
+
+/// Traffic of 210 000 spans at 6 000 a second, from now on.
+pub fn traffic(seed: u64) -> ModelSettings {
+    ModelSettings {
+        seed,
+        start: source::now(),
+        rate: 6000.0,
+        max_spans: Some(210_000),
+        ..ModelSettings::default()
+    }
+}
+
+/// The metrics of a member, which balance and of which promtool has nothing to say.
+pub fn checked_scrape(member: &Member) -> Scrape {
+    let scrape = member.scrape();
+    check_books(&scrape).unwrap();
+    promtool_check_metrics(&scrape).unwrap();
+    scrape
+}
