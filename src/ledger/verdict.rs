@@ -42,8 +42,9 @@ pub struct Verdict {
     pub late_expected: u64,
     /// Those of them that were not delivered.
     pub late_missing: u64,
-    /// Traces with a span whose `tailsieve.policy` is not the policy that keeps the trace. Not
-    /// counted if no span at all carries the attribute: then it is switched off.
+    /// Traces with a span whose `tailsieve.policy` is not the policy that keeps the trace; of traces
+    /// that were delivered again, those with no span that names that policy. Not counted if no span at all carries
+    /// the attribute: then it is switched off.
     pub policy_mismatches: u64,
     /// Traces expected by policy.
     pub expected_by_policy: BTreeMap<String, u64>,

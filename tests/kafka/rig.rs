@@ -60,8 +60,9 @@ pub struct Rig {
     backend: SocketAddr,
     /// Further sections of the static file.
     more: String,
-    /// Further lines of its section `kafka`.
+    /// Further lines of its sections `kafka` and `export`.
     more_kafka: String,
+    more_export: String,
 }
 
 impl Rig {
@@ -77,10 +78,18 @@ impl Rig {
         };
         let check = Arc::new(Mutex::new(Check::new(expectation)));
         let runtime = Runtime::new().unwrap();
-        let (more, more_kafka) = (String::new(), String::new());
-        let (receiver, backend) = (None, LOCALHOST);
-        let mut rig =
-            Self { kafka, topic, scratch, receiver, runtime, check, backend, more, more_kafka };
+        let mut rig = Self {
+            kafka,
+            topic,
+            scratch,
+            receiver: None,
+            runtime,
+            check,
+            backend: LOCALHOST,
+            more: String::new(),
+            more_kafka: String::new(),
+            more_export: String::new(),
+        };
         rig.bring_backend(LOCALHOST);
         rig
     }
@@ -107,17 +116,31 @@ impl Rig {
         self
     }
 
+    /// Adds a line to the section `export`.
+    pub fn with_export(mut self, line: &str) -> Self {
+        self.more_export.push_str(&format!("  {line}\n"));
+        self
+    }
+
     /// The static file of a member.
     pub fn config(&self) -> String {
+        let topic = self.topic.name();
+        let Self { backend, more, more_kafka, more_export, .. } = self;
+        let brokers = self.kafka.address();
         format!(
-            "kafka:\n  brokers: {}\n  topic: {topic}\n  group_id: {topic}\n  idle_grace: 1s\n{}\
-             export:\n  endpoint: {}\n  sending_queue: {{queue_size_bytes: 8MiB}}\n  retry_on_failure: {{initial_interval: 200ms, max_interval: 2s}}\n\
-             admin:\n  listen: $ADMIN\npolicies: policies.yaml\n{}",
-            self.kafka.address(),
-            self.more_kafka,
-            self.backend,
-            self.more,
-            topic = self.topic.name(),
+            "kafka:
+  brokers: {brokers}
+  topic: {topic}
+  group_id: {topic}
+  idle_grace: 1s
+{more_kafka}export:
+  endpoint: {backend}
+  sending_queue: {{queue_size_bytes: 8MiB}}
+  retry_on_failure: {{initial_interval: 200ms, max_interval: 2s}}
+{more_export}admin:
+  listen: $ADMIN
+policies: policies.yaml
+{more}"
         )
     }
 

@@ -1,0 +1,251 @@
+//! What a span costs from end to end: `tailsieve run` against a bare `BaseConsumer` loop over the
+//! same preloaded topic, each in a process of its own, in turn, in one run.
+//!
+//! `./tests/run with-kafka cargo bench --bench end_to_end -- [SPANS] [ROUNDS]`
+//!
+//! The bare loop is the same client with the same settings, which looks at nothing. The topic is
+//! uncompressed, keyed and in the past, so that both read a backlog. CPU is user and system time
+//! of the whole process, from /proc, from its start to the last record.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tailsieve::generate::{Model, ModelSettings};
+use tailsieve::receiver::Receiver;
+
+const PARTITIONS: i32 = 16;
+
+fn main() {
+    let mut args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    match args.first().map(String::as_str) {
+        Some("bare") => return bare(&args[1], &args[2], args[3].parse().expect("a number")),
+        Some("sink") => return sink(),
+        _ => {}
+    }
+    let Ok(brokers) = std::env::var("TAILSIEVE_TEST_KAFKA") else {
+        println!("needs Kafka: ./tests/run with-kafka cargo bench --bench end_to_end");
+        return;
+    };
+    args.reverse();
+    let mut number = |default| args.pop().map_or(default, |arg| arg.parse().expect("a number"));
+    let (spans, rounds) = (number(1_000_000), number(3));
+    let topic = format!("bench-{}", std::process::id());
+    create_topic(&brokers, &topic);
+    let (records, spans, bytes) = preload(&brokers, &topic, spans);
+    println!("{spans} spans in {records} records, {} bytes a span", bytes / spans);
+    let mut results: [Vec<Figures>; 2] = Default::default();
+    for round in 0..rounds {
+        results[0].push(run_bare(&brokers, &topic, records));
+        results[1].push(run_tailsieve(&brokers, &topic, round, records));
+    }
+    println!("{:<12} {:>12} {:>12} {:>10}", "", "CPU us/span", "spans/s", "RSS MiB");
+    let medians = results.map(|figures| median(&figures, spans as f64));
+    for (name, (cpu, rate, rss)) in ["bare loop", "tailsieve"].iter().zip(&medians) {
+        println!("{name:<12} {cpu:>12.3} {rate:>12.0} {rss:>10.0}");
+    }
+    println!(
+        "{:<12} {:>11.2}x {:>11.2}x",
+        "ratio",
+        medians[1].0 / medians[0].0,
+        medians[1].1 / medians[0].1
+    );
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Figures {
+    cpu: Duration,
+    wall: Duration,
+    rss_kib: u64,
+}
+
+fn median(figures: &[Figures], spans: f64) -> (f64, f64, f64) {
+    let middle = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    (
+        middle(figures.iter().map(|f| f.cpu.as_secs_f64() * 1e6 / spans).collect()),
+        middle(figures.iter().map(|f| spans / f.wall.as_secs_f64()).collect()),
+        middle(figures.iter().map(|f| f.rss_kib as f64 / 1024.0).collect()),
+    )
+}
+
+fn create_topic(brokers: &str, topic: &str) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    let admin: AdminClient<DefaultClientContext> =
+        AdminClient::from_config(&config).expect("an admin client");
+    let new = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let created = runtime
+        .expect("a runtime")
+        .block_on(admin.create_topics(&[new], &AdminOptions::new()))
+        .expect("the topic is created");
+    created.into_iter().for_each(|topic| {
+        topic.expect("the topic is created");
+    });
+}
+
+/// Records, spans and bytes put onto the topic.
+fn preload(brokers: &str, topic: &str, spans: u64) -> (u64, u64, u64) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("linger.ms", "50").set("acks", "1");
+    config.set("partitioner", "fnv1a_random").set("queue.buffering.max.messages", "100000");
+    let producer: BaseProducer = config.create().expect("a producer");
+    let settings =
+        ModelSettings { max_spans: Some(spans), rate: 20_000.0, ..ModelSettings::default() };
+    let mut totals = (0, 0, 0);
+    for record in Model::new(settings) {
+        let key = record.key.unwrap_or_default();
+        let mut message =
+            BaseRecord::to(topic).key(&key).payload(&record.payload).timestamp(record.at.0);
+        while let Err((_, unsent)) = producer.send(message) {
+            message = unsent;
+            producer.poll(Duration::from_millis(10));
+        }
+        producer.poll(Duration::ZERO);
+        totals.0 += 1;
+        totals.1 += record.spans.len() as u64;
+        totals.2 += record.payload.len() as u64;
+    }
+    producer.flush(Duration::from_secs(60)).expect("all is produced");
+    totals
+}
+
+/// The loop that everything is compared with.
+fn bare(brokers: &str, topic: &str, records: u64) {
+    let mut config = ClientConfig::new();
+    let settings = [
+        ("bootstrap.servers", brokers),
+        ("group.id", "bare"),
+        ("enable.auto.commit", "false"),
+        ("fetch.wait.max.ms", "200"),
+        ("fetch.min.bytes", "65536"),
+        ("fetch.queue.backoff.ms", "10"),
+        ("queued.min.messages", "20000"),
+        ("queued.max.messages.kbytes", "32768"),
+        ("fetch.message.max.bytes", "262144"),
+        ("check.crcs", "true"),
+    ];
+    settings.iter().for_each(|(key, value)| {
+        config.set(*key, *value);
+    });
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let mut list = rdkafka::TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        list.add_partition_offset(topic, partition, rdkafka::Offset::Beginning).expect("valid");
+    }
+    consumer.assign(&list).expect("assigned");
+    let mut read = 0;
+    while read < records {
+        if let Some(Ok(_message)) = consumer.poll(Duration::from_millis(100)) {
+            read += 1;
+        }
+    }
+    println!("done");
+    wait_for_stdin();
+}
+
+fn run_bare(brokers: &str, topic: &str, records: u64) -> Figures {
+    let mut child = own_process(&["bare", brokers, topic, &records.to_string()]);
+    let start = Instant::now();
+    first_line(&mut child);
+    finish(child, start)
+}
+
+fn run_tailsieve(brokers: &str, topic: &str, round: u64, records: u64) -> Figures {
+    let mut sink = own_process(&["sink"]);
+    let sink_address = first_line(&mut sink);
+    let admin = free_address();
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = format!(
+        "policies: {policies}\nkafka: {{ brokers: [\"{brokers}\"], topic: {topic}, group_id: bench-{round} }}\n\
+         export: {{ endpoint: \"{sink_address}\", compression: none }}\nadmin: {{ listen: \"{admin}\" }}\n",
+        policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policies.yaml").display(),
+    );
+    let file = dir.path().join("tailsieve.yaml");
+    fs::write(&file, config).expect("the file is written");
+    let start = Instant::now();
+    let child = Command::new(env!("CARGO_BIN_EXE_tailsieve"))
+        .args(["--log", "warn", "run", "--config"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("tailsieve starts");
+    while counter(admin, "tailsieve_received_records_total ").unwrap_or(0) < records {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let figures = finish(child, start);
+    let _ = sink.kill();
+    let _ = sink.wait();
+    figures
+}
+
+/// A backend that takes everything and looks at nothing.
+fn sink() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let receiver = runtime.block_on(Receiver::start(any_port, Box::new(|_request| {})));
+    let receiver = receiver.expect("a free port");
+    println!("{}", receiver.local_addr());
+    wait_for_stdin();
+}
+
+fn own_process(args: &[&str]) -> Child {
+    Command::new(std::env::current_exe().expect("this program"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program starts again")
+}
+
+fn first_line(child: &mut Child) -> String {
+    let stdout = child.stdout.as_mut().expect("piped");
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    line.trim().to_owned()
+}
+
+/// Reads what a process has used so far, and ends it.
+fn finish(mut child: Child, start: Instant) -> Figures {
+    let wall = start.elapsed();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
+    let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
+    // Fields 14 and 15 of proc(5), counted after the name; in hundredths of a second.
+    let ticks: u64 =
+        fields[11..=12].iter().map(|field| field.parse::<u64>().expect("a number")).sum();
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let rss_kib = rss.trim().trim_end_matches(" kB").parse().expect("a number");
+    let _ = child.kill();
+    let _ = child.wait();
+    Figures { cpu: Duration::from_millis(ticks * 10), wall, rss_kib }
+}
+
+fn wait_for_stdin() {
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound")
+}
+
+fn counter(admin: SocketAddr, series: &str) -> Option<u64> {
+    let mut stream = TcpStream::connect(admin).ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(series))?.trim().parse().ok()
+}
