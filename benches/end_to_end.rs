@@ -183,7 +183,7 @@ fn run_tailsieve(brokers: &str, topic: &str, round: u64, records: u64) -> Figure
         .spawn()
         .expect("tailsieve starts");
     while counter(admin, "tailsieve_received_records_total ").unwrap_or(0) < records {
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(100));
     }
     let figures = finish(child, start);
     let _ = sink.kill();
