@@ -1,5 +1,9 @@
 //! The attribute keys that somebody asks for.
 
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+
 use crate::span::KeyIndex;
 
 /// Longest key that the mask tells apart.
@@ -13,6 +17,7 @@ pub struct AttributeKeys {
     lengths: u64,
     /// By length up to the mask's width: the keys.
     by_length: Vec<Vec<KeyIndex>>,
+    fingerprint: u64,
 }
 
 impl AttributeKeys {
@@ -31,7 +36,13 @@ impl AttributeKeys {
             lengths |= 1 << bucket;
             by_length[bucket].push(KeyIndex(index));
         }
-        Self { keys, lengths, by_length }
+        let fingerprint = FixedState::default().hash_one(&keys);
+        Self { keys, lengths, by_length, fingerprint }
+    }
+
+    /// Equal for equal keys, and hardly ever for others.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// The index of a key, if it is one of those asked for.

@@ -11,6 +11,8 @@
 
 mod frame;
 mod keys;
+mod known;
+mod plain;
 mod scan;
 mod schema;
 mod splice;

@@ -1,6 +1,8 @@
 //! One pass over a record: its spans, and what is asked of them.
 
 use super::keys::AttributeKeys;
+use super::known::KnownResources;
+use super::plain;
 use super::schema::{self, check_utf8, delimited, expect, nested};
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 use crate::ids::{SpanId, TraceId};
@@ -63,6 +65,8 @@ pub struct Scan {
     scope_spans: Vec<Slice>,
     /// Bounds of the spans of the scope in hand: framed, and where the body starts.
     framed_spans: Vec<(Slice, u32)>,
+    /// Resources of records before this one.
+    known_resources: KnownResources,
 }
 
 impl Scan {
@@ -88,6 +92,7 @@ pub fn scan(record: &[u8], keys: &AttributeKeys, out: &mut Scan) -> Result<(), S
     if u32::try_from(record.len()).is_err() {
         return Err(ScanError::TooLarge);
     }
+    out.known_resources.ask_for(keys.fingerprint());
     let mut scanner = Scanner { record, keys, out };
     let mut reader = Reader::new(record, 0);
     while !reader.is_at_end() {
@@ -145,6 +150,20 @@ impl Scanner<'_> {
     }
 
     fn resource(&mut self, start: usize, end: usize, depth: u32) -> Result<(), ScanError> {
+        let message = &self.record[start..end];
+        let Scan { known_resources, attributes, .. } = &mut *self.out;
+        if let Some(known) = known_resources.attributes(message, start) {
+            attributes.extend(known);
+            return Ok(());
+        }
+        let first = attributes.len();
+        self.resource_fields(start, end, depth)?;
+        let Scan { known_resources, attributes, .. } = &mut *self.out;
+        known_resources.remember(message, start, &attributes[first..]);
+        Ok(())
+    }
+
+    fn resource_fields(&mut self, start: usize, end: usize, depth: u32) -> Result<(), ScanError> {
         let mut reader = Reader::new(&self.record[..end], start);
         while !reader.is_at_end() {
             let tag = reader.tag()?;
@@ -294,6 +313,15 @@ impl Scanner<'_> {
         depth: u32,
     ) -> Result<(), ScanError> {
         let (start, end) = nested(reader, tag, depth)?;
+        if depth > 1
+            && let Some(key) = plain::key_of(&self.record[start..end])
+        {
+            if let Some(key) = self.keys.lookup(key) {
+                let value = self.values(start, end)?;
+                self.out.attributes.push(AttributeRef { key, value });
+            }
+            return Ok(());
+        }
         let message = &self.record[..end];
         let is_ascii = message[start..].is_ascii();
         let mut key = Slice::default();

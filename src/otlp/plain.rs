@@ -1,0 +1,92 @@
+//! The usual form of an attribute, known at a glance.
+//!
+//! Nearly all `KeyValue` messages are a short ASCII key followed by one scalar, as every encoder
+//! writes them. What has this form is valid; whatever has not is left to the full check.
+
+/// Tag bytes: number and wire type of the fields that are looked for.
+const KEY: u8 = 0x0a;
+const VALUE: u8 = 0x12;
+const STRING_VALUE: u8 = 0x0a;
+const BOOL_VALUE: u8 = 0x10;
+const INT_VALUE: u8 = 0x18;
+const DOUBLE_VALUE: u8 = 0x21;
+
+/// The key of a `KeyValue` in its usual form.
+#[inline]
+pub(super) fn key_of(message: &[u8]) -> Option<&[u8]> {
+    let [KEY, key_length @ ..0x80, rest @ ..] = message else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(*key_length))?;
+    let [VALUE, value_length @ ..0x80, value @ ..] = rest else { return None };
+    if value.len() != usize::from(*value_length) || !key.is_ascii() {
+        return None;
+    }
+    let is_scalar = match value {
+        [STRING_VALUE, length @ ..0x80, text @ ..] => {
+            text.len() == usize::from(*length) && text.is_ascii()
+        }
+        [BOOL_VALUE | INT_VALUE, varint @ ..] => is_varint(varint),
+        [DOUBLE_VALUE, double @ ..] => double.len() == 8,
+        _ => false,
+    };
+    is_scalar.then_some(key)
+}
+
+/// True if `bytes` are one varint of at most nine bytes: a tenth may hold too much.
+#[inline]
+fn is_varint(bytes: &[u8]) -> bool {
+    match bytes.split_last() {
+        Some((last, more)) => *last < 0x80 && more.len() < 9 && more.iter().all(|b| *b >= 0x80),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
+    use prost::Message;
+
+    use super::*;
+
+    fn encoded(key: &str, value: Option<Value>) -> Vec<u8> {
+        let value = Some(AnyValue { value });
+        KeyValue { key: key.to_owned(), value, ..KeyValue::default() }.encode_to_vec()
+    }
+
+    #[test]
+    fn scalars_are_known_and_nothing_else() {
+        let scalars = [
+            Value::StringValue("text".into()),
+            Value::StringValue(String::new()),
+            Value::BoolValue(true),
+            Value::IntValue(200),
+            Value::IntValue(i64::MAX),
+            Value::DoubleValue(-0.5),
+        ];
+        for value in scalars {
+            let message = encoded("http.route", Some(value.clone()));
+            assert_eq!(key_of(&message), Some(&b"http.route"[..]), "{value:?}");
+            for end in 0..message.len() {
+                assert_eq!(key_of(&message[..end]), None, "{value:?} cut at {end}");
+            }
+        }
+        let others = [
+            Value::StringValue("é".into()),
+            Value::StringValue("x".repeat(200)),
+            Value::IntValue(-1),
+            Value::ArrayValue(ArrayValue::default()),
+            Value::BytesValue(vec![1]),
+        ];
+        for value in others {
+            assert_eq!(key_of(&encoded("k", Some(value.clone()))), None, "{value:?}");
+        }
+        assert_eq!(key_of(&encoded("é", Some(Value::BoolValue(true)))), None);
+    }
+
+    #[test]
+    fn a_varint_that_goes_on_or_ends_early_is_none() {
+        for varint in [&[0x80][..], &[1, 1], &[], &[0xff; 10]] {
+            assert!(!is_varint(varint), "{varint:?}");
+        }
+    }
+}
