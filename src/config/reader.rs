@@ -47,7 +47,9 @@ impl<'d> Section<'d> {
 
     /// The value of `key`, if it is there; an empty value is none.
     pub(super) fn node(&mut self, key: &'static str) -> Option<&'d Node> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         (!matches!(entry.node.value, Value::Null)).then_some(&entry.node)
     }

@@ -240,7 +240,7 @@ fn broken_policies_are_told_all_at_once() {
     for expected in [
         "p.yaml:2:60: status_codes: must name a code",
         "did you mean ERROR?",
-        "p.yaml:4:31: `threshold_ms` is missing",
+        "p.yaml:4:37: `threshold_ms` is missing",
         "unknown key `threshold`",
         "regex parse error",
         "type: `rate_limiting` is not supported yet",

@@ -53,7 +53,7 @@ impl Payload {
     fn reserve(&mut self, more: usize) {
         let needed = self.bytes.len() + more;
         if needed > self.bytes.capacity() {
-            let room = more.max(self.bytes.capacity() / 4);
+            let room = more.max(self.bytes.capacity() / 2);
             self.bytes.reserve_exact(room);
         }
     }
