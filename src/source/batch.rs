@@ -1,8 +1,45 @@
 //! Records on their way to a worker: copied out of librdkafka's buffers once, one buffer a batch.
+//!
+//! Buffers are large and short-lived, which allocators answer with fresh pages from the kernel
+//! each time; so they are used again.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
+
+/// How many buffers are kept while nobody needs them, and how large they may be.
+const MOST_SPARE: usize = 16;
+const LARGEST_SPARE: usize = 1 << 20;
+
+/// Buffers of batches that were dropped.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SpareBuffers(Arc<Mutex<Vec<Buffers>>>);
+
+#[derive(Debug, Default)]
+struct Buffers {
+    bytes: Vec<u8>,
+    records: Vec<RecordRef>,
+}
+
+impl SpareBuffers {
+    fn take(&self) -> Buffers {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn put_back(&self, mut buffers: Buffers) {
+        if buffers.bytes.capacity() > LARGEST_SPARE {
+            return;
+        }
+        buffers.bytes.clear();
+        buffers.records.clear();
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MOST_SPARE {
+            spare.push(buffers);
+        }
+    }
+}
 
 /// Records of one partition, in offset order.
 #[derive(Debug)]
@@ -11,8 +48,8 @@ pub struct RecordBatch {
     pub partition: Partition,
     /// The acquisition under which they were read.
     pub generation: Generation,
-    bytes: Vec<u8>,
-    records: Vec<RecordRef>,
+    buffers: Buffers,
+    home: SpareBuffers,
     /// Room in the inbox, given back when the batch is dropped.
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
@@ -42,16 +79,18 @@ pub struct Record<'a> {
 }
 
 impl RecordBatch {
-    pub(super) fn new(partition: Partition, generation: Generation) -> Self {
-        Self { partition, generation, bytes: Vec::new(), records: Vec::new(), room: None }
+    pub(super) fn new(partition: Partition, generation: Generation, home: &SpareBuffers) -> Self {
+        let buffers = home.take();
+        Self { partition, generation, buffers, home: home.clone(), room: None }
     }
 
     pub(super) fn push(&mut self, record: Record<'_>) {
         let length = |part: &[u8]| u32::try_from(part.len()).expect("records are below 2 GiB");
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(record.key.unwrap_or_default());
-        self.bytes.extend_from_slice(record.value.unwrap_or_default());
-        self.records.push(RecordRef {
+        let Buffers { bytes, records } = &mut self.buffers;
+        let start = bytes.len();
+        bytes.extend_from_slice(record.key.unwrap_or_default());
+        bytes.extend_from_slice(record.value.unwrap_or_default());
+        records.push(RecordRef {
             offset: record.offset,
             timestamp: record.timestamp,
             key: record.key.map(length),
@@ -62,27 +101,34 @@ impl RecordBatch {
 
     /// The offset behind the last record. A batch that is handed over is not empty.
     pub(super) fn next_offset(&self) -> Position {
-        let last = self.records.last().expect("a batch is made for a record");
+        let last = self.buffers.records.last().expect("a batch is made for a record");
         last.offset.next()
     }
 
     /// Bytes of keys and values.
     pub fn size(&self) -> usize {
-        self.bytes.len()
+        self.buffers.bytes.len()
     }
 
     /// The records.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        self.records.iter().map(|record| {
+        let Buffers { bytes, records } = &self.buffers;
+        records.iter().map(move |record| {
             let value_start = record.start + record.key.unwrap_or(0) as usize;
-            let value = |length: u32| &self.bytes[value_start..value_start + length as usize];
+            let value = |length: u32| &bytes[value_start..value_start + length as usize];
             Record {
                 offset: record.offset,
                 timestamp: record.timestamp,
-                key: record.key.map(|_| &self.bytes[record.start..value_start]),
+                key: record.key.map(|_| &bytes[record.start..value_start]),
                 value: record.value.map(value),
             }
         })
+    }
+}
+
+impl Drop for RecordBatch {
+    fn drop(&mut self) {
+        self.home.put_back(std::mem::take(&mut self.buffers));
     }
 }
 
@@ -92,7 +138,7 @@ mod tests {
 
     #[test]
     fn null_and_empty_are_told_apart() {
-        let mut batch = RecordBatch::new(Partition(0), Generation(1));
+        let mut batch = RecordBatch::new(Partition(0), Generation(1), &SpareBuffers::default());
         let parts =
             [(None, Some(b"v".as_slice())), (Some(b"k".as_slice()), None), (Some(b""), Some(b""))];
         for (offset, (key, value)) in (0..).map(Offset).zip(parts) {
@@ -101,5 +147,22 @@ mod tests {
         let read: Vec<_> = batch.records().map(|record| (record.key, record.value)).collect();
         assert_eq!(read, parts);
         assert_eq!(batch.size(), 2);
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_and_is_empty() {
+        let spare = SpareBuffers::default();
+        let mut batch = RecordBatch::new(Partition(0), Generation(1), &spare);
+        batch.push(Record {
+            offset: Offset(0),
+            timestamp: Timestamp(0),
+            key: None,
+            value: Some(b"v"),
+        });
+        let place = batch.buffers.bytes.as_ptr();
+        drop(batch);
+        let batch = RecordBatch::new(Partition(1), Generation(1), &spare);
+        assert_eq!(batch.buffers.bytes.as_ptr(), place);
+        assert_eq!(batch.records().count(), 0);
     }
 }

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tracing::{error, info, warn};
 
 use super::assignment::{Context, Mine};
-use super::batch::{Record, RecordBatch};
+use super::batch::{Record, RecordBatch, SpareBuffers};
 use super::clock;
 use super::events::CaughtUp;
 use super::inbox::InboxSender;
@@ -154,6 +154,7 @@ pub fn start(
 #[derive(Debug, Default)]
 struct Pending {
     batches: HashMap<Partition, RecordBatch>,
+    spare: SpareBuffers,
     bytes: usize,
     /// The partition of the last record: records come in runs.
     last: Option<(Partition, Arc<Mine>)>,
@@ -205,10 +206,10 @@ impl Pending {
         mine.last_timestamp.store(timestamp.0, Ordering::Relaxed);
         let generation = mine.owned.generation;
         let batch = self.batches.entry(partition);
-        let batch = batch.or_insert_with(|| RecordBatch::new(partition, generation));
+        let batch = batch.or_insert_with(|| RecordBatch::new(partition, generation, &self.spare));
         if batch.generation != generation {
             // What was read under the old generation is read again by whoever owns it now.
-            *batch = RecordBatch::new(partition, generation);
+            *batch = RecordBatch::new(partition, generation, &self.spare);
         }
         batch.push(Record { offset, timestamp, key: message.key(), value: message.payload() });
         self.bytes += message.payload_len() + message.key_len();

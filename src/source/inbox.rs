@@ -87,11 +87,12 @@ impl InboxSender {
 mod tests {
     use super::*;
     use crate::ids::{Generation, Partition};
+    use crate::source::batch::SpareBuffers;
 
     #[test]
     fn room_is_bounded_and_comes_back_with_the_batch() {
         let (senders, mut inboxes) = inboxes(2, 10 * PERMIT_BYTES);
-        let mut batch = RecordBatch::new(Partition(0), Generation(1));
+        let mut batch = RecordBatch::new(Partition(0), Generation(1), &SpareBuffers::default());
         batch.room = senders[0].try_room(9 * PERMIT_BYTES);
         assert!(batch.room.is_some());
         senders[0].records(batch).unwrap();

@@ -75,7 +75,8 @@ pub struct Worker {
 /// What is used again from record to record, and what was counted.
 #[derive(Debug)]
 struct Desk {
-    scan: Scan,
+    /// Taken out for as long as its results are read.
+    scan: Option<Box<Scan>>,
     framer: Framer,
     tally: Tally,
     opened: Amount,
@@ -96,7 +97,7 @@ impl Worker {
         acks: mpsc::UnboundedReceiver<Vec<Ack>>,
     ) -> Self {
         let desk = Desk {
-            scan: Scan::default(),
+            scan: None,
             framer: Framer::new(shared.max_chunk_bytes),
             tally: Tally::new(shared.policies.names().count()),
             opened: Amount::default(),

@@ -96,8 +96,7 @@ impl PartitionState {
             return;
         };
         desk.tally.record_bytes += value.len() as u64;
-        // The scan is taken out of the desk for as long as its results are read.
-        let mut found = std::mem::take(&mut desk.scan);
+        let mut found = desk.scan.take().unwrap_or_default();
         match scan(value, &shared.keys, &mut found) {
             Ok(()) => self.arrive(shared, desk, record, value, &found),
             Err(error) => {
@@ -105,7 +104,7 @@ impl PartitionState {
                 shared.keying.malformed(self.partition, record.offset, &error);
             }
         }
-        desk.scan = found;
+        desk.scan = Some(found);
     }
 
     /// There is nothing to read: the wall clock carries the partition's on.
