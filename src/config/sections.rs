@@ -60,7 +60,7 @@ struct Buffer {
 }
 
 fn buffer(mut section: Section<'_>) -> Buffer {
-    let mut buffer = Buffer { workers: 0, max_bytes: 1 << 30, queue_bytes: 64 << 20 };
+    let mut buffer = Buffer { workers: 0, max_bytes: 1 << 30, queue_bytes: 8 << 20 };
     section.read("max_bytes", &mut buffer.max_bytes, values::size);
     section.read("queue_bytes", &mut buffer.queue_bytes, values::size);
     section.read("workers", &mut buffer.workers, values::whole(0..=256));

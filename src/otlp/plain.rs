@@ -17,18 +17,28 @@ pub(super) fn key_of(message: &[u8]) -> Option<&[u8]> {
     let [KEY, key_length @ ..0x80, rest @ ..] = message else { return None };
     let (key, rest) = rest.split_at_checked(usize::from(*key_length))?;
     let [VALUE, value_length @ ..0x80, value @ ..] = rest else { return None };
-    if value.len() != usize::from(*value_length) || !key.is_ascii() {
+    if value.len() != usize::from(*value_length) {
         return None;
     }
     let is_scalar = match value {
+        // Tags and lengths are below 0x80, too: one look at all of it is enough.
         [STRING_VALUE, length @ ..0x80, text @ ..] => {
-            text.len() == usize::from(*length) && text.is_ascii()
+            text.len() == usize::from(*length) && is_ascii(message)
         }
-        [BOOL_VALUE | INT_VALUE, varint @ ..] => is_varint(varint),
-        [DOUBLE_VALUE, double @ ..] => double.len() == 8,
+        [BOOL_VALUE | INT_VALUE, varint @ ..] => is_varint(varint) && is_ascii(key),
+        [DOUBLE_VALUE, double @ ..] => double.len() == 8 && is_ascii(key),
         _ => false,
     };
     is_scalar.then_some(key)
+}
+
+/// For the few dozen bytes of an attribute; the library's is for long texts.
+#[inline(always)]
+fn is_ascii(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let words = words.iter().fold(0, |all, word| all | u64::from_le_bytes(*word));
+    let rest = rest.iter().fold(0, |all, byte| all | byte);
+    words & 0x8080_8080_8080_8080 == 0 && rest < 0x80
 }
 
 /// True if `bytes` are one varint of at most nine bytes: a tenth may hold too much.

@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         self.at >= self.record.len()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn varint(&mut self) -> Result<u64, ScanError> {
         match self.record.get(self.at) {
             Some(byte) if *byte < 0x80 => {
@@ -87,6 +87,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[cold]
     fn long_varint(&mut self) -> Result<u64, ScanError> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -103,7 +104,7 @@ impl<'a> Reader<'a> {
         Err(ScanError::Varint)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn tag(&mut self) -> Result<Tag, ScanError> {
         let tag = self.varint()?;
         let wire_type = match tag & 7 {
@@ -122,7 +123,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The start and end of a length-delimited field, which is passed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn delimited(&mut self) -> Result<(usize, usize), ScanError> {
         let length = self.varint()?;
         let start = self.at;

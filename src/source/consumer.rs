@@ -28,7 +28,7 @@ use crate::limited::Limited;
 const POLL_WAIT: Duration = Duration::from_millis(50);
 
 /// Bytes taken in one go before the workers get them.
-const TURN_BYTES: usize = 512 * 1024;
+const TURN_BYTES: usize = 256 * 1024;
 
 /// How long the workers may be behind before fetching is paused. Pausing throws away what was
 /// fetched ahead, so it has to be worth it.
