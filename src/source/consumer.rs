@@ -1,27 +1,21 @@
 //! A consumer and its thread: polls, copies records into batches, hands them to the workers,
 //! commits on a timer.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
-use thiserror::Error;
 use tracing::{error, info, warn};
 
-use super::assignment::{Context, Mine};
-use super::batch::{Record, RecordBatch, SpareBuffers};
+use super::assignment::Context;
 use super::clock;
 use super::events::CaughtUp;
-use super::inbox::InboxSender;
-use super::metrics::SourceMetrics;
-use super::ownership::Ownership;
-use super::settings::SourceSettings;
-use crate::ids::{Offset, Partition, Position, Timestamp};
+use super::handle::{CRASHED, ConsumerStatus, RUNNING};
+use super::pending::Pending;
+use crate::ids::Timestamp;
 use crate::limited::Limited;
 
 /// How long a poll waits when there is nothing to read.
@@ -34,187 +28,8 @@ const TURN_BYTES: usize = 256 * 1024;
 /// fetched ahead, so it has to be worth it.
 const PAUSE_AFTER: Duration = Duration::from_secs(2);
 
-/// How long a new client is waited with after a fatal error.
-const RESTART_WAIT: Duration = Duration::from_secs(1);
-
 /// How long closing a client may take before it is left to itself.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-const RUNNING: u8 = 0;
-const STOPPING: u8 = 1;
-const CRASHED: u8 = 2;
-
-/// Why a consumer cannot be made.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// librdkafka refuses the settings.
-    #[error("the Kafka client refuses its settings: {0}")]
-    Settings(#[from] KafkaError),
-    /// No thread could be had.
-    #[error("the consumer's thread cannot be started: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
-/// A running consumer.
-#[derive(Debug)]
-pub struct ConsumerHandle {
-    state: Arc<AtomicU8>,
-    status: Arc<ConsumerStatus>,
-    thread: JoinHandle<()>,
-}
-
-/// How a consumer is; outlives it.
-#[derive(Debug, Default)]
-pub struct ConsumerStatus {
-    context: arc_swap::ArcSwapOption<Context>,
-}
-
-impl ConsumerStatus {
-    /// `Ok` if a broker is connected and the group was joined; else what is missing.
-    pub fn ready(&self) -> Result<(), String> {
-        let context = self.context.load();
-        let Some(context) = context.as_ref() else {
-            return Err("the Kafka client is not running".into());
-        };
-        let settings = &context.settings;
-        if !context.connected.load(Ordering::Relaxed) {
-            return Err(format!("no Kafka broker of {} is connected", settings.brokers));
-        }
-        if !context.joined.load(Ordering::Relaxed) {
-            let (group, topic) = (&settings.group_id, &settings.topic);
-            return Err(format!("consumer group {group} is not joined yet (topic {topic})"));
-        }
-        Ok(())
-    }
-}
-
-impl ConsumerHandle {
-    /// How the consumer is.
-    pub fn status(&self) -> Arc<ConsumerStatus> {
-        Arc::clone(&self.status)
-    }
-
-    /// Asks the consumer to hand its partitions over and leave the group; [`Self::join`] waits.
-    pub fn stop(&self) {
-        self.state.fetch_max(STOPPING, Ordering::Relaxed);
-    }
-
-    /// Makes the consumer leave as a crash would: nothing is finished, nothing is committed.
-    pub fn crash(&self) {
-        self.state.fetch_max(CRASHED, Ordering::Relaxed);
-    }
-
-    /// Waits until the consumer's thread has ended.
-    pub fn join(self) {
-        if self.thread.join().is_err() {
-            error!("kafka.consumer_panicked");
-        }
-    }
-}
-
-/// Starts a consumer that hands records to `workers`. Settings that librdkafka refuses are found
-/// out here; a broker that is out of reach is not an error.
-pub fn start(
-    name: String,
-    settings: SourceSettings,
-    ownership: Arc<Ownership>,
-    workers: Vec<InboxSender>,
-) -> Result<ConsumerHandle, StartError> {
-    let state = Arc::new(AtomicU8::new(RUNNING));
-    let status = Arc::new(ConsumerStatus::default());
-    let metrics = Arc::new(SourceMetrics::new(&name));
-    let make = {
-        let (state, status) = (Arc::clone(&state), Arc::clone(&status));
-        move || -> Result<Consumer, KafkaError> {
-            let context = Context::new(
-                settings.clone(),
-                Arc::clone(&ownership),
-                workers.clone(),
-                Arc::clone(&metrics),
-            );
-            Consumer::new(context, Arc::clone(&state), &status)
-        }
-    };
-    let first = make()?;
-    let own_state = Arc::clone(&state);
-    let thread = thread::Builder::new().name(name).spawn(move || {
-        let mut next = Some(first);
-        while let Some(consumer) = next.take() {
-            consumer.run();
-            while next.is_none() && own_state.load(Ordering::Relaxed) == RUNNING {
-                thread::sleep(RESTART_WAIT);
-                next = make().inspect_err(|error| error!(%error, "kafka.restart_failed")).ok();
-            }
-        }
-    })?;
-    Ok(ConsumerHandle { state, status, thread })
-}
-
-/// Batches that are being filled.
-#[derive(Debug, Default)]
-struct Pending {
-    batches: HashMap<Partition, RecordBatch>,
-    spare: SpareBuffers,
-    bytes: usize,
-    /// The partition of the last record: records come in runs.
-    last: Option<(Partition, Arc<Mine>)>,
-    epoch: u64,
-    /// The log says which kind of timestamps the topic has.
-    timestamps_told: bool,
-}
-
-/// Decisions can be repeated exactly only if the broker sets the timestamps, so it is said which
-/// kind was found.
-fn tell_timestamps(timestamp: rdkafka::Timestamp) {
-    match timestamp {
-        rdkafka::Timestamp::LogAppendTime(_) => info!("kafka.timestamps: LogAppendTime"),
-        rdkafka::Timestamp::CreateTime(_) => info!(
-            "kafka.timestamps: CreateTime, so the clocks of producers decide when traces are \
-             complete; message.timestamp.type=LogAppendTime on the topic is recommended"
-        ),
-        rdkafka::Timestamp::NotAvailable => warn!(
-            "kafka.timestamps: none, so the time of reading is taken, and a replay may decide \
-             differently"
-        ),
-    }
-}
-
-impl Pending {
-    fn push(&mut self, context: &Context, message: &BorrowedMessage<'_>, now: Timestamp) {
-        let partition = Partition(message.partition());
-        if self.epoch != context.epoch() {
-            self.epoch = context.epoch();
-            self.last = None;
-        }
-        if self.last.as_ref().is_none_or(|(last, _)| *last != partition) {
-            self.last = context.partition(partition).map(|mine| (partition, mine));
-        }
-        // A message of a partition that was taken away while it waited in the queue.
-        let Some((_, mine)) = &self.last else { return };
-        let offset = Offset(message.offset());
-        mine.position.store(offset.next().0, Ordering::Relaxed);
-        let latest = now.after(context.settings.future_tolerance);
-        if !self.timestamps_told {
-            self.timestamps_told = true;
-            tell_timestamps(message.timestamp());
-        }
-        let timestamp = Timestamp(message.timestamp().to_millis().unwrap_or(now.0));
-        if timestamp > latest {
-            context.metrics.clamped.increment(1);
-        }
-        let timestamp = timestamp.min(latest);
-        mine.last_timestamp.store(timestamp.0, Ordering::Relaxed);
-        let generation = mine.owned.generation;
-        let batch = self.batches.entry(partition);
-        let batch = batch.or_insert_with(|| RecordBatch::new(partition, generation, &self.spare));
-        if batch.generation != generation {
-            // What was read under the old generation is read again by whoever owns it now.
-            *batch = RecordBatch::new(partition, generation, &self.spare);
-        }
-        batch.push(Record { offset, timestamp, key: message.key(), value: message.payload() });
-        self.bytes += message.payload_len() + message.key_len();
-    }
-}
 
 #[derive(Debug)]
 enum Turn {
@@ -223,9 +38,10 @@ enum Turn {
     Fatal,
 }
 
-struct Consumer {
-    consumer: BaseConsumer<Context>,
-    context: Arc<Context>,
+/// A client and what belongs to it; made anew after a fatal error.
+pub(super) struct Consumer {
+    pub(super) consumer: BaseConsumer<Context>,
+    pub(super) context: Arc<Context>,
     state: Arc<AtomicU8>,
     pending: Pending,
     next_commit: Instant,
@@ -233,7 +49,7 @@ struct Consumer {
 }
 
 impl Consumer {
-    fn new(
+    pub(super) fn new(
         context: Context,
         state: Arc<AtomicU8>,
         status: &ConsumerStatus,
@@ -250,7 +66,7 @@ impl Consumer {
         Ok(Self { consumer, context, state, pending, next_commit, errors })
     }
 
-    fn run(mut self) {
+    pub(super) fn run(mut self) {
         loop {
             let state = self.state.load(Ordering::Relaxed);
             if state != RUNNING {
@@ -427,60 +243,6 @@ impl Consumer {
             warn!(%error, brokers, topic, left_out, "kafka.error");
         }
         Turn::On
-    }
-
-    /// Finds the partitions whose position is not in the log any more (or never was known), and
-    /// goes on where the log begins. librdkafka does not say which partition it was.
-    fn return_to_range(&self) {
-        for (partition, mine) in self.context.partitions() {
-            let position = mine.position.load(Ordering::Relaxed);
-            if position < 0 {
-                self.start_over(
-                    partition,
-                    self.context.start_without_commit(&self.consumer, partition),
-                );
-                continue;
-            }
-            let Some((low, high)) = self.context.watermarks(&self.consumer, partition) else {
-                continue;
-            };
-            if position < low.0 {
-                let lost = (low.0 - position).unsigned_abs();
-                self.context.metrics.lost_records.increment(lost);
-                let text = "retention deleted records before they were read";
-                let (from, to, partition_id) = (position, low.0 - 1, partition.0);
-                error!(partition = partition_id, from, to, lost, "kafka.records_lost: {text}");
-                mine.move_to(low);
-                self.assign_again(partition, low);
-            } else if position > high.0 {
-                let text = "the log ends below the position: the topic was made anew or cut";
-                error!(partition = partition.0, position, end = high.0, "kafka.log_cut: {text}");
-                self.start_over(partition, Some(low));
-            }
-        }
-    }
-
-    /// Acquires a partition anew: offsets below those already seen would be taken for repeated.
-    fn start_over(&self, partition: Partition, start: Option<Position>) {
-        let Some(start) = start else { return };
-        self.context.lose(partition);
-        self.context.acquire(partition, start);
-        self.assign_again(partition, start);
-    }
-
-    fn assign_again(&self, partition: Partition, start: Position) {
-        let mut list = self.context.list(std::iter::once(partition));
-        self.context.forget_reports();
-        let topic = &self.context.settings.topic;
-        let offset = rdkafka::Offset::Offset(start.0);
-        let assigned = self
-            .consumer
-            .incremental_unassign(&list)
-            .and_then(|()| list.set_partition_offset(topic, partition.0, offset))
-            .and_then(|()| self.consumer.incremental_assign(&list));
-        if let Err(error) = assigned {
-            error!(%error, partition = partition.0, "kafka.assign_failed");
-        }
     }
 
     /// Hands all partitions over and leaves the group.

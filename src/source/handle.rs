@@ -1,0 +1,131 @@
+//! The thread of a consumer, seen from outside: starts it, makes its client anew after a fatal
+//! error, says how it is, stops it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use rdkafka::error::KafkaError;
+use thiserror::Error;
+use tracing::error;
+
+use super::assignment::Context;
+use super::consumer::Consumer;
+use super::inbox::InboxSender;
+use super::metrics::SourceMetrics;
+use super::ownership::Ownership;
+use super::settings::SourceSettings;
+
+/// How long a new client is waited with after a fatal error.
+const RESTART_WAIT: Duration = Duration::from_secs(1);
+pub(super) const RUNNING: u8 = 0;
+const STOPPING: u8 = 1;
+pub(super) const CRASHED: u8 = 2;
+
+/// Why a consumer cannot be made.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// librdkafka refuses the settings.
+    #[error("the Kafka client refuses its settings: {0}")]
+    Settings(#[from] KafkaError),
+    /// No thread could be had.
+    #[error("the consumer's thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A running consumer.
+#[derive(Debug)]
+pub struct ConsumerHandle {
+    state: Arc<AtomicU8>,
+    status: Arc<ConsumerStatus>,
+    thread: JoinHandle<()>,
+}
+
+/// How a consumer is; outlives it.
+#[derive(Debug, Default)]
+pub struct ConsumerStatus {
+    pub(super) context: ArcSwapOption<Context>,
+}
+
+impl ConsumerStatus {
+    /// `Ok` if a broker is connected and the group was joined; else what is missing.
+    pub fn ready(&self) -> Result<(), String> {
+        let context = self.context.load();
+        let Some(context) = context.as_ref() else {
+            return Err("the Kafka client is not running".into());
+        };
+        let settings = &context.settings;
+        if !context.connected.load(Ordering::Relaxed) {
+            return Err(format!("no Kafka broker of {} is connected", settings.brokers));
+        }
+        if !context.joined.load(Ordering::Relaxed) {
+            let (group, topic) = (&settings.group_id, &settings.topic);
+            return Err(format!("consumer group {group} is not joined yet (topic {topic})"));
+        }
+        Ok(())
+    }
+}
+
+impl ConsumerHandle {
+    /// How the consumer is.
+    pub fn status(&self) -> Arc<ConsumerStatus> {
+        Arc::clone(&self.status)
+    }
+
+    /// Asks the consumer to hand its partitions over and leave the group; [`Self::join`] waits.
+    pub fn stop(&self) {
+        self.state.fetch_max(STOPPING, Ordering::Relaxed);
+    }
+
+    /// Makes the consumer leave as a crash would: nothing is finished, nothing is committed.
+    pub fn crash(&self) {
+        self.state.fetch_max(CRASHED, Ordering::Relaxed);
+    }
+
+    /// Waits until the consumer's thread has ended.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            error!("kafka.consumer_panicked");
+        }
+    }
+}
+
+/// Starts a consumer that hands records to `workers`. Settings that librdkafka refuses are found
+/// out here; a broker that is out of reach is not an error.
+pub fn start(
+    name: String,
+    settings: SourceSettings,
+    ownership: Arc<Ownership>,
+    workers: Vec<InboxSender>,
+) -> Result<ConsumerHandle, StartError> {
+    let state = Arc::new(AtomicU8::new(RUNNING));
+    let status = Arc::new(ConsumerStatus::default());
+    let metrics = Arc::new(SourceMetrics::new(&name));
+    let make = {
+        let (state, status) = (Arc::clone(&state), Arc::clone(&status));
+        move || -> Result<Consumer, KafkaError> {
+            let context = Context::new(
+                settings.clone(),
+                Arc::clone(&ownership),
+                workers.clone(),
+                Arc::clone(&metrics),
+            );
+            Consumer::new(context, Arc::clone(&state), &status)
+        }
+    };
+    let first = make()?;
+    let own_state = Arc::clone(&state);
+    let thread = thread::Builder::new().name(name).spawn(move || {
+        let mut next = Some(first);
+        while let Some(consumer) = next.take() {
+            consumer.run();
+            while next.is_none() && own_state.load(Ordering::Relaxed) == RUNNING {
+                thread::sleep(RESTART_WAIT);
+                next = make().inspect_err(|error| error!(%error, "kafka.restart_failed")).ok();
+            }
+        }
+    })?;
+    Ok(ConsumerHandle { state, status, thread })
+}
