@@ -5,7 +5,9 @@
 //!
 //! The bare loop is the same client with the same settings, which looks at nothing. The topic is
 //! uncompressed, keyed and in the past, so that both read a backlog. CPU is user and system time
-//! of the whole process, from /proc, from its start to the last record.
+//! of the whole process, from /proc: once from its start to the last record, and once from a third
+//! of the records on, when its memory has grown to what it needs (the kernel clears each new page,
+//! which costs more than most of what is measured here, but only once).
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -48,34 +50,61 @@ fn main() {
         results[0].push(run_bare(&brokers, &topic, records));
         results[1].push(run_tailsieve(&brokers, &topic, round, records));
     }
-    println!("{:<12} {:>12} {:>12} {:>10}", "", "CPU us/span", "spans/s", "RSS MiB");
-    let medians = results.map(|figures| median(&figures, spans as f64));
-    for (name, (cpu, rate, rss)) in ["bare loop", "tailsieve"].iter().zip(&medians) {
-        println!("{name:<12} {cpu:>12.3} {rate:>12.0} {rss:>10.0}");
+    let spans_per_record = spans as f64 / records as f64;
+    println!("{:<28} {:>12} {:>12} {:>10}", "", "CPU us/span", "spans/s", "RSS MiB");
+    for (part, of) in [("whole run", Figures::whole as Part), ("from a third on", Figures::later)] {
+        let medians = results.each_ref().map(|figures| median(figures, of, spans_per_record));
+        for (name, (cpu, rate, rss)) in ["bare loop", "tailsieve"].iter().zip(&medians) {
+            println!("{:<28} {cpu:>12.3} {rate:>12.0} {rss:>10.0}", format!("{name}, {part}"));
+        }
+        let (cpu, rate) = (medians[1].0 / medians[0].0, medians[1].1 / medians[0].1);
+        println!("{:<28} {cpu:>11.2}x {rate:>11.2}x", "ratio");
     }
-    println!(
-        "{:<12} {:>11.2}x {:>11.2}x",
-        "ratio",
-        medians[1].0 / medians[0].0,
-        medians[1].1 / medians[0].1
-    );
+}
+
+/// What a process had used when it had read so many records.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    cpu: Duration,
+    at: Duration,
+    records: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Figures {
-    cpu: Duration,
-    wall: Duration,
+    /// About a third through.
+    third: Sample,
+    end: Sample,
     rss_kib: u64,
 }
 
-fn median(figures: &[Figures], spans: f64) -> (f64, f64, f64) {
+type Part = fn(&Figures) -> (Sample, Sample);
+
+impl Figures {
+    fn whole(&self) -> (Sample, Sample) {
+        (Sample::default(), self.end)
+    }
+
+    fn later(&self) -> (Sample, Sample) {
+        (self.third, self.end)
+    }
+}
+
+fn median(figures: &[Figures], part: Part, spans_per_record: f64) -> (f64, f64, f64) {
     let middle = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
+    let per_part = |of: fn(Sample, Sample, f64) -> f64| {
+        let values = figures.iter().map(|figures| {
+            let (from, to) = part(figures);
+            of(from, to, (to.records - from.records) as f64 * spans_per_record)
+        });
+        middle(values.collect())
+    };
     (
-        middle(figures.iter().map(|f| f.cpu.as_secs_f64() * 1e6 / spans).collect()),
-        middle(figures.iter().map(|f| spans / f.wall.as_secs_f64()).collect()),
+        per_part(|from, to, spans| (to.cpu - from.cpu).as_secs_f64() * 1e6 / spans),
+        per_part(|from, to, spans| spans / (to.at - from.at).as_secs_f64()),
         middle(figures.iter().map(|f| f.rss_kib as f64 / 1024.0).collect()),
     )
 }
@@ -150,22 +179,28 @@ fn bare(brokers: &str, topic: &str, records: u64) {
     while read < records {
         if let Some(Ok(_message)) = consumer.poll(Duration::from_millis(100)) {
             read += 1;
+            if read == records / 3 {
+                println!("{read}");
+            }
         }
     }
-    println!("done");
+    println!("{read}");
     wait_for_stdin();
 }
 
 fn run_bare(brokers: &str, topic: &str, records: u64) -> Figures {
     let mut child = own_process(&["bare", brokers, topic, &records.to_string()]);
     let start = Instant::now();
-    first_line(&mut child);
-    finish(child, start)
+    let mut samples = lines(&mut child).map(|line| line.parse().expect("a number"));
+    let mut next = |child: &Child| sample(child, start, samples.next().expect("a line"));
+    let third = next(&child);
+    let end = next(&child);
+    finish(child, third, end)
 }
 
 fn run_tailsieve(brokers: &str, topic: &str, round: u64, records: u64) -> Figures {
     let mut sink = own_process(&["sink"]);
-    let sink_address = first_line(&mut sink);
+    let sink_address = lines(&mut sink).next().expect("a line");
     let admin = free_address();
     let dir = tempfile::tempdir().expect("a folder");
     let config = format!(
@@ -182,10 +217,16 @@ fn run_tailsieve(brokers: &str, topic: &str, round: u64, records: u64) -> Figure
         .stdin(Stdio::null())
         .spawn()
         .expect("tailsieve starts");
-    while counter(admin, "tailsieve_received_records_total ").unwrap_or(0) < records {
+    let read_up_to = |records| loop {
+        let read = counter(admin, "tailsieve_received_records_total ").unwrap_or(0);
+        if read >= records {
+            break sample(&child, start, read);
+        }
         std::thread::sleep(Duration::from_millis(100));
-    }
-    let figures = finish(child, start);
+    };
+    let third = read_up_to(records / 3);
+    let end = read_up_to(records);
+    let figures = finish(child, third, end);
     let _ = sink.kill();
     let _ = sink.wait();
     figures
@@ -210,27 +251,30 @@ fn own_process(args: &[&str]) -> Child {
         .expect("this program starts again")
 }
 
-fn first_line(child: &mut Child) -> String {
-    let stdout = child.stdout.as_mut().expect("piped");
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
-    line.trim().to_owned()
+fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    let stdout = child.stdout.take().expect("piped");
+    BufReader::new(stdout).lines().map(|line| line.expect("a line"))
 }
 
-/// Reads what a process has used so far, and ends it.
-fn finish(mut child: Child, start: Instant) -> Figures {
-    let wall = start.elapsed();
+/// What a process has used so far, having read `records`.
+fn sample(child: &Child, start: Instant, records: u64) -> Sample {
+    let at = start.elapsed();
     let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it runs");
     let fields: Vec<&str> = stat.rsplit(')').next().expect("a name").split_whitespace().collect();
     // Fields 14 and 15 of proc(5), counted after the name; in hundredths of a second.
     let ticks: u64 =
         fields[11..=12].iter().map(|field| field.parse::<u64>().expect("a number")).sum();
+    Sample { cpu: Duration::from_millis(ticks * 10), at, records }
+}
+
+/// Ends a process.
+fn finish(mut child: Child, third: Sample, end: Sample) -> Figures {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
     let rss = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     let rss_kib = rss.trim().trim_end_matches(" kB").parse().expect("a number");
     let _ = child.kill();
     let _ = child.wait();
-    Figures { cpu: Duration::from_millis(ticks * 10), wall, rss_kib }
+    Figures { third, end, rss_kib }
 }
 
 fn wait_for_stdin() {
