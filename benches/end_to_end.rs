@@ -1,10 +1,10 @@
 //! What a span costs from end to end: `tailsieve run` against a bare `BaseConsumer` loop over the
 //! same preloaded topic, each in a process of its own, in turn, in one run.
 //!
-//! `./tests/run with-kafka cargo bench --bench end_to_end -- [SPANS] [ROUNDS]`
+//! `./tests/run with-kafka cargo bench --bench end_to_end -- [SPANS] [ROUNDS] [CODEC]`
 //!
 //! The bare loop is the same client with the same settings, which looks at nothing. The topic is
-//! uncompressed, keyed and in the past, so that both read a backlog. CPU is user and system time
+//! keyed, compressed with CODEC (none by default), and in the past, so that both read a backlog. CPU is user and system time
 //! of the whole process, from /proc: once from its start to the last record, and once from a third
 //! of the records on, when its memory has grown to what it needs (the kernel clears each new page,
 //! which costs more than most of what is measured here, but only once).
@@ -28,7 +28,7 @@ use tailsieve::receiver::Receiver;
 const PARTITIONS: i32 = 16;
 
 fn main() {
-    let mut args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match args.first().map(String::as_str) {
         Some("bare") => return bare(&args[1], &args[2], args[3].parse().expect("a number")),
         Some("sink") => return sink(),
@@ -38,13 +38,16 @@ fn main() {
         println!("needs Kafka: ./tests/run with-kafka cargo bench --bench end_to_end");
         return;
     };
-    args.reverse();
-    let mut number = |default| args.pop().map_or(default, |arg| arg.parse().expect("a number"));
-    let (spans, rounds) = (number(1_000_000), number(3));
+    let arg = |at: usize, default: &str| args.get(at).cloned().unwrap_or(default.into());
+    let number = |at, default| arg(at, default).parse().expect("a number");
+    let (spans, rounds, codec) = (number(0, "1000000"), number(1, "3"), arg(2, "none"));
     let topic = format!("bench-{}", std::process::id());
     create_topic(&brokers, &topic);
-    let (records, spans, bytes) = preload(&brokers, &topic, spans);
-    println!("{spans} spans in {records} records, {} bytes a span", bytes / spans);
+    let (records, spans, bytes) = preload(&brokers, &topic, &codec, spans);
+    println!(
+        "{spans} spans in {records} records, {} bytes a span, compressed: {codec}",
+        bytes / spans
+    );
     let mut results: [Vec<Figures>; 2] = Default::default();
     for round in 0..rounds {
         results[0].push(run_bare(&brokers, &topic, records));
@@ -126,10 +129,13 @@ fn create_topic(brokers: &str, topic: &str) {
 }
 
 /// Records, spans and bytes put onto the topic.
-fn preload(brokers: &str, topic: &str, spans: u64) -> (u64, u64, u64) {
+fn preload(brokers: &str, topic: &str, codec: &str, spans: u64) -> (u64, u64, u64) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("linger.ms", "50").set("acks", "1");
-    config.set("partitioner", "fnv1a_random").set("queue.buffering.max.messages", "100000");
+    config
+        .set("compression.type", codec)
+        .set("partitioner", "fnv1a_random")
+        .set("queue.buffering.max.messages", "100000");
     let producer: BaseProducer = config.create().expect("a producer");
     let settings =
         ModelSettings { max_spans: Some(spans), rate: 20_000.0, ..ModelSettings::default() };

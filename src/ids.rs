@@ -24,9 +24,7 @@ impl TraceId {
         }
         let mut id = [0; 16];
         for (byte, pair) in id.iter_mut().zip(hex.chunks_exact(2)) {
-            let high = char::from(pair[0]).to_digit(16)?;
-            let low = char::from(pair[1]).to_digit(16)?;
-            *byte = (high << 4 | low) as u8;
+            *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
         }
         Self::from_slice(&id)
     }
@@ -42,6 +40,15 @@ impl TraceId {
         let mut low = [0; 8];
         low[1..].copy_from_slice(&self.0[9..]);
         u64::from_be_bytes(low)
+    }
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
     }
 }
 

@@ -11,15 +11,25 @@ const BOOL_VALUE: u8 = 0x10;
 const INT_VALUE: u8 = 0x18;
 const DOUBLE_VALUE: u8 = 0x21;
 
-/// The key of a `KeyValue` in its usual form.
-#[inline]
-pub(super) fn key_of(message: &[u8]) -> Option<&[u8]> {
+/// The key and the `AnyValue` of a `KeyValue` that consists of just these, both short.
+#[inline(always)]
+fn parts(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let [KEY, key_length @ ..0x80, rest @ ..] = message else { return None };
     let (key, rest) = rest.split_at_checked(usize::from(*key_length))?;
     let [VALUE, value_length @ ..0x80, value @ ..] = rest else { return None };
-    if value.len() != usize::from(*value_length) {
-        return None;
-    }
+    (value.len() == usize::from(*value_length)).then_some((key, value))
+}
+
+/// The key of a `KeyValue` that was checked, if it has nothing but a short key and value.
+#[inline]
+pub(super) fn key_of_checked(message: &[u8]) -> Option<&[u8]> {
+    parts(message).map(|(key, _)| key)
+}
+
+/// The key of a `KeyValue` in its usual form.
+#[inline]
+pub(super) fn key_of(message: &[u8]) -> Option<&[u8]> {
+    let (key, value) = parts(message)?;
     let is_scalar = match value {
         // Tags and lengths are below 0x80, too: one look at all of it is enough.
         [STRING_VALUE, length @ ..0x80, text @ ..] => {

@@ -3,6 +3,9 @@
 //! A splice: the fields that change are left out or appended, everything else is copied. What is
 //! written depends on the span and the decision alone, so that a replay writes the same bytes.
 
+use smallvec::SmallVec;
+
+use super::plain;
 use super::tracestate;
 use super::wire::{
     Reader, ScanError, delimited_len, varint_len, write_delimited_head, write_varint,
@@ -54,8 +57,9 @@ pub(super) enum Spliced {
 #[derive(Debug, Default)]
 struct Body<'a> {
     trace_state: &'a [u8],
+    has_trace_state: bool,
     /// Fields to copy, as runs.
-    kept: Vec<(usize, usize)>,
+    kept: SmallVec<[(usize, usize); 4]>,
 }
 
 /// Appends `framed`, a span with its tag and length that was scanned, with `additions`.
@@ -71,19 +75,20 @@ pub(super) fn splice(
     let mut head = Reader::new(framed, 0);
     head.tag()?;
     let (start, _) = head.delimited()?;
-    let incoming = incoming_threshold(framed, start)?;
+    let mut body = body(framed, start, additions, false)?;
+    let incoming = tracestate::threshold(body.trace_state);
     let resulting = resulting_threshold(additions, incoming);
-    let rewrites = additions.tracestate && resulting != incoming;
     let mut outcome = Spliced::Done;
     let mut trace_state = None;
-    if rewrites {
-        let before = body(framed, start, additions, false)?.trace_state;
-        match tracestate::with_threshold(before, resulting) {
+    if additions.tracestate && resulting != incoming {
+        match tracestate::with_threshold(body.trace_state, resulting) {
             Ok(after) => trace_state = Some(after),
             Err(tracestate::Malformed) => outcome = Spliced::MalformedTracestate,
         }
     }
-    let body = body(framed, start, additions, trace_state.is_some())?;
+    if trace_state.is_some() && body.has_trace_state {
+        body = self::body(framed, start, additions, true)?;
+    }
     let sample_rate =
         if additions.sample_rate { resulting.and_then(Threshold::adjusted_count) } else { None };
     write(framed, &body, trace_state.as_deref(), additions.policy, sample_rate, out);
@@ -99,11 +104,6 @@ fn resulting_threshold(
         return None;
     }
     incoming.max(additions.threshold)
-}
-
-fn incoming_threshold(framed: &[u8], start: usize) -> Result<Option<Threshold>, ScanError> {
-    let body = body(framed, start, &Additions::default(), false)?;
-    Ok(tracestate::threshold(body.trace_state))
 }
 
 /// Finds what is copied: all fields but the attributes that are written anew, and the tracestate
@@ -123,11 +123,15 @@ fn body<'a>(
             TRACE_STATE_FIELD => {
                 let (start, end) = reader.delimited()?;
                 body.trace_state = &framed[start..end];
+                body.has_trace_state = true;
                 replaces_trace_state
             }
             ATTRIBUTES_FIELD => {
                 let (start, end) = reader.delimited()?;
-                let key = key_of(&framed[..end], start)?;
+                let key = match plain::key_of_checked(&framed[start..end]) {
+                    Some(key) => key,
+                    None => key_of(&framed[..end], start)?,
+                };
                 (additions.policy.is_some() && key == POLICY_KEY.as_bytes())
                     || (additions.sample_rate && key == SAMPLE_RATE_KEY.as_bytes())
             }

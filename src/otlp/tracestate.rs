@@ -47,6 +47,9 @@ pub fn with_threshold(
     trace_state: &[u8],
     threshold: Option<Threshold>,
 ) -> Result<String, Malformed> {
+    if trace_state.is_empty() {
+        return Ok(threshold.map_or_else(String::new, |threshold| format!("{OT}=th:{threshold}")));
+    }
     let text = std::str::from_utf8(trace_state).map_err(|_| Malformed)?;
     let members: Vec<&str> =
         text.split(',').map(str::trim).filter(|member| !member.is_empty()).collect();
@@ -80,6 +83,9 @@ fn ot_with_threshold(value: &str, threshold: Option<Threshold>) -> Result<String
 }
 
 fn ot_member(trace_state: &[u8]) -> Option<&str> {
+    if trace_state.is_empty() {
+        return None;
+    }
     let text = std::str::from_utf8(trace_state).ok()?;
     let member = text.split(',').map(str::trim).find(|member| key_of(member) == OT)?;
     member.split_once('=').map(|(_, value)| value)

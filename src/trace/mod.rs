@@ -22,9 +22,8 @@ pub use decided::{Decided, DecidedTraces};
 pub use headers::{HeaderId, Headers};
 pub use payload::{Payload, Segment};
 
-/// Bytes that an open trace costs beside its spans: its slot, its index entry, its deadlines and
-/// what allocations round up to. Counted against the memory bound, so that many small traces
-/// cannot pass under it.
+/// Bytes that an open trace costs beside its spans: its slot, its index entry, its deadlines.
+/// Counted against the memory bound, so that many small traces cannot pass under it.
 pub const TRACE_OVERHEAD: u64 = 384;
 
 /// When a trace is complete, beside memory pressure.
@@ -64,6 +63,8 @@ pub struct OpenTrace {
     pub pin: Pin,
     /// The partition's clock when its first span was read.
     pub opened_at: Timestamp,
+    /// Bytes of memory, about.
+    cost: u64,
     deadline: Timestamp,
     serial: u64,
 }
@@ -139,6 +140,7 @@ impl OpenTraces {
             payload: Payload::default(),
             pin,
             opened_at: self.clock,
+            cost: TRACE_OVERHEAD,
             deadline: self.clock.after(self.limits.decision_wait),
             serial: self.serial,
         };
@@ -169,10 +171,11 @@ impl OpenTraces {
     /// by the payload from now on; whoever takes the trace releases them.
     pub fn append(&mut self, slot: Slot, segment: Segment, framed: &[u8], spans: u32) {
         let trace = self.get_mut(slot);
-        trace.payload.push(segment, framed);
+        let cost = trace.payload.push(segment, framed);
+        trace.cost += cost;
         trace.summary.spans += spans;
         trace.summary.bytes += framed.len() as u64;
-        self.bytes += framed.len() as u64;
+        self.bytes += cost;
         self.spans += u64::from(spans);
     }
 
@@ -214,7 +217,7 @@ impl OpenTraces {
         let trace = self.slots[slot.0 as usize].take().expect("a trace is taken once");
         self.index.remove(&trace.summary.trace_id);
         self.free.push(slot);
-        self.bytes -= trace.summary.bytes + TRACE_OVERHEAD;
+        self.bytes -= trace.cost;
         self.spans -= u64::from(trace.summary.spans);
         trace
     }
@@ -239,7 +242,7 @@ impl OpenTraces {
                 break;
             }
             let trace = self.take(slot);
-            freed += trace.summary.bytes + TRACE_OVERHEAD;
+            freed += trace.cost;
             taken.push(trace);
         }
         taken
@@ -266,7 +269,8 @@ impl OpenTraces {
         self.spans
     }
 
-    /// What the open traces cost: wire bytes of their spans and [`TRACE_OVERHEAD`] each.
+    /// What the open traces cost in memory, about: the wire bytes of their spans and what it takes
+    /// to keep them.
     pub fn cost(&self) -> u64 {
         self.bytes
     }

@@ -90,20 +90,6 @@ fn the_heaviest_are_those_with_the_largest_bytes_times_age() {
     assert_eq!(traces.cost(), 0);
 }
 
-#[test]
-fn runs_of_the_same_resource_and_scope_stay_together() {
-    let mut headers = Headers::default();
-    let one = headers.hold([b"1".as_slice()].into_iter());
-    let two = headers.hold([b"2".as_slice()].into_iter());
-    let (a, b) = (Segment { resource: one, scope: one }, Segment { resource: one, scope: two });
-    let mut payload = Payload::default();
-    payload.push(a, b"x");
-    payload.push(a, b"y");
-    payload.push(b, b"z");
-    let runs: Vec<_> = payload.segments().collect();
-    assert_eq!(runs, [(a, b"xy".as_slice()), (b, b"z".as_slice())]);
-}
-
 #[derive(Clone, Debug)]
 struct Arrival {
     after: i64,

@@ -91,10 +91,8 @@ impl PartitionState {
         desk.opened.add(run.amount());
         self.add_facts(shared, slot, value, found, run);
         let segment = self.hold_segment(value, found, run);
-        if self.traces.get_mut(slot).payload.last_segment() != Some(segment) {
-            self.headers.hold_again(segment.resource);
-            self.headers.hold_again(segment.scope);
-        }
+        self.headers.hold_again(segment.resource);
+        self.headers.hold_again(segment.scope);
         self.traces.append(slot, segment, run.framed.of(value), run.spans.len() as u32);
         if run.spans.iter().any(|span| span.is_root) {
             self.traces.root_received(slot);
