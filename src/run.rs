@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::admin::{self, AdminError, Check, Pages};
 use crate::app::{Member, MemberSettings, Readiness, StartError};
 use crate::books::Books;
-use crate::config::{self, Diagnostics, PolicyFile, Settings};
+use crate::config::{self, PolicyFile, Settings};
 use crate::memory::Memory;
 use crate::policy;
 use crate::telemetry::{self, LogFormat, TelemetryError};
@@ -46,7 +46,7 @@ pub struct RunArgs {
 pub enum RunError {
     /// The files are wrong.
     #[error(transparent)]
-    Config(#[from] Diagnostics),
+    Config(#[from] config::Errors),
     /// Logs cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -85,13 +85,7 @@ impl RunError {
 /// # Errors
 /// When it cannot be started; Kafka or a backend out of reach is not an error.
 pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(), RunError> {
-    let settings = config::load(&args.config);
-    let policies = settings.as_ref().ok().map(|settings| config::load_policies(&settings.policies));
-    let (settings, policies) = match (settings, policies) {
-        (Ok(settings), Some(Ok(policies))) => (settings, policies),
-        (Err(errors), _) | (_, Some(Err(errors))) => return Err(errors.into()),
-        (Ok(_), None) => unreachable!("policies are loaded when settings are"),
-    };
+    let (settings, policies) = config::load_both(&args.config)?;
     let telemetry = &settings.telemetry;
     let format = if log_format == LogFormat::Auto { telemetry.log_format } else { log_format };
     telemetry::init(format, log.or(telemetry.log.as_deref()))?;

@@ -19,6 +19,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use thiserror::Error;
+
 use crate::export::ExportSettings;
 use crate::policy::spec::PolicySpec;
 use crate::source::SourceSettings;
@@ -108,6 +110,34 @@ pub fn load(path: &Path) -> Result<Settings, Diagnostics> {
     let document = read(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     sections::settings(&document, folder).map_err(|problems| document.diagnostics(problems))
+}
+
+/// Reads the static file and the policy file that it names.
+///
+/// # Errors
+/// Everything that is wrong with both of them.
+pub fn load_both(path: &Path) -> Result<(Settings, PolicyFile), Errors> {
+    let document = read(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let policies = sections::policies_path(&document, folder).map(|path| load_policies(&path));
+    let settings = sections::settings(&document, folder);
+    match (settings.map_err(|problems| document.diagnostics(problems)), policies) {
+        (Ok(settings), Some(Ok(policies))) => Ok((settings, policies)),
+        (settings, policies) => {
+            Err(Errors(settings.err().into_iter().chain(policies.and_then(Result::err)).collect()))
+        }
+    }
+}
+
+/// What is wrong with several files.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}", .0.iter().map(Diagnostics::to_string).collect::<Vec<_>>().join("\n\n"))]
+pub struct Errors(Vec<Diagnostics>);
+
+impl From<Diagnostics> for Errors {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self(vec![diagnostics])
+    }
 }
 
 /// Reads a policy file.

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -18,6 +18,14 @@ const ADMIN_LISTEN: &str = "0.0.0.0:9464";
 
 const LOG_FORMATS: &[(&str, LogFormat)] =
     &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+/// Where the policy file is, if the static file says so, whatever else is wrong with it; paths in
+/// it are relative to `folder`.
+pub(super) fn policies_path(document: &Document, folder: &Path) -> Option<PathBuf> {
+    let ignored = Problems::default();
+    let mut root = Section::new(&document.root, &ignored);
+    root.optional("policies", values::name).map(|path| folder.join(path))
+}
 
 /// Reads the static file; paths in it are relative to `folder`.
 pub(super) fn settings(document: &Document, folder: &Path) -> Result<Settings, Vec<Problem>> {
