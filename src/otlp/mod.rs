@@ -9,6 +9,8 @@
 //! `TracesData` and `ExportTraceServiceRequest` are the same message on the wire: repeated
 //! `ResourceSpans` in field 1 (`opentelemetry/proto/trace/v1/trace.proto`).
 
+mod attribute;
+mod found;
 mod frame;
 mod keys;
 mod known;
@@ -19,9 +21,10 @@ mod splice;
 pub mod tracestate;
 mod wire;
 
+pub use found::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef};
 pub use frame::{Framed, FramedChunk, Framer, SpanSegment};
 pub use keys::AttributeKeys;
-pub use scan::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef, scan};
+pub use scan::scan;
 pub use splice::Additions;
 pub use wire::ScanError;
 

@@ -1,84 +1,11 @@
 //! One pass over a record: its spans, and what is asked of them.
 
+use super::found::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef};
 use super::keys::AttributeKeys;
-use super::known::KnownResources;
-use super::plain;
 use super::schema::{self, check_utf8, delimited, expect, nested};
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 use crate::ids::{SpanId, TraceId};
-use crate::span::{AttributeRef, Run, Slice, SpanRef, ValueRef};
-
-/// A `ResourceSpans` of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResourceRef {
-    /// All its fields other than `scope_spans`, in order, as pieces: resource, schema URL, what
-    /// came later. Followed by framed `ScopeSpans` they are a `ResourceSpans` again.
-    pub header: Run,
-    /// Those of the resource's attributes that were asked for.
-    pub attributes: Run,
-}
-
-/// A `ScopeSpans` of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ScopeRef {
-    /// Index of its resource.
-    pub resource: u32,
-    /// All its fields other than `spans`, in order, as pieces.
-    pub header: Run,
-}
-
-/// Why a span cannot be taken, though its bytes are in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InvalidReason {
-    /// The trace id is not 16 bytes, or all zeros.
-    TraceId,
-    /// The span id is not 8 bytes, or all zeros.
-    SpanId,
-}
-
-/// A span that cannot be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidSpan {
-    /// Why.
-    pub reason: InvalidReason,
-    /// The span with its tag and length.
-    pub framed: Slice,
-}
-
-/// What was found in a record. Made once and used for record after record, so that scanning
-/// allocates nothing in the long run.
-#[derive(Debug, Default)]
-pub struct Scan {
-    /// The `ResourceSpans`, in order.
-    pub resources: Vec<ResourceRef>,
-    /// The `ScopeSpans`, in order.
-    pub scopes: Vec<ScopeRef>,
-    /// The spans that can be taken, in order.
-    pub spans: Vec<SpanRef>,
-    /// Those that cannot.
-    pub invalid: Vec<InvalidSpan>,
-    /// The attributes that were asked for; runs refer into this.
-    pub attributes: Vec<AttributeRef>,
-    /// Pieces of headers; runs refer into this.
-    pub pieces: Vec<Slice>,
-    /// Bounds of the `ScopeSpans` of the resource in hand.
-    scope_spans: Vec<Slice>,
-    /// Bounds of the spans of the scope in hand: framed, and where the body starts.
-    framed_spans: Vec<(Slice, u32)>,
-    /// Resources of records before this one.
-    known_resources: KnownResources,
-}
-
-impl Scan {
-    fn clear(&mut self) {
-        self.resources.clear();
-        self.scopes.clear();
-        self.spans.clear();
-        self.invalid.clear();
-        self.attributes.clear();
-        self.pieces.clear();
-    }
-}
+use crate::span::{Run, Slice, SpanRef};
 
 /// Finds the spans of `record`, a `TracesData` message, and those of their attributes, and their
 /// resources', whose keys are among `keys`.
@@ -107,10 +34,11 @@ pub fn scan(record: &[u8], keys: &AttributeKeys, out: &mut Scan) -> Result<(), S
     Ok(())
 }
 
-struct Scanner<'a> {
-    record: &'a [u8],
-    keys: &'a AttributeKeys,
-    out: &'a mut Scan,
+/// A scan under way.
+pub(super) struct Scanner<'a> {
+    pub(super) record: &'a [u8],
+    pub(super) keys: &'a AttributeKeys,
+    pub(super) out: &'a mut Scan,
 }
 
 impl Scanner<'_> {
@@ -305,94 +233,6 @@ impl Scanner<'_> {
         Ok(code)
     }
 
-    /// A `KeyValue`: checked, and kept if somebody asks for its key.
-    fn attribute(
-        &mut self,
-        reader: &mut Reader<'_>,
-        tag: Tag,
-        depth: u32,
-    ) -> Result<(), ScanError> {
-        let (start, end) = nested(reader, tag, depth)?;
-        if depth > 1
-            && let Some(key) = plain::key_of(&self.record[start..end])
-        {
-            if let Some(key) = self.keys.lookup(key) {
-                let value = self.values(start, end)?;
-                self.out.attributes.push(AttributeRef { key, value });
-            }
-            return Ok(());
-        }
-        let message = &self.record[..end];
-        let is_ascii = message[start..].is_ascii();
-        let mut key = Slice::default();
-        let mut fields = Reader::new(message, start);
-        while !fields.is_at_end() {
-            let tag = fields.tag()?;
-            match tag.field {
-                1 => {
-                    key = bounds(&mut fields, tag)?;
-                    if !is_ascii {
-                        check_utf8(key.of(self.record))?;
-                    }
-                }
-                2 => {
-                    let (start, end) = nested(&mut fields, tag, depth - 1)?;
-                    schema::ANY_VALUE.check_in(&self.record[..end], start, depth - 2, is_ascii)?;
-                }
-                3 => {
-                    int32(&mut fields, tag)?;
-                }
-                _ => fields.skip(tag, depth - 1)?,
-            }
-        }
-        if let Some(key) = self.keys.lookup(key.of(self.record)) {
-            let value = self.values(start, end)?;
-            self.out.attributes.push(AttributeRef { key, value });
-        }
-        Ok(())
-    }
-
-    /// The value of a `KeyValue` that was checked. Values that are repeated are merged.
-    fn values(&self, start: usize, end: usize) -> Result<ValueRef, ScanError> {
-        let mut value = ValueRef::Empty;
-        let mut fields = Reader::new(&self.record[..end], start);
-        while !fields.is_at_end() {
-            let tag = fields.tag()?;
-            if tag.field == 2 {
-                let (start, end) = delimited(&mut fields, tag)?;
-                value = self.value(start, end)?.unwrap_or(value);
-            } else {
-                fields.skip(tag, MAX_DEPTH)?;
-            }
-        }
-        Ok(value)
-    }
-
-    /// The value of an `AnyValue` that was checked; `None` if none is set. The last one counts.
-    fn value(&self, start: usize, end: usize) -> Result<Option<ValueRef>, ScanError> {
-        let mut value = None;
-        let mut reader = Reader::new(&self.record[..end], start);
-        while !reader.is_at_end() {
-            let tag = reader.tag()?;
-            value = Some(match tag.field {
-                1 => ValueRef::String(bounds(&mut reader, tag)?),
-                2 => ValueRef::Bool(reader.varint()? != 0),
-                3 => ValueRef::Int(reader.varint()?.cast_signed()),
-                4 => ValueRef::Double(f64::from_bits(reader.fixed64()?)),
-                7 => ValueRef::Bytes(bounds(&mut reader, tag)?),
-                5 | 6 | 8 => {
-                    reader.skip(tag, MAX_DEPTH)?;
-                    ValueRef::Other(slice(start, end))
-                }
-                _ => {
-                    reader.skip(tag, MAX_DEPTH)?;
-                    continue;
-                }
-            });
-        }
-        Ok(value)
-    }
-
     fn message(
         &self,
         reader: &mut Reader<'_>,
@@ -441,7 +281,7 @@ struct Found {
 }
 
 #[inline]
-fn bounds(reader: &mut Reader<'_>, tag: Tag) -> Result<Slice, ScanError> {
+pub(super) fn bounds(reader: &mut Reader<'_>, tag: Tag) -> Result<Slice, ScanError> {
     let (start, end) = delimited(reader, tag)?;
     Ok(slice(start, end))
 }
@@ -454,14 +294,14 @@ fn fixed64(reader: &mut Reader<'_>, tag: Tag) -> Result<u64, ScanError> {
 
 /// Protobuf truncates a varint that is too long for its field.
 #[inline]
-fn int32(reader: &mut Reader<'_>, tag: Tag) -> Result<i32, ScanError> {
+pub(super) fn int32(reader: &mut Reader<'_>, tag: Tag) -> Result<i32, ScanError> {
     expect(tag, WireType::Varint)?;
     Ok(reader.varint()? as i32)
 }
 
 /// Positions fit: the record's length was checked.
 #[inline]
-fn slice(start: usize, end: usize) -> Slice {
+pub(super) fn slice(start: usize, end: usize) -> Slice {
     Slice { start: start as u32, end: end as u32 }
 }
 

@@ -21,13 +21,10 @@ use super::events::Rebalance;
 use super::inbox::InboxSender;
 use super::metrics::SourceMetrics;
 use super::ownership::{Owned, Ownership};
-use super::settings::{SourceSettings, StartFrom};
+use super::settings::SourceSettings;
 use super::statistics::{Learned, Statistics};
 use crate::ids::{Partition, Position};
 use crate::limited::Limited;
-
-/// For how long one look-up of offsets may take, inside a rebalance.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much longer than told a worker may take to answer a revoke before it is left behind.
 const WORKER_GRACE: Duration = Duration::from_millis(500);
@@ -251,81 +248,6 @@ impl Context {
         if let Some(left_out) = self.trouble.allow() {
             let text = "offsets stay uncommitted for now; they are committed again later";
             warn!(%error, left_out, "kafka.commit_failed: {text}");
-        }
-    }
-
-    /// Where to start in partitions that are coming in; `None` where it could not be found out.
-    fn starts(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        partitions: &[Partition],
-    ) -> HashMap<Partition, Position> {
-        let mut starts = HashMap::new();
-        let list = self.list(partitions.iter().copied());
-        let committed = match consumer.committed_offsets(list, LOOKUP_TIMEOUT) {
-            Ok(committed) => committed,
-            Err(error) => {
-                warn!(%error, "kafka.committed_offsets_unknown");
-                return starts;
-            }
-        };
-        for element in committed.elements() {
-            let partition = Partition(element.partition());
-            let start = match element.offset() {
-                KafkaOffset::Offset(offset) if element.error().is_ok() => Some(Position(offset)),
-                _ if element.error().is_ok() => self.start_without_commit(consumer, partition),
-                _ => None,
-            };
-            starts.extend(start.map(|start| (partition, start)));
-        }
-        starts
-    }
-
-    /// Where `start_from` says to start in a partition that has no committed offset.
-    pub(super) fn start_without_commit(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        partition: Partition,
-    ) -> Option<Position> {
-        let start = match self.settings.start_from {
-            StartFrom::Earliest => self.watermarks(consumer, partition).map(|(low, _)| low),
-            StartFrom::Latest => self.watermarks(consumer, partition).map(|(_, high)| high),
-            StartFrom::Timestamp(time) => {
-                let mut list = TopicPartitionList::new();
-                let offset = KafkaOffset::Offset(time.0);
-                let topic = &self.settings.topic;
-                list.add_partition_offset(topic, partition.0, offset).ok()?;
-                let found = consumer.offsets_for_times(list, LOOKUP_TIMEOUT).ok()?;
-                let element = found.find_partition(topic, partition.0)?;
-                match element.offset() {
-                    KafkaOffset::Offset(offset) => Some(Position(offset)),
-                    // No record is that young: the next one will be.
-                    _ => self.watermarks(consumer, partition).map(|(_, high)| high),
-                }
-            }
-        }?;
-        info!(
-            partition = partition.0,
-            start = start.0,
-            start_from = ?self.settings.start_from,
-            "kafka.no_committed_offset"
-        );
-        Some(start)
-    }
-
-    /// The oldest offset and the end of a partition.
-    pub(super) fn watermarks(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        partition: Partition,
-    ) -> Option<(Position, Position)> {
-        let topic = &self.settings.topic;
-        match consumer.fetch_watermarks(topic, partition.0, LOOKUP_TIMEOUT) {
-            Ok((low, high)) => Some((Position(low), Position(high))),
-            Err(error) => {
-                warn!(%error, partition = partition.0, "kafka.watermarks_unknown");
-                None
-            }
         }
     }
 

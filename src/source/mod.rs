@@ -23,6 +23,7 @@ mod ownership;
 mod pending;
 mod range;
 mod settings;
+mod starts;
 mod statistics;
 
 pub use batch::{Record, RecordBatch};

@@ -1,0 +1,97 @@
+//! Attributes: checked, all of them, and read, those that were asked for.
+
+use super::plain;
+use super::scan::{Scanner, bounds, int32, slice};
+use super::schema::{self, check_utf8, delimited, nested};
+use super::wire::{MAX_DEPTH, Reader, ScanError, Tag};
+use crate::span::{AttributeRef, Slice, ValueRef};
+
+impl Scanner<'_> {
+    /// A `KeyValue`: checked, and kept if somebody asks for its key.
+    pub(super) fn attribute(
+        &mut self,
+        reader: &mut Reader<'_>,
+        tag: Tag,
+        depth: u32,
+    ) -> Result<(), ScanError> {
+        let (start, end) = nested(reader, tag, depth)?;
+        if depth > 1
+            && let Some(key) = plain::key_of(&self.record[start..end])
+        {
+            if let Some(key) = self.keys.lookup(key) {
+                let value = self.values(start, end)?;
+                self.out.attributes.push(AttributeRef { key, value });
+            }
+            return Ok(());
+        }
+        let message = &self.record[..end];
+        let is_ascii = message[start..].is_ascii();
+        let mut key = Slice::default();
+        let mut fields = Reader::new(message, start);
+        while !fields.is_at_end() {
+            let tag = fields.tag()?;
+            match tag.field {
+                1 => {
+                    key = bounds(&mut fields, tag)?;
+                    if !is_ascii {
+                        check_utf8(key.of(self.record))?;
+                    }
+                }
+                2 => {
+                    let (start, end) = nested(&mut fields, tag, depth - 1)?;
+                    schema::ANY_VALUE.check_in(&self.record[..end], start, depth - 2, is_ascii)?;
+                }
+                3 => {
+                    int32(&mut fields, tag)?;
+                }
+                _ => fields.skip(tag, depth - 1)?,
+            }
+        }
+        if let Some(key) = self.keys.lookup(key.of(self.record)) {
+            let value = self.values(start, end)?;
+            self.out.attributes.push(AttributeRef { key, value });
+        }
+        Ok(())
+    }
+
+    /// The value of a `KeyValue` that was checked. Values that are repeated are merged.
+    fn values(&self, start: usize, end: usize) -> Result<ValueRef, ScanError> {
+        let mut value = ValueRef::Empty;
+        let mut fields = Reader::new(&self.record[..end], start);
+        while !fields.is_at_end() {
+            let tag = fields.tag()?;
+            if tag.field == 2 {
+                let (start, end) = delimited(&mut fields, tag)?;
+                value = self.value(start, end)?.unwrap_or(value);
+            } else {
+                fields.skip(tag, MAX_DEPTH)?;
+            }
+        }
+        Ok(value)
+    }
+
+    /// The value of an `AnyValue` that was checked; `None` if none is set. The last one counts.
+    fn value(&self, start: usize, end: usize) -> Result<Option<ValueRef>, ScanError> {
+        let mut value = None;
+        let mut reader = Reader::new(&self.record[..end], start);
+        while !reader.is_at_end() {
+            let tag = reader.tag()?;
+            value = Some(match tag.field {
+                1 => ValueRef::String(bounds(&mut reader, tag)?),
+                2 => ValueRef::Bool(reader.varint()? != 0),
+                3 => ValueRef::Int(reader.varint()?.cast_signed()),
+                4 => ValueRef::Double(f64::from_bits(reader.fixed64()?)),
+                7 => ValueRef::Bytes(bounds(&mut reader, tag)?),
+                5 | 6 | 8 => {
+                    reader.skip(tag, MAX_DEPTH)?;
+                    ValueRef::Other(slice(start, end))
+                }
+                _ => {
+                    reader.skip(tag, MAX_DEPTH)?;
+                    continue;
+                }
+            });
+        }
+        Ok(value)
+    }
+}
