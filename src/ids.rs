@@ -23,10 +23,13 @@ impl TraceId {
             return None;
         }
         let mut id = [0; 16];
-        for (byte, pair) in id.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+        let mut all = 0;
+        for (byte, pair) in id.iter_mut().zip(hex.as_chunks::<2>().0) {
+            let [high, low] = pair.map(|digit| HEX_DIGITS[usize::from(digit)]);
+            *byte = high << 4 | low & 0xf;
+            all |= high | low;
         }
-        Self::from_slice(&id)
+        if all > 0xf { None } else { Self::from_slice(&id) }
     }
 
     /// The 16 bytes as they stand on the wire.
@@ -43,14 +46,18 @@ impl TraceId {
     }
 }
 
-fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+/// The value of each byte as a hexadecimal digit; more than 15 if it is none. A table, because
+/// whether the next digit of an id is a letter cannot be predicted.
+static HEX_DIGITS: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value] as usize] = value as u8;
+        values[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
     }
-}
+    values
+};
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,15 +43,19 @@ pub struct Framer {
     max_chunk_bytes: usize,
     /// The spliced spans of the scope in hand.
     spans: Vec<u8>,
-    span: Vec<u8>,
     /// The finished `ScopeSpans` of the resource in hand.
     scopes: Vec<u8>,
+    /// The finished `ResourceSpans` of the chunk in hand.
+    resources: Vec<u8>,
+    /// Number of spans in the chunk in hand, finished or not.
+    chunk_spans: u32,
 }
 
 impl Framer {
     /// Makes chunks of at most `max_chunk_bytes` bytes.
     pub fn new(max_chunk_bytes: usize) -> Self {
-        Self { max_chunk_bytes, spans: Vec::new(), span: Vec::new(), scopes: Vec::new() }
+        let (spans, scopes, resources) = (Vec::new(), Vec::new(), Vec::new());
+        Self { max_chunk_bytes, spans, scopes, resources, chunk_spans: 0 }
     }
 
     /// Frames the spans of a trace with what is added to them. Neighbours that share a resource
@@ -63,10 +67,7 @@ impl Framer {
         additions: &Additions<'_>,
     ) -> Framed {
         let mut framed = Framed::default();
-        let mut chunk = FramedChunk { bytes: Vec::new(), spans: 0 };
         let mut open: Option<SpanSegment<'a>> = None;
-        self.scopes.clear();
-        self.spans.clear();
         for segment in segments {
             if let Some(last) = open {
                 let same_resource = std::ptr::eq(last.resource, segment.resource);
@@ -74,51 +75,69 @@ impl Framer {
                     self.close_scope(last.scope);
                 }
                 if !same_resource {
-                    self.close_resource(last.resource, &mut chunk);
+                    self.close_resource(last.resource);
                 }
             }
             open = Some(segment);
             let mut reader = Reader::new(segment.spans, 0);
             while let Some(span) = next_span(&mut reader, segment.spans) {
-                self.span.clear();
-                // A span that was scanned cannot fail to be read again.
-                let spliced = splice(span, additions, &mut self.span);
-                debug_assert!(spliced.is_ok(), "only scanned spans are framed");
-                if spliced == Ok(Spliced::MalformedTracestate) {
-                    framed.malformed_tracestate += 1;
-                }
-                if !self.fits(&chunk, &segment) && chunk.spans > 0 {
-                    self.close_scope(segment.scope);
-                    self.close_resource(segment.resource, &mut chunk);
-                    framed.chunks.push(std::mem::replace(
-                        &mut chunk,
-                        FramedChunk { bytes: Vec::new(), spans: 0 },
-                    ));
-                }
-                if self.fits(&chunk, &segment) {
-                    self.spans.extend_from_slice(&self.span);
-                    chunk.spans += 1;
-                } else {
-                    framed.oversized_spans += 1;
-                }
+                self.add_span(span, &segment, additions, &mut framed);
             }
         }
         if let Some(last) = open {
-            self.close_scope(last.scope);
-            self.close_resource(last.resource, &mut chunk);
-        }
-        if chunk.spans > 0 {
-            framed.chunks.push(chunk);
+            self.close_chunk(&last, &mut framed);
         }
         framed
     }
 
-    /// True if the span in hand fits into the chunk, with all that is open.
-    fn fits(&self, chunk: &FramedChunk, segment: &SpanSegment<'_>) -> bool {
-        let scope = segment.scope.len() + self.spans.len() + self.span.len();
+    fn add_span(
+        &mut self,
+        span: &[u8],
+        segment: &SpanSegment<'_>,
+        additions: &Additions<'_>,
+        framed: &mut Framed,
+    ) {
+        let before = self.spans.len();
+        // A span that was scanned cannot fail to be read again.
+        let spliced = splice(span, additions, &mut self.spans);
+        debug_assert!(spliced.is_ok(), "only scanned spans are framed");
+        if spliced == Ok(Spliced::MalformedTracestate) {
+            framed.malformed_tracestate += 1;
+        }
+        if !self.fits(segment) && self.chunk_spans > 0 {
+            let span = self.spans.split_off(before);
+            self.close_chunk(segment, framed);
+            self.spans = span;
+        }
+        if self.fits(segment) {
+            self.chunk_spans += 1;
+        } else {
+            // Alone in a chunk: there is nothing else.
+            self.spans.clear();
+            framed.oversized_spans += 1;
+        }
+    }
+
+    /// True if the chunk, with all that is open, is not too large.
+    fn fits(&self, segment: &SpanSegment<'_>) -> bool {
+        let scope = segment.scope.len() + self.spans.len();
         let resource = segment.resource.len() + self.scopes.len();
         let resource = resource + delimited_len(SCOPE_SPANS_FIELD, scope);
-        chunk.bytes.len() + delimited_len(RESOURCE_SPANS_FIELD, resource) <= self.max_chunk_bytes
+        let chunk = self.resources.len() + delimited_len(RESOURCE_SPANS_FIELD, resource);
+        chunk <= self.max_chunk_bytes
+    }
+
+    /// Finishes the chunk, in which `segment` came last.
+    fn close_chunk(&mut self, segment: &SpanSegment<'_>, framed: &mut Framed) {
+        self.close_scope(segment.scope);
+        self.close_resource(segment.resource);
+        if self.chunk_spans > 0 {
+            // Of its very size: it may wait for long.
+            let bytes = self.resources.as_slice().into();
+            framed.chunks.push(FramedChunk { bytes, spans: self.chunk_spans });
+        }
+        self.resources.clear();
+        self.chunk_spans = 0;
     }
 
     fn close_scope(&mut self, header: &[u8]) {
@@ -131,15 +150,14 @@ impl Framer {
         self.scopes.append(&mut self.spans);
     }
 
-    fn close_resource(&mut self, header: &[u8], chunk: &mut FramedChunk) {
+    fn close_resource(&mut self, header: &[u8]) {
         if self.scopes.is_empty() {
             return;
         }
         let length = header.len() + self.scopes.len();
-        chunk.bytes.reserve_exact(delimited_len(RESOURCE_SPANS_FIELD, length));
-        write_delimited_head(RESOURCE_SPANS_FIELD, length, &mut chunk.bytes);
-        chunk.bytes.extend_from_slice(header);
-        chunk.bytes.append(&mut self.scopes);
+        write_delimited_head(RESOURCE_SPANS_FIELD, length, &mut self.resources);
+        self.resources.extend_from_slice(header);
+        self.resources.append(&mut self.scopes);
     }
 }
 

@@ -54,7 +54,12 @@ impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
         generation: Generation,
         now: Timestamp,
     ) -> Option<Decided<D>> {
-        let decided = self.cache.get(&(partition, id))?;
+        let key = (partition, id);
+        // Nearly every look-up is for a new trace. Unlike `get` this keeps no account of it.
+        if !self.cache.contains_key(&key) {
+            return None;
+        }
+        let decided = self.cache.get(&key)?;
         let is_good = decided.generation == generation && now.since(decided.at) <= self.ttl;
         is_good.then_some(decided)
     }
