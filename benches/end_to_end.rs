@@ -1,13 +1,16 @@
 //! What a span costs from end to end: `tailsieve run` against a bare `BaseConsumer` loop over the
 //! same preloaded topic, each in a process of its own, in turn, in one run.
 //!
-//! `./tests/run with-kafka cargo bench --bench end_to_end -- [SPANS] [ROUNDS] [CODEC]`
+//! `./tests/run with-kafka cargo bench --bench end_to_end -- [SPANS] [ROUNDS] [CODEC] [BINARY]`
 //!
 //! The bare loop is the same client with the same settings, which looks at nothing. The topic is
-//! keyed, compressed with CODEC (none by default), and in the past, so that both read a backlog. CPU is user and system time
-//! of the whole process, from /proc: once from its start to the last record, and once from a third
-//! of the records on, when its memory has grown to what it needs (the kernel clears each new page,
-//! which costs more than most of what is measured here, but only once).
+//! keyed, compressed with CODEC (none by default), and in the past, so that all read a backlog.
+//! BINARY is another `tailsieve` that takes its turns, too: how a change is told from noise.
+//!
+//! CPU is user and system time of the whole process, from /proc: once from its start to the last
+//! record, and once from a third of the records on, when its memory has grown to what it needs
+//! (the kernel clears each new page, which costs more than most of what is measured here, but only
+//! once).
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -48,20 +51,40 @@ fn main() {
         "{spans} spans in {records} records, {} bytes a span, compressed: {codec}",
         bytes / spans
     );
-    let mut results: [Vec<Figures>; 2] = Default::default();
+    let mut lanes = vec![("bare loop", Vec::new()), ("tailsieve", Vec::new())];
+    let other = args.get(3);
+    lanes.extend(other.map(|binary| (binary.as_str(), Vec::new())));
     for round in 0..rounds {
-        results[0].push(run_bare(&brokers, &topic, records));
-        results[1].push(run_tailsieve(&brokers, &topic, round, records));
+        for (number, (name, figures)) in lanes.iter_mut().enumerate() {
+            let group = format!("bench-{number}-{round}");
+            figures.push(match number {
+                0 => run_bare(&brokers, &topic, records),
+                1 => run_tailsieve(
+                    env!("CARGO_BIN_EXE_tailsieve"),
+                    &brokers,
+                    &topic,
+                    &group,
+                    records,
+                ),
+                _ => run_tailsieve(name, &brokers, &topic, &group, records),
+            });
+        }
     }
     let spans_per_record = spans as f64 / records as f64;
-    println!("{:<28} {:>12} {:>12} {:>10}", "", "CPU us/span", "spans/s", "RSS MiB");
+    println!(
+        "{:<28} {:>12} {:>8} {:>12} {:>8} {:>8}",
+        "medians", "CPU us/span", "ratio", "spans/s", "ratio", "RSS MiB"
+    );
     for (part, of) in [("whole run", Figures::whole as Part), ("from a third on", Figures::later)] {
-        let medians = results.each_ref().map(|figures| median(figures, of, spans_per_record));
-        for (name, (cpu, rate, rss)) in ["bare loop", "tailsieve"].iter().zip(&medians) {
-            println!("{:<28} {cpu:>12.3} {rate:>12.0} {rss:>10.0}", format!("{name}, {part}"));
+        let bare = median(&lanes[0].1, of, spans_per_record);
+        for (name, figures) in &lanes {
+            let (cpu, rate, rss) = median(figures, of, spans_per_record);
+            let (cpu_ratio, rate_ratio) = (cpu / bare.0, rate / bare.1);
+            let name = format!("{name}, {part}");
+            println!(
+                "{name:<28} {cpu:>12.3} {cpu_ratio:>7.2}x {rate:>12.0} {rate_ratio:>7.2}x {rss:>8.0}"
+            );
         }
-        let (cpu, rate) = (medians[1].0 / medians[0].0, medians[1].1 / medians[0].1);
-        println!("{:<28} {cpu:>11.2}x {rate:>11.2}x", "ratio");
     }
 }
 
@@ -204,20 +227,20 @@ fn run_bare(brokers: &str, topic: &str, records: u64) -> Figures {
     finish(child, third, end)
 }
 
-fn run_tailsieve(brokers: &str, topic: &str, round: u64, records: u64) -> Figures {
+fn run_tailsieve(binary: &str, brokers: &str, topic: &str, group: &str, records: u64) -> Figures {
     let mut sink = own_process(&["sink"]);
     let sink_address = lines(&mut sink).next().expect("a line");
     let admin = free_address();
     let dir = tempfile::tempdir().expect("a folder");
     let config = format!(
-        "policies: {policies}\nkafka: {{ brokers: [\"{brokers}\"], topic: {topic}, group_id: bench-{round} }}\n\
+        "policies: {policies}\nkafka: {{ brokers: [\"{brokers}\"], topic: {topic}, group_id: {group} }}\n\
          export: {{ endpoint: \"{sink_address}\", compression: none }}\nadmin: {{ listen: \"{admin}\" }}\n",
         policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policies.yaml").display(),
     );
     let file = dir.path().join("tailsieve.yaml");
     fs::write(&file, config).expect("the file is written");
     let start = Instant::now();
-    let child = Command::new(env!("CARGO_BIN_EXE_tailsieve"))
+    let child = Command::new(binary)
         .args(["--log", "warn", "run", "--config"])
         .arg(&file)
         .stdin(Stdio::null())
