@@ -17,24 +17,19 @@ const TYPES: &[&str] = &[
     "latency",
     "probabilistic",
     "string_attribute",
-    "and",
-    "drop",
-];
-
-/// Types of the Collector that tailsieve does not have yet.
-const UNSUPPORTED_TYPES: &[&str] = &[
     "numeric_attribute",
     "boolean_attribute",
     "span_count",
     "trace_state",
     "trace_flags",
-    "rate_limiting",
-    "bytes_limiting",
-    "ottl_condition",
+    "and",
     "not",
-    "composite",
-    "rule",
+    "drop",
 ];
+
+/// Types of the Collector that tailsieve does not have yet.
+const UNSUPPORTED_TYPES: &[&str] =
+    &["rate_limiting", "bytes_limiting", "ottl_condition", "composite", "rule"];
 
 /// Options of the Collector that mean nothing here, since memory is bounded in bytes.
 const WITHOUT_MEANING: &[&str] =
@@ -206,6 +201,32 @@ fn policy_kind(
             Some(PolicyKind::Probabilistic { sampling_percentage: percentage?, hash_salt })
         }),
         "string_attribute" => block(policy, "string_attribute", string_attribute),
+        "numeric_attribute" => block(policy, "numeric_attribute", numeric_attribute),
+        "boolean_attribute" => block(policy, "boolean_attribute", |fields| {
+            let key = fields.required("key", "feature.new_checkout", values::name);
+            let (mut value, mut invert_match) = (false, false);
+            fields.read("value", &mut value, values::boolean);
+            fields.read("invert_match", &mut invert_match, values::boolean);
+            Some(PolicyKind::BooleanAttribute { key: key?, value, invert_match })
+        }),
+        "span_count" => block(policy, "span_count", span_count),
+        "trace_state" => block(policy, "trace_state", |fields| {
+            let key = fields.required("key", "vendor", values::name);
+            let values = fields.required("values", "[important]", some_texts);
+            Some(PolicyKind::TraceState { key: key?, values: values? })
+        }),
+        "trace_flags" => {
+            policy.section("trace_flags").finish();
+            Some(PolicyKind::TraceFlags)
+        }
+        "not" => {
+            let mut fields = policy.section("not");
+            let example = "{name: errors, type: status_code, ...}";
+            let negated = fields.required("not_sub_policy", example, Ok);
+            fields.finish();
+            let (negated, _) = self::policy(negated?, problems, Nesting::Inside)?;
+            Some(PolicyKind::Not(Box::new(negated)))
+        }
         "and" => sub_policies(policy, "and", "and_sub_policy", problems).map(PolicyKind::And),
         "drop" => sub_policies(policy, "drop", "drop_sub_policy", problems).map(PolicyKind::Drop),
         _ => unreachable!("{kind} is among the types"),
@@ -234,10 +255,7 @@ fn latency(fields: &mut Section<'_>) -> Option<PolicyKind> {
 
 fn string_attribute(fields: &mut Section<'_>) -> Option<PolicyKind> {
     let key = fields.required("key", "http.route", values::name);
-    let values = fields.required("values", "[/checkout]", |node| {
-        let values = values::list(values::text)(node)?;
-        if values.is_empty() { Err("must hold a value".to_owned()) } else { Ok(values) }
-    });
+    let values = fields.required("values", "[/checkout]", some_texts);
     let mut enabled_regex_matching = false;
     fields.read("enabled_regex_matching", &mut enabled_regex_matching, values::boolean);
     let mut invert_match = false;
@@ -246,6 +264,34 @@ fn string_attribute(fields: &mut Section<'_>) -> Option<PolicyKind> {
     fields.node("cache_max_size");
     let (key, values) = (key?, values?);
     Some(PolicyKind::StringAttribute { key, values, enabled_regex_matching, invert_match })
+}
+
+fn some_texts(node: &Node) -> Result<Vec<String>, String> {
+    let texts = values::list(values::text)(node)?;
+    if texts.is_empty() { Err("must hold a value".to_owned()) } else { Ok(texts) }
+}
+
+fn numeric_attribute(fields: &mut Section<'_>) -> Option<PolicyKind> {
+    let key = fields.required("key", "http.response.status_code", values::name);
+    let min_value = fields.optional("min_value", values::whole(i64::MIN..=i64::MAX));
+    let max_value = fields.optional("max_value", values::whole(i64::MIN..=i64::MAX));
+    if fields.node("min_value").is_none() && fields.node("max_value").is_none() {
+        fields.problem("there is neither `min_value` nor `max_value`", "min_value: 500");
+    }
+    let mut invert_match = false;
+    fields.read("invert_match", &mut invert_match, values::boolean);
+    Some(PolicyKind::NumericAttribute { key: key?, min_value, max_value, invert_match })
+}
+
+fn span_count(fields: &mut Section<'_>) -> Option<PolicyKind> {
+    let min_spans = fields.optional("min_spans", values::whole(0..=u32::MAX));
+    let max_spans = fields.optional("max_spans", values::whole(0..=u32::MAX));
+    if fields.node("min_spans").is_none() && fields.node("max_spans").is_none() {
+        fields.problem("there is neither `min_spans` nor `max_spans`", "min_spans: 2");
+    }
+    // The Collector takes 0 for no bound.
+    let max_spans = max_spans.filter(|most| *most > 0);
+    Some(PolicyKind::SpanCount { min_spans: min_spans.unwrap_or(0), max_spans })
 }
 
 fn sub_policies(

@@ -93,6 +93,11 @@ impl<'d> Section<'d> {
         self.optional(key, read)
     }
 
+    /// Something is wrong with the section as a whole.
+    pub(super) fn problem(&self, message: &str, example: &str) {
+        self.problems.add(self.place, message, Some(format!("for example `{example}`")));
+    }
+
     /// The section `key`; an empty one if it is not there.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'d> {
         match self.node(key) {

@@ -66,7 +66,7 @@ fn what_is_commented_out_of_the_policy_file_works_too() {
     let more: String = more.lines().map(|line| line.replacen("  # ", "  ", 1) + "\n").collect();
     let more = more.replace("  #\n", "\n");
     let file = parse_policies("p", &format!("policies:\n{more}")).unwrap();
-    assert_eq!(file.policies.len(), 4, "{more}");
+    assert_eq!(file.policies.len(), 10, "{more}");
 }
 
 #[test]
@@ -217,6 +217,69 @@ fn policies_are_read_as_the_collector_writes_them() {
         PolicyKind::Probabilistic { sampling_percentage: 0.5, hash_salt: Some(String::new()) };
     assert_eq!(file.policies[2].kind, salted);
     assert_eq!(file.notes.len(), 2, "{:?}", file.notes);
+}
+
+#[test]
+fn attributes_counts_flags_and_negations_are_read() {
+    let kind = |policy: &str| {
+        let file = parse_policies("p", &format!("policies: [{{name: a, {policy}}}]")).unwrap();
+        file.policies[0].kind.clone()
+    };
+    let key = || "k".to_owned();
+    let status = |min_value, max_value, invert_match| PolicyKind::NumericAttribute {
+        key: key(),
+        min_value,
+        max_value,
+        invert_match,
+    };
+    let cases = [
+        ("type: numeric_attribute, numeric_attribute: {key: k, min_value: 0}", {
+            status(Some(0), None, false)
+        }),
+        (
+            "type: numeric_attribute, numeric_attribute: {key: k, max_value: -5, invert_match: true}",
+            status(None, Some(-5), true),
+        ),
+        ("type: boolean_attribute, boolean_attribute: {key: k, value: true}", {
+            PolicyKind::BooleanAttribute { key: key(), value: true, invert_match: false }
+        }),
+        ("type: span_count, span_count: {min_spans: 2, max_spans: 3}", {
+            PolicyKind::SpanCount { min_spans: 2, max_spans: Some(3) }
+        }),
+        ("type: span_count, span_count: {min_spans: 2, max_spans: 0}", {
+            PolicyKind::SpanCount { min_spans: 2, max_spans: None }
+        }),
+        ("type: trace_state, trace_state: {key: k, values: [a, b]}", {
+            PolicyKind::TraceState { key: key(), values: vec!["a".into(), "b".into()] }
+        }),
+        ("type: trace_flags", PolicyKind::TraceFlags),
+        ("type: not, not: {not_sub_policy: {name: b, type: trace_flags}}", {
+            let negated = PolicySpec { name: "b".into(), kind: PolicyKind::TraceFlags };
+            PolicyKind::Not(Box::new(negated))
+        }),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(kind(text), expected, "{text}");
+    }
+    let told = policy_errors(
+        "policies:\n\
+         - {name: a, type: numeric_attribute, numeric_attribute: {key: k}}\n\
+         - {name: b, type: numeric_attribute, numeric_attribute: {key: k, min_value: 0.5}}\n\
+         - {name: c, type: span_count}\n\
+         - {name: d, type: trace_state, trace_state: {key: k, values: []}}\n\
+         - {name: e, type: not}\n\
+         - {name: f, type: not, not: {not_sub_policy: {name: g, type: latency}}}\n",
+    );
+    for expected in [
+        "p.yaml:2:57: there is neither `min_value` nor `max_value`",
+        "min_value: expected a whole number",
+        "p.yaml:4:3: there is neither `min_spans` nor `max_spans`",
+        "values: must hold a value",
+        "`not_sub_policy` is missing",
+        "`threshold_ms` is missing",
+    ] {
+        assert!(told.contains(expected), "{expected} is not in\n{told}");
+    }
 }
 
 #[test]

@@ -81,15 +81,36 @@ fn expression(spec: &PolicySpec, predicates: &mut Predicates) -> Result<Expressi
         }
         PolicyKind::StringAttribute { key, values, enabled_regex_matching, invert_match } => {
             let test = string_test(spec, values, *enabled_regex_matching)?;
-            let fact = Expression::Fact(predicates.attribute(key, test).ok_or_else(too_many)?);
-            if *invert_match { Expression::Not(Box::new(fact)) } else { fact }
+            let fact = predicates.attribute(key, test).ok_or_else(too_many)?;
+            negated_if(*invert_match, Expression::Fact(fact))
         }
+        PolicyKind::NumericAttribute { key, min_value, max_value, invert_match } => {
+            let range = min_value.unwrap_or(i64::MIN)..=max_value.unwrap_or(i64::MAX);
+            let fact = predicates.attribute(key, AttributeTest::Within(range));
+            negated_if(*invert_match, Expression::Fact(fact.ok_or_else(too_many)?))
+        }
+        PolicyKind::BooleanAttribute { key, value, invert_match } => {
+            let fact = predicates.attribute(key, AttributeTest::Is(*value));
+            negated_if(*invert_match, Expression::Fact(fact.ok_or_else(too_many)?))
+        }
+        PolicyKind::SpanCount { min_spans, max_spans } => {
+            Expression::Spans(*min_spans..=max_spans.unwrap_or(u32::MAX))
+        }
+        PolicyKind::TraceState { key, values } => {
+            Expression::Fact(predicates.trace_state(key, values).ok_or_else(too_many)?)
+        }
+        PolicyKind::TraceFlags => Expression::Fact(predicates.sampled().ok_or_else(too_many)?),
+        PolicyKind::Not(negated) => Expression::Not(Box::new(expression(negated, predicates)?)),
         PolicyKind::And(all) => Expression::All(compile_all(all, predicates)?),
         PolicyKind::Drop(_) => {
             return Err(CompileError::NestedDrop { policy: spec.name.clone() });
         }
     };
     Ok(compiled)
+}
+
+fn negated_if(negated: bool, expression: Expression) -> Expression {
+    if negated { Expression::Not(Box::new(expression)) } else { expression }
 }
 
 fn hashed(percentage: f64, salt: &str) -> Expression {

@@ -1,5 +1,7 @@
 //! What a policy asks of a whole trace.
 
+use std::ops::RangeInclusive;
+
 use crate::facts::Summary;
 use crate::probability::Threshold;
 
@@ -9,13 +11,15 @@ pub(super) enum Expression {
     Always,
     /// A span predicate was true for some span.
     Fact(u16),
-    /// The expression, which involves no chance, does not hold.
+    /// The expression does not hold.
     Not(Box<Expression>),
     /// The duration in whole milliseconds is above the one bound and not above the other.
     Latency {
         above_ms: u64,
         upto_ms: Option<u64>,
     },
+    /// The number of spans is in this range.
+    Spans(RangeInclusive<u32>),
     /// The trace's randomness passes the threshold.
     Passes(Threshold),
     /// The Collector's hash of salt and trace id is not above `limit`.
@@ -39,6 +43,15 @@ pub(super) struct Vote {
 impl Vote {
     const CERTAIN: Self = Self { threshold: Threshold::ALWAYS, consistent: true };
 
+    /// The vote that something with this chance did not come about. Thresholds say which
+    /// randomness is high enough, and here it was low enough: no threshold tells that.
+    fn against(chance: f64) -> Self {
+        if chance <= 0.0 {
+            return Self::CERTAIN;
+        }
+        Self { threshold: Threshold::from_probability(1.0 - chance), consistent: false }
+    }
+
     pub(super) fn probability(self) -> f64 {
         self.threshold.probability()
     }
@@ -54,17 +67,35 @@ impl Vote {
 }
 
 impl Expression {
+    /// The chance that the answer is yes for a trace like this, with another randomness and id.
+    fn chance(&self, trace: &Summary) -> f64 {
+        match self {
+            Self::Passes(threshold) | Self::Hashed { chance: threshold, .. } => {
+                threshold.probability()
+            }
+            Self::Not(negated) => 1.0 - negated.chance(trace),
+            Self::All(all) => all.iter().map(|one| one.chance(trace)).fold(1.0, f64::min),
+            Self::Always | Self::Fact(_) | Self::Latency { .. } | Self::Spans(_) => {
+                f64::from(u8::from(self.evaluate(trace).is_some()))
+            }
+        }
+    }
+
     /// The vote, if the answer is yes.
     pub(super) fn evaluate(&self, trace: &Summary) -> Option<Vote> {
         match self {
             Self::Always => Some(Vote::CERTAIN),
             Self::Fact(fact) => trace.facts.contains(*fact).then_some(Vote::CERTAIN),
-            Self::Not(negated) => negated.evaluate(trace).is_none().then_some(Vote::CERTAIN),
+            Self::Not(negated) => match negated.evaluate(trace) {
+                Some(_) => None,
+                None => Some(Vote::against(negated.chance(trace))),
+            },
             Self::Latency { above_ms, upto_ms } => {
                 let millis = trace.duration().as_millis();
                 let is_below = upto_ms.is_none_or(|upto| millis <= u128::from(upto));
                 (millis > u128::from(*above_ms) && is_below).then_some(Vote::CERTAIN)
             }
+            Self::Spans(range) => range.contains(&trace.spans).then_some(Vote::CERTAIN),
             Self::Passes(threshold) => threshold
                 .keeps(trace.randomness())
                 .then_some(Vote { threshold: *threshold, consistent: true }),

@@ -12,6 +12,7 @@ mod compile;
 mod expression;
 mod predicate;
 pub mod spec;
+mod trace_state;
 
 use crate::facts::Summary;
 use crate::probability::Threshold;

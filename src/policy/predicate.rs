@@ -1,11 +1,16 @@
 //! What the policies ask of single spans.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use regex::bytes::RegexSet;
 
+use super::trace_state;
 use crate::facts::Facts;
 use crate::span::{AttributeRef, SpanRef, ValueRef};
+
+/// The sampled bit of the W3C trace flags.
+const SAMPLED: u32 = 1;
 
 /// All questions about single spans that a policy set has, each once.
 #[derive(Debug, Default)]
@@ -17,6 +22,10 @@ pub struct Predicates {
     by_status: [Facts; 3],
     /// By key: what is asked of that attribute.
     by_key: Vec<Vec<(AttributeTest, u16)>>,
+    /// The fact that a span has the sampled flag, if somebody asks.
+    sampled: Option<u16>,
+    /// What is asked of tracestates.
+    trace_states: Vec<(TraceStateTest, u16)>,
     /// How many facts there are.
     facts: u16,
     /// What was asked before, so that it is asked once.
@@ -30,6 +39,24 @@ pub(super) enum AttributeTest {
     OneOf(HashSet<Box<[u8]>>),
     /// A string that one of these expressions matches somewhere.
     Matches(RegexSet),
+    /// A whole number in this range.
+    Within(RangeInclusive<i64>),
+    /// This boolean.
+    Is(bool),
+}
+
+/// The question whether a tracestate has a member with one of these values.
+#[derive(Debug, PartialEq)]
+struct TraceStateTest {
+    key: String,
+    values: Vec<String>,
+}
+
+impl TraceStateTest {
+    fn holds(&self, trace_state: &[u8]) -> bool {
+        let value = trace_state::member(trace_state, &self.key);
+        value.is_some_and(|value| self.values.iter().any(|wanted| wanted == value))
+    }
 }
 
 impl PartialEq for AttributeTest {
@@ -37,6 +64,8 @@ impl PartialEq for AttributeTest {
         match (self, other) {
             (Self::OneOf(one), Self::OneOf(other)) => one == other,
             (Self::Matches(one), Self::Matches(other)) => one.patterns() == other.patterns(),
+            (Self::Within(one), Self::Within(other)) => one == other,
+            (Self::Is(one), Self::Is(other)) => one == other,
             _ => false,
         }
     }
@@ -44,10 +73,15 @@ impl PartialEq for AttributeTest {
 
 impl AttributeTest {
     fn holds(&self, value: ValueRef, record: &[u8]) -> bool {
-        let ValueRef::String(text) = value else { return false };
-        match self {
-            Self::OneOf(values) => values.contains(text.of(record)),
-            Self::Matches(expressions) => expressions.is_match(text.of(record)),
+        match (self, value) {
+            (Self::OneOf(values), ValueRef::String(text)) => values.contains(text.of(record)),
+            (Self::Matches(expressions), ValueRef::String(text)) => {
+                expressions.is_match(text.of(record))
+            }
+            (Self::Within(range), ValueRef::Int(number)) => range.contains(&number),
+            (Self::Is(wanted), ValueRef::Bool(value)) => *wanted == value,
+            // Another type is no match: a number is not its text, nor a missing value 0.
+            _ => false,
         }
     }
 }
@@ -70,6 +104,18 @@ impl Predicates {
         // Codes that came after this program was written are nobody's.
         if let Some(more) = usize::try_from(span.status).ok().and_then(|s| self.by_status.get(s)) {
             facts.merge(more);
+        }
+        if let Some(fact) = self.sampled
+            && span.flags & SAMPLED != 0
+        {
+            facts.insert(fact);
+        }
+        if !span.trace_state.is_empty() {
+            for (test, fact) in &self.trace_states {
+                if !facts.contains(*fact) && test.holds(span.trace_state.of(record)) {
+                    facts.insert(*fact);
+                }
+            }
         }
         self.ask_attributes(attributes, record, facts);
     }
@@ -97,6 +143,25 @@ impl Predicates {
                 facts.insert(fact);
             }
         }
+        Some(fact)
+    }
+
+    /// The fact that some span has the sampled flag.
+    pub(super) fn sampled(&mut self) -> Option<u16> {
+        if self.sampled.is_none() {
+            self.sampled = Some(self.next_fact()?);
+        }
+        self.sampled
+    }
+
+    /// The fact that some span's tracestate has the member `key` with one of `values`.
+    pub(super) fn trace_state(&mut self, key: &str, values: &[String]) -> Option<u16> {
+        let test = TraceStateTest { key: key.to_owned(), values: values.to_vec() };
+        if let Some((_, fact)) = self.trace_states.iter().find(|(asked, _)| *asked == test) {
+            return Some(*fact);
+        }
+        let fact = self.next_fact()?;
+        self.trace_states.push((test, fact));
         Some(fact)
     }
 

@@ -44,6 +44,45 @@ pub enum PolicyKind {
         /// Negates the answer.
         invert_match: bool,
     },
+    /// Keeps a trace if the resource or a span has the attribute with a whole number in a range.
+    NumericAttribute {
+        /// The attribute.
+        key: String,
+        /// Inclusive.
+        min_value: Option<i64>,
+        /// Inclusive.
+        max_value: Option<i64>,
+        /// Negates the answer.
+        invert_match: bool,
+    },
+    /// Keeps a trace if the resource or a span has the attribute with this boolean.
+    BooleanAttribute {
+        /// The attribute.
+        key: String,
+        /// What it has to be.
+        value: bool,
+        /// Negates the answer.
+        invert_match: bool,
+    },
+    /// Keeps a trace with so many spans.
+    SpanCount {
+        /// Inclusive.
+        min_spans: u32,
+        /// Inclusive.
+        max_spans: Option<u32>,
+    },
+    /// Keeps a trace if a span's tracestate is well-formed and has the member with one of the
+    /// values.
+    TraceState {
+        /// The member's key.
+        key: String,
+        /// Exact values.
+        values: Vec<String>,
+    },
+    /// Keeps a trace if a span has the sampled bit of the W3C trace flags.
+    TraceFlags,
+    /// Keeps a trace if this policy does not.
+    Not(Box<PolicySpec>),
     /// Keeps a trace if all of these do.
     And(Vec<PolicySpec>),
     /// Drops a trace, whatever the others say, if all of these would keep it.

@@ -11,13 +11,17 @@ use crate::span::{AttributeRef, KeyIndex, Run, Slice, SpanRef, ValueRef};
 struct Item {
     millis: Option<(f64, f64)>,
     status: i32,
-    attributes: Vec<(&'static str, Text)>,
+    flags: u32,
+    trace_state: &'static str,
+    attributes: Vec<(&'static str, Attribute)>,
 }
 
 #[derive(Clone, Copy)]
-enum Text {
+enum Attribute {
     Str(&'static str),
     Int(i64),
+    Double(f64),
+    Bool(bool),
 }
 
 fn span(start_ms: f64, end_ms: f64) -> Item {
@@ -29,11 +33,11 @@ fn status(status: i32) -> Item {
 }
 
 fn with(key: &'static str, value: &'static str) -> Item {
-    Item { attributes: vec![(key, Text::Str(value))], ..span(0.0, 1.0) }
+    Item { attributes: vec![(key, Attribute::Str(value))], ..span(0.0, 1.0) }
 }
 
 fn resource(key: &'static str, value: &'static str) -> Item {
-    Item { attributes: vec![(key, Text::Str(value))], ..Item::default() }
+    Item { attributes: vec![(key, Attribute::Str(value))], ..Item::default() }
 }
 
 fn summary(policies: &PolicySet, id: TraceId, items: &[Item]) -> Summary {
@@ -46,8 +50,10 @@ fn summary(policies: &PolicySet, id: TraceId, items: &[Item]) -> Summary {
                 continue;
             };
             let value = match value {
-                Text::Int(value) => ValueRef::Int(*value),
-                Text::Str(text) => {
+                Attribute::Int(value) => ValueRef::Int(*value),
+                Attribute::Double(value) => ValueRef::Double(*value),
+                Attribute::Bool(value) => ValueRef::Bool(*value),
+                Attribute::Str(text) => {
                     let start = record.len() as u32;
                     record.extend_from_slice(text.as_bytes());
                     ValueRef::String(Slice { start, end: record.len() as u32 })
@@ -60,6 +66,8 @@ fn summary(policies: &PolicySet, id: TraceId, items: &[Item]) -> Summary {
             continue;
         };
         let nanos = |ms: f64| (ms * 1e6) as u64;
+        let start_of_state = record.len() as u32;
+        record.extend_from_slice(item.trace_state.as_bytes());
         let span = SpanRef {
             trace_id: id,
             span_id: SpanId::from_slice(&[1; 8]).expect("not all zero"),
@@ -68,9 +76,9 @@ fn summary(policies: &PolicySet, id: TraceId, items: &[Item]) -> Summary {
             end_unix_nano: nanos(end),
             status: item.status,
             kind: 0,
-            flags: 0,
+            flags: item.flags,
             name: Slice::default(),
-            trace_state: Slice::default(),
+            trace_state: Slice { start: start_of_state, end: record.len() as u32 },
             attributes: Run::default(),
             scope: 0,
             framed: Slice::default(),
@@ -81,6 +89,10 @@ fn summary(policies: &PolicySet, id: TraceId, items: &[Item]) -> Summary {
         summary.end_unix_nano = summary.end_unix_nano.max(span.end_unix_nano);
     }
     summary
+}
+
+fn having(key: &'static str, value: Attribute) -> Item {
+    Item { attributes: vec![(key, value)], ..span(0.0, 1.0) }
 }
 
 fn set(kinds: Vec<PolicyKind>) -> PolicySet {
@@ -168,8 +180,111 @@ fn each_type_votes_as_the_examples_say() {
     for (name, kind, items, expected) in cases {
         assert_eq!(outcome(&set(vec![kind]), &items), expected, "{name}");
     }
-    let int = Item { attributes: vec![("k", Text::Int(1))], ..span(0., 1.) };
+    let int = having("k", Attribute::Int(1));
     assert_eq!(outcome(&set(vec![text("k", &["1"], false, false)]), &[int]), 'N');
+}
+
+#[test]
+fn the_types_of_values_are_strict() {
+    use Attribute::{Bool, Double, Int, Str};
+    let number = |min_value, max_value, invert_match| PolicyKind::NumericAttribute {
+        key: "k".into(),
+        min_value,
+        max_value,
+        invert_match,
+    };
+    let within = || number(Some(50), Some(100), false);
+    let outside = || number(Some(50), Some(100), true);
+    let is =
+        |value, invert_match| PolicyKind::BooleanAttribute { key: "k".into(), value, invert_match };
+    let on_resource = |value| Item { millis: None, ..having("k", value) };
+    let cases: Vec<(&str, PolicyKind, Vec<Item>, char)> = vec![
+        ("least", within(), vec![having("k", Int(50))], 'K'),
+        ("most", within(), vec![having("k", Int(100))], 'K'),
+        ("below", within(), vec![having("k", Int(49))], 'N'),
+        ("above", within(), vec![having("k", Int(101))], 'N'),
+        ("absent", within(), vec![status(0)], 'N'),
+        ("on the resource", within(), vec![on_resource(Int(75)), status(0)], 'K'),
+        ("a double", within(), vec![having("k", Double(75.0))], 'N'),
+        ("a text", within(), vec![having("k", Str("75"))], 'N'),
+        ("inverted, anywhere", outside(), vec![status(0), having("k", Int(75))], 'N'),
+        ("inverted, absent", outside(), vec![status(0)], 'K'),
+        ("no upper bound", number(Some(0), None, false), vec![having("k", Int(i64::MAX))], 'K'),
+        ("0 is a bound", number(Some(0), None, false), vec![having("k", Int(-1))], 'N'),
+        ("no lower bound", number(None, Some(0), false), vec![having("k", Int(i64::MIN))], 'K'),
+        ("true", is(true, false), vec![having("k", Bool(true))], 'K'),
+        ("true on the resource", is(true, false), vec![on_resource(Bool(true)), status(0)], 'K'),
+        ("not true", is(true, false), vec![having("k", Bool(false))], 'N'),
+        ("no boolean", is(true, false), vec![status(0)], 'N'),
+        ("absent is not false", is(false, false), vec![status(0)], 'N'),
+        ("a text is not true", is(true, false), vec![having("k", Str("true"))], 'N'),
+        ("inverted boolean", is(true, true), vec![having("k", Bool(true))], 'N'),
+        ("inverted boolean, absent", is(true, true), vec![status(0)], 'K'),
+    ];
+    for (name, kind, items, expected) in cases {
+        assert_eq!(outcome(&set(vec![kind]), &items), expected, "{name}");
+    }
+}
+
+#[test]
+fn counts_flags_and_tracestates_vote_as_the_examples_say() {
+    let count = |min_spans, max_spans| PolicyKind::SpanCount { min_spans, max_spans };
+    for (spans, expected) in [(1, 'N'), (2, 'K'), (3, 'K'), (4, 'N')] {
+        let items = vec![status(0); spans];
+        assert_eq!(outcome(&set(vec![count(2, Some(3))]), &items), expected, "{spans}");
+        let unbounded = if spans < 2 { 'N' } else { 'K' };
+        assert_eq!(outcome(&set(vec![count(2, None)]), &items), unbounded, "{spans}");
+    }
+    for (flags, expected) in [(0x01, 'K'), (0x301, 'K'), (0x300, 'N'), (0, 'N')] {
+        let items = [status(0), Item { flags, ..status(0) }];
+        assert_eq!(outcome(&set(vec![PolicyKind::TraceFlags]), &items), expected, "{flags:x}");
+    }
+    let tk = PolicyKind::TraceState { key: "tk".into(), values: vec!["v0".into(), "v1".into()] };
+    let tk = set(vec![tk]);
+    for (trace_state, expected) in
+        [("tk=v1,x=y", 'K'), ("tk=v2", 'N'), ("tk=v1,=", 'N'), ("x=v1", 'N'), ("", 'N')]
+    {
+        let items = [Item { trace_state, ..status(0) }, status(0)];
+        assert_eq!(outcome(&tk, &items), expected, "{trace_state}");
+    }
+}
+
+fn not(kind: PolicyKind) -> PolicyKind {
+    PolicyKind::Not(Box::new(PolicySpec { name: "negated".into(), kind }))
+}
+
+#[test]
+fn not_is_the_contrary_of_whatever_it_holds() {
+    let error = || codes(&[StatusCode::Error]);
+    let cases = [
+        (not(error()), 0, 'K'),
+        (not(error()), 2, 'N'),
+        (not(not(error())), 2, 'K'),
+        (not(PolicyKind::And(sub(vec![error(), latency(100, None)]))), 2, 'K'),
+        (PolicyKind::And(sub(vec![PolicyKind::AlwaysSample, not(error())])), 2, 'N'),
+    ];
+    for (kind, code, expected) in cases {
+        let name = format!("{kind:?} of {code}");
+        assert_eq!(outcome(&set(vec![kind]), &[status(code)]), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_chance_left_out_says_nothing_by_its_threshold() {
+    let low = 0;
+    let policies = set(vec![not(percent(10.))]);
+    let Decision::Keep { threshold, consistent, .. } = decide(&policies, low, 0) else {
+        panic!("a low randomness does not pass the 10 %");
+    };
+    assert!(!consistent);
+    assert!((threshold.probability() - 0.9).abs() < 1e-3, "{}", threshold.probability());
+    assert_eq!(decide(&policies, (1 << 56) - 1, 0), Decision::Drop { policy: None });
+    // Where an error is asked for in vain no chance is involved.
+    let errors = PolicyKind::And(sub(vec![codes(&[StatusCode::Error]), percent(10.)]));
+    assert_eq!(decide(&set(vec![not(errors)]), low, 0), keep(0, "0"));
+    // The likelier of the two is the policy it is attributed to.
+    let both = set(vec![percent(100.), not(percent(10.))]);
+    assert_eq!(decide(&both, low, 0), keep(0, "0"));
 }
 
 #[test]
