@@ -79,6 +79,99 @@ pub struct SpanRef {
     pub framed: Slice,
 }
 
+/// What few policies ask of a span: read only if one does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpanDetails {
+    /// `parent_span_id`; empty or zeros where there is none.
+    pub parent_span_id: Slice,
+    /// `status.message`.
+    pub status_message: Slice,
+    /// `dropped_attributes_count`.
+    pub dropped_attributes: u32,
+    /// `dropped_events_count`.
+    pub dropped_events: u32,
+    /// `dropped_links_count`.
+    pub dropped_links: u32,
+    /// Its events, if events are asked for.
+    pub events: Run,
+}
+
+impl SpanDetails {
+    /// Of a span of which nothing was asked.
+    pub const NONE: Self = Self {
+        parent_span_id: Slice { start: 0, end: 0 },
+        status_message: Slice { start: 0, end: 0 },
+        dropped_attributes: 0,
+        dropped_events: 0,
+        dropped_links: 0,
+        events: Run { start: 0, end: 0 },
+    };
+}
+
+/// An event of a span.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventRef {
+    /// `time_unix_nano`.
+    pub time_unix_nano: u64,
+    /// `name`.
+    pub name: Slice,
+    /// Those of its attributes that the scan was asked to look at.
+    pub attributes: Run,
+    /// `dropped_attributes_count`.
+    pub dropped_attributes: u32,
+}
+
+/// What is asked of an instrumentation scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScopeDetails {
+    /// `name`.
+    pub name: Slice,
+    /// `version`.
+    pub version: Slice,
+    /// Those of its attributes that the scan was asked to look at.
+    pub attributes: Run,
+}
+
+impl ScopeDetails {
+    /// Of a scope of which nothing was asked.
+    pub const NONE: Self = Self {
+        name: Slice { start: 0, end: 0 },
+        version: Slice { start: 0, end: 0 },
+        attributes: Run { start: 0, end: 0 },
+    };
+}
+
+/// A span with everything around it that can be asked for. What the scan was not asked to look
+/// at is as if it were not there.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanView<'a> {
+    /// The record that all slices are of.
+    pub record: &'a [u8],
+    /// The span.
+    pub span: &'a SpanRef,
+    /// What is rarely asked of it.
+    pub details: &'a SpanDetails,
+    /// Its attributes.
+    pub attributes: &'a [AttributeRef],
+    /// The attributes of its resource.
+    pub resource: &'a [AttributeRef],
+    /// Its scope.
+    pub scope: &'a ScopeDetails,
+    /// The attributes of its scope.
+    pub scope_attributes: &'a [AttributeRef],
+}
+
+/// An event of a span, with everything around it.
+#[derive(Clone, Copy, Debug)]
+pub struct EventView<'a> {
+    /// The span it stands in.
+    pub span: SpanView<'a>,
+    /// The event.
+    pub event: &'a EventRef,
+    /// The attributes of the event.
+    pub attributes: &'a [AttributeRef],
+}
+
 /// A key that some policy names, as an index into the keys the scan was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyIndex(pub u16);

@@ -1,7 +1,9 @@
 //! What a scan finds in a record.
 
 use super::known::KnownResources;
-use crate::span::{AttributeRef, Run, Slice, SpanRef};
+use crate::span::{
+    AttributeRef, EventRef, Run, ScopeDetails, Slice, SpanDetails, SpanRef, SpanView,
+};
 
 /// A `ResourceSpans` of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +54,12 @@ pub struct Scan {
     pub spans: Vec<SpanRef>,
     /// Those that cannot.
     pub invalid: Vec<InvalidSpan>,
+    /// By span: its details. Empty if neither details nor events are asked for.
+    pub details: Vec<SpanDetails>,
+    /// By scope: its details. Empty if they are not asked for.
+    pub scope_details: Vec<ScopeDetails>,
+    /// The events that were asked for; runs refer into this.
+    pub events: Vec<EventRef>,
     /// The attributes that were asked for; runs refer into this.
     pub attributes: Vec<AttributeRef>,
     /// Pieces of headers; runs refer into this.
@@ -60,6 +68,8 @@ pub struct Scan {
     pub(super) scope_spans: Vec<Slice>,
     /// Bounds of the spans of the scope in hand: framed, and where the body starts.
     pub(super) framed_spans: Vec<(Slice, u32)>,
+    /// Bounds of the events of the span in hand, if events are asked for.
+    pub(super) event_bounds: Vec<Slice>,
     /// Resources of records before this one.
     pub(super) known_resources: KnownResources,
 }
@@ -70,7 +80,28 @@ impl Scan {
         self.scopes.clear();
         self.spans.clear();
         self.invalid.clear();
+        self.details.clear();
+        self.scope_details.clear();
+        self.events.clear();
         self.attributes.clear();
         self.pieces.clear();
+    }
+    /// The span number `index` with everything around it; `record` is what was scanned.
+    pub fn view<'a>(&'a self, index: usize, record: &'a [u8]) -> SpanView<'a> {
+        const NO_DETAILS: &SpanDetails = &SpanDetails::NONE;
+        const NO_SCOPE: &ScopeDetails = &ScopeDetails::NONE;
+        let span = &self.spans[index];
+        let scope_index = span.scope as usize;
+        let scope = self.scope_details.get(scope_index).unwrap_or(NO_SCOPE);
+        let resource = &self.resources[self.scopes[scope_index].resource as usize];
+        SpanView {
+            record,
+            span,
+            details: self.details.get(index).unwrap_or(NO_DETAILS),
+            attributes: span.attributes.of(&self.attributes),
+            resource: resource.attributes.of(&self.attributes),
+            scope,
+            scope_attributes: scope.attributes.of(&self.attributes),
+        }
     }
 }

@@ -9,6 +9,17 @@ use crate::span::KeyIndex;
 /// Longest key that the mask tells apart.
 const MASK_BITS: usize = 64;
 
+/// What a scan reads of a record beside its spans and their attributes: only what somebody asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// Parent ids, status messages and dropped counts of spans.
+    pub details: bool,
+    /// Events and their attributes.
+    pub events: bool,
+    /// Names, versions and attributes of scopes.
+    pub scopes: bool,
+}
+
 /// A small set of keys that is quick to say no: most attributes are nobody's.
 #[derive(Debug, Default)]
 pub struct AttributeKeys {
@@ -18,6 +29,7 @@ pub struct AttributeKeys {
     /// By length up to the mask's width: the keys.
     by_length: Vec<Vec<KeyIndex>>,
     fingerprint: u64,
+    pub(super) extras: Extras,
 }
 
 impl AttributeKeys {
@@ -37,7 +49,12 @@ impl AttributeKeys {
             by_length[bucket].push(KeyIndex(index));
         }
         let fingerprint = FixedState::default().hash_one(&keys);
-        Self { keys, lengths, by_length, fingerprint }
+        Self { keys, lengths, by_length, fingerprint, extras: Extras::default() }
+    }
+
+    /// The same keys, and `extras` beside them.
+    pub fn with(self, extras: Extras) -> Self {
+        Self { extras, ..self }
     }
 
     /// Equal for equal keys, and hardly ever for others.

@@ -10,6 +10,7 @@
 //! `ResourceSpans` in field 1 (`opentelemetry/proto/trace/v1/trace.proto`).
 
 mod attribute;
+mod extras;
 mod found;
 mod frame;
 mod keys;
@@ -23,7 +24,7 @@ mod wire;
 
 pub use found::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef};
 pub use frame::{Framed, FramedChunk, Framer, SpanSegment};
-pub use keys::AttributeKeys;
+pub use keys::{AttributeKeys, Extras};
 pub use scan::scan;
 pub use splice::Additions;
 pub use wire::ScanError;

@@ -5,7 +5,7 @@ use super::keys::AttributeKeys;
 use super::schema::{self, check_utf8, delimited, expect, nested};
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 use crate::ids::{SpanId, TraceId};
-use crate::span::{Run, Slice, SpanRef};
+use crate::span::{Run, ScopeDetails, Slice, SpanRef};
 
 /// Finds the spans of `record`, a `TracesData` message, and those of their attributes, and their
 /// resources', whose keys are among `keys`.
@@ -130,6 +130,8 @@ impl Scanner<'_> {
     ) -> Result<(), ScanError> {
         let scope = self.out.scopes.len() as u32;
         let first_piece = self.out.pieces.len();
+        let attributes = run(self.out.attributes.len(), self.out.attributes.len());
+        let mut details = ScopeDetails { attributes, ..ScopeDetails::NONE };
         self.out.framed_spans.clear();
         let mut reader = Reader::new(&self.record[..end], start);
         while !reader.is_at_end() {
@@ -141,7 +143,13 @@ impl Scanner<'_> {
                     self.out.framed_spans.push((slice(field_start, end), start as u32));
                     continue;
                 }
-                1 => self.message(&mut reader, tag, &schema::SCOPE, depth)?,
+                1 => {
+                    let (start, end) = nested(&mut reader, tag, depth)?;
+                    schema::SCOPE.check(&self.record[..end], start, depth - 1)?;
+                    if self.keys.extras.scopes {
+                        self.scope(start, end, &mut details, depth - 1)?;
+                    }
+                }
                 3 => self.string(&mut reader, tag)?,
                 _ => reader.skip(tag, depth)?,
             }
@@ -149,6 +157,10 @@ impl Scanner<'_> {
         }
         let header = run(first_piece, self.out.pieces.len());
         self.out.scopes.push(ScopeRef { resource, header });
+        if self.keys.extras.scopes {
+            details.attributes.end = self.out.attributes.len() as u32;
+            self.out.scope_details.push(details);
+        }
         for index in 0..self.out.framed_spans.len() {
             let (framed, body) = self.out.framed_spans[index];
             self.span(scope, framed, body as usize, depth - 1)?;
@@ -164,6 +176,7 @@ impl Scanner<'_> {
         depth: u32,
     ) -> Result<(), ScanError> {
         let first_attribute = self.out.attributes.len();
+        self.out.event_bounds.clear();
         let mut found = Found::default();
         let mut reader = Reader::new(&self.record[..framed.end as usize], body);
         while !reader.is_at_end() {
@@ -178,15 +191,21 @@ impl Scanner<'_> {
                 7 => found.start_unix_nano = fixed64(&mut reader, tag)?,
                 8 => found.end_unix_nano = fixed64(&mut reader, tag)?,
                 9 => self.attribute(&mut reader, tag, depth)?,
-                10 | 12 | 14 => {
-                    int32(&mut reader, tag)?;
+                10 => found.dropped_attributes = int32(&mut reader, tag)? as u32,
+                12 => found.dropped_events = int32(&mut reader, tag)? as u32,
+                14 => found.dropped_links = int32(&mut reader, tag)? as u32,
+                11 => {
+                    let (start, end) = nested(&mut reader, tag, depth)?;
+                    schema::EVENT.check(&self.record[..end], start, depth - 1)?;
+                    if self.keys.extras.events {
+                        self.out.event_bounds.push(slice(start, end));
+                    }
                 }
-                11 => self.message(&mut reader, tag, &schema::EVENT, depth)?,
                 13 => self.message(&mut reader, tag, &schema::LINK, depth)?,
                 15 => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
                     schema::STATUS.check(&self.record[..end], start, depth - 1)?;
-                    found.status = self.status_code(start, end)?.unwrap_or(found.status);
+                    self.status(start, end, &mut found)?;
                 }
                 16 => {
                     expect(tag, WireType::Fixed32)?;
@@ -195,11 +214,17 @@ impl Scanner<'_> {
                 _ => reader.skip(tag, depth)?,
             }
         }
-        self.add_span(scope, framed, first_attribute, &found);
+        let attributes = run(first_attribute, self.out.attributes.len());
+        let is_taken = self.add_span(scope, framed, attributes, &found);
+        let extras = self.keys.extras;
+        if is_taken && (extras.details || extras.events) {
+            self.add_details(&found, depth)?;
+        }
         Ok(())
     }
 
-    fn add_span(&mut self, scope: u32, framed: Slice, first_attribute: usize, found: &Found) {
+    /// True if the span could be taken.
+    fn add_span(&mut self, scope: u32, framed: Slice, attributes: Run, found: &Found) -> bool {
         let trace_id = TraceId::from_slice(found.trace_id.of(self.record));
         let span_id = SpanId::from_slice(found.span_id.of(self.record));
         let (trace_id, span_id) = match (trace_id, span_id) {
@@ -209,9 +234,10 @@ impl Scanner<'_> {
                     None => InvalidReason::TraceId,
                     Some(_) => InvalidReason::SpanId,
                 };
-                self.out.attributes.truncate(first_attribute);
+                self.out.attributes.truncate(attributes.start as usize);
+                self.out.event_bounds.clear();
                 self.out.invalid.push(InvalidSpan { reason, framed });
-                return;
+                return false;
             }
         };
         self.out.spans.push(SpanRef {
@@ -226,24 +252,25 @@ impl Scanner<'_> {
             flags: found.flags,
             name: found.name,
             trace_state: found.trace_state,
-            attributes: run(first_attribute, self.out.attributes.len()),
+            attributes,
             scope,
             framed,
         });
+        true
     }
 
-    /// The code of a `Status` that was checked; `None` if it has none of its own.
-    fn status_code(&self, start: usize, end: usize) -> Result<Option<i32>, ScanError> {
-        let mut code = None;
+    /// A `Status` that was checked. What it has not stays as it was.
+    fn status(&self, start: usize, end: usize, found: &mut Found) -> Result<(), ScanError> {
         let mut reader = Reader::new(&self.record[..end], start);
         while !reader.is_at_end() {
             let tag = reader.tag()?;
             match tag.field {
-                3 => code = Some(int32(&mut reader, tag)?),
+                2 => found.status_message = bounds(&mut reader, tag)?,
+                3 => found.status = int32(&mut reader, tag)?,
                 _ => reader.skip(tag, MAX_DEPTH)?,
             }
         }
-        Ok(code)
+        Ok(())
     }
 
     fn message(
@@ -280,10 +307,14 @@ impl Scanner<'_> {
 
 /// The fields of the span in hand.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     trace_id: Slice,
     span_id: Slice,
-    parent_span_id: Slice,
+    pub(super) parent_span_id: Slice,
+    pub(super) status_message: Slice,
+    pub(super) dropped_attributes: u32,
+    pub(super) dropped_events: u32,
+    pub(super) dropped_links: u32,
     trace_state: Slice,
     name: Slice,
     start_unix_nano: u64,
@@ -300,7 +331,7 @@ pub(super) fn bounds(reader: &mut Reader<'_>, tag: Tag) -> Result<Slice, ScanErr
 }
 
 #[inline]
-fn fixed64(reader: &mut Reader<'_>, tag: Tag) -> Result<u64, ScanError> {
+pub(super) fn fixed64(reader: &mut Reader<'_>, tag: Tag) -> Result<u64, ScanError> {
     expect(tag, WireType::Fixed64)?;
     reader.fixed64()
 }
@@ -319,6 +350,6 @@ pub(super) fn slice(start: usize, end: usize) -> Slice {
 }
 
 #[inline]
-fn run(start: usize, end: usize) -> Run {
+pub(super) fn run(start: usize, end: usize) -> Run {
     Run { start: start as u32, end: end as u32 }
 }

@@ -17,7 +17,7 @@ use rand::{Rng, SeedableRng};
 use super::wire::{Reader, WireType, write_delimited_head, write_varint};
 use super::*;
 use crate::probability::Threshold;
-use crate::span::ValueRef;
+use crate::span::{SpanView, ValueRef};
 
 const KEYS: [&str; 4] = ["asked", "k", "http.route", ""];
 
@@ -211,7 +211,8 @@ fn unknown(rng: &mut StdRng) -> Vec<u8> {
 }
 
 fn keys() -> AttributeKeys {
-    AttributeKeys::new(KEYS.map(str::to_owned))
+    let extras = Extras { details: true, events: true, scopes: true };
+    AttributeKeys::new(KEYS.map(str::to_owned)).with(extras)
 }
 
 /// The value as the scanner has it, of a value as `prost` has it.
@@ -261,6 +262,31 @@ fn same_span(found: &crate::span::SpanRef, scan: &Scan, expected: &Span, record:
     same_attributes(found.attributes.of(&scan.attributes), &expected.attributes, record);
 }
 
+fn same_details(view: &SpanView<'_>, scan: &Scan, expected: &Span) {
+    let (details, record) = (view.details, view.record);
+    let status = expected.status.clone().unwrap_or_default();
+    assert_eq!(details.parent_span_id.of(record), expected.parent_span_id);
+    assert_eq!(details.status_message.of(record), status.message.as_bytes());
+    assert_eq!(details.dropped_attributes, expected.dropped_attributes_count);
+    assert_eq!(details.dropped_events, expected.dropped_events_count);
+    assert_eq!(details.dropped_links, expected.dropped_links_count);
+    let events = details.events.of(&scan.events);
+    assert_eq!(events.len(), expected.events.len());
+    for (event, expected) in events.iter().zip(&expected.events) {
+        assert_eq!(event.time_unix_nano, expected.time_unix_nano);
+        assert_eq!(event.name.of(record), expected.name.as_bytes());
+        assert_eq!(event.dropped_attributes, expected.dropped_attributes_count);
+        same_attributes(event.attributes.of(&scan.attributes), &expected.attributes, record);
+    }
+}
+
+fn same_scope(view: &SpanView<'_>, expected: &ScopeSpans) {
+    let expected = expected.scope.clone().unwrap_or_default();
+    assert_eq!(view.scope.name.of(view.record), expected.name.as_bytes());
+    assert_eq!(view.scope.version.of(view.record), expected.version.as_bytes());
+    same_attributes(view.scope_attributes, &expected.attributes, view.record);
+}
+
 fn is_valid(span: &Span) -> bool {
     let good = |id: &[u8], length| id.len() == length && id.iter().any(|byte| *byte != 0);
     good(&span.trace_id, 16) && good(&span.span_id, 8)
@@ -276,6 +302,7 @@ fn agree(record: &[u8]) {
         (expected, found) => panic!("prost {expected:?}, scan {found:?}, of {record:02x?}"),
     };
     let (mut spans, mut scopes, mut invalid) = (scan.spans.iter(), scan.scopes.iter(), 0);
+    let mut number = 0;
     assert_eq!(scan.resources.len(), expected.resource_spans.len());
     for (resource, wanted) in scan.resources.iter().zip(&expected.resource_spans) {
         let attributes = wanted.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
@@ -289,6 +316,11 @@ fn agree(record: &[u8]) {
                 }
                 let span = spans.next().expect("every valid span is found");
                 same_span(span, &scan, wanted_span, record);
+                let view = scan.view(number, record);
+                number += 1;
+                same_details(&view, &scan, wanted_span);
+                same_attributes(view.resource, attributes, record);
+                same_scope(&view, wanted_scope);
                 let only = ResourceSpans {
                     scope_spans: vec![ScopeSpans {
                         spans: vec![wanted_span.clone()],
