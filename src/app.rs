@@ -17,11 +17,10 @@ use crate::books::Books;
 use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
-use crate::otlp::AttributeKeys;
 use crate::policy::PolicySet;
 use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
 use crate::trace::{DecidedTraces, Limits};
-use crate::worker::{Annotations, Keying, Shared, Worker};
+use crate::worker::{self, Annotations, Keying, Shared, Worker};
 
 /// What a member has to know.
 #[derive(Clone, Debug)]
@@ -120,7 +119,7 @@ impl Member {
         let exporter =
             Exporter::start(&settings.export, runtime, fence, sinks, ExportMetrics::new())?;
         let shared = Arc::new(Shared {
-            keys: AttributeKeys::new(policies.predicates().keys().iter().cloned()),
+            keys: worker::keys_for(policies.predicates()),
             policies,
             limits: settings.limits,
             annotations: settings.annotations,

@@ -39,6 +39,26 @@ impl Facts {
     }
 }
 
+/// The services of a trace, told apart by the hashes of their names: counted if somebody asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Services {
+    hashes: SmallVec<[u64; 1]>,
+}
+
+impl Services {
+    /// Adds the service whose name has this hash.
+    pub fn insert(&mut self, hash: u64) {
+        if !self.hashes.contains(&hash) {
+            self.hashes.push(hash);
+        }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.hashes.len()
+    }
+}
+
 /// A trace as far as it came in: what a decision is made of.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -48,6 +68,10 @@ pub struct Summary {
     pub spans: u32,
     /// Their wire bytes, without the resource and scope that they share.
     pub bytes: u64,
+    /// Number of spans with status ERROR.
+    pub errors: u32,
+    /// Its services, if they are counted.
+    pub services: Services,
     /// The earliest start of a span, Unix time in nanoseconds.
     pub start_unix_nano: u64,
     /// The latest end of a span, Unix time in nanoseconds.
@@ -65,6 +89,8 @@ impl Summary {
             trace_id,
             spans: 0,
             bytes: 0,
+            errors: 0,
+            services: Services::default(),
             start_unix_nano: u64::MAX,
             end_unix_nano: 0,
             explicit_randomness: None,

@@ -159,6 +159,10 @@ pub struct SpanView<'a> {
     pub scope: &'a ScopeDetails,
     /// The attributes of its scope.
     pub scope_attributes: &'a [AttributeRef],
+    /// Its events.
+    pub events: &'a [EventRef],
+    /// What the runs of attributes in events are of.
+    pub all_attributes: &'a [AttributeRef],
 }
 
 /// An event of a span, with everything around it.

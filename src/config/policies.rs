@@ -151,11 +151,10 @@ fn policy<'d>(
     });
     section.finish();
     let ((name, name_node), kind) = (name?, kind?);
-    let spec = PolicySpec { name, kind };
+    let spec = PolicySpec::new(name, kind);
     // What cannot be compiled is told apart from the file's other errors, policy by policy.
     if nesting == Nesting::Top
         && let Err(error) = policy::compile(std::slice::from_ref(&spec))
-        && !matches!(error, policy::CompileError::NestedDrop { .. })
     {
         problems.add(node.place, error.to_string(), None);
     }

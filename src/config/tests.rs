@@ -211,7 +211,7 @@ fn policies_are_read_as_the_collector_writes_them() {
     let codes = vec![StatusCode::Error, StatusCode::Unset];
     assert_eq!(file.policies[0].kind, PolicyKind::StatusCode { status_codes: codes });
     let latency = PolicyKind::Latency { threshold_ms: 5, upper_threshold_ms: None };
-    let sub = PolicySpec { name: "l".into(), kind: latency };
+    let sub = PolicySpec::new("l", latency);
     assert_eq!(file.policies[1].kind, PolicyKind::And(vec![sub]));
     let salted =
         PolicyKind::Probabilistic { sampling_percentage: 0.5, hash_salt: Some(String::new()) };
@@ -254,7 +254,7 @@ fn attributes_counts_flags_and_negations_are_read() {
         }),
         ("type: trace_flags", PolicyKind::TraceFlags),
         ("type: not, not: {not_sub_policy: {name: b, type: trace_flags}}", {
-            let negated = PolicySpec { name: "b".into(), kind: PolicyKind::TraceFlags };
+            let negated = PolicySpec::new("b", PolicyKind::TraceFlags);
             PolicyKind::Not(Box::new(negated))
         }),
     ];

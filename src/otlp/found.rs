@@ -94,14 +94,17 @@ impl Scan {
         let scope_index = span.scope as usize;
         let scope = self.scope_details.get(scope_index).unwrap_or(NO_SCOPE);
         let resource = &self.resources[self.scopes[scope_index].resource as usize];
+        let details = self.details.get(index).unwrap_or(NO_DETAILS);
         SpanView {
             record,
             span,
-            details: self.details.get(index).unwrap_or(NO_DETAILS),
+            details,
             attributes: span.attributes.of(&self.attributes),
             resource: resource.attributes.of(&self.attributes),
             scope,
             scope_attributes: scope.attributes.of(&self.attributes),
+            events: details.events.of(&self.events),
+            all_attributes: &self.attributes,
         }
     }
 }

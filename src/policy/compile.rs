@@ -3,14 +3,21 @@
 use regex::bytes::RegexSetBuilder;
 use thiserror::Error;
 
-use super::expression::Expression;
+use super::budget::{BudgetIndex, Limit};
+use super::condition::{ConditionError, Scope, TraceCondition};
+use super::expression::{Child, Expression, OnError, Unit};
 use super::predicate::{AttributeTest, Predicates};
-use super::spec::{PolicyKind, PolicySpec};
-use super::{Policy, PolicySet};
+use super::spec::{CompositeChild, ErrorMode, Mode, PolicyKind, PolicySpec, RuleScope, Sample};
+use super::vote::LeafIndex;
+use super::{Asking, Leaf, Policy, PolicyIndex, PolicySet};
+use crate::ottl::Context;
 use crate::probability::Threshold;
 
 /// The salt that the Collector uses where an empty one is given.
 const DEFAULT_HASH_SALT: &str = "default-hash-seed";
+
+/// How much larger than a second's tokens a bucket is by default.
+const DEFAULT_BURST: f64 = 2.0;
 
 /// Why policies that were read well cannot be compiled.
 #[derive(Debug, Error)]
@@ -24,93 +31,287 @@ pub enum CompileError {
         #[source]
         source: regex::Error,
     },
+    /// An OTTL condition is invalid.
+    #[error("policy {policy:?}: {condition:?}: {source}")]
+    Condition {
+        /// The policy it stands in.
+        policy: String,
+        /// The condition.
+        condition: String,
+        /// What is wrong with it.
+        #[source]
+        source: ConditionError,
+    },
     /// More policies or span predicates than can be numbered.
     #[error("policy {policy:?}: there are more than 65535 policies or conditions in the file")]
     TooMany {
         /// The first one that is too many.
         policy: String,
     },
-    /// A `drop` policy inside another policy.
-    #[error("policy {policy:?}: `drop` stands only at the top level of the file")]
-    NestedDrop {
-        /// The `drop` policy.
+    /// A `rule` inside another policy.
+    #[error("policy {policy:?}: `rule` stands only at the top level of the file")]
+    NestedRule {
+        /// The rule.
         policy: String,
     },
 }
 
 /// Compiles the policies of a file, in its order.
+///
+/// # Errors
+/// The first thing that cannot be compiled.
 pub fn compile(specs: &[PolicySpec]) -> Result<PolicySet, CompileError> {
-    let mut predicates = Predicates::default();
+    let mut compiler = Compiler::default();
     let mut policies = Vec::with_capacity(specs.len());
     for spec in specs {
-        if policies.len() > usize::from(u16::MAX) {
-            return Err(CompileError::TooMany { policy: spec.name.clone() });
-        }
-        let (drops, expression) = match &spec.kind {
-            PolicyKind::Drop(all) => (true, Expression::All(compile_all(all, &mut predicates)?)),
-            _ => (false, expression(spec, &mut predicates)?),
-        };
-        policies.push(Policy { name: spec.name.clone(), drops, expression });
+        let Ok(index) = u16::try_from(policies.len()) else { return Err(too_many(spec)) };
+        compiler.policy = PolicyIndex(index);
+        policies.push(compiler.policy(spec)?);
     }
-    Ok(PolicySet { policies, predicates })
+    let Compiler { predicates, limits, leaves, .. } = compiler;
+    Ok(PolicySet { policies, predicates, limits, leaves })
 }
 
-fn compile_all(
-    specs: &[PolicySpec],
-    predicates: &mut Predicates,
-) -> Result<Vec<Expression>, CompileError> {
-    specs.iter().map(|spec| expression(spec, predicates)).collect()
+fn too_many(spec: &PolicySpec) -> CompileError {
+    CompileError::TooMany { policy: spec.name.clone() }
 }
 
-fn expression(spec: &PolicySpec, predicates: &mut Predicates) -> Result<Expression, CompileError> {
-    let too_many = || CompileError::TooMany { policy: spec.name.clone() };
-    let compiled = match &spec.kind {
-        PolicyKind::AlwaysSample => Expression::Always,
-        PolicyKind::StatusCode { status_codes } => {
-            let codes = status_codes.iter().fold(0, |codes, code| codes | 1 << *code as u8);
-            Expression::Fact(predicates.status(codes).ok_or_else(too_many)?)
+/// A compilation under way: what the policies share.
+#[derive(Default)]
+struct Compiler {
+    predicates: Predicates,
+    limits: Vec<Limit>,
+    leaves: Vec<Leaf>,
+    /// The policy of the file that is in hand.
+    policy: PolicyIndex,
+}
+
+impl Compiler {
+    fn policy(&mut self, spec: &PolicySpec) -> Result<Policy, CompileError> {
+        let spec = spends_last(spec);
+        let first_budget = self.limits.len();
+        let asking = match &spec.kind {
+            PolicyKind::Rule { when, scope, sample } => self.rule(&spec, when, *scope, *sample)?,
+            _ => Asking::Whole(self.expression(&spec)?),
+        };
+        let budgets = first_budget..self.limits.len();
+        let is_shadow = spec.mode == Mode::Shadow;
+        Ok(Policy { name: spec.name.as_str().into(), is_shadow, asking, budgets, spec })
+    }
+
+    fn rule(
+        &mut self,
+        spec: &PolicySpec,
+        when: &str,
+        scope: RuleScope,
+        sample: Sample,
+    ) -> Result<Asking, CompileError> {
+        let asked_of = match scope {
+            RuleScope::AnySpan => Scope::Apart,
+            RuleScope::SameSpan | RuleScope::NoSpan => Scope::Whole,
+            RuleScope::Root => Scope::Root,
+        };
+        let when = self.condition(spec, when, Context::Span, asked_of)?;
+        let sample = match sample {
+            Sample::Keep => Some(Threshold::ALWAYS),
+            Sample::Drop => None,
+            Sample::Percent(percent) => Some(Threshold::from_probability(percent / 100.0)),
+        };
+        Ok(Asking::Rule { when, negated: scope == RuleScope::NoSpan, sample })
+    }
+
+    fn all(&mut self, specs: &[PolicySpec]) -> Result<Expression, CompileError> {
+        specs
+            .iter()
+            .map(|spec| self.expression(spec))
+            .collect::<Result<_, _>>()
+            .map(Expression::All)
+    }
+
+    fn expression(&mut self, spec: &PolicySpec) -> Result<Expression, CompileError> {
+        let compiled = match &spec.kind {
+            PolicyKind::AlwaysSample => Expression::Always,
+            PolicyKind::Latency { threshold_ms, upper_threshold_ms } => {
+                Expression::Latency { above_ms: *threshold_ms, upto_ms: *upper_threshold_ms }
+            }
+            PolicyKind::SpanCount { min_spans, max_spans } => {
+                Expression::Spans(*min_spans..=max_spans.unwrap_or(u32::MAX))
+            }
+            PolicyKind::Probabilistic { sampling_percentage, hash_salt: None } => {
+                Expression::Passes(Threshold::from_probability(sampling_percentage / 100.0))
+            }
+            PolicyKind::Probabilistic { sampling_percentage, hash_salt: Some(salt) } => {
+                hashed(*sampling_percentage, salt)
+            }
+            PolicyKind::StatusCode { .. }
+            | PolicyKind::StringAttribute { .. }
+            | PolicyKind::NumericAttribute { .. }
+            | PolicyKind::BooleanAttribute { .. }
+            | PolicyKind::TraceState { .. }
+            | PolicyKind::TraceFlags => self.of_spans(spec)?,
+            PolicyKind::RateLimiting { spans_per_second, burst_capacity } => {
+                self.bucket(spec, *spans_per_second, *burst_capacity, Unit::Spans)?
+            }
+            PolicyKind::BytesLimiting { bytes_per_second, burst_capacity } => {
+                self.bucket(spec, *bytes_per_second, *burst_capacity, Unit::Bytes)?
+            }
+            PolicyKind::OttlCondition { span, span_event, error_mode } => {
+                self.conditions(spec, span, span_event, *error_mode)?
+            }
+            PolicyKind::Not(negated) => Expression::Not(Box::new(self.expression(negated)?)),
+            PolicyKind::And(all) => self.all(all)?,
+            PolicyKind::Drop(all) => Expression::Drops(Box::new(self.all(all)?)),
+            PolicyKind::Composite { max_total_spans_per_second, children } => {
+                self.composite(spec, *max_total_spans_per_second, children)?
+            }
+            PolicyKind::Rule { .. } => {
+                return Err(CompileError::NestedRule { policy: spec.name.clone() });
+            }
+        };
+        Ok(compiled)
+    }
+
+    /// Policies that some span answers.
+    fn of_spans(&mut self, spec: &PolicySpec) -> Result<Expression, CompileError> {
+        let predicates = &mut self.predicates;
+        let (fact, inverted) = match &spec.kind {
+            PolicyKind::StatusCode { status_codes } => {
+                let codes = status_codes.iter().fold(0, |codes, code| codes | 1 << *code as u8);
+                (predicates.status(codes), false)
+            }
+            PolicyKind::StringAttribute { key, values, enabled_regex_matching, invert_match } => {
+                let test = string_test(spec, values, *enabled_regex_matching)?;
+                (predicates.attribute(key, test), *invert_match)
+            }
+            PolicyKind::NumericAttribute { key, min_value, max_value, invert_match } => {
+                let range = min_value.unwrap_or(i64::MIN)..=max_value.unwrap_or(i64::MAX);
+                (predicates.attribute(key, AttributeTest::Within(range)), *invert_match)
+            }
+            PolicyKind::BooleanAttribute { key, value, invert_match } => {
+                (predicates.attribute(key, AttributeTest::Is(*value)), *invert_match)
+            }
+            PolicyKind::TraceState { key, values } => (predicates.trace_state(key, values), false),
+            _ => (predicates.sampled(), false),
+        };
+        let fact = Expression::Fact(fact.ok_or_else(|| too_many(spec))?);
+        Ok(if inverted { Expression::Not(Box::new(fact)) } else { fact })
+    }
+
+    fn bucket(
+        &mut self,
+        spec: &PolicySpec,
+        per_second: u64,
+        capacity: Option<u64>,
+        unit: Unit,
+    ) -> Result<Expression, CompileError> {
+        let per_second = per_second as f64;
+        let capacity = capacity.map_or(per_second * DEFAULT_BURST, |capacity| capacity as f64);
+        let budget = self.budget(spec, Limit::Bucket { per_second, capacity })?;
+        Ok(Expression::Budget { budget, unit })
+    }
+
+    fn budget(&mut self, spec: &PolicySpec, limit: Limit) -> Result<BudgetIndex, CompileError> {
+        let index = u16::try_from(self.limits.len()).map_err(|_| too_many(spec))?;
+        self.limits.push(limit);
+        Ok(BudgetIndex(index))
+    }
+
+    fn conditions(
+        &mut self,
+        spec: &PolicySpec,
+        span: &[String],
+        span_event: &[String],
+        error_mode: ErrorMode,
+    ) -> Result<Expression, CompileError> {
+        let spans = span.iter().map(|text| (text, Context::Span));
+        let events = span_event.iter().map(|text| (text, Context::SpanEvent));
+        let mut any = Vec::with_capacity(span.len() + span_event.len());
+        for (text, context) in spans.chain(events) {
+            any.push(self.condition(spec, text, context, Scope::Whole)?);
         }
-        PolicyKind::Latency { threshold_ms, upper_threshold_ms } => {
-            Expression::Latency { above_ms: *threshold_ms, upto_ms: *upper_threshold_ms }
+        let on_error = match error_mode {
+            ErrorMode::Ignore => OnError::Pass { count: true },
+            ErrorMode::Silent => OnError::Pass { count: false },
+            ErrorMode::Propagate => OnError::Abstain,
+        };
+        Ok(Expression::Conditions { any, on_error })
+    }
+
+    fn condition(
+        &mut self,
+        spec: &PolicySpec,
+        text: &str,
+        context: Context,
+        scope: Scope,
+    ) -> Result<TraceCondition, CompileError> {
+        self.predicates.condition(text, context, scope).map_err(|source| CompileError::Condition {
+            policy: spec.name.clone(),
+            condition: text.to_owned(),
+            source,
+        })
+    }
+
+    fn composite(
+        &mut self,
+        spec: &PolicySpec,
+        total: u64,
+        children: &[CompositeChild],
+    ) -> Result<Expression, CompileError> {
+        let total_rate = total as f64;
+        let even = 100.0 / children.len() as f64;
+        let total = self.budget(spec, Limit::Window { per_second: total_rate })?;
+        let mut compiled = Vec::with_capacity(children.len());
+        for child in children {
+            let percent = child.percent.unwrap_or(even);
+            let per_second = total_rate * percent / 100.0;
+            let budget = self.budget(spec, Limit::Window { per_second })?;
+            let leaf = u16::try_from(self.leaves.len()).map_err(|_| too_many(spec))?;
+            let name = child.policy.name.as_str().into();
+            self.leaves.push(Leaf { policy: self.policy, name });
+            let expression = self.expression(&child.policy)?;
+            compiled.push(Child { expression, budget, leaf: LeafIndex(leaf) });
         }
-        PolicyKind::Probabilistic { sampling_percentage, hash_salt: None } => {
-            Expression::Passes(Threshold::from_probability(sampling_percentage / 100.0))
-        }
-        PolicyKind::Probabilistic { sampling_percentage, hash_salt: Some(salt) } => {
-            hashed(*sampling_percentage, salt)
-        }
-        PolicyKind::StringAttribute { key, values, enabled_regex_matching, invert_match } => {
-            let test = string_test(spec, values, *enabled_regex_matching)?;
-            let fact = predicates.attribute(key, test).ok_or_else(too_many)?;
-            negated_if(*invert_match, Expression::Fact(fact))
-        }
-        PolicyKind::NumericAttribute { key, min_value, max_value, invert_match } => {
-            let range = min_value.unwrap_or(i64::MIN)..=max_value.unwrap_or(i64::MAX);
-            let fact = predicates.attribute(key, AttributeTest::Within(range));
-            negated_if(*invert_match, Expression::Fact(fact.ok_or_else(too_many)?))
-        }
-        PolicyKind::BooleanAttribute { key, value, invert_match } => {
-            let fact = predicates.attribute(key, AttributeTest::Is(*value));
-            negated_if(*invert_match, Expression::Fact(fact.ok_or_else(too_many)?))
-        }
-        PolicyKind::SpanCount { min_spans, max_spans } => {
-            Expression::Spans(*min_spans..=max_spans.unwrap_or(u32::MAX))
-        }
-        PolicyKind::TraceState { key, values } => {
-            Expression::Fact(predicates.trace_state(key, values).ok_or_else(too_many)?)
-        }
-        PolicyKind::TraceFlags => Expression::Fact(predicates.sampled().ok_or_else(too_many)?),
-        PolicyKind::Not(negated) => Expression::Not(Box::new(expression(negated, predicates)?)),
-        PolicyKind::And(all) => Expression::All(compile_all(all, predicates)?),
-        PolicyKind::Drop(_) => {
-            return Err(CompileError::NestedDrop { policy: spec.name.clone() });
-        }
+        Ok(Expression::Composite { total, children: compiled })
+    }
+}
+
+/// The same policy; of those that must all vote keep, the ones that spend budgets stand last, so
+/// that nothing is spent in vain.
+fn spends_last(spec: &PolicySpec) -> PolicySpec {
+    let sorted = |all: &[PolicySpec]| {
+        let mut all: Vec<PolicySpec> = all.iter().map(spends_last).collect();
+        all.sort_by_key(spends);
+        all
     };
-    Ok(compiled)
+    let kind = match &spec.kind {
+        PolicyKind::And(all) => PolicyKind::And(sorted(all)),
+        PolicyKind::Drop(all) => PolicyKind::Drop(sorted(all)),
+        PolicyKind::Not(negated) => PolicyKind::Not(Box::new(spends_last(negated))),
+        PolicyKind::Composite { max_total_spans_per_second, children } => {
+            let child = |child: &CompositeChild| CompositeChild {
+                policy: spends_last(&child.policy),
+                percent: child.percent,
+            };
+            PolicyKind::Composite {
+                max_total_spans_per_second: *max_total_spans_per_second,
+                children: children.iter().map(child).collect(),
+            }
+        }
+        kind => kind.clone(),
+    };
+    PolicySpec { kind, ..spec.clone() }
 }
 
-fn negated_if(negated: bool, expression: Expression) -> Expression {
-    if negated { Expression::Not(Box::new(expression)) } else { expression }
+/// True if budgets are spent by asking the policy.
+fn spends(spec: &PolicySpec) -> bool {
+    match &spec.kind {
+        PolicyKind::RateLimiting { .. }
+        | PolicyKind::BytesLimiting { .. }
+        | PolicyKind::Composite { .. } => true,
+        PolicyKind::And(all) | PolicyKind::Drop(all) => all.iter().any(spends),
+        PolicyKind::Not(negated) => spends(negated),
+        _ => false,
+    }
 }
 
 fn hashed(percentage: f64, salt: &str) -> Expression {

@@ -2,17 +2,19 @@
 
 use std::ops::RangeInclusive;
 
+use super::budget::{BudgetIndex, Budgets};
+use super::condition::TraceCondition;
+use super::vote::{LeafIndex, Odds, Vote};
 use crate::facts::Summary;
+use crate::ids::Timestamp;
 use crate::probability::Threshold;
 
-/// A question about a trace, answered from its summary.
-#[derive(Clone, Debug, PartialEq)]
+/// A question about a trace, answered from its summary and, for some, from budgets.
+#[derive(Debug)]
 pub(super) enum Expression {
     Always,
     /// A span predicate was true for some span.
     Fact(u16),
-    /// The expression does not hold.
-    Not(Box<Expression>),
     /// The duration in whole milliseconds is above the one bound and not above the other.
     Latency {
         above_ms: u64,
@@ -28,84 +30,217 @@ pub(super) enum Expression {
         limit: u64,
         chance: Threshold,
     },
-    /// All hold.
+    /// There is budget for the whole trace.
+    Budget {
+        budget: BudgetIndex,
+        unit: Unit,
+    },
+    /// One of the conditions holds.
+    Conditions {
+        any: Vec<TraceCondition>,
+        on_error: OnError,
+    },
+    /// The expression does not vote keep.
+    Not(Box<Expression>),
+    /// All vote keep. Those that spend budgets stand last.
     All(Vec<Expression>),
+    /// The expression votes keep: then the trace is dropped.
+    Drops(Box<Expression>),
+    /// The first child that votes keep and has budget.
+    Composite {
+        total: BudgetIndex,
+        children: Vec<Child>,
+    },
 }
 
-/// A vote to keep (or, in a `drop` policy, to drop), with the chance that it was given.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Vote {
-    pub(super) threshold: Threshold,
-    /// True as long as all chance involved is the trace's randomness.
-    pub(super) consistent: bool,
+/// A child of a `composite` policy.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) expression: Expression,
+    pub(super) budget: BudgetIndex,
+    pub(super) leaf: LeafIndex,
 }
 
-impl Vote {
-    const CERTAIN: Self = Self { threshold: Threshold::ALWAYS, consistent: true };
+/// What a budget is spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Spans,
+    Bytes,
+}
 
-    /// The vote that something with this chance did not come about. Thresholds say which
-    /// randomness is high enough, and here it was low enough: no threshold tells that.
-    fn against(chance: f64) -> Self {
-        if chance <= 0.0 {
-            return Self::CERTAIN;
-        }
-        Self { threshold: Threshold::from_probability(1.0 - chance), consistent: false }
-    }
+/// What becomes of a condition that could not be evaluated for some span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnError {
+    /// It was false there.
+    Pass { count: bool },
+    /// The policy does not vote.
+    Abstain,
+}
 
-    pub(super) fn probability(self) -> f64 {
-        self.threshold.probability()
-    }
+/// What a question is asked with.
+pub(super) struct Asked<'a> {
+    pub(super) trace: &'a Summary,
+    /// The partition's clock.
+    pub(super) now: Timestamp,
+    pub(super) budgets: &'a mut Budgets,
+    /// Something could not be evaluated, and is to be counted.
+    pub(super) failed: bool,
+    /// The child of a `composite` policy that voted keep last and had budget.
+    pub(super) leaf_voted: &'a mut Option<LeafIndex>,
+}
 
-    /// Both votes were needed. Thresholds over the same randomness nest, so the larger one
-    /// stands for both.
-    fn and(self, other: Self) -> Self {
-        Self {
-            threshold: self.threshold.max(other.threshold),
-            consistent: self.consistent && other.consistent,
-        }
+impl Asked<'_> {
+    fn spend(&mut self, budget: BudgetIndex, amount: f64) -> bool {
+        self.budgets.spend(budget, amount, self.now)
     }
 }
 
 impl Expression {
+    /// True if budgets are spent by asking.
+    pub(super) fn spends(&self) -> bool {
+        match self {
+            Self::Budget { .. } | Self::Composite { .. } => true,
+            Self::Not(one) | Self::Drops(one) => one.spends(),
+            Self::All(all) => all.iter().any(Self::spends),
+            _ => false,
+        }
+    }
+
+    /// True if it may vote to drop.
+    pub(super) fn may_drop(&self) -> bool {
+        match self {
+            Self::Drops(_) => true,
+            Self::All(all) => all.iter().any(Self::may_drop),
+            Self::Composite { children, .. } => {
+                children.iter().any(|child| child.expression.may_drop())
+            }
+            _ => false,
+        }
+    }
+
     /// The chance that the answer is yes for a trace like this, with another randomness and id.
-    fn chance(&self, trace: &Summary) -> f64 {
+    fn chance(&self, asked: &mut Asked<'_>) -> f64 {
         match self {
             Self::Passes(threshold) | Self::Hashed { chance: threshold, .. } => {
                 threshold.probability()
             }
-            Self::Not(negated) => 1.0 - negated.chance(trace),
-            Self::All(all) => all.iter().map(|one| one.chance(trace)).fold(1.0, f64::min),
-            Self::Always | Self::Fact(_) | Self::Latency { .. } | Self::Spans(_) => {
-                f64::from(u8::from(self.evaluate(trace).is_some()))
-            }
+            Self::Not(negated) => 1.0 - negated.chance(asked),
+            Self::All(all) => all.iter().map(|one| one.chance(asked)).fold(1.0, f64::min),
+            // What is unknown: nothing is promised by it.
+            Self::Budget { .. } | Self::Composite { .. } => 1.0,
+            _ => f64::from(u8::from(matches!(self.evaluate(asked), Vote::Keep(_)))),
         }
     }
 
-    /// The vote, if the answer is yes.
-    pub(super) fn evaluate(&self, trace: &Summary) -> Option<Vote> {
+    /// The vote. What it spends and does not vote keep for is given back.
+    pub(super) fn evaluate(&self, asked: &mut Asked<'_>) -> Vote {
+        let trace = asked.trace;
         match self {
-            Self::Always => Some(Vote::CERTAIN),
-            Self::Fact(fact) => trace.facts.contains(*fact).then_some(Vote::CERTAIN),
-            Self::Not(negated) => match negated.evaluate(trace) {
-                Some(_) => None,
-                None => Some(Vote::against(negated.chance(trace))),
-            },
+            Self::Always => Vote::Keep(Odds::CERTAIN),
+            Self::Fact(fact) => Vote::certain_if(trace.facts.contains(*fact)),
             Self::Latency { above_ms, upto_ms } => {
                 let millis = trace.duration().as_millis();
                 let is_below = upto_ms.is_none_or(|upto| millis <= u128::from(upto));
-                (millis > u128::from(*above_ms) && is_below).then_some(Vote::CERTAIN)
+                Vote::certain_if(millis > u128::from(*above_ms) && is_below)
             }
-            Self::Spans(range) => range.contains(&trace.spans).then_some(Vote::CERTAIN),
-            Self::Passes(threshold) => threshold
-                .keeps(trace.randomness())
-                .then_some(Vote { threshold: *threshold, consistent: true }),
-            Self::Hashed { salt, limit, chance } => (salted_hash(salt, trace) <= *limit)
-                .then_some(Vote { threshold: *chance, consistent: false }),
-            Self::All(all) => {
-                all.iter().try_fold(Vote::CERTAIN, |vote, one| Some(vote.and(one.evaluate(trace)?)))
+            Self::Spans(range) => Vote::certain_if(range.contains(&trace.spans)),
+            Self::Passes(threshold) => match threshold.keeps(trace.randomness()) {
+                true => Vote::Keep(Odds::passed(*threshold)),
+                false => Vote::None,
+            },
+            Self::Hashed { salt, limit, chance } => match salted_hash(salt, trace) <= *limit {
+                true => Vote::Keep(Odds::apart(*chance)),
+                false => Vote::None,
+            },
+            Self::Budget { budget, unit } => match asked.spend(*budget, unit.amount(trace)) {
+                true => Vote::Keep(Odds::UNKNOWN),
+                false => Vote::None,
+            },
+            Self::Conditions { any, on_error } => conditions(any, *on_error, asked),
+            Self::Not(negated) => not(negated, asked),
+            Self::All(all) => all_of(all, asked),
+            Self::Drops(one) => match one.evaluate(asked) {
+                Vote::None => Vote::None,
+                Vote::Keep(_) | Vote::Drop => Vote::Drop,
+            },
+            Self::Composite { total, children } => composite(*total, children, asked),
+        }
+    }
+}
+
+impl Unit {
+    pub(super) fn amount(self, trace: &Summary) -> f64 {
+        match self {
+            Self::Spans => f64::from(trace.spans),
+            Self::Bytes => trace.bytes as f64,
+        }
+    }
+}
+
+fn conditions(any: &[TraceCondition], on_error: OnError, asked: &mut Asked<'_>) -> Vote {
+    let mut holds = false;
+    let mut failed = false;
+    for condition in any {
+        let outcome = condition.evaluate(asked.trace);
+        holds |= outcome.holds;
+        failed |= outcome.failed;
+    }
+    match on_error {
+        OnError::Pass { count } => asked.failed |= failed && count,
+        OnError::Abstain if failed => {
+            asked.failed = true;
+            return Vote::None;
+        }
+        OnError::Abstain => {}
+    }
+    Vote::certain_if(holds)
+}
+
+fn not(negated: &Expression, asked: &mut Asked<'_>) -> Vote {
+    let mark = asked.budgets.mark();
+    match negated.evaluate(asked) {
+        Vote::None if negated.spends() => Vote::Keep(Odds::UNKNOWN),
+        Vote::None => Vote::Keep(Odds::against(negated.chance(asked))),
+        Vote::Keep(_) | Vote::Drop => {
+            asked.budgets.give_back(mark);
+            Vote::None
+        }
+    }
+}
+
+fn all_of(all: &[Expression], asked: &mut Asked<'_>) -> Vote {
+    let mark = asked.budgets.mark();
+    let mut odds = Odds::CERTAIN;
+    let mut drops = false;
+    for one in all {
+        match one.evaluate(asked) {
+            Vote::Keep(more) => odds = odds.and(more),
+            Vote::Drop => drops = true,
+            Vote::None => {
+                asked.budgets.give_back(mark);
+                return Vote::None;
             }
         }
     }
+    if drops { Vote::Drop } else { Vote::Keep(odds) }
+}
+
+fn composite(total: BudgetIndex, children: &[Child], asked: &mut Asked<'_>) -> Vote {
+    let spans = Unit::Spans.amount(asked.trace);
+    for child in children {
+        let mark = asked.budgets.mark();
+        match child.expression.evaluate(asked) {
+            Vote::None => continue,
+            Vote::Drop => return Vote::Drop,
+            Vote::Keep(_) => {}
+        }
+        if asked.spend(child.budget, spans) && asked.spend(total, spans) {
+            *asked.leaf_voted = Some(child.leaf);
+            return Vote::Keep(Odds { leaf: Some(child.leaf), ..Odds::UNKNOWN });
+        }
+        asked.budgets.give_back(mark);
+    }
+    Vote::None
 }
 
 /// FNV-1a, 64 bit, over the salt and then the trace id: the rule of the Collector's

@@ -1,13 +1,23 @@
 //! What the policies ask of single spans.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 use std::ops::RangeInclusive;
 
+use foldhash::fast::FixedState;
 use regex::bytes::RegexSet;
 
+use super::condition::{Question, Scope, TraceCondition};
 use super::trace_state;
-use crate::facts::Facts;
-use crate::span::{AttributeRef, SpanRef, ValueRef};
+use crate::facts::{Facts, Summary};
+use crate::ottl::{Context, Needs};
+use crate::span::{AttributeRef, KeyIndex, SpanView, ValueRef};
+
+/// The status code ERROR.
+const ERROR: i32 = 2;
+
+/// The resource attribute that names the service.
+const SERVICE_NAME: &str = "service.name";
 
 /// The sampled bit of the W3C trace flags.
 const SAMPLED: u32 = 1;
@@ -26,10 +36,26 @@ pub struct Predicates {
     sampled: Option<u16>,
     /// What is asked of tracestates.
     trace_states: Vec<(TraceStateTest, u16)>,
+    /// What conditions ask.
+    pub(super) questions: Vec<Question>,
+    /// The fact that the root was there, if somebody asks of it.
+    root_seen: Option<u16>,
+    /// What conditions need beside attributes.
+    needs: Needs,
+    /// The key of service names, if services are counted.
+    service_name: Option<KeyIndex>,
     /// How many facts there are.
     facts: u16,
     /// What was asked before, so that it is asked once.
     statuses: Vec<(u8, u16)>,
+    pub(super) conditions: Vec<(String, Context, Scope, TraceCondition)>,
+}
+
+/// What the attributes of a resource say, whatever spans it has.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceFacts {
+    facts: Facts,
+    service: Option<u64>,
 }
 
 /// A question about the value of an attribute.
@@ -92,15 +118,28 @@ impl Predicates {
         &self.keys
     }
 
-    /// Adds the facts that a span of `record` makes true. `attributes` are those of the span
-    /// that have one of the keys.
-    pub fn ask_span(
-        &self,
-        span: &SpanRef,
-        attributes: &[AttributeRef],
-        record: &[u8],
-        facts: &mut Facts,
-    ) {
+    /// What to look at beside attributes.
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// What a resource of `record` with these attributes says; good for all of its spans.
+    pub fn ask_resource(&self, attributes: &[AttributeRef], record: &[u8]) -> ResourceFacts {
+        let mut known = ResourceFacts::default();
+        self.ask_attributes(attributes, record, &mut known.facts);
+        if let Some(key) = self.service_name
+            && let Some(name) = attributes.iter().find(|attribute| attribute.key == key)
+            && let ValueRef::String(name) = name.value
+        {
+            known.service = Some(FixedState::default().hash_one(name.of(record)));
+        }
+        known
+    }
+
+    /// Adds what a span says to the summary of its trace, besides what its resource says.
+    pub fn ask_span(&self, view: &SpanView<'_>, trace: &mut Summary) {
+        let (span, record, facts) = (view.span, view.record, &mut trace.facts);
+        trace.errors += u32::from(span.status == ERROR);
         // Codes that came after this program was written are nobody's.
         if let Some(more) = usize::try_from(span.status).ok().and_then(|s| self.by_status.get(s)) {
             facts.merge(more);
@@ -117,11 +156,24 @@ impl Predicates {
                 }
             }
         }
-        self.ask_attributes(attributes, record, facts);
+        self.ask_attributes(view.attributes, record, facts);
+        if !self.questions.is_empty() {
+            self.ask_questions(view, facts);
+        }
     }
 
-    /// Adds the facts that these attributes, of a resource or a span of `record`, make true.
-    pub fn ask_attributes(&self, attributes: &[AttributeRef], record: &[u8], facts: &mut Facts) {
+    fn ask_questions(&self, view: &SpanView<'_>, facts: &mut Facts) {
+        let is_new = |seen: &u16| view.span.is_root && !facts.contains(*seen);
+        let first_root = self.root_seen.filter(is_new);
+        for question in &self.questions {
+            question.ask(view, first_root.is_some(), facts);
+        }
+        if let Some(seen) = first_root {
+            facts.insert(seen);
+        }
+    }
+
+    fn ask_attributes(&self, attributes: &[AttributeRef], record: &[u8], facts: &mut Facts) {
         for attribute in attributes {
             for (test, fact) in &self.by_key[usize::from(attribute.key.0)] {
                 if !facts.contains(*fact) && test.holds(attribute.value, record) {
@@ -167,11 +219,7 @@ impl Predicates {
 
     /// The fact that the resource or some span has the attribute and the test holds for it.
     pub(super) fn attribute(&mut self, key: &str, test: AttributeTest) -> Option<u16> {
-        let index = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
-            self.keys.push(key.to_owned());
-            self.by_key.push(Vec::new());
-            self.keys.len() - 1
-        });
+        let index = usize::from(self.key(key).0);
         if let Some((_, fact)) = self.by_key[index].iter().find(|(asked, _)| *asked == test) {
             return Some(*fact);
         }
@@ -180,9 +228,54 @@ impl Predicates {
         Some(fact)
     }
 
+    /// The index of a key, which is looked for from now on.
+    pub(super) fn key(&mut self, key: &str) -> KeyIndex {
+        let index = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
+            self.keys.push(key.to_owned());
+            self.by_key.push(Vec::new());
+            self.keys.len() - 1
+        });
+        KeyIndex(u16::try_from(index).expect("a file has fewer keys than conditions"))
+    }
+
+    /// Looks at more than attributes.
+    pub(super) fn need(&mut self, more: Needs) {
+        let needs = &mut self.needs;
+        needs.details |= more.details;
+        needs.events |= more.events;
+        needs.scopes |= more.scopes;
+        needs.services |= more.services;
+        if needs.services {
+            self.service_name = Some(self.key(SERVICE_NAME));
+        }
+    }
+
+    /// The fact that the root was there.
+    pub(super) fn root_seen(&mut self) -> Option<u16> {
+        if self.root_seen.is_none() {
+            self.root_seen = Some(self.next_fact()?);
+        }
+        self.root_seen
+    }
+
     fn next_fact(&mut self) -> Option<u16> {
-        let fact = self.facts;
-        self.facts = fact.checked_add(1)?;
-        Some(fact)
+        self.next_facts(1)
+    }
+
+    /// The first of `count` new facts.
+    pub(super) fn next_facts(&mut self, count: u16) -> Option<u16> {
+        let first = self.facts;
+        self.facts = first.checked_add(count)?;
+        Some(first)
+    }
+}
+
+impl ResourceFacts {
+    /// Adds what the resource says to the summary of a trace that has a span of it.
+    pub fn enter(&self, trace: &mut Summary) {
+        trace.facts.merge(&self.facts);
+        if let Some(service) = self.service {
+            trace.services.insert(service);
+        }
     }
 }

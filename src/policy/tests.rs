@@ -1,10 +1,12 @@
 //! The examples of the policy language that need no completion and no other span than these.
 
-use super::spec::{PolicyKind, PolicySpec, StatusCode};
+use super::spec::{CompositeChild, Mode, PolicyKind, PolicySpec, StatusCode};
 use super::*;
 use crate::facts::Summary;
-use crate::ids::{SpanId, TraceId};
-use crate::span::{AttributeRef, KeyIndex, Run, Slice, SpanRef, ValueRef};
+use crate::ids::{SpanId, Timestamp, TraceId};
+use crate::span::{
+    AttributeRef, KeyIndex, Run, ScopeDetails, Slice, SpanDetails, SpanRef, SpanView, ValueRef,
+};
 
 /// One span, or the resource if `start_ms` is `None`, as a test writes it.
 #[derive(Clone, Default)]
@@ -62,7 +64,7 @@ fn summary(policies: &PolicySet, id: TraceId, items: &[Item]) -> Summary {
             attributes.push(AttributeRef { key: KeyIndex(index as u16), value });
         }
         let Some((start, end)) = item.millis else {
-            policies.predicates().ask_attributes(&attributes, &record, &mut summary.facts);
+            policies.predicates().ask_resource(&attributes, &record).enter(&mut summary);
             continue;
         };
         let nanos = |ms: f64| (ms * 1e6) as u64;
@@ -83,7 +85,18 @@ fn summary(policies: &PolicySet, id: TraceId, items: &[Item]) -> Summary {
             scope: 0,
             framed: Slice::default(),
         };
-        policies.predicates().ask_span(&span, &attributes, &record, &mut summary.facts);
+        let view = SpanView {
+            record: &record,
+            span: &span,
+            details: &SpanDetails::NONE,
+            attributes: &attributes,
+            resource: &[],
+            scope: &ScopeDetails::NONE,
+            scope_attributes: &[],
+            events: &[],
+            all_attributes: &attributes,
+        };
+        policies.predicates().ask_span(&view, &mut summary);
         summary.spans += 1;
         summary.start_unix_nano = summary.start_unix_nano.min(span.start_unix_nano);
         summary.end_unix_nano = summary.end_unix_nano.max(span.end_unix_nano);
@@ -96,18 +109,23 @@ fn having(key: &'static str, value: Attribute) -> Item {
 }
 
 fn set(kinds: Vec<PolicyKind>) -> PolicySet {
-    let named = |(n, kind)| PolicySpec { name: format!("p{n}"), kind };
+    let named = |(n, kind)| PolicySpec::new(format!("p{n}"), kind);
     let specs: Vec<PolicySpec> = kinds.into_iter().enumerate().map(named).collect();
     compile(&specs).expect("the test's policies compile")
 }
 
 fn sub(kinds: Vec<PolicyKind>) -> Vec<PolicySpec> {
-    kinds.into_iter().map(|kind| PolicySpec { name: "sub".into(), kind }).collect()
+    kinds.into_iter().map(|kind| PolicySpec::new("sub", kind)).collect()
+}
+
+/// Decides with full budgets.
+fn decided(policies: &PolicySet, trace: &Summary) -> Decision {
+    policies.decide(trace, Timestamp(0), &mut policies.budgets(1), &mut ())
 }
 
 fn outcome(policies: &PolicySet, items: &[Item]) -> char {
     let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
-    match policies.decide(&summary(policies, id, items), |_| ()) {
+    match decided(policies, &summary(policies, id, items)) {
         Decision::Keep { .. } => 'K',
         Decision::Drop { policy: None } => 'N',
         Decision::Drop { policy: Some(_) } => 'D',
@@ -250,7 +268,7 @@ fn counts_flags_and_tracestates_vote_as_the_examples_say() {
 }
 
 fn not(kind: PolicyKind) -> PolicyKind {
-    PolicyKind::Not(Box::new(PolicySpec { name: "negated".into(), kind }))
+    PolicyKind::Not(Box::new(PolicySpec::new("negated", kind)))
 }
 
 #[test]
@@ -304,14 +322,14 @@ fn decide(policies: &PolicySet, randomness: u64, status_code: i32) -> Decision {
     let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
     let mut trace = summary(policies, id, &[status(status_code)]);
     trace.explicit_randomness = Some(randomness);
-    policies.decide(&trace, |_| ())
+    decided(policies, &trace)
 }
 
 fn keep(policy: u16, threshold: &str) -> Decision {
     let digits = format!("{threshold:0<14}");
     let value = u64::from_str_radix(&digits, 16).expect("hexadecimal");
     let threshold = Threshold::new(value).expect("in range");
-    Decision::Keep { policy: PolicyIndex(policy), threshold, consistent: true }
+    Decision::Keep { policy: PolicyIndex(policy), threshold, consistent: true, leaf: None }
 }
 
 #[test]
@@ -352,7 +370,7 @@ fn ten_percent_is_ten_percent_and_five_is_part_of_it() {
         id[8..].copy_from_slice(&(z ^ z >> 31).to_be_bytes());
         let trace = Summary::new(TraceId::from_slice(&id).expect("not all zero"));
         let keeps =
-            |policies: &PolicySet| matches!(policies.decide(&trace, |_| ()), Decision::Keep { .. });
+            |policies: &PolicySet| matches!(decided(policies, &trace), Decision::Keep { .. });
         kept += i32::from(keeps(&ten));
         kept_salted += i32::from(keeps(&salted));
         assert!(keeps(&ten) || !keeps(&five));
@@ -370,8 +388,212 @@ fn every_vote_is_told_and_none_changes_the_answer() {
     ]);
     let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
     let trace = summary(&policies, id, &[status(2)]);
-    let mut votes = Vec::new();
-    let decision = policies.decide(&trace, |policy| votes.push(policy.0));
-    assert_eq!(votes, [0, 1, 2]);
-    assert_eq!(decision, Decision::Drop { policy: Some(PolicyIndex(2)) });
+    let explained = policies.explain(&trace, Timestamp(0), &mut policies.budgets(1));
+    let said: Vec<_> = explained.votes.iter().map(|vote| (vote.policy.0, vote.said)).collect();
+    assert_eq!(said, [(0, Said::Keep), (1, Said::Keep), (2, Said::Drop)]);
+    assert_eq!(explained.decision, Decision::Drop { policy: Some(PolicyIndex(2)) });
+}
+
+fn bucket(spans_per_second: u64, burst_capacity: Option<u64>) -> PolicyKind {
+    PolicyKind::RateLimiting { spans_per_second, burst_capacity }
+}
+
+/// A trace with nothing but a size.
+fn of_size(spans: u32, bytes: u64) -> Summary {
+    let mut trace = Summary::new(TraceId::from_slice(&[9; 16]).expect("not all zero"));
+    (trace.spans, trace.bytes) = (spans, bytes);
+    trace
+}
+
+/// What is decided of traces with so many spans, at these times, one after the other: the index
+/// of the policy that keeps it, if one does.
+fn decisions(policies: &PolicySet, traces: &[(i64, Summary)]) -> Vec<Option<u16>> {
+    let mut budgets = policies.budgets(1);
+    let decision = |(now, trace): &(i64, Summary)| match policies.decide(
+        trace,
+        Timestamp(*now),
+        &mut budgets,
+        &mut (),
+    ) {
+        Decision::Keep { policy, .. } => Some(policy.0),
+        Decision::Drop { .. } => None,
+    };
+    traces.iter().map(decision).collect()
+}
+
+fn sizes(traces: &[(i64, u32)]) -> Vec<(i64, Summary)> {
+    traces.iter().map(|(now, spans)| (*now, of_size(*spans, 1))).collect()
+}
+
+#[test]
+fn a_rate_is_limited_whole_trace_by_whole_trace() {
+    let traces = sizes(&[(0, 15), (0, 5), (0, 1), (1000, 10), (100_000, 21)]);
+    let limited = decisions(&set(vec![bucket(10, None)]), &traces);
+    assert_eq!(limited, [Some(0), Some(0), None, Some(0), None]);
+    let bytes = PolicyKind::BytesLimiting { bytes_per_second: 1000, burst_capacity: Some(2000) };
+    let bytes = set(vec![bytes]);
+    assert_eq!(decisions(&bytes, &[(0, of_size(1, 2001)), (0, of_size(1, 2000))]), [None, Some(0)]);
+}
+
+#[test]
+fn a_budget_is_spent_only_where_no_policy_before_keeps() {
+    let large = || PolicyKind::SpanCount { min_spans: 8, max_spans: None };
+    let traces = sizes(&[(0, 20), (0, 5), (0, 20), (0, 5), (0, 5), (0, 5), (0, 5)]);
+    let before = decisions(&set(vec![large(), bucket(10, None)]), &traces);
+    assert_eq!(before, [Some(0), Some(1), Some(0), Some(1), Some(1), Some(1), None]);
+    // Asked first, it spends; but what another keeps with certainty is that one's.
+    let behind = decisions(&set(vec![bucket(10, None), large()]), &traces);
+    assert_eq!(behind, [Some(1), None, Some(1), None, None, None, None]);
+    // What a drop policy drops costs nothing either.
+    let small =
+        PolicyKind::Drop(sub(vec![PolicyKind::SpanCount { min_spans: 0, max_spans: Some(5) }]));
+    let dropped = decisions(&set(vec![bucket(10, None), small]), &traces);
+    assert_eq!(dropped, [Some(0), None, None, None, None, None, None]);
+}
+
+#[test]
+fn what_a_budget_kept_has_no_known_probability() {
+    let policies = set(vec![bucket(10, None)]);
+    let Decision::Keep { threshold, consistent, .. } = decided(&policies, &of_size(1, 1)) else {
+        panic!("the bucket is full");
+    };
+    assert_eq!((threshold, consistent), (Threshold::NEVER, false));
+}
+
+#[test]
+fn of_conditions_that_must_all_hold_budgets_are_asked_last() {
+    let limited = || PolicyKind::And(sub(vec![bucket(10, Some(10)), codes(&[StatusCode::Error])]));
+    let policies = set(vec![limited()]);
+    let mut budgets = policies.budgets(1);
+    let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
+    let mut decide = |status_code| {
+        let mut trace = summary(&policies, id, &[status(status_code)]);
+        trace.spans = 6;
+        matches!(
+            policies.decide(&trace, Timestamp(0), &mut budgets, &mut ()),
+            Decision::Keep { .. }
+        )
+    };
+    assert_eq!([decide(0), decide(0), decide(2), decide(2)], [false, false, true, false]);
+}
+
+fn child(name: &str, kind: PolicyKind, percent: Option<f64>) -> CompositeChild {
+    CompositeChild { policy: PolicySpec::new(name, kind), percent }
+}
+
+#[test]
+fn children_of_a_composite_have_their_shares_of_a_total() {
+    let always = || PolicyKind::AlwaysSample;
+    let half = || vec![child("a", always(), Some(50.)), child("b", always(), Some(50.))];
+    let composite = PolicyKind::Composite { max_total_spans_per_second: 100, children: half() };
+    let policies = set(vec![composite]);
+    let mut budgets = policies.budgets(1);
+    let mut leaf = |now, spans| match policies.decide(
+        &of_size(spans, 1),
+        Timestamp(now),
+        &mut budgets,
+        &mut (),
+    ) {
+        Decision::Keep { leaf, .. } => {
+            leaf.map(|leaf| &*policies.leaves()[usize::from(leaf.0)].name)
+        }
+        Decision::Drop { .. } => None,
+    };
+    let first = [leaf(0, 30), leaf(100, 30), leaf(200, 20), leaf(900, 20), leaf(999, 1)];
+    assert_eq!(first, [Some("a"), Some("b"), Some("a"), Some("b"), None]);
+    assert_eq!([leaf(1000, 50), leaf(1999, 51), leaf(1999, 50)], [Some("a"), None, Some("b")]);
+    // The total is a ceiling over all.
+    let both = || vec![child("a", always(), Some(80.)), child("b", always(), Some(80.))];
+    let composite = PolicyKind::Composite { max_total_spans_per_second: 100, children: both() };
+    let kept = decisions(&set(vec![composite]), &sizes(&[(0, 80), (0, 21), (0, 20), (0, 1)]));
+    assert_eq!(kept, [Some(0), None, Some(0), None]);
+}
+
+#[test]
+fn combinations_nest_freely() {
+    let error = || codes(&[StatusCode::Error]);
+    let drop = |kinds| PolicyKind::Drop(sub(kinds));
+    let both = PolicyKind::And(sub(vec![error(), drop(vec![PolicyKind::AlwaysSample])]));
+    let policies = set(vec![PolicyKind::AlwaysSample, both]);
+    assert_eq!(outcome(&policies, &[status(2)]), 'D');
+    assert_eq!(outcome(&policies, &[status(0)]), 'K');
+    let neither = set(vec![not(drop(vec![error()]))]);
+    assert_eq!(outcome(&neither, &[status(2)]), 'N');
+    assert_eq!(outcome(&neither, &[status(0)]), 'K');
+    let children = vec![
+        child("no", drop(vec![error()]), None),
+        child("rest", not(PolicyKind::And(sub(vec![bucket(1, None)]))), None),
+        child("all", PolicyKind::AlwaysSample, None),
+    ];
+    let nested = set(vec![PolicyKind::Composite { max_total_spans_per_second: 90, children }]);
+    assert_eq!(outcome(&nested, &[status(2)]), 'D');
+    assert_eq!(outcome(&nested, &[status(0)]), 'K');
+}
+
+#[test]
+fn a_shadow_is_asked_and_has_no_effect() {
+    let shadow =
+        |name: &str, kind| PolicySpec { mode: Mode::Shadow, ..PolicySpec::new(name, kind) };
+    let policies = compile(&[
+        shadow("all", PolicyKind::AlwaysSample),
+        shadow("none", PolicyKind::Drop(sub(vec![PolicyKind::AlwaysSample]))),
+        PolicySpec::new("errors", codes(&[StatusCode::Error])),
+    ])
+    .expect("the test's policies compile");
+    let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
+    for (code, said, decision) in
+        [(2, Said::Keep, keep(2, "0")), (0, Said::None, Decision::Drop { policy: None })]
+    {
+        let trace = summary(&policies, id, &[status(code)]);
+        let explained = policies.explain(&trace, Timestamp(0), &mut policies.budgets(1));
+        let votes: Vec<Said> = explained.votes.iter().map(|vote| vote.said).collect();
+        assert_eq!(votes, [Said::Keep, Said::Drop, said]);
+        assert_eq!(explained.decision, decision);
+    }
+}
+
+#[test]
+fn policies_that_did_not_change_keep_their_budgets() {
+    let specs = |rate| {
+        vec![PolicySpec::new("new", bucket(rate, None)), PolicySpec::new("old", bucket(10, None))]
+    };
+    let old = compile(&specs(1)[1..]).expect("compiles");
+    let new = compile(&specs(5)).expect("compiles");
+    let mut state = old.budgets(1);
+    old.decide(&of_size(20, 1), Timestamp(0), &mut state, &mut ());
+    let mut state = new.budgets_after(&old, &state, 1);
+    let keeps = |spans: u32, state: &mut Budgets| {
+        new.decide(&of_size(spans, 1), Timestamp(0), state, &mut ())
+    };
+    assert!(matches!(keeps(10, &mut state), Decision::Keep { policy: PolicyIndex(0), .. }));
+    assert_eq!(keeps(1, &mut state), Decision::Drop { policy: None });
+    let changes = new.changes(&old);
+    assert_eq!((changes.added, changes.unchanged), (vec!["new"], 1));
+}
+
+#[test]
+fn reasons_are_told_in_a_few_words() {
+    let cases = [
+        (latency(1000, None), "latency: 340 ms <= 1000 ms"),
+        (latency(100, None), "latency: 340 ms > 100 ms"),
+        (latency(100, Some(200)), "latency: 340 ms > 200 ms"),
+        (codes(&[StatusCode::Error]), "status_code: no span is ERROR"),
+        (codes(&[StatusCode::Ok, StatusCode::Unset]), "status_code: a span is OK or UNSET"),
+        (text("k", &["a"], false, true), "string_attribute: there is no k of a"),
+        (bucket(1, None), "rate_limiting: 1 spans <= 2 left"),
+        (not(latency(1000, None)), "not: latency: 340 ms <= 1000 ms"),
+        (
+            PolicyKind::And(sub(vec![codes(&[StatusCode::Unset]), latency(1000, None)])),
+            "and: sub: latency: 340 ms <= 1000 ms",
+        ),
+        (percent(50.), "probabilistic: 50 %: randomness 09090909090909 < 80000000000000"),
+        (PolicyKind::AlwaysSample, "always_sample"),
+    ];
+    let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
+    for (kind, expected) in cases {
+        let policies = set(vec![kind]);
+        let trace = summary(&policies, id, &[span(0., 340.)]);
+        let explained = policies.explain(&trace, Timestamp(0), &mut policies.budgets(1));
+        assert_eq!(explained.votes[0].reason, expected);
+    }
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::decide::Remembered;
+use super::gather::{ask_resource, gather};
 use super::partition::PartitionState;
 use super::{Desk, Shared};
 use crate::books::{Amount, Invalid, Misrouted};
 use crate::ids::{Offset, Partition, TraceId};
 use crate::limited::Limited;
-use crate::otlp::{InvalidReason, Scan, ScanError, tracestate};
+use crate::otlp::{InvalidReason, Scan, ScanError};
 use crate::source::Record;
 use crate::span::{Slice, SpanRef};
 use crate::trace::{Segment, Slot};
@@ -18,6 +19,8 @@ use crate::trace::{Segment, Slot};
 /// Spans of one trace that stand back to back in one scope of a record.
 struct SpanRun<'a> {
     spans: &'a [SpanRef],
+    /// The place of the first one among those of the record.
+    first: usize,
     framed: Slice,
 }
 
@@ -47,10 +50,10 @@ impl PartitionState {
         self.resources.resize_with(found.resources.len(), Default::default);
         self.scopes.clear();
         self.scopes.resize(found.scopes.len(), None);
-        let mut rest = found.spans.as_slice();
-        while !rest.is_empty() {
-            let run = next_run(rest);
-            rest = &rest[run.spans.len()..];
+        let mut first = 0;
+        while first < found.spans.len() {
+            let run = next_run(&found.spans, first);
+            first += run.spans.len();
             self.arrive_run(shared, desk, record.offset, value, found, &run);
         }
         let held = self.resources.drain(..).filter_map(|resource| resource.header);
@@ -112,24 +115,13 @@ impl PartitionState {
         run: &SpanRun<'_>,
     ) {
         let predicates = shared.policies.predicates();
-        let summary = &mut self.traces.get_mut(slot).summary;
         let resource = found.scopes[run.spans[0].scope as usize].resource as usize;
-        let facts = self.resources[resource].facts.get_or_insert_with(|| {
-            let mut facts = Default::default();
-            let attributes = found.resources[resource].attributes.of(&found.attributes);
-            predicates.ask_attributes(attributes, value, &mut facts);
-            facts
-        });
-        summary.facts.merge(facts);
-        for span in run.spans {
-            let attributes = span.attributes.of(&found.attributes);
-            predicates.ask_span(span, attributes, value, &mut summary.facts);
-            summary.start_unix_nano = summary.start_unix_nano.min(span.start_unix_nano);
-            summary.end_unix_nano = summary.end_unix_nano.max(span.end_unix_nano);
-            if !span.trace_state.is_empty() && summary.explicit_randomness.is_none() {
-                summary.explicit_randomness = tracestate::randomness(span.trace_state.of(value));
-            }
-        }
+        let facts = self.resources[resource]
+            .facts
+            .get_or_insert_with(|| ask_resource(predicates, value, found, resource));
+        let spans = run.first..run.first + run.spans.len();
+        let summary = &mut self.traces.get_mut(slot).summary;
+        gather(predicates, facts, value, found, spans, summary);
     }
 
     /// The interned headers of a run, held until the record is done with.
@@ -175,8 +167,9 @@ impl PartitionState {
     }
 }
 
-/// The longest run at the start of `spans`, which are not empty.
-fn next_run(spans: &[SpanRef]) -> SpanRun<'_> {
+/// The longest run from the span number `start` of a record on.
+fn next_run(spans: &[SpanRef], start: usize) -> SpanRun<'_> {
+    let spans = &spans[start..];
     let first = &spans[0];
     let mut framed = first.framed;
     let mut length = 1;
@@ -190,7 +183,7 @@ fn next_run(spans: &[SpanRef]) -> SpanRun<'_> {
         framed.end = span.framed.end;
         length += 1;
     }
-    SpanRun { spans: &spans[..length], framed }
+    SpanRun { spans: &spans[..length], first: start, framed }
 }
 
 fn count_refused(desk: &mut Desk, found: &Scan) {

@@ -4,10 +4,11 @@ use bytes::Bytes;
 
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
+use crate::books::Tally;
 use crate::export::{Chunk, Ticket};
 use crate::ids::Pin;
 use crate::otlp::{Additions, SpanSegment};
-use crate::policy::{Decision, PolicyIndex, PolicySet};
+use crate::policy::{Decision, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
 use crate::probability::Threshold;
 use crate::trace::{Decided, OpenTrace, Segment, Trigger};
 
@@ -47,13 +48,30 @@ impl Annotations {
         consistent: bool,
     ) -> Additions<'a> {
         Additions {
-            policy: self.policy.then(|| policies.name(policy)),
+            policy: self.policy.then(|| &**policies.name(policy)),
             threshold: (consistent && threshold != Threshold::ALWAYS).then_some(threshold),
             erase_threshold: !consistent,
             tracestate: self.tracestate,
             sample_rate: self.sample_rate,
         }
     }
+}
+
+/// Counts who said what.
+struct Votes<'a> {
+    tally: &'a mut Tally,
+}
+
+impl Observer for Votes<'_> {
+    fn voted(&mut self, policy: PolicyIndex, said: Said) {
+        if said != Said::None {
+            self.tally.votes[usize::from(policy.0)] += 1;
+        }
+    }
+
+    fn failed(&mut self, _: PolicyIndex) {}
+
+    fn leaf_voted(&mut self, _: LeafIndex) {}
 }
 
 impl PartitionState {
@@ -69,10 +87,9 @@ impl PartitionState {
         desk.closed.add(amount);
         desk.tally.triggers[trigger as usize] += 1;
         self.observe(shared, trace);
-        let votes = &mut desk.tally.votes;
-        let decision = shared.policies.decide(&trace.summary, |policy| {
-            votes[usize::from(policy.0)] += 1;
-        });
+        let now = self.traces.clock();
+        let mut votes = Votes { tally: &mut desk.tally };
+        let decision = shared.policies.decide(&trace.summary, now, &mut self.budgets, &mut votes);
         let remembered = match decision {
             Decision::Drop { policy } => {
                 let none = desk.tally.dropped.len() - 1;
@@ -81,7 +98,7 @@ impl PartitionState {
                 self.watermark.release(trace.pin);
                 Remembered::Dropped
             }
-            Decision::Keep { policy, threshold, consistent } => {
+            Decision::Keep { policy, threshold, consistent, leaf: _ } => {
                 desk.tally.kept[usize::from(policy.0)].add(amount);
                 let additions =
                     shared.annotations.of(&shared.policies, policy, threshold, consistent);

@@ -8,6 +8,7 @@
 
 mod arrivals;
 mod decide;
+mod gather;
 mod partition;
 
 use std::collections::{HashMap, VecDeque};
@@ -30,6 +31,7 @@ use crate::trace::{DecidedTraces, Limits};
 
 pub use arrivals::Keying;
 pub use decide::{Annotations, Remembered};
+pub use gather::{ask_resource, gather, keys_for};
 use partition::{PartitionState, Revocation};
 
 /// What all workers of the process share.

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use super::{Desk, Shared};
 use crate::books::{Amount, Invalid};
-use crate::facts::Facts;
 use crate::ids::{Generation, Partition, Pin, Position};
 use crate::otlp::scan;
+use crate::policy::{Budgets, ResourceFacts};
 use crate::source::{CaughtUp, Owned, Record};
 use crate::trace::{HeaderId, Headers, OpenTrace, OpenTraces, TRACE_OVERHEAD, Trigger};
 use crate::watermark::Watermark;
@@ -29,6 +29,7 @@ pub(super) struct PartitionState {
     pub(super) owned: Arc<Owned>,
     pub(super) traces: OpenTraces,
     pub(super) headers: Headers,
+    pub(super) budgets: Budgets,
     pub(super) watermark: Watermark,
     /// Chunks that are not acknowledged yet.
     pub(super) in_flight: usize,
@@ -42,7 +43,7 @@ pub(super) struct PartitionState {
 #[derive(Debug, Default)]
 pub(super) struct ResourceInHand {
     pub(super) header: Option<HeaderId>,
-    pub(super) facts: Option<Facts>,
+    pub(super) facts: Option<ResourceFacts>,
 }
 
 impl PartitionState {
@@ -59,6 +60,7 @@ impl PartitionState {
             owned,
             traces: OpenTraces::new(shared.limits),
             headers: Headers::default(),
+            budgets: shared.policies.budgets(1),
             watermark: Watermark::new(start),
             in_flight: 0,
             revocation: None,
