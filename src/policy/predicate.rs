@@ -11,7 +11,7 @@ use super::condition::{Question, Scope, TraceCondition};
 use super::trace_state;
 use crate::facts::{Facts, Summary};
 use crate::ottl::{Context, Needs};
-use crate::span::{AttributeRef, KeyIndex, SpanView, ValueRef};
+use crate::span::{AttributeRef, KeyIndex, SpanRef, SpanView, ValueRef};
 
 /// The status code ERROR.
 const ERROR: i32 = 2;
@@ -136,9 +136,16 @@ impl Predicates {
         known
     }
 
-    /// Adds what a span says to the summary of its trace, besides what its resource says.
-    pub fn ask_span(&self, view: &SpanView<'_>, trace: &mut Summary) {
-        let (span, record, facts) = (view.span, view.record, &mut trace.facts);
+    /// Adds what a span of `record` says to the summary of its trace, besides what its resource
+    /// says and what conditions ask. `attributes` are its own.
+    pub fn ask_span(
+        &self,
+        span: &SpanRef,
+        attributes: &[AttributeRef],
+        record: &[u8],
+        trace: &mut Summary,
+    ) {
+        let facts = &mut trace.facts;
         trace.errors += u32::from(span.status == ERROR);
         // Codes that came after this program was written are nobody's.
         if let Some(more) = usize::try_from(span.status).ok().and_then(|s| self.by_status.get(s)) {
@@ -156,13 +163,16 @@ impl Predicates {
                 }
             }
         }
-        self.ask_attributes(view.attributes, record, facts);
-        if !self.questions.is_empty() {
-            self.ask_questions(view, facts);
-        }
+        self.ask_attributes(attributes, record, facts);
     }
 
-    fn ask_questions(&self, view: &SpanView<'_>, facts: &mut Facts) {
+    /// True if conditions ask something of each span.
+    pub fn has_conditions(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
+    /// Adds what conditions make of a span to the facts of its trace.
+    pub fn ask_conditions(&self, view: &SpanView<'_>, facts: &mut Facts) {
         let is_new = |seen: &u16| view.span.is_root && !facts.contains(*seen);
         let first_root = self.root_seen.filter(is_new);
         for question in &self.questions {
