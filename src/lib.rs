@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod limited;
 pub mod memory;
 pub mod otlp;
+pub mod ottl;
 pub mod policy;
 pub mod probability;
 pub mod proto;
