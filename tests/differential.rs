@@ -1,0 +1,105 @@
+//! tailsieve decides as the OpenTelemetry Collector's `tail_sampling` processor does: thousands of
+//! generated traces, by many policy sets, trace by trace.
+//!
+//! What the Collector keeps was recorded, so that the comparison needs nothing but tailsieve.
+//! `./tests/run interop` compares with the Collector itself, and
+//! `./tests/run record-differential` records anew. Where the two differ on purpose,
+//! tests/differential/deviations.rs says so, case by case.
+
+// A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
+#![allow(clippy::unwrap_used)]
+
+#[path = "differential/alone.rs"]
+mod alone;
+#[path = "differential/attributes.rs"]
+mod attributes;
+#[path = "differential/collector.rs"]
+mod collector;
+#[path = "differential/decide.rs"]
+mod decide;
+#[path = "differential/input.rs"]
+mod input;
+#[path = "differential/mixed.rs"]
+mod mixed;
+#[path = "differential/policies.rs"]
+mod policies;
+#[path = "differential/random.rs"]
+mod random;
+#[path = "differential/recorded.rs"]
+mod recorded;
+mod support;
+#[path = "differential/traces.rs"]
+mod traces;
+
+use std::collections::BTreeSet;
+
+use decide::{Decisions, decide};
+use input::Input;
+use policies::PolicySet;
+
+/// Every set on which the two must agree.
+fn sets() -> Vec<PolicySet> {
+    alone::sets().into_iter().chain(mixed::sets()).collect()
+}
+
+/// The traces on which tailsieve and the Collector disagree, with all that tailsieve says; at most
+/// a few of each set.
+fn differences(
+    sets: &[PolicySet],
+    input: &Input,
+    collector: &[Vec<bool>],
+    tailsieve: &[Decisions],
+) -> Vec<String> {
+    let mut found = Vec::new();
+    for ((set, collector), tailsieve) in sets.iter().zip(collector).zip(tailsieve) {
+        let differs = |trace: &usize| collector[*trace] != tailsieve.kept[*trace];
+        let traces: Vec<usize> = (0..input.ids.len()).filter(differs).collect();
+        if traces.is_empty() {
+            continue;
+        }
+        found.push(format!("{}: {} traces, policies {}", set.name, traces.len(), set.policies));
+        for trace in traces.into_iter().take(3) {
+            let should = if collector[trace] { "keeps" } else { "does not keep" };
+            found.push(format!("    the Collector {should} it: {}", tailsieve.said[trace]));
+        }
+    }
+    found
+}
+
+fn assert_agreement(collector: &[Vec<bool>], sets: &[PolicySet], input: &Input) {
+    let wrong = differences(sets, input, collector, &decide(sets, input));
+    assert!(wrong.is_empty(), "differences:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn differential_recorded() {
+    let (sets, input) = (sets(), traces::generate());
+    assert_agreement(&recorded::read(&sets, &input), &sets, &input);
+}
+
+/// With `TAILSIEVE_RECORD` set, records instead of comparing.
+#[test]
+#[ignore = "needs the Collector: run ./tests/run interop"]
+fn interop_differential_live() {
+    let (sets, input) = (sets(), traces::generate());
+    let collector = collector::kept(&sets, &input);
+    if std::env::var_os("TAILSIEVE_RECORD").is_some() {
+        recorded::write(&sets, &input, &collector);
+    } else {
+        assert_agreement(&collector, &sets, &input);
+    }
+}
+
+/// A comparison is worth what it can tell apart.
+#[test]
+fn the_recorded_sets_tell_traces_apart() {
+    let (sets, input) = (sets(), traces::generate());
+    assert!(input.ids.len() >= 3000, "{} traces", input.ids.len());
+    let names: BTreeSet<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names.len(), sets.len(), "names are unique");
+    let recorded = recorded::read(&sets, &input);
+    let in_percent =
+        |kept: &Vec<bool>| 100 * kept.iter().filter(|kept| **kept).count() / kept.len();
+    let telling = recorded.iter().filter(|kept| (1..=98).contains(&in_percent(kept))).count();
+    assert!(telling * 10 >= sets.len() * 8, "{telling} of {} sets", sets.len());
+}

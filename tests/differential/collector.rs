@@ -1,0 +1,122 @@
+//! The real Collector: which traces its `tail_sampling` processor keeps, by many policy sets.
+//!
+//! One process has a pipeline for each of its sets, and all of them get the same spans. None of
+//! them decides before the process is asked to end: then each decides all its traces at once, so
+//! that nothing depends on how quick the machine is, and nothing has to be waited for.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::input::{Input, list};
+use crate::policies::PolicySet;
+use crate::support::{Process, Scratch, collector_tool, free_address};
+
+/// How many policy sets a process has; each of them holds a copy of all spans.
+const SETS_AT_ONCE: usize = 36;
+/// How many documents go into one request.
+const DOCUMENTS_AT_ONCE: usize = 100;
+
+/// For each set and each trace of the input, whether the trace is kept.
+pub fn kept(sets: &[PolicySet], input: &Input) -> Vec<Vec<bool>> {
+    sets.chunks(SETS_AT_ONCE).flat_map(|sets| kept_by_one_process(sets, input)).collect()
+}
+
+/// Whether the Collector does not even start with the set.
+pub fn refuses(set: &PolicySet) -> bool {
+    let scratch = Scratch::new("collector");
+    let mut process =
+        spawn(&config(std::slice::from_ref(set), &free_address(), &scratch), &scratch);
+    !process.wait().success()
+}
+
+fn kept_by_one_process(sets: &[PolicySet], input: &Input) -> Vec<Vec<bool>> {
+    let scratch = Scratch::new("collector");
+    let endpoint = free_address();
+    let mut process = spawn(&config(sets, &endpoint, &scratch), &scratch);
+    process.wait_for_line("Everything is ready");
+    send(&endpoint, &input.documents);
+    assert!(process.terminate().success(), "the Collector ends well");
+    sets.iter().map(|set| read(&output(&scratch, set), input)).collect()
+}
+
+/// Starts the Collector on this configuration.
+pub fn spawn(config: &Value, scratch: &Scratch) -> Process {
+    // `$` begins a variable in the Collector's files.
+    let file = scratch.write("collector.yaml", &config.to_string().replace('$', "$$"));
+    let mut command = Command::new(collector_tool("otelcol"));
+    command.arg("--config").arg(file);
+    Process::spawn(command, scratch.path(), "otelcol")
+}
+
+/// The receiver of all configurations here.
+pub fn receivers(endpoint: &str) -> Value {
+    json!({"otlp": {"protocols": {"http": {"endpoint": endpoint}}}})
+}
+
+fn output(scratch: &Scratch, set: &PolicySet) -> std::path::PathBuf {
+    scratch.join(&format!("{}.json", set.name))
+}
+
+fn config(sets: &[PolicySet], endpoint: &str, scratch: &Scratch) -> Value {
+    let (mut processors, mut exporters, mut pipelines) = (json!({}), json!({}), json!({}));
+    for set in sets {
+        let (sampler, file) = (format!("tail_sampling/{}", set.name), format!("file/{}", set.name));
+        processors[&sampler] =
+            json!({"decision_wait": "1h", "num_traces": 1_000_000, "policies": set.policies});
+        exporters[&file] = json!({"path": output(scratch, set)});
+        pipelines[format!("traces/{}", set.name)] =
+            json!({"receivers": ["otlp"], "processors": [sampler], "exporters": [file]});
+    }
+    json!({
+        "receivers": receivers(endpoint),
+        "processors": processors,
+        "exporters": exporters,
+        "service": {"telemetry": {"metrics": {"level": "none"}}, "pipelines": pipelines},
+    })
+}
+
+/// Sends documents, in their order, as requests of OTLP/HTTP in JSON.
+pub fn send(endpoint: &str, documents: &[Value]) {
+    for documents in documents.chunks(DOCUMENTS_AT_ONCE) {
+        let resource_spans: Vec<&Value> =
+            documents.iter().flat_map(|document| list(document, "resourceSpans")).collect();
+        post(endpoint, &json!({"resourceSpans": resource_spans}).to_string());
+    }
+}
+
+fn post(endpoint: &str, body: &str) {
+    let mut stream = TcpStream::connect(endpoint).unwrap();
+    let head = format!(
+        "POST /v1/traces HTTP/1.0\r\nHost: {endpoint}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.lines().next().unwrap().contains(" 200 "), "the Collector takes it: {answer}");
+    assert!(!answer.contains("rejected"), "the Collector takes all of it: {answer}");
+}
+
+/// Which traces are in a file that the file exporter wrote; they must be whole.
+fn read(file: &Path, input: &Input) -> Vec<bool> {
+    let index_of = input.index_of();
+    let text = fs::read_to_string(file).unwrap();
+    let mut spans = vec![0; input.ids.len()];
+    for id in text.split("\"traceId\":\"").skip(1) {
+        // Links have trace ids, too; the input has none.
+        spans[index_of[&id[..32]]] += 1;
+    }
+    let is_kept = |(index, spans): (usize, usize)| {
+        let all = input.spans[index];
+        let id = &input.ids[index];
+        assert!(spans == 0 || spans == all, "{id}: {spans} of {all} in {}", file.display());
+        spans > 0
+    };
+    spans.into_iter().enumerate().map(is_kept).collect()
+}
