@@ -17,10 +17,14 @@ mod attributes;
 mod collector;
 #[path = "differential/decide.rs"]
 mod decide;
+#[path = "differential/deviations.rs"]
+mod deviations;
 #[path = "differential/input.rs"]
 mod input;
 #[path = "differential/mixed.rs"]
 mod mixed;
+#[path = "differential/ottl.rs"]
+mod ottl;
 #[path = "differential/policies.rs"]
 mod policies;
 #[path = "differential/random.rs"]
@@ -34,6 +38,7 @@ mod traces;
 use std::collections::BTreeSet;
 
 use decide::{Decisions, decide};
+use deviations::{Deviation, Says, TRACES};
 use input::Input;
 use policies::PolicySet;
 
@@ -102,4 +107,59 @@ fn the_recorded_sets_tell_traces_apart() {
         |kept: &Vec<bool>| 100 * kept.iter().filter(|kept| **kept).count() / kept.len();
     let telling = recorded.iter().filter(|kept| (1..=98).contains(&in_percent(kept))).count();
     assert!(telling * 10 >= sets.len() * 8, "{telling} of {} sets", sets.len());
+}
+
+/// What was kept of the traces of deviations.rs, by name.
+fn kept_names(kept: &[bool]) -> Vec<&'static str> {
+    (0..).zip(kept).filter(|(_, kept)| **kept).map(|(index, _): (usize, _)| TRACES[index]).collect()
+}
+
+fn all_deviations() -> Vec<Deviation> {
+    deviations::deviations().into_iter().chain(deviations::unnamed()).collect()
+}
+
+#[test]
+fn deviations_of_tailsieve_are_as_told() {
+    let deviations = all_deviations();
+    let (sets, expected): (Vec<_>, Vec<_>) =
+        deviations.into_iter().map(|deviation| (deviation.set, deviation.tailsieve)).unzip();
+    let decisions = decide(&sets, &deviations::input());
+    for ((set, expected), decisions) in sets.iter().zip(expected).zip(decisions) {
+        assert_eq!(kept_names(&decisions.kept), expected, "{}", set.name);
+    }
+}
+
+#[test]
+#[ignore = "needs the Collector: run ./tests/run interop"]
+fn interop_deviations_of_the_collector_are_as_told() {
+    let (sets, expected): (Vec<_>, Vec<_>) =
+        all_deviations().into_iter().map(|deviation| (deviation.set, deviation.collector)).unzip();
+    let outcomes = collector::kept_or_refused(&sets, &deviations::input());
+    for ((set, expected), outcome) in sets.iter().zip(expected).zip(outcomes) {
+        match (expected, outcome) {
+            (Says::Keeps(names), Ok(kept)) => assert_eq!(kept_names(&kept), names, "{}", set.name),
+            (Says::Refuses, Err(why)) => {
+                assert!(why.contains("unknown sampling policy type"), "{}: {why}", set.name);
+            }
+            (_, outcome) => panic!("{}: {outcome:?}", set.name),
+        }
+    }
+}
+
+#[test]
+fn ottl_conditions_keep_what_they_say() {
+    let conditions = ottl::read();
+    let decisions = decide(&conditions.sets, &conditions.input);
+    let kept: Vec<_> = decisions.into_iter().map(|decisions| Ok(decisions.kept)).collect();
+    let wrong = conditions.differences(&kept);
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+#[ignore = "needs the Collector: run ./tests/run interop"]
+fn interop_ottl_conditions_keep_what_they_say() {
+    let conditions = ottl::read();
+    let kept = collector::kept_or_refused(&conditions.sets, &conditions.input);
+    let wrong = conditions.differences(&kept);
+    assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
 }

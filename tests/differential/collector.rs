@@ -7,50 +7,69 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::input::{Input, list};
 use crate::policies::PolicySet;
-use crate::support::{Process, Scratch, collector_tool, free_address};
+use crate::support::{Process, Scratch, collector_tool, eventually, free_address};
 
 /// How many policy sets a process has; each of them holds a copy of all spans.
 const SETS_AT_ONCE: usize = 36;
 /// How many documents go into one request.
 const DOCUMENTS_AT_ONCE: usize = 100;
+/// How long the Collector may take to start, on a slow and busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// For each set and each trace of the input, whether the trace is kept.
 pub fn kept(sets: &[PolicySet], input: &Input) -> Vec<Vec<bool>> {
-    sets.chunks(SETS_AT_ONCE).flat_map(|sets| kept_by_one_process(sets, input)).collect()
+    let of_process = |sets| kept_by_one_process(sets, input).unwrap();
+    sets.chunks(SETS_AT_ONCE).flat_map(of_process).collect()
 }
 
-/// Whether the Collector does not even start with the set.
-pub fn refuses(set: &PolicySet) -> bool {
-    let scratch = Scratch::new("collector");
-    let mut process =
-        spawn(&config(std::slice::from_ref(set), &free_address(), &scratch), &scratch);
-    !process.wait().success()
+/// The same where the Collector may refuse sets: instead of what is kept, why it does.
+pub fn kept_or_refused(sets: &[PolicySet], input: &Input) -> Vec<Result<Vec<bool>, String>> {
+    match kept_by_one_process(sets, input) {
+        Ok(kept) => kept.into_iter().map(Ok).collect(),
+        Err(why) if sets.len() == 1 => vec![Err(why)],
+        Err(_) => {
+            let (one, other) = sets.split_at(sets.len() / 2);
+            [one, other].into_iter().flat_map(|sets| kept_or_refused(sets, input)).collect()
+        }
+    }
 }
 
-fn kept_by_one_process(sets: &[PolicySet], input: &Input) -> Vec<Vec<bool>> {
+fn kept_by_one_process(sets: &[PolicySet], input: &Input) -> Result<Vec<Vec<bool>>, String> {
     let scratch = Scratch::new("collector");
     let endpoint = free_address();
-    let mut process = spawn(&config(sets, &endpoint, &scratch), &scratch);
-    process.wait_for_line("Everything is ready");
+    let mut process = start(&config(sets, &endpoint, &scratch), &scratch)?;
     send(&endpoint, &input.documents);
     assert!(process.terminate().success(), "the Collector ends well");
-    sets.iter().map(|set| read(&output(&scratch, set), input)).collect()
+    Ok(sets.iter().map(|set| read(&output(&scratch, set), input)).collect())
 }
 
-/// Starts the Collector on this configuration.
-pub fn spawn(config: &Value, scratch: &Scratch) -> Process {
+/// Starts the Collector on this configuration and waits until it serves; if it does not like the
+/// configuration, says why.
+pub fn start(config: &Value, scratch: &Scratch) -> Result<Process, String> {
     // `$` begins a variable in the Collector's files.
     let file = scratch.write("collector.yaml", &config.to_string().replace('$', "$$"));
     let mut command = Command::new(collector_tool("otelcol"));
     command.arg("--config").arg(file);
-    Process::spawn(command, scratch.path(), "otelcol")
+    let mut process = Process::spawn(command, scratch.path(), "otelcol");
+    let serves = eventually("the Collector to serve", PATIENCE, || {
+        // Looked at before the log: what the process says last, it says before its end.
+        let is_running = process.is_running();
+        let serves = process.log().contains("Everything is ready");
+        (serves || !is_running).then_some(serves)
+    });
+    if serves { Ok(process) } else { Err(last_line(&process.log())) }
+}
+
+fn last_line(log: &str) -> String {
+    log.lines().rev().find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// The receiver of all configurations here.
@@ -58,7 +77,7 @@ pub fn receivers(endpoint: &str) -> Value {
     json!({"otlp": {"protocols": {"http": {"endpoint": endpoint}}}})
 }
 
-fn output(scratch: &Scratch, set: &PolicySet) -> std::path::PathBuf {
+fn output(scratch: &Scratch, set: &PolicySet) -> PathBuf {
     scratch.join(&format!("{}.json", set.name))
 }
 
