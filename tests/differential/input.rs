@@ -41,7 +41,7 @@ impl Input {
 
     /// Names the contents.
     pub fn hash(&self) -> u64 {
-        self.documents.iter().fold(0, |hash, document| hash_of(hash, document))
+        self.documents.iter().fold(0, hash_of)
     }
 }
 

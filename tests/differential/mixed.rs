@@ -13,7 +13,7 @@ use crate::random::Random;
 use crate::traces::{PART_MS, SEQUENCE_MS};
 
 const SETS: u64 = 80;
-const SEED: u64 = 0x7369_6576_65;
+const SEED: u64 = 0x0073_6965_7665;
 
 const SPAN_CONDITIONS: [&str; 14] = [
     "span.attributes[\"http.route\"] == \"/cart\"",

@@ -62,6 +62,9 @@ struct Placed {
     span: Value,
 }
 
+/// A scope and its spans.
+type Scoped = (Value, Vec<Value>);
+
 /// From the earliest start of a trace, in nanoseconds.
 #[derive(Clone, Copy)]
 struct Times {
@@ -209,9 +212,10 @@ fn events(random: &mut Random, begin: u64) -> Vec<Value> {
 
 /// One record. In every other one, spans of the same resource and scope stand together.
 fn document(number: usize, spans: Vec<Placed>) -> Value {
-    let mut resources: Vec<(Value, Vec<(Value, Vec<Value>)>)> = Vec::new();
+    let merges = number.is_multiple_of(2);
+    let mut resources: Vec<(Value, Vec<Scoped>)> = Vec::new();
     for Placed { resource, scope, span } in spans {
-        let same = resources.iter_mut().find(|(other, _)| *other == resource && number % 2 == 0);
+        let same = resources.iter_mut().find(|(other, _)| merges && *other == resource);
         let Some((_, scopes)) = same else {
             resources.push((resource, vec![(scope, vec![span])]));
             continue;

@@ -1,5 +1,6 @@
 //! The processes of one interop test: SDKs, the Collector before and behind, tailsieve between.
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
