@@ -192,12 +192,13 @@ impl Backend {
     }
 }
 
-fn topic(kafka: &Kafka, test: &str) -> Topic {
+/// A topic of its own for a test.
+pub fn topic(kafka: &Kafka, test: &str) -> Topic {
     kafka.topic(test, PARTITIONS, &[("message.timestamp.type", "LogAppendTime")])
 }
 
 /// Starts the Collector on tests/interop/`name`.yaml and waits until it serves.
-fn collector(scratch: &Scratch, name: &str, environment: &[(&str, &str)]) -> Process {
+pub fn collector(scratch: &Scratch, name: &str, environment: &[(&str, &str)]) -> Process {
     let config = format!("{}/tests/interop/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(collector_tool("otelcol"));
     command.args(["--config", &config]).envs(environment.iter().copied());
