@@ -95,6 +95,20 @@ fn interop_differential_live() {
     }
 }
 
+#[test]
+fn a_difference_is_found_and_explained() {
+    let (sets, input) = (alone::sets(), deviations::input());
+    let (sets, traces) = (&sets[..2], input.ids.len());
+    let collector = vec![vec![true; traces]; 2];
+    let said = vec!["what tailsieve says".to_owned(); traces];
+    let decisions = || Decisions { kept: vec![true; traces], said: said.clone() };
+    let mut tailsieve = [decisions(), decisions()];
+    assert_eq!(differences(sets, &input, &collector, &tailsieve), Vec::<String>::new());
+    tailsieve[1].kept[3] = false;
+    let found = differences(sets, &input, &collector, &tailsieve).join("\n");
+    assert!(found.contains(&sets[1].name) && found.contains("what tailsieve says"), "{found}");
+}
+
 /// A comparison is worth what it can tell apart.
 #[test]
 fn the_recorded_sets_tell_traces_apart() {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::policies::{
     Matching, PolicySet, always, and, boolean, drop, latency, latency_upto, not, number, ottl,
-    salted, span_count, status, string, trace_flags, trace_state,
+    ottl_with, salted, span_count, status, string, trace_flags, trace_state,
 };
 use crate::traces::{PART_MS, SEQUENCE_MS};
 
@@ -201,6 +201,14 @@ fn conditions() -> Vec<Value> {
     let mut policies: Vec<Value> = spans.iter().map(|span| ottl(span, &[])).collect();
     policies.extend(events.iter().map(|event| ottl(&[], event)));
     policies.push(ottl(&["span.name == \"render\""], &["spanevent.name == \"log\""]));
+    // There is no length of a number.
+    let length = "Len(span.attributes[\"mixed\"]) > 2";
+    let other = "Len(span.attributes[\"nowhere\"]) == 1 or span.name == \"render\"";
+    policies.push(ottl(&[length], &[]));
+    policies.push(ottl(&[length, "span.name == \"render\""], &[]));
+    policies.push(ottl(&[other, "span.name == \"db.query\""], &[]));
+    policies.push(ottl_with("silent", &[&format!("not ({length})")], &[]));
+    policies.push(ottl_with("propagate", &["span.name == \"render\""], &[]));
     policies
 }
 

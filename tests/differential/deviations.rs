@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::attributes::{attribute, text, whole};
 use crate::input::Input;
 use crate::policies::{
-    Matching, PolicySet, always, and, boolean, latency, latency_upto, not, number, policy, status,
-    string, trace_state,
+    Matching, PolicySet, always, and, boolean, latency, latency_upto, not, number, ottl_with,
+    policy, status, string, trace_state,
 };
 
 /// Names of traces.
@@ -37,7 +37,7 @@ const SHORT: Times = &[(0, 10)];
 const UNSET: u64 = u64::MAX;
 
 /// The traces by name, in the order of [`input`].
-pub const TRACES: [&str; 10] = [
+pub const TRACES: [&str; 11] = [
     "part",
     "level -5",
     "level 75 as text",
@@ -48,6 +48,7 @@ pub const TRACES: [&str; 10] = [
     "route größe",
     "two notes",
     "no times",
+    "list, then none",
 ];
 
 /// What both are given.
@@ -70,6 +71,7 @@ pub fn input() -> Input {
         trace(7, SHORT, "ot=rv:ffffffffffffff", no(), route),
         trace(8, SHORT, "", no(), two),
         trace(9, &[(UNSET, UNSET), (0, 10)], "", no(), no()),
+        list_then_none(10),
     ];
     Input::new(documents)
 }
@@ -99,6 +101,15 @@ fn trace(
         "recordTimestampMs": BEGIN_MS,
         "resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}],
     })
+}
+
+/// A trace whose first span has an attribute with a length, and whose second one has not.
+fn list_then_none(number: usize) -> Value {
+    let list = vec![attribute("list", text("long enough"))];
+    let mut trace = trace(number, &[(0, 10), (0, 10)], "", Vec::new(), list);
+    let spans = &mut trace["resourceSpans"][0]["scopeSpans"][0]["spans"];
+    spans[1]["attributes"] = json!([attribute("list", whole(1))]);
+    trace
 }
 
 /// A value that a tracestate may have.
@@ -175,7 +186,13 @@ pub fn unnamed() -> Vec<Deviation> {
     use Says::Keeps;
     let digits_and_letters = string("route", &["^\\w+$"], Matching::REGEX);
     let long = long_value();
+    // Most traces have no such attribute, and nothing has no length.
+    let fails = || ottl_with("propagate", &["Len(span.attributes[\"list\"]) > 1"], &[]);
     vec![
+        // The Collector stops at the first span for which it is true or fails.
+        deviation("true-then-failed", fails(), Keeps(&["list, then none"]), &[]),
+        // To the Collector, what is not known is not known to be false either.
+        deviation("not-failed", not(fails()), Keeps(&[]), &TRACES),
         deviation("blank-member", trace_state("tk", &["v1"]), Keeps(&[]), &["blank member"]),
         deviation("long-member", trace_state("tk", &[&long]), Keeps(&[]), &["long member"]),
         deviation("unicode-classes", digits_and_letters, Keeps(&[]), &["route größe"]),

@@ -109,7 +109,12 @@ pub fn salted(percentage: f64, salt: &str) -> Value {
 }
 
 pub fn ottl(span: &[&str], spanevent: &[&str]) -> Value {
-    let mut fields = json!({"error_mode": "ignore"});
+    ottl_with("ignore", span, spanevent)
+}
+
+/// With what is done about conditions that cannot be evaluated.
+pub fn ottl_with(error_mode: &str, span: &[&str], spanevent: &[&str]) -> Value {
+    let mut fields = json!({"error_mode": error_mode});
     for (context, conditions) in [("span", span), ("spanevent", spanevent)] {
         if !conditions.is_empty() {
             fields[context] = conditions.into();
