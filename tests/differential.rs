@@ -15,6 +15,8 @@ mod alone;
 mod attributes;
 #[path = "differential/collector.rs"]
 mod collector;
+#[path = "differential/consistent.rs"]
+mod consistent;
 #[path = "differential/decide.rs"]
 mod decide;
 #[path = "differential/deviations.rs"]
@@ -37,6 +39,9 @@ mod traces;
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
+use consistent::Ruled;
 use decide::{Decisions, decide};
 use deviations::{Deviation, Says, TRACES};
 use input::Input;
@@ -176,4 +181,37 @@ fn interop_ottl_conditions_keep_what_they_say() {
     let kept = collector::kept_or_refused(&conditions.sets, &conditions.input);
     let wrong = conditions.differences(&kept);
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn consistent_probability_follows_the_rule() {
+    let Ruled { sets, input, expected, .. } = consistent::ruled();
+    for ((set, expected), decisions) in sets.iter().zip(expected).zip(decide(&sets, &input)) {
+        for (trace, expected) in expected.into_iter().enumerate() {
+            let said: Value = serde_json::from_str(&decisions.said[trace]).unwrap();
+            let threshold = said["threshold"].as_str().map_or(0, consistent::threshold);
+            let outcome = decisions.kept[trace].then_some(threshold);
+            assert_eq!(outcome, expected, "{}: {said}", set.name);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the Collector: run ./tests/run interop"]
+fn interop_consistent_probability_follows_the_rule() {
+    let Ruled { sets, input, facts, expected } = consistent::ruled();
+    let written = collector::written_with_gate(&sets, &input, consistent::GATE);
+    for ((set, expected), written) in sets.iter().zip(expected).zip(written) {
+        let written = consistent::thresholds(&written);
+        for (trace, applied) in expected.into_iter().enumerate() {
+            let id = &input.ids[trace];
+            let expected = applied.map(|applied| applied.max(facts[trace].threshold));
+            let is_close = match (written.get(id), expected) {
+                (Some(is), Some(should)) => consistent::is_close(*is, should),
+                (is, should) => is.is_none() && should.is_none(),
+            };
+            let (is, facts) = (written.get(id), &facts[trace]);
+            assert!(is_close, "{}: {id}: {is:x?}, should be {expected:x?}: {facts:x?}", set.name);
+        }
+    }
 }

@@ -44,20 +44,38 @@ pub fn kept_or_refused(sets: &[PolicySet], input: &Input) -> Vec<Result<Vec<bool
 
 fn kept_by_one_process(sets: &[PolicySet], input: &Input) -> Result<Vec<Vec<bool>>, String> {
     let scratch = Scratch::new("collector");
+    run(sets, input, &scratch, &[])?;
+    Ok(sets.iter().map(|set| read(&output(&scratch, set), input)).collect())
+}
+
+/// What the Collector, with a feature gate on, writes for each set: OTLP JSON documents.
+pub fn written_with_gate(sets: &[PolicySet], input: &Input, gate: &str) -> Vec<String> {
+    let scratch = Scratch::new("collector");
+    run(sets, input, &scratch, &[&format!("--feature-gates=+{gate}")]).unwrap();
+    sets.iter().map(|set| fs::read_to_string(output(&scratch, set)).unwrap()).collect()
+}
+
+/// Lets a process decide the input; what it keeps is in its files then.
+fn run(
+    sets: &[PolicySet],
+    input: &Input,
+    scratch: &Scratch,
+    arguments: &[&str],
+) -> Result<(), String> {
     let endpoint = free_address();
-    let mut process = start(&config(sets, &endpoint, &scratch), &scratch)?;
+    let mut process = start(&config(sets, &endpoint, scratch), scratch, arguments)?;
     send(&endpoint, &input.documents);
     assert!(process.terminate().success(), "the Collector ends well");
-    Ok(sets.iter().map(|set| read(&output(&scratch, set), input)).collect())
+    Ok(())
 }
 
 /// Starts the Collector on this configuration and waits until it serves; if it does not like the
 /// configuration, says why.
-pub fn start(config: &Value, scratch: &Scratch) -> Result<Process, String> {
+fn start(config: &Value, scratch: &Scratch, arguments: &[&str]) -> Result<Process, String> {
     // `$` begins a variable in the Collector's files.
     let file = scratch.write("collector.yaml", &config.to_string().replace('$', "$$"));
     let mut command = Command::new(collector_tool("otelcol"));
-    command.arg("--config").arg(file);
+    command.arg("--config").arg(file).args(arguments);
     let mut process = Process::spawn(command, scratch.path(), "otelcol");
     let serves = eventually("the Collector to serve", PATIENCE, || {
         // Looked at before the log: what the process says last, it says before its end.
@@ -73,7 +91,7 @@ fn last_line(log: &str) -> String {
 }
 
 /// The receiver of all configurations here.
-pub fn receivers(endpoint: &str) -> Value {
+fn receivers(endpoint: &str) -> Value {
     json!({"otlp": {"protocols": {"http": {"endpoint": endpoint}}}})
 }
 
@@ -100,7 +118,7 @@ fn config(sets: &[PolicySet], endpoint: &str, scratch: &Scratch) -> Value {
 }
 
 /// Sends documents, in their order, as requests of OTLP/HTTP in JSON.
-pub fn send(endpoint: &str, documents: &[Value]) {
+fn send(endpoint: &str, documents: &[Value]) {
     for documents in documents.chunks(DOCUMENTS_AT_ONCE) {
         let resource_spans: Vec<&Value> =
             documents.iter().flat_map(|document| list(document, "resourceSpans")).collect();

@@ -50,10 +50,15 @@ pub fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value[key].as_array().map_or(&[], Vec::as_slice)
 }
 
+/// The spans of a document.
+pub fn spans(document: &Value) -> impl Iterator<Item = &Value> {
+    let scopes = list(document, "resourceSpans").iter().flat_map(|r| list(r, "scopeSpans"));
+    scopes.flat_map(|scope| list(scope, "spans"))
+}
+
 /// The trace id of each span of a document.
 fn trace_ids(document: &Value) -> impl Iterator<Item = &str> {
-    let scopes = list(document, "resourceSpans").iter().flat_map(|r| list(r, "scopeSpans"));
-    scopes.flat_map(|scope| list(scope, "spans")).filter_map(|span| span["traceId"].as_str())
+    spans(document).filter_map(|span| span["traceId"].as_str())
 }
 
 /// Names `value`, behind what `hash` names. The order of an object's keys does not matter, which
