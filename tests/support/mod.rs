@@ -15,7 +15,7 @@ mod process;
 
 pub use kafka::{Kafka, Topic};
 pub use metrics::{Scrape, check_books, promtool_check_metrics};
-pub use process::{Member, Process, tailsieve};
+pub use process::{Member, Process, collector_tool, tailsieve};
 
 use std::fs;
 use std::io::{Read, Write};
