@@ -22,7 +22,7 @@ use crate::memory::Memory;
 use crate::policy;
 use crate::telemetry::{self, LogFormat, TelemetryError};
 use crate::trace::Limits;
-use crate::worker::Annotations;
+use crate::worker::{Annotations, InForce, PoliciesInForce};
 
 /// What a process ends with whose files or arguments are wrong, as clap does.
 pub const EXIT_USAGE: u8 = 2;
@@ -95,8 +95,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(
 
 fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<(), RunError> {
     let recorder = admin::install()?;
-    let policies = Arc::new(policy::compile(&file.policies)?);
-    let books = Arc::new(Books::new(policies.names()));
+    let policies = Arc::new(PoliciesInForce::new(in_force(file)?));
+    let books = Arc::new(Books::new());
     let memory = Arc::new(Memory::new(settings.max_bytes));
     let mut signals = {
         let _context = runtime.enter();
@@ -158,8 +158,6 @@ pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings
         workers: settings.workers,
         queue_bytes: settings.queue_bytes,
         idle_grace: settings.idle_grace,
-        limits: limits(file),
-        decision_cache_ttl: file.decision_cache_ttl,
         decision_cache_entries: file.decision_cache_entries,
         annotations: Annotations {
             policy: settings.annotate.policy,
@@ -170,14 +168,19 @@ pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings
     }
 }
 
-/// When traces are complete, out of the policy file.
-pub fn limits(file: &PolicyFile) -> Limits {
-    Limits {
+/// What a policy file puts in force.
+///
+/// # Errors
+/// When a policy cannot be compiled.
+pub fn in_force(file: &PolicyFile) -> Result<InForce, policy::CompileError> {
+    let limits = Limits {
         decision_wait: file.decision_wait,
         decision_wait_after_root_received: file.decision_wait_after_root_received,
         maximum_trace_spans: file.maximum_trace_spans,
         maximum_trace_size: file.maximum_trace_size,
-    }
+    };
+    let policies = policy::compile(&file.policies)?;
+    Ok(InForce::new(policies, limits, file.decision_cache_ttl, file.hash.clone()))
 }
 
 type Checks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
