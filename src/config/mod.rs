@@ -57,6 +57,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// `policies`: the policy file.
     pub policies: PathBuf,
+    /// `policies_poll_interval`: how often its contents are looked at.
+    pub policies_poll_interval: Duration,
 }
 
 /// What is written on kept spans.

@@ -42,6 +42,8 @@ pub(super) fn settings(document: &Document, folder: &Path) -> Result<Settings, V
     let mut shutdown_timeout = Duration::from_secs(30);
     root.read("shutdown_timeout", &mut shutdown_timeout, values::wait);
     let policies = root.required("policies", "policies.yaml", values::name).unwrap_or_default();
+    let mut policies_poll_interval = Duration::from_secs(5);
+    root.read("policies_poll_interval", &mut policies_poll_interval, values::wait);
     root.finish();
     problems.into_result()?;
     let default_listen = || ADMIN_LISTEN.parse().expect("the default is an address");
@@ -58,6 +60,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> Result<Settings, V
         telemetry,
         shutdown_timeout,
         policies: folder.join(policies),
+        policies_poll_interval,
     })
 }
 

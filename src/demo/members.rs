@@ -15,7 +15,7 @@ use crate::books::Books;
 use crate::config::PolicyFile;
 use crate::export::ExportSettings;
 use crate::memory::Memory;
-use crate::run;
+use crate::reload;
 use crate::source::{SourceSettings, StartFrom};
 use crate::worker::{Annotations, PoliciesInForce};
 
@@ -40,7 +40,7 @@ impl Members {
         file: &PolicyFile,
         runtime: Handle,
     ) -> Result<Self, DemoError> {
-        let policies = Arc::new(PoliciesInForce::new(run::in_force(file)?));
+        let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
         let mut members = Self {
             members: Vec::new(),
             readiness: Arc::default(),
@@ -106,8 +106,9 @@ impl Members {
             Err(_taken) => admin::bind(SocketAddr::new(listen.ip(), 0)).await?,
         };
         let address = listener.local_addr().unwrap_or(listen);
-        let readiness = Arc::clone(&self.readiness);
-        let pages = Pages { metrics, readiness: Arc::new(move || checks(&readiness)) };
+        let members = Arc::clone(&self.readiness);
+        let readiness = Arc::new(move || checks(&members));
+        let pages = Pages { metrics, readiness, policies: None };
         tokio::spawn(admin::serve(listener, pages, self.stop_pages.clone()));
         Ok(address)
     }
