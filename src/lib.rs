@@ -19,6 +19,7 @@ pub mod policy;
 pub mod probability;
 pub mod proto;
 pub mod receiver;
+pub mod reload;
 pub mod run;
 pub mod source;
 pub mod span;
