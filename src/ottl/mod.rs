@@ -33,6 +33,7 @@ pub use error::{EvalError, OttlError};
 pub use expression::Level;
 pub use fields::{Fields, TraceFields};
 pub use skeleton::{Leaf, Skeleton};
+pub use trace_state::member as trace_state_member;
 
 use paths::{Path, SpanField, TraceField};
 

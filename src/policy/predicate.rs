@@ -7,10 +7,9 @@ use std::ops::RangeInclusive;
 use foldhash::fast::FixedState;
 use regex::bytes::RegexSet;
 
-use super::condition::{Question, Scope, TraceCondition};
-use super::trace_state;
+use super::condition::{Asking, Question, TraceCondition};
 use crate::facts::{Facts, Summary};
-use crate::ottl::{Context, Needs};
+use crate::ottl::{Context, Needs, trace_state_member};
 use crate::span::{AttributeRef, KeyIndex, SpanRef, SpanView, ValueRef};
 
 /// The status code ERROR.
@@ -48,7 +47,7 @@ pub struct Predicates {
     facts: u16,
     /// What was asked before, so that it is asked once.
     statuses: Vec<(u8, u16)>,
-    pub(super) conditions: Vec<(String, Context, Scope, TraceCondition)>,
+    pub(super) conditions: Vec<(String, Context, Asking, TraceCondition)>,
 }
 
 /// What the attributes of a resource say, whatever spans it has.
@@ -80,8 +79,8 @@ struct TraceStateTest {
 
 impl TraceStateTest {
     fn holds(&self, trace_state: &[u8]) -> bool {
-        let value = trace_state::member(trace_state, &self.key);
-        value.is_some_and(|value| self.values.iter().any(|wanted| wanted == value))
+        let value = trace_state_member(trace_state, &self.key).unwrap_or_default();
+        !value.is_empty() && self.values.iter().any(|wanted| wanted.as_bytes() == value)
     }
 }
 
