@@ -6,6 +6,7 @@ use crate::facts::Summary;
 use crate::ids::{SpanId, Timestamp, TraceId};
 use crate::span::{AttributeRef, KeyIndex, Run, Slice, SpanRef, ValueRef};
 
+mod conditions;
 mod reference;
 
 /// One span, or the resource if `start_ms` is `None`, as a test writes it.
