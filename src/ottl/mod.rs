@@ -27,6 +27,9 @@ mod syntax;
 mod trace_state;
 mod value;
 
+#[cfg(test)]
+mod tests;
+
 use crate::span::KeyIndex;
 
 pub use error::{EvalError, OttlError};

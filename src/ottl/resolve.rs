@@ -288,7 +288,7 @@ fn literal_pattern(
     function: Function,
     arguments: &[Operand],
     range: &Range<usize>,
-) -> Result<Option<regex::bytes::Regex>, OttlError> {
+) -> Result<Option<regex::Regex>, OttlError> {
     let (Function::IsMatch, [_, Operand::Literal(Value::String(written))]) = (function, arguments)
     else {
         return Ok(None);
