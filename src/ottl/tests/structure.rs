@@ -101,7 +101,8 @@ fn skeletons_stop_when_the_answer_is_known() {
     let leaf = |index| Skeleton::Leaf(index);
     let skeleton = Skeleton::Or(vec![Skeleton::And(vec![leaf(0), leaf(1)]), leaf(2), leaf(3)]);
     let error = EvalError::NotANumber;
-    let cases: [([Result<bool, EvalError>; 4], _, &[usize]); 4] = [
+    type Answer = Result<bool, EvalError>;
+    let cases: [([Answer; 4], Answer, &[usize]); 4] = [
         ([Ok(false), Ok(true), Ok(true), Ok(true)], Ok(true), &[0, 2]),
         ([Ok(true), Ok(true), Err(error), Err(error)], Ok(true), &[0, 1]),
         ([Ok(false), Ok(true), Err(error), Ok(true)], Err(error), &[0, 2]),
