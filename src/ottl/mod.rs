@@ -8,9 +8,11 @@
 //! without allocating. Leaves to others which spans it is asked about, and what an answer means.
 //!
 //! In reading order: `lexer` and `parser` make a tree (`syntax`) of the text; `resolve` looks up
-//! its `names` and `functions` and makes an `expression` of it, which yields and compares
-//! `value`s; `skeleton` cuts that into leaves that are about one thing each.
+//! its `names` and `functions`, checks their `arguments`, and makes an `expression` of it, which
+//! reads `paths` and compares `value`s; `skeleton` cuts that into leaves that are about one thing
+//! each. `convert`, `pattern` and `trace_state` are what Go and its libraries do differently.
 
+mod arguments;
 mod convert;
 mod error;
 mod expression;
@@ -26,6 +28,9 @@ mod skeleton;
 mod syntax;
 mod trace_state;
 mod value;
+
+#[cfg(test)]
+mod tests;
 
 use crate::span::KeyIndex;
 
