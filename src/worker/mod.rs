@@ -10,6 +10,7 @@ mod arrivals;
 mod decide;
 mod gather;
 mod partition;
+mod runs;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use arrivals::Keying;
 pub use decide::{Annotations, Remembered};
 pub use gather::{ask_resource, gather, keys_for};
 use partition::{PartitionState, Revocation};
+pub use runs::{SpanRun, next_run};
 
 /// What all workers of the process share.
 #[derive(Debug)]
