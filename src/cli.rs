@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::decide::{self, DecideArgs};
 use crate::demo::{self, DemoArgs};
 use crate::generate::{self, GenerateArgs};
 use crate::run::{self, RunArgs};
@@ -28,6 +29,7 @@ enum Command {
     Run(RunArgs),
     Generate(GenerateArgs),
     Demo(DemoArgs),
+    Decide(DecideArgs),
 }
 
 impl Cli {
@@ -59,6 +61,10 @@ impl Cli {
                     Err(error) => failed(&error, error.exit_code()),
                 }
             }
+            Command::Decide(args) => match decide::run(args) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, error.exit_code()),
+            },
         }
     }
 }

@@ -3,8 +3,10 @@
 pub mod admin;
 pub mod app;
 pub mod books;
+pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod decide;
 pub mod demo;
 pub mod export;
 pub mod facts;
@@ -14,6 +16,7 @@ pub mod ledger;
 pub mod limited;
 pub mod memory;
 pub mod otlp;
+pub mod otlp_json;
 pub mod ottl;
 pub mod policy;
 pub mod probability;
