@@ -73,7 +73,7 @@ const MODULES: &[Module] = &[
     app("receiver"),
     app("ledger"),
     app("app"),
-    edge("config", &["source", "export", "policy", "telemetry", "units", "ids"]),
+    edge("config", &["source", "export", "policy", "ottl", "telemetry", "units", "ids"]),
     edge(
         "worker",
         &[
@@ -104,9 +104,10 @@ const MODULES: &[Module] = &[
     pure("otlp", &["span", "probability", "ids"]),
     pure("otlp_json", &[]),
     pure("trace", &["facts", "span", "ids"]),
-    pure("policy", &["facts", "span", "probability", "ids"]),
+    pure("policy", &["ottl", "facts", "span", "probability", "ids"]),
     pure("watermark", &["ids"]),
     pure("facts", &["span", "ids"]),
+    pure("ottl", &["span", "ids"]),
     pure("span", &["ids"]),
     pure("probability", &["ids"]),
     pure("ids", &[]),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::{Number, Value, json};
+use serde_json::Number;
 
 use super::offline::{Counts, Verdict};
 use super::summary::{Share, Summary};
@@ -61,6 +61,71 @@ pub(super) fn write_verdict(
     out.write_all(b"\n")
 }
 
+#[derive(Serialize)]
+struct LastLine<'a> {
+    summary: Whole<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Whole<'a> {
+    traces: u64,
+    spans: u64,
+    bytes: u64,
+    kept: Traces,
+    dropped: Traces,
+    dropped_by_no_policy: Traces,
+    late: Late,
+    records: u64,
+    malformed_records: u64,
+    invalid_spans: u64,
+    policies: Vec<OfPolicy<'a>>,
+}
+
+#[derive(Serialize)]
+struct Late {
+    kept: Spans,
+    dropped: Spans,
+}
+
+#[derive(Serialize)]
+struct Spans {
+    spans: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Traces {
+    traces: u64,
+    spans: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct OfPolicy<'a> {
+    policy: &'a str,
+    mode: &'static str,
+    votes: u64,
+    errors: u64,
+    #[serde(flatten)]
+    effect: Effect,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Effect {
+    Enforced {
+        kept: Traces,
+        dropped: Traces,
+        alone: Traces,
+    },
+    #[serde(rename_all = "camelCase")]
+    Shadow {
+        would_keep: Traces,
+        would_drop: Traces,
+    },
+}
+
 /// Writes what all decisions came to.
 pub(super) fn write_summary(
     out: &mut impl Write,
@@ -71,48 +136,42 @@ pub(super) fn write_summary(
     let mut all = summary.kept;
     all.add(summary.dropped);
     let shares = (0..).map(PolicyIndex).zip(&summary.policies);
-    let shares: Vec<Value> = shares.map(|(policy, it)| share(policies, policy, it)).collect();
-    let summary = json!({ "summary": {
-        "traces": all.traces,
-        "spans": all.spans,
-        "bytes": all.bytes,
-        "kept": amount(summary.kept),
-        "dropped": amount(summary.dropped),
-        "droppedByNoPolicy": amount(summary.dropped_by_none),
-        "late": {
-            "kept": { "spans": counts.late_kept.spans, "bytes": counts.late_kept.bytes },
-            "dropped": { "spans": counts.late_dropped.spans, "bytes": counts.late_dropped.bytes },
-        },
-        "records": counts.records,
-        "malformedRecords": counts.malformed_records,
-        "invalidSpans": counts.invalid_spans,
-        "policies": shares,
-    }});
-    serde_json::to_writer(&mut *out, &summary)?;
+    let summary = Whole {
+        traces: all.traces,
+        spans: all.spans,
+        bytes: all.bytes,
+        kept: traces(summary.kept),
+        dropped: traces(summary.dropped),
+        dropped_by_no_policy: traces(summary.dropped_by_none),
+        late: Late { kept: spans(counts.late_kept), dropped: spans(counts.late_dropped) },
+        records: counts.records,
+        malformed_records: counts.malformed_records,
+        invalid_spans: counts.invalid_spans,
+        policies: shares.map(|(policy, share)| of_policy(policies, policy, share)).collect(),
+    };
+    serde_json::to_writer(&mut *out, &LastLine { summary })?;
     out.write_all(b"\n")
 }
 
-fn share(policies: &PolicySet, policy: PolicyIndex, share: &Share) -> Value {
-    let mut value = json!({
-        "policy": &**policies.name(policy),
-        "mode": mode(policies, policy),
-        "votes": share.votes,
-        "errors": share.errors,
-    });
-    let mut set = |key: &str, it| value[key] = amount(it);
-    if policies.is_shadow(policy) {
-        set("wouldKeep", share.would_keep);
-        set("wouldDrop", share.would_drop);
+fn of_policy<'a>(policies: &'a PolicySet, policy: PolicyIndex, share: &Share) -> OfPolicy<'a> {
+    let effect = if policies.is_shadow(policy) {
+        let (would_keep, would_drop) = (traces(share.would_keep), traces(share.would_drop));
+        Effect::Shadow { would_keep, would_drop }
     } else {
-        set("kept", share.kept);
-        set("dropped", share.dropped);
-        set("alone", share.alone);
-    }
-    value
+        let (kept, dropped) = (traces(share.kept), traces(share.dropped));
+        Effect::Enforced { kept, dropped, alone: traces(share.alone) }
+    };
+    let (mode, Share { votes, errors, .. }) = (mode(policies, policy), *share);
+    OfPolicy { policy: policies.name(policy), mode, votes, errors, effect }
 }
 
-fn amount(amount: Amount) -> Value {
-    json!({ "traces": amount.traces, "spans": amount.spans, "bytes": amount.bytes })
+fn traces(amount: Amount) -> Traces {
+    let Amount { traces, spans, bytes } = amount;
+    Traces { traces, spans, bytes }
+}
+
+fn spans(amount: Amount) -> Spans {
+    Spans { spans: amount.spans, bytes: amount.bytes }
 }
 
 /// The policy of a decision, the probability it was kept with and its threshold, as far as they

@@ -7,6 +7,7 @@ mod ballot;
 mod json;
 mod offline;
 mod summary;
+mod text;
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use thiserror::Error;
 
 use crate::capture::{Capture, CaptureError};
 use crate::config::{self, Diagnostics};
-use crate::policy::CompileError;
+use crate::policy::{CompileError, PolicySet};
 use crate::run::EXIT_USAGE;
 
 pub use ballot::Ballot;
@@ -207,21 +208,24 @@ impl<W: Write> Session<W> {
         let waiting = &mut printer.waiting;
         offline.finish(&mut |verdict| waiting.push(verdict));
         printer.print(offline.policies())?;
-        json::write_summary(
-            &mut printer.out,
-            offline.policies(),
-            &printer.summary,
-            offline.counts(),
-        )?;
+        let (policies, counts) = (offline.policies(), offline.counts());
+        let Printer { output, out, summary, .. } = printer;
+        match output {
+            Output::Text => text::write_summary(out, policies, summary, counts)?,
+            Output::Json => json::write_summary(out, policies, summary, counts)?,
+        }
         Ok(printer.out.flush()?)
     }
 }
 
 impl<W: Write> Printer<W> {
-    fn print(&mut self, policies: &crate::policy::PolicySet) -> io::Result<()> {
+    fn print(&mut self, policies: &PolicySet) -> io::Result<()> {
         for verdict in self.waiting.drain(..) {
             self.summary.add(policies, &verdict);
-            json::write_verdict(&mut self.out, policies, &verdict)?;
+            match self.output {
+                Output::Text => text::write_verdict(&mut self.out, policies, &verdict)?,
+                Output::Json => json::write_verdict(&mut self.out, policies, &verdict)?,
+            }
         }
         Ok(())
     }
