@@ -59,6 +59,10 @@ impl<R: BufRead> Documents<R> {
                     Ok(true) if self.is_open() && begins_record(&self.line) => {
                         return Some(Ok(self.close()));
                     }
+                    // Its line was too long, and where it ends was not seen.
+                    Ok(true) if self.is_too_large && self.line.is_empty() => {
+                        return Some(Ok(self.close()));
+                    }
                     Ok(true) => {}
                 }
             }
