@@ -84,6 +84,20 @@ impl Diagnostics {
     }
 }
 
+impl Diagnostics {
+    /// One line each: place, message, what to do.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let line = |Entry { problem: Problem { place, message, help }, .. }: &Entry| {
+            let help = help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            match place.line {
+                0 => format!("{}: {message}{help}", self.file),
+                line => format!("{}:{line}:{}: {message}{help}", self.file, place.column),
+            }
+        };
+        self.entries.iter().map(line).collect()
+    }
+}
+
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, Entry { problem, excerpt }) in self.entries.iter().enumerate() {
