@@ -43,9 +43,12 @@ const MOST_NAMED: u64 = 10;
 #[derive(Clone, Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct DecideArgs {
-    /// The policy file
+    /// The policy file; a tail_sampling block or a whole Collector configuration will do
     #[arg(long, value_name = "FILE")]
     pub policies: PathBuf,
+    /// Which processor of a Collector configuration is meant; by default the first tail_sampling
+    #[arg(long, value_name = "NAME")]
+    pub processor: Option<String>,
     /// How decisions are printed; json is one object a line, the summary last
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -110,9 +113,12 @@ pub fn run(args: &DecideArgs) -> Result<(), DecideError> {
 }
 
 fn decide(args: &DecideArgs, out: impl Write) -> Result<(), DecideError> {
-    let file = config::load_policies(&args.policies)?;
+    let file = config::load_policies_of(&args.policies, args.processor.as_deref())?;
     for note in &file.notes {
         eprintln!("note: {}: {note}", args.policies.display());
+    }
+    for warning in &file.warnings {
+        eprintln!("warning: {warning}");
     }
     let mut session = Session::new(Offline::new(&file)?, args.output, out);
     let standard_input = [PathBuf::from("-")];

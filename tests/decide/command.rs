@@ -1,0 +1,1 @@
+//! The command: its inputs, its output, and how it ends.
