@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::decide::{self, DecideArgs};
 use crate::demo::{self, DemoArgs};
 use crate::generate::{self, GenerateArgs};
+use crate::policy_tests::{self, TestArgs};
 use crate::run::{self, RunArgs};
 use crate::telemetry::{self, LogFormat};
 
@@ -30,6 +31,7 @@ enum Command {
     Generate(GenerateArgs),
     Demo(DemoArgs),
     Decide(DecideArgs),
+    Test(TestArgs),
 }
 
 impl Cli {
@@ -61,6 +63,11 @@ impl Cli {
                     Err(error) => failed(&error, error.exit_code()),
                 }
             }
+            Command::Test(args) => match policy_tests::run(args) {
+                Ok(score) if score.failed == 0 => ExitCode::SUCCESS,
+                Ok(_) => ExitCode::FAILURE,
+                Err(error) => failed(&error, error.exit_code()),
+            },
             Command::Decide(args) => match decide::run(args) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),

@@ -19,6 +19,7 @@ pub mod otlp;
 pub mod otlp_json;
 pub mod ottl;
 pub mod policy;
+pub mod policy_tests;
 pub mod probability;
 pub mod proto;
 pub mod receiver;

@@ -10,5 +10,7 @@ mod command;
 mod examples;
 #[path = "decide/notation.rs"]
 mod notation;
+#[path = "decide/policy_tests.rs"]
+mod policy_tests;
 #[path = "decide/rig.rs"]
 mod rig;

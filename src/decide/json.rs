@@ -11,9 +11,10 @@ use crate::books::{Amount, TRIGGERS};
 use crate::policy::{Decision, PolicyIndex, PolicySet, Said};
 use crate::probability::Threshold;
 
+/// A decision as JSON has it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'a> {
+pub struct VerdictLine<'a> {
     trace_id: String,
     decision: &'static str,
     policy: Option<&'a str>,
@@ -33,31 +34,37 @@ struct Vote<'a> {
     reason: &'a str,
 }
 
+impl<'a> VerdictLine<'a> {
+    /// The line of `verdict`, which is by `policies`.
+    pub(crate) fn new(policies: &'a PolicySet, verdict: &'a Verdict) -> Self {
+        let (policy, probability, threshold) = attribution(&verdict.decision);
+        let votes = verdict.ballots.iter().map(|ballot| Vote {
+            policy: policies.name(ballot.policy),
+            vote: said(ballot.said),
+            mode: mode(policies, ballot.policy),
+            reason: &ballot.reason,
+        });
+        Self {
+            trace_id: verdict.trace_id.to_string(),
+            decision: decision(verdict),
+            policy: policy.map(|policy| &**policies.name(policy)),
+            probability,
+            threshold: threshold.map(|threshold| threshold.to_string()),
+            trigger: TRIGGERS[verdict.trigger as usize],
+            spans: verdict.amount.spans,
+            duration_ms: millis(verdict),
+            votes: votes.collect(),
+        }
+    }
+}
+
 /// Writes one decision.
 pub(super) fn write_verdict(
     out: &mut impl Write,
     policies: &PolicySet,
     verdict: &Verdict,
 ) -> io::Result<()> {
-    let (policy, probability, threshold) = attribution(&verdict.decision);
-    let votes = verdict.ballots.iter().map(|ballot| Vote {
-        policy: policies.name(ballot.policy),
-        vote: said(ballot.said),
-        mode: mode(policies, ballot.policy),
-        reason: &ballot.reason,
-    });
-    let line = Line {
-        trace_id: verdict.trace_id.to_string(),
-        decision: decision(verdict),
-        policy: policy.map(|policy| &**policies.name(policy)),
-        probability,
-        threshold: threshold.map(|threshold| threshold.to_string()),
-        trigger: TRIGGERS[verdict.trigger as usize],
-        spans: verdict.amount.spans,
-        duration_ms: millis(verdict),
-        votes: votes.collect(),
-    };
-    serde_json::to_writer(&mut *out, &line)?;
+    serde_json::to_writer(&mut *out, &VerdictLine::new(policies, verdict))?;
     out.write_all(b"\n")
 }
 

@@ -22,8 +22,10 @@ use crate::policy::{CompileError, PolicySet};
 use crate::run::EXIT_USAGE;
 
 pub use ballot::Ballot;
+pub(crate) use json::{VerdictLine, attribution, decision, said};
 pub use offline::{Counts, Offline, Verdict};
 pub use summary::{Share, Summary};
+pub(crate) use text::{why, write_ballots};
 
 /// How many records that cannot be read are named.
 const MOST_NAMED: u64 = 10;
@@ -152,6 +154,8 @@ fn open(path: &Path) -> Result<Capture, CaptureError> {
 struct Session<W: Write> {
     offline: Offline,
     printer: Printer<W>,
+    /// Records that are passed over are not named.
+    is_silent: bool,
 }
 
 struct Printer<W: Write> {
@@ -166,7 +170,7 @@ impl<W: Write> Session<W> {
     fn new(offline: Offline, output: Output, out: W) -> Self {
         let summary = Summary::new(offline.policies());
         let printer = Printer { output, out, summary, waiting: Vec::new() };
-        Self { offline, printer }
+        Self { offline, printer, is_silent: false }
     }
 
     /// Takes in a capture up to its end.
@@ -197,6 +201,7 @@ impl<W: Write> Session<W> {
     /// Names a record that is passed over, unless there are many.
     fn refuse(&self, message: &str) {
         match self.offline.counts().malformed_records {
+            _ if self.is_silent => {}
             number if number <= MOST_NAMED => eprintln!("warning: {message}"),
             number if number == MOST_NAMED + 1 => {
                 eprintln!("warning: more records cannot be read; they are counted");
@@ -207,12 +212,12 @@ impl<W: Write> Session<W> {
 
     /// Decides what is left, and prints what all came to.
     fn finish(mut self, names: &str) -> Result<(), DecideError> {
-        let Self { offline, printer } = &mut self;
+        let Self { offline, printer, .. } = &mut self;
         if offline.counts().records == 0 {
             return Err(DecideError::Nothing(names.to_owned()));
         }
         let waiting = &mut printer.waiting;
-        offline.finish(&mut |verdict| waiting.push(verdict));
+        offline.run_on(None, &mut |verdict| waiting.push(verdict));
         printer.print(offline.policies())?;
         let (policies, counts) = (offline.policies(), offline.counts());
         let Printer { output, out, summary, .. } = printer;
@@ -236,3 +241,6 @@ impl<W: Write> Printer<W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,9 +141,13 @@ impl Offline {
         scanned
     }
 
-    /// The capture is over: the clock runs on until everything is decided.
-    pub fn finish(&mut self, out: &mut dyn FnMut(Verdict)) {
+    /// Nothing comes in for a while: the clock runs on, each trace is decided when its time comes.
+    /// With `until`, what is due by then; without, until everything is decided.
+    pub fn run_on(&mut self, until: Option<Timestamp>, out: &mut dyn FnMut(Verdict)) {
         while let Some(due) = self.traces.next_due() {
+            if until.is_some_and(|until| due > until) {
+                break;
+            }
             self.traces.advance_clock(due);
             self.decide_due(out);
         }
