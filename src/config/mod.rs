@@ -11,6 +11,7 @@ mod export;
 mod kafka;
 mod lint;
 mod policies;
+pub mod policy_tests;
 mod reader;
 mod scalar;
 mod sections;

@@ -55,17 +55,21 @@ fn fingerprint(text: &Result<String, String>) -> Fingerprint {
     Fingerprint(hasher.finish())
 }
 
+/// When traces are complete, as a policy file says.
+pub fn limits(file: &PolicyFile) -> Limits {
+    Limits {
+        decision_wait: file.decision_wait,
+        decision_wait_after_root_received: file.decision_wait_after_root_received,
+        maximum_trace_spans: file.maximum_trace_spans,
+        maximum_trace_size: file.maximum_trace_size,
+    }
+}
+
 /// What a policy file puts in force. Its metrics are there from now on.
 ///
 /// # Errors
 /// When a policy cannot be compiled.
 pub fn in_force(file: &PolicyFile) -> Result<InForce, policy::CompileError> {
-    let limits = Limits {
-        decision_wait: file.decision_wait,
-        decision_wait_after_root_received: file.decision_wait_after_root_received,
-        maximum_trace_spans: file.maximum_trace_spans,
-        maximum_trace_size: file.maximum_trace_size,
-    };
     let policies = policy::compile(&file.policies)?;
-    Ok(InForce::new(policies, limits, file.decision_cache_ttl, file.hash.clone()))
+    Ok(InForce::new(policies, limits(file), file.decision_cache_ttl, file.hash.clone()))
 }

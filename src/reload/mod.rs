@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::PolicyFile;
 use crate::worker::PoliciesInForce;
 
-pub use attempt::in_force;
+pub use attempt::{in_force, limits};
 pub use standing::{Changed, Failure, Listed, Standing};
 
 /// Requests that may wait: each is answered before the next, and nobody asks in such numbers.

@@ -7,32 +7,14 @@ use tracing::warn;
 use super::decide::Remembered;
 use super::gather::{ask_resource, gather};
 use super::partition::PartitionState;
+use super::runs::{SpanRun, next_run};
 use super::{Desk, Shared};
 use crate::books::{Amount, Invalid, Misrouted};
 use crate::ids::{Offset, Partition, TraceId};
 use crate::limited::Limited;
 use crate::otlp::{InvalidReason, Scan, ScanError};
 use crate::source::Record;
-use crate::span::{Slice, SpanRef};
 use crate::trace::{Segment, Slot};
-
-/// Spans of one trace that stand back to back in one scope of a record.
-struct SpanRun<'a> {
-    spans: &'a [SpanRef],
-    /// The place of the first one among those of the record.
-    first: usize,
-    framed: Slice,
-}
-
-impl SpanRun<'_> {
-    fn trace_id(&self) -> TraceId {
-        self.spans[0].trace_id
-    }
-
-    fn amount(&self) -> Amount {
-        Amount { traces: 0, spans: self.spans.len() as u64, bytes: self.framed.len() as u64 }
-    }
-}
 
 impl PartitionState {
     /// Takes in what a scan found in a record.
@@ -158,25 +140,6 @@ impl PartitionState {
             }
         }
     }
-}
-
-/// The longest run from the span number `start` of a record on.
-fn next_run(spans: &[SpanRef], start: usize) -> SpanRun<'_> {
-    let spans = &spans[start..];
-    let first = &spans[0];
-    let mut framed = first.framed;
-    let mut length = 1;
-    for span in &spans[1..] {
-        let joins = span.trace_id == first.trace_id
-            && span.scope == first.scope
-            && span.framed.start == framed.end;
-        if !joins {
-            break;
-        }
-        framed.end = span.framed.end;
-        length += 1;
-    }
-    SpanRun { spans: &spans[..length], first: start, framed }
 }
 
 fn count_refused(desk: &mut Desk, found: &Scan) {

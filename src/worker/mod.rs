@@ -12,6 +12,7 @@ mod decide;
 mod gather;
 mod in_force;
 mod partition;
+mod runs;
 mod shares;
 mod switch;
 
@@ -38,6 +39,7 @@ pub use decide::{Annotations, Kept, Remembered};
 pub use gather::{ask_resource, gather, keys_for};
 pub use in_force::{InForce, PoliciesInForce};
 use partition::{PartitionState, Revocation};
+pub use runs::{SpanRun, next_run};
 use switch::Rescan;
 
 /// What all workers of the process share.
