@@ -8,10 +8,10 @@ use foldhash::fast::FixedState;
 use regex::bytes::RegexSet;
 
 use super::condition::{Question, Scope, TraceCondition};
-use super::trace_state;
 use crate::facts::{Facts, Summary};
 use crate::ottl::{Context, Needs};
 use crate::span::{AttributeRef, KeyIndex, SpanView, ValueRef};
+use crate::tracestate;
 
 /// The status code ERROR.
 const ERROR: i32 = 2;
@@ -80,8 +80,10 @@ struct TraceStateTest {
 
 impl TraceStateTest {
     fn holds(&self, trace_state: &[u8]) -> bool {
-        let value = trace_state::member(trace_state, &self.key);
-        value.is_some_and(|value| self.values.iter().any(|wanted| wanted == value))
+        let is_it = |(key, value): &(&str, &str)| {
+            *key == self.key && self.values.iter().any(|wanted| wanted == value)
+        };
+        tracestate::members(trace_state).is_some_and(|members| members.iter().any(is_it))
     }
 }
 

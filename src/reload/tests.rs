@@ -168,12 +168,8 @@ async fn a_bad_file_changes_nothing_and_is_told_with_all_its_errors() {
     let failure = standing.failure.clone().unwrap();
     let has_both = |text: &str| text.contains("decision_wait: soon") && text.contains("guess");
     assert!(has_both(&failure.errors) && has_both(&standing.text()), "{}", failure.errors);
-    assert!(has_both(
-        &serde_json::from_str::<serde_json::Value>(&standing.json()).unwrap()["failure"]["errors"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    ));
+    let json: serde_json::Value = serde_json::from_str(&standing.json()).unwrap();
+    assert!(has_both(json["failure"]["errors"].as_str().unwrap()));
     assert!(Arc::ptr_eq(&before, &watched.policies.get()));
     // Who asks is told again.
     let Answer::Refused(errors) = look(&watched).await else { panic!("the file is bad") };

@@ -1,10 +1,12 @@
-//! Members of a W3C tracestate, read strictly: what is malformed has none.
+//! The members of a W3C tracestate, read strictly: what is malformed has none.
 //!
 //! Source: W3C Trace Context, "tracestate header"; like the Collector's reader, empty members are
 //! passed over, and a key that stands twice makes the whole malformed.
 
+use smallvec::SmallVec;
+
 /// The most members a tracestate may have.
-const MAX_MEMBERS: usize = 32;
+pub const MAX_MEMBERS: usize = 32;
 
 /// The longest key and the longest value.
 const MAX_LENGTH: usize = 256;
@@ -13,24 +15,24 @@ const MAX_LENGTH: usize = 256;
 const MAX_TENANT: usize = 241;
 const MAX_SYSTEM: usize = 14;
 
-/// The value of the member `key`, if the tracestate is well-formed and has it.
-pub(super) fn member<'a>(trace_state: &'a [u8], key: &str) -> Option<&'a str> {
+/// The keys and values of a tracestate, in order. Kept on the stack.
+pub type Members<'a> = SmallVec<[(&'a str, &'a str); MAX_MEMBERS]>;
+
+/// The members of a tracestate; `None` if it is malformed.
+pub fn members(trace_state: &[u8]) -> Option<Members<'_>> {
     let text = std::str::from_utf8(trace_state).ok()?;
     let is_space = |c| c == ' ' || c == '\t';
-    let members = text.split(',').map(|member| member.trim_matches(is_space));
-    let mut seen: [&str; MAX_MEMBERS] = [""; MAX_MEMBERS];
-    let mut found = None;
-    for (count, member) in members.filter(|member| !member.is_empty()).enumerate() {
-        let (name, value) = member.split_once('=')?;
-        if !is_key(name) || !is_value(value) || seen[..count].contains(&name) {
+    let mut members = Members::new();
+    let found = text.split(',').map(|member| member.trim_matches(is_space));
+    for member in found.filter(|member| !member.is_empty()) {
+        let (key, value) = member.split_once('=')?;
+        let is_known = members.iter().any(|(known, _)| *known == key);
+        if !is_key(key) || !is_value(value) || is_known || members.len() == MAX_MEMBERS {
             return None;
         }
-        *seen.get_mut(count)? = name;
-        if name == key {
-            found = Some(value);
-        }
+        members.push((key, value));
     }
-    found
+    Some(members)
 }
 
 fn is_key(key: &str) -> bool {
@@ -72,18 +74,22 @@ mod tests {
             ("x=y", None),
             ("", None),
         ];
+        let member = |text: &str| {
+            let found = members(text.as_bytes())?.into_iter().find(|(key, _)| *key == "tk");
+            found.map(|(_, value)| value.to_owned())
+        };
         for (text, expected) in cases {
-            assert_eq!(member(text.as_bytes(), "tk"), expected, "{text:?}");
+            assert_eq!(member(text).as_deref(), expected, "{text:?}");
         }
     }
 
     #[test]
     fn one_fault_spoils_the_whole() {
-        let many = |members: usize| {
-            let others: Vec<String> = (1..members).map(|n| format!("k{n}=v")).collect();
+        let many = |count: usize| {
+            let others: Vec<String> = (1..count).map(|n| format!("k{n}=v")).collect();
             format!("tk=v1,{}", others.join(","))
         };
-        assert_eq!(member(many(32).as_bytes(), "tk"), Some("v1"));
+        assert!(members(many(32).as_bytes()).is_some());
         let long = format!("tk=v1,x={}", "v".repeat(257));
         let faults = [
             "tk=v1,x",
@@ -100,8 +106,8 @@ mod tests {
             &long,
         ];
         for fault in faults {
-            assert_eq!(member(fault.as_bytes(), "tk"), None, "{fault:?}");
+            assert_eq!(members(fault.as_bytes()), None, "{fault:?}");
         }
-        assert_eq!(member(b"tk=v1,\xff=y", "tk"), None);
+        assert_eq!(members(b"tk=v1,\xff=y"), None);
     }
 }
