@@ -13,6 +13,9 @@ use crate::config;
 
 const NEVER: Duration = Duration::from_secs(100_000);
 
+/// Ends a test that waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// One policy of this name.
 fn policies(name: &str) -> String {
     format!("policies: [{{name: {name}, type: always_sample}}]\n")
@@ -54,7 +57,9 @@ impl Watched {
 
     /// Waits until what stands satisfies `condition`.
     async fn until(&mut self, condition: impl FnMut(&Arc<Standing>) -> bool) -> Arc<Standing> {
-        Arc::clone(&*self.reloader.standing.wait_for(condition).await.unwrap())
+        let standing = self.reloader.standing.wait_for(condition);
+        let standing = tokio::time::timeout(PATIENCE, standing).await;
+        Arc::clone(&*standing.expect("a change is noticed").unwrap())
     }
 
     /// Waits until the policy `name`, and no other, is in force.

@@ -196,6 +196,11 @@ fn reload_in_mid_stream_loses_nothing_and_mixes_nothing() {
         ..ModelSettings::default()
     };
     let writing = rig.write(settings, true);
+    for member in &mut members {
+        // Limits are shared out over the partitions of the topic, whoever owns them.
+        let line = member.process.wait_for_line("kafka.topic_size");
+        assert!(line.contains("\"partitions\":12"), "{line}");
+    }
     let mut counts = (0.0, 0.0);
     for version in 1..=RELOADS {
         writing.wait_for((version as u64 + LEAD) * SPANS_BETWEEN);
