@@ -23,6 +23,7 @@ pub mod policy_tests;
 pub mod probability;
 pub mod proto;
 pub mod receiver;
+pub mod reload;
 pub mod run;
 pub mod source;
 pub mod span;

@@ -74,6 +74,7 @@ const MODULES: &[Module] = &[
     app("receiver"),
     app("ledger"),
     app("app"),
+    edge("reload", &["config", "worker", "trace", "policy"]),
     edge("config", &["source", "export", "policy", "ottl", "telemetry", "units", "ids"]),
     edge(
         "worker",

@@ -62,6 +62,8 @@ pub struct Settings {
     pub policies: PathBuf,
     /// `policies_processor`: which processor of it, if it is a Collector configuration with several.
     pub policies_processor: Option<String>,
+    /// `policies_poll_interval`: how often its contents are looked at.
+    pub policies_poll_interval: Duration,
 }
 
 /// What is written on kept spans.

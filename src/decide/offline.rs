@@ -12,7 +12,7 @@ use crate::config::PolicyFile;
 use crate::ids::{Generation, Partition, Pin, Timestamp, TraceId};
 use crate::otlp::{AttributeKeys, Scan, ScanError, scan};
 use crate::policy::{self, Budgets, CompileError, Decision, PolicySet, ResourceFacts};
-use crate::run;
+use crate::reload;
 use crate::trace::{
     Decided, DecidedTraces, Headers, OpenTrace, OpenTraces, Segment, Slot, Trigger,
 };
@@ -72,6 +72,8 @@ pub struct Offline {
     traces: OpenTraces,
     budgets: Budgets,
     decided: DecidedTraces<bool>,
+    /// For how long a decision is remembered.
+    decided_ttl: Duration,
     counts: Counts,
     found: Box<Scan>,
     /// By resource of the record in hand, once something asked for it.
@@ -91,9 +93,10 @@ impl Offline {
         let header = headers.hold(std::iter::empty());
         Ok(Self {
             keys: keys_for(policies.predicates()),
-            traces: OpenTraces::new(run::limits(file)),
+            traces: OpenTraces::new(reload::limits(file)),
             budgets: policies.budgets(1),
-            decided: DecidedTraces::new(file.decision_cache_entries, file.decision_cache_ttl),
+            decided: DecidedTraces::new(file.decision_cache_entries),
+            decided_ttl: file.decision_cache_ttl,
             counts: Counts::default(),
             found: Box::default(),
             resources: Vec::new(),
@@ -193,7 +196,8 @@ impl Offline {
             return Some(slot);
         }
         let now = self.traces.clock();
-        match self.decided.get(PARTITION, id, GENERATION, now).map(|decided| decided.decision) {
+        let decided = self.decided.get(PARTITION, id, GENERATION, now, self.decided_ttl);
+        match decided.map(|decided| decided.decision) {
             None => Some(self.traces.open(id, PIN)),
             Some(true) => {
                 self.counts.late_kept.add(run.amount());

@@ -13,7 +13,7 @@ const MAX_SYSTEM: usize = 14;
 
 /// The value of the member `key`, empty if there is no such member; `None` if the whole is
 /// malformed.
-pub(super) fn member<'a>(trace_state: &'a [u8], key: &str) -> Option<&'a [u8]> {
+pub fn member<'a>(trace_state: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let mut seen: [&[u8]; MAX_MEMBERS] = [b""; MAX_MEMBERS];
     let mut found: &[u8] = b"";
     let members = trace_state.split(|byte| *byte == b',').filter(|member| !member.is_empty());

@@ -4,7 +4,7 @@ use regex::bytes::RegexSetBuilder;
 use thiserror::Error;
 
 use super::budget::{BudgetIndex, Limit};
-use super::condition::{ConditionError, Scope, TraceCondition};
+use super::condition::{self, ConditionError, Scope, TraceCondition};
 use super::expression::{Child, Expression, OnError, Unit};
 use super::predicate::{AttributeTest, Predicates};
 use super::spec::{CompositeChild, ErrorMode, Mode, PolicyKind, PolicySpec, RuleScope, Sample};
@@ -111,7 +111,8 @@ impl Compiler {
             RuleScope::SameSpan | RuleScope::NoSpan => Scope::Whole,
             RuleScope::Root => Scope::Root,
         };
-        let when = self.condition(spec, when, Context::Span, asked_of)?;
+        let how = condition::Asking { scope: asked_of, failures_matter: false };
+        let when = self.condition(spec, when, Context::Span, how)?;
         let sample = match sample {
             Sample::Keep => Some(Threshold::ALWAYS),
             Sample::Drop => None,
@@ -225,9 +226,11 @@ impl Compiler {
     ) -> Result<Expression, CompileError> {
         let spans = span.iter().map(|text| (text, Context::Span));
         let events = span_event.iter().map(|text| (text, Context::SpanEvent));
+        let failures_matter = error_mode == ErrorMode::Propagate;
+        let how = condition::Asking { scope: Scope::Whole, failures_matter };
         let mut any = Vec::with_capacity(span.len() + span_event.len());
         for (text, context) in spans.chain(events) {
-            any.push(self.condition(spec, text, context, Scope::Whole)?);
+            any.push(self.condition(spec, text, context, how)?);
         }
         let on_error = match error_mode {
             ErrorMode::Ignore => OnError::Pass { count: true },
@@ -242,9 +245,9 @@ impl Compiler {
         spec: &PolicySpec,
         text: &str,
         context: Context,
-        scope: Scope,
+        how: condition::Asking,
     ) -> Result<TraceCondition, CompileError> {
-        self.predicates.condition(text, context, scope).map_err(|source| CompileError::Condition {
+        self.predicates.condition(text, context, how).map_err(|source| CompileError::Condition {
             policy: spec.name.clone(),
             condition: text.to_owned(),
             source,

@@ -29,6 +29,14 @@ pub(super) enum Scope {
     Root,
 }
 
+/// How a condition is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asking {
+    pub(super) scope: Scope,
+    /// That it could not be evaluated for some span has to be known even if it is true for another.
+    pub(super) failures_matter: bool,
+}
+
 /// Why a condition cannot be compiled.
 #[derive(Debug, Error)]
 pub enum ConditionError {
@@ -83,8 +91,9 @@ pub(super) struct Question {
 
 #[derive(Debug)]
 enum About {
-    /// One part of the condition, of any span.
-    Any { leaf: usize, answer: Answer },
+    /// One part of the condition, of any span. Once one made it true, no other is asked, unless
+    /// every failure matters.
+    Any { leaf: usize, answer: Answer, failures_matter: bool },
     /// One part, of the root.
     Root { leaf: usize, answer: Answer },
     /// Several parts together: the facts from `first` on stand for the combinations of their
@@ -206,10 +215,10 @@ impl Question {
     fn enter(&self, fields: &Fields<'_>, is_first_root: bool, facts: &mut Facts) {
         let leaves = self.condition.leaves();
         match &self.about {
-            // The answer yes cannot change any more; a failure is worth knowing in any case.
-            About::Any { answer, .. }
-                if facts.contains(answer.yes) && facts.contains(answer.failed) => {}
-            About::Any { leaf, answer } => answer.enter(leaves[*leaf].evaluate(fields), facts),
+            About::Any { answer, failures_matter, .. }
+                if facts.contains(answer.yes)
+                    && (!failures_matter || facts.contains(answer.failed)) => {}
+            About::Any { leaf, answer, .. } => answer.enter(leaves[*leaf].evaluate(fields), facts),
             About::Root { leaf, answer } if is_first_root => {
                 answer.enter(leaves[*leaf].evaluate(fields), facts);
             }
@@ -232,33 +241,34 @@ impl Predicates {
         &mut self,
         text: &str,
         context: Context,
-        scope: Scope,
+        how: Asking,
     ) -> Result<TraceCondition, ConditionError> {
-        let known = self.conditions.iter().find(|(known, asked_of, known_scope, _)| {
-            known == text && *asked_of == context && *known_scope == scope
+        let known = self.conditions.iter().find(|(known, asked_of, known_how, _)| {
+            known == text && *asked_of == context && *known_how == how
         });
         if let Some((.., condition)) = known {
             return Ok(condition.clone());
         }
-        let mut condition = ottl::compile(text, context)?;
-        if scope == Scope::Apart {
-            condition = condition.apart();
-        }
+        let mut condition = match how.scope {
+            Scope::Apart => ottl::compile_apart(text, context)?,
+            Scope::Whole | Scope::Root => ottl::compile(text, context)?,
+        };
         if self.keys().len() + condition.attribute_keys().len() > usize::from(u16::MAX) {
             return Err(ConditionError::TooMany);
         }
         condition.bind(|key| self.key(key));
         self.need(condition.needs());
-        let condition = self.questions(Arc::new(condition), scope)?;
-        self.conditions.push((text.to_owned(), context, scope, condition.clone()));
+        let condition = self.questions(Arc::new(condition), how)?;
+        self.conditions.push((text.to_owned(), context, how, condition.clone()));
         Ok(condition)
     }
 
     fn questions(
         &mut self,
         condition: Arc<Condition>,
-        scope: Scope,
+        how: Asking,
     ) -> Result<TraceCondition, ConditionError> {
+        let Asking { scope, failures_matter } = how;
         let leaves = condition.leaves();
         let of_spans = leaves.iter().filter(|leaf| leaf.level() == Level::Span).count();
         let together = scope == Scope::Whole && leaves.len() > 1 && of_spans > 0;
@@ -273,7 +283,7 @@ impl Predicates {
                 }
                 (Level::Span, Scope::Whole | Scope::Apart) => {
                     let answer = self.answer()?;
-                    self.ask(&condition, About::Any { leaf: index, answer });
+                    self.ask(&condition, About::Any { leaf: index, answer, failures_matter });
                     Part::Any(answer)
                 }
                 (Level::Root, _) | (Level::Span, Scope::Root) => {

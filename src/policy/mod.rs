@@ -17,7 +17,6 @@ mod expression;
 mod judge;
 mod predicate;
 pub mod spec;
-mod trace_state;
 mod vote;
 
 use std::ops::Range;

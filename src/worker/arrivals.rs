@@ -59,7 +59,8 @@ impl PartitionState {
             Some(slot) => slot,
             None => {
                 let now = self.traces.clock();
-                let decided = shared.decided.get(self.partition, id, self.generation(), now);
+                let ttl = self.in_force.decision_cache_ttl;
+                let decided = shared.decided.get(self.partition, id, self.generation(), now, ttl);
                 if let Some(decided) = decided {
                     let segment = self.hold_segment(value, found, run);
                     let framed = run.framed.of(value);
@@ -74,7 +75,7 @@ impl PartitionState {
             }
         };
         desk.opened.add(run.amount());
-        self.add_facts(shared, slot, value, found, run);
+        self.add_facts(slot, value, found, run);
         let segment = self.hold_segment(value, found, run);
         self.headers.hold_again(segment.resource);
         self.headers.hold_again(segment.scope);
@@ -88,15 +89,8 @@ impl PartitionState {
         }
     }
 
-    fn add_facts(
-        &mut self,
-        shared: &Shared,
-        slot: Slot,
-        value: &[u8],
-        found: &Scan,
-        run: &SpanRun<'_>,
-    ) {
-        let predicates = shared.policies.predicates();
+    fn add_facts(&mut self, slot: Slot, value: &[u8], found: &Scan, run: &SpanRun<'_>) {
+        let predicates = self.in_force.policies.predicates();
         let resource = found.scopes[run.spans[0].scope as usize].resource as usize;
         let facts = self.resources[resource]
             .facts
@@ -137,12 +131,11 @@ impl PartitionState {
     ) {
         match decided {
             Remembered::Dropped => desk.tally.late_dropped.add(amount),
-            Remembered::Kept { policy, threshold, consistent } => {
+            Remembered::Kept(kept) => {
                 desk.tally.late_kept.add(amount);
                 let pin = self.watermark.pin(offset);
                 let segments = std::iter::once((segment, framed));
-                let additions =
-                    shared.annotations.of(&shared.policies, *policy, *threshold, *consistent);
+                let additions = shared.annotations.of(kept);
                 self.forward(desk, pin, segments, &additions);
             }
         }

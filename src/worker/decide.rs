@@ -1,10 +1,12 @@
 //! Complete traces to decisions, and kept ones to chunks for the exporter.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
-use crate::books::Tally;
+use crate::books::{Amount, Tally};
 use crate::export::{Chunk, Ticket};
 use crate::ids::Pin;
 use crate::otlp::{Additions, SpanSegment};
@@ -12,20 +14,25 @@ use crate::policy::{Decision, LeafIndex, Observer, PolicyIndex, PolicySet, Said}
 use crate::probability::Threshold;
 use crate::trace::{Decided, OpenTrace, Segment, Trigger};
 
-/// What is remembered of a decision, for the spans that come after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is remembered of a decision, for the spans that come after it. Policies may have changed
+/// by then, so it refers to none of theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remembered {
     /// The trace was dropped.
     Dropped,
     /// The trace was kept.
-    Kept {
-        /// On whose account.
-        policy: PolicyIndex,
-        /// The threshold it passed.
-        threshold: Threshold,
-        /// Whether that threshold says what the chance was.
-        consistent: bool,
-    },
+    Kept(Kept),
+}
+
+/// Why a trace was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The name of the policy on whose account.
+    pub policy: Arc<str>,
+    /// The threshold it passed.
+    pub threshold: Threshold,
+    /// Whether that threshold says what the chance was.
+    pub consistent: bool,
 }
 
 /// What is written on kept spans.
@@ -40,16 +47,11 @@ pub struct Annotations {
 }
 
 impl Annotations {
-    pub(super) fn of<'a>(
-        &self,
-        policies: &'a PolicySet,
-        policy: PolicyIndex,
-        threshold: Threshold,
-        consistent: bool,
-    ) -> Additions<'a> {
+    pub(super) fn of<'a>(&self, kept: &'a Kept) -> Additions<'a> {
+        let Kept { policy, threshold, consistent } = kept;
         Additions {
-            policy: self.policy.then(|| &**policies.name(policy)),
-            threshold: (consistent && threshold != Threshold::ALWAYS).then_some(threshold),
+            policy: self.policy.then_some(&**policy),
+            threshold: (*consistent && *threshold != Threshold::ALWAYS).then_some(*threshold),
             erase_threshold: !consistent,
             tracestate: self.tracestate,
             sample_rate: self.sample_rate,
@@ -59,19 +61,55 @@ impl Annotations {
 
 /// Counts who said what.
 struct Votes<'a> {
+    policies: &'a PolicySet,
     tally: &'a mut Tally,
+    shadows: &'a mut Vec<(PolicyIndex, Said)>,
 }
 
 impl Observer for Votes<'_> {
     fn voted(&mut self, policy: PolicyIndex, said: Said) {
-        if said != Said::None {
-            self.tally.votes[usize::from(policy.0)] += 1;
+        // In the order of `VOTES`.
+        self.tally.policies[usize::from(policy.0)].votes[said as usize] += 1;
+        if said != Said::None && self.policies.is_shadow(policy) {
+            self.shadows.push((policy, said));
         }
     }
 
-    fn failed(&mut self, _: PolicyIndex) {}
+    fn failed(&mut self, policy: PolicyIndex) {
+        self.tally.policies[usize::from(policy.0)].errors += 1;
+    }
 
-    fn leaf_voted(&mut self, _: LeafIndex) {}
+    fn leaf_voted(&mut self, leaf: LeafIndex) {
+        self.tally.leaves[usize::from(leaf.0)].votes += 1;
+    }
+}
+
+impl Desk {
+    /// Counts what became of a decided trace.
+    fn account(&mut self, decision: &Decision, amount: Amount) {
+        let Self { tally, shadows, .. } = self;
+        match decision {
+            Decision::Drop { policy: None } => tally.unwanted.add(amount),
+            Decision::Drop { policy: Some(policy) } => {
+                tally.policies[usize::from(policy.0)].dropped.add(amount);
+            }
+            Decision::Keep { policy, leaf, .. } => {
+                tally.policies[usize::from(policy.0)].kept.add(amount);
+                if let Some(leaf) = leaf {
+                    tally.leaves[usize::from(leaf.0)].kept.add(amount);
+                }
+            }
+        }
+        let is_kept = matches!(decision, Decision::Keep { .. });
+        for (policy, said) in shadows.drain(..) {
+            let shadow = &mut tally.policies[usize::from(policy.0)];
+            match said {
+                Said::Keep if !is_kept => shadow.shadow_kept.add(amount),
+                Said::Drop if is_kept => shadow.shadow_dropped.add(amount),
+                _ => {}
+            }
+        }
+    }
 }
 
 impl PartitionState {
@@ -88,27 +126,27 @@ impl PartitionState {
         desk.tally.triggers[trigger as usize] += 1;
         self.observe(shared, trace);
         let now = self.traces.clock();
-        let mut votes = Votes { tally: &mut desk.tally };
-        let decision = shared.policies.decide(&trace.summary, now, &mut self.budgets, &mut votes);
+        let policies = &self.in_force.policies;
+        let Desk { tally, shadows, .. } = desk;
+        let mut votes = Votes { policies, tally, shadows };
+        let decision = policies.decide(&trace.summary, now, &mut self.budgets, &mut votes);
         let remembered = match decision {
-            Decision::Drop { policy } => {
-                let none = desk.tally.dropped.len() - 1;
-                let place = policy.map_or(none, |policy| usize::from(policy.0));
-                desk.tally.dropped[place].add(amount);
+            Decision::Drop { .. } => {
                 self.watermark.release(trace.pin);
                 Remembered::Dropped
             }
             Decision::Keep { policy, threshold, consistent, leaf: _ } => {
-                desk.tally.kept[usize::from(policy.0)].add(amount);
-                let additions =
-                    shared.annotations.of(&shared.policies, policy, threshold, consistent);
+                let policy = Arc::clone(policies.name(policy));
+                let kept = Kept { policy, threshold, consistent };
+                let additions = shared.annotations.of(&kept);
                 self.forward(desk, trace.pin, trace.payload.segments(), &additions);
-                Remembered::Kept { policy, threshold, consistent }
+                Remembered::Kept(kept)
             }
         };
+        desk.account(&decision, amount);
         self.release_headers(trace);
         let generation = self.generation();
-        let decided = Decided { generation, at: self.traces.clock(), decision: remembered };
+        let decided = Decided { generation, at: now, decision: remembered };
         shared.decided.insert(self.partition, trace.summary.trace_id, decided);
     }
 
