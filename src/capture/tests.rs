@@ -7,8 +7,10 @@ fn capture(bytes: impl Into<Vec<u8>>) -> Result<Capture, CaptureError> {
     Capture::new("spans".to_owned(), Box::new(io::Cursor::new(bytes.into())))
 }
 
-/// The names of the spans of each record with its time, or the error.
-fn read(bytes: impl Into<Vec<u8>>) -> Vec<Result<(Option<i64>, Vec<String>), String>> {
+/// The time of a record and the names of its spans, or the error.
+type Read = Result<(Option<i64>, Vec<String>), String>;
+
+fn read(bytes: impl Into<Vec<u8>>) -> Vec<Read> {
     let names = |payload: &[u8]| -> Vec<String> {
         let data = TracesData::decode(payload).unwrap();
         let scopes = data.resource_spans.into_iter().flat_map(|it| it.scope_spans);
@@ -25,7 +27,7 @@ fn read(bytes: impl Into<Vec<u8>>) -> Vec<Result<(Option<i64>, Vec<String>), Str
     records.collect()
 }
 
-fn record(time: Option<i64>, names: &[&str]) -> Result<(Option<i64>, Vec<String>), String> {
+fn record(time: Option<i64>, names: &[&str]) -> Read {
     Ok((time, names.iter().map(|name| (*name).to_owned()).collect()))
 }
 

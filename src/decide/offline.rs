@@ -72,7 +72,8 @@ pub struct Offline {
     traces: OpenTraces,
     budgets: Budgets,
     decided: DecidedTraces<bool>,
-    decision_cache_ttl: Duration,
+    /// For how long a decision is remembered.
+    decided_ttl: Duration,
     counts: Counts,
     found: Box<Scan>,
     /// By resource of the record in hand, once something asked for it.
@@ -95,7 +96,7 @@ impl Offline {
             traces: OpenTraces::new(reload::limits(file)),
             budgets: policies.budgets(1),
             decided: DecidedTraces::new(file.decision_cache_entries),
-            decision_cache_ttl: file.decision_cache_ttl,
+            decided_ttl: file.decision_cache_ttl,
             counts: Counts::default(),
             found: Box::default(),
             resources: Vec::new(),
@@ -195,8 +196,7 @@ impl Offline {
             return Some(slot);
         }
         let now = self.traces.clock();
-        let ttl = self.decision_cache_ttl;
-        let decided = self.decided.get(PARTITION, id, GENERATION, now, ttl);
+        let decided = self.decided.get(PARTITION, id, GENERATION, now, self.decided_ttl);
         match decided.map(|decided| decided.decision) {
             None => Some(self.traces.open(id, PIN)),
             Some(true) => {

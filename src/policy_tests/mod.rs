@@ -50,7 +50,7 @@ pub enum TestError {
         /// The line of the test.
         line: usize,
         /// Why.
-        error: CheckError,
+        error: Box<CheckError>,
     },
     /// What was found cannot be printed.
     #[error("the results cannot be written: {0}")]
@@ -111,7 +111,7 @@ fn run_all(
         report::file(output, out, file)?;
         for test in tests {
             let outcome = check(policies, test).map_err(|error| {
-                let (file, line) = (file.clone(), test.line);
+                let (file, line, error) = (file.clone(), test.line, Box::new(error));
                 TestError::Check { file, line, error }
             })?;
             match outcome.passed() {

@@ -55,7 +55,7 @@ fn fingerprint(text: &Result<String, String>) -> Fingerprint {
     Fingerprint(hasher.finish())
 }
 
-/// When traces are complete, as a policy file says.
+/// When traces are complete, by a policy file.
 pub fn limits(file: &PolicyFile) -> Limits {
     Limits {
         decision_wait: file.decision_wait,

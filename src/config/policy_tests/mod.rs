@@ -142,6 +142,7 @@ impl<'d> Reader<'d> {
         let mut section = Section::new(node, self.problems);
         let name = section.required("name", "errors are kept", values::name);
         let line = node.place.line;
+        let mut ids = Vec::new();
         let traces = match section.node("traces") {
             Some(list) => {
                 let traces = values::items(list);
@@ -150,22 +151,28 @@ impl<'d> Reader<'d> {
                 }
                 let traces = traces.iter().map(|node| {
                     let mut section = Section::new(node, self.problems);
-                    let trace = self.trace(&mut section);
+                    let trace = self.trace(&mut section, &mut ids);
                     section.finish();
                     trace
                 });
                 let traces: Vec<Option<TraceCase>> = traces.collect();
                 traces.into_iter().collect()
             }
-            None => self.trace(&mut section).map(|trace| vec![trace]),
+            None => self.trace(&mut section, &mut ids).map(|trace| vec![trace]),
         };
         section.finish();
         Some(PolicyTest { name: name?, line, traces: traces? })
     }
 
-    fn trace(self, section: &mut Section<'d>) -> Option<TraceCase> {
+    /// A trace; `ids` are those of the traces before it in its test.
+    fn trace(self, section: &mut Section<'d>, ids: &mut Vec<TraceId>) -> Option<TraceCase> {
         let at = section.optional("at", values::duration).unwrap_or_default();
         let trace_id = section.optional("trace_id", trace_id);
+        if let Some(id) = trace_id.filter(|id| ids.contains(id)) {
+            let message = format!("two traces of this test have the id {id}");
+            self.problems.add(section.place, message, Some("leave out one of the ids".to_owned()));
+        }
+        ids.extend(trace_id);
         let randomness = section.optional("randomness", randomness);
         if trace_id.is_some() && randomness.is_some() {
             let message = "`randomness` is that of the trace id where `trace_id` is given";

@@ -17,7 +17,9 @@ fn errors(text: &str) -> String {
 
 #[test]
 fn errors_say_where_and_what_was_expected() {
-    let cases: [(String, &[&str]); 24] = [
+    let same = "{trace_id: 0af7651916cd43dd8448eb211c80319c, spans: {}, expect: keep}";
+    let cases: [(String, &[&str]); 25] = [
+        (file(&format!("traces: [{same}, {same}]")), &["two traces of this test have the id 0af7651916cd43dd8448eb211c80319c"]),
         (file("spans: {statuz: error}, expect: keep"), &["tests.yaml:4:23: unknown key `statuz`", "did you mean `status`?"]),
         (file("spans: {status: bad}, expect: keep"), &["tests.yaml:4:31: status: expected one of unset, ok, error"]),
         (file("spans: {kind: servre}, expect: keep"), &["did you mean server?"]),

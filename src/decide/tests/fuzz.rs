@@ -165,7 +165,7 @@ fn run(number: u64, corpus: &Corpus) {
     if read.is_ok_and(|capture| session.read(capture).is_ok()) {
         let _ = session.finish("spans");
     }
-    if number % 4 == 0 {
+    if number.is_multiple_of(4) {
         let text = mutate(&mut rng, &corpus.tests);
         run_tests(&String::from_utf8_lossy(&text));
     }

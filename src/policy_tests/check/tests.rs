@@ -125,15 +125,16 @@ tests:
 
 #[test]
 fn one_trace_cannot_be_two() {
+    // The id that the first trace gets if none is given.
     let text = "
 policies: [{name: a, type: always_sample}]
 tests:
   - name: t
     traces:
-      - {trace_id: 0af7651916cd43dd8448eb211c80319c, spans: {}, expect: keep}
-      - {trace_id: 0AF7651916CD43DD8448eb211c80319c, spans: {}, expect: keep}
+      - {spans: {}, expect: keep}
+      - {trace_id: \"00000000000000010000000000000000\", spans: {}, expect: keep}
 ";
     let tests = parse("tests.yaml", text, Path::new("")).unwrap();
     let error = check(&tests.policies, &tests.tests[0]).unwrap_err().to_string();
-    assert_eq!(error, "two of its traces have the id 0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(error, "two of its traces have the id 00000000000000010000000000000000");
 }
