@@ -25,5 +25,6 @@ pub mod span;
 pub mod telemetry;
 pub mod trace;
 pub mod units;
+pub mod validate;
 pub mod watermark;
 pub mod worker;

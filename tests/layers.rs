@@ -68,6 +68,7 @@ const MODULES: &[Module] = &[
     app("cli"),
     app("demo"),
     app("run"),
+    app("validate"),
     app("generate"),
     app("receiver"),
     app("ledger"),
