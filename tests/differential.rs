@@ -136,7 +136,7 @@ fn kept_names(kept: &[bool]) -> Vec<&'static str> {
 }
 
 fn all_deviations() -> Vec<Deviation> {
-    deviations::deviations().into_iter().chain(deviations::unnamed()).collect()
+    deviations::deviations().into_iter().chain(deviations::agreements()).collect()
 }
 
 #[test]

@@ -36,6 +36,7 @@ use crate::span::KeyIndex;
 pub use error::{EvalError, OttlError};
 pub use expression::Level;
 pub use fields::{Fields, TraceFields};
+pub use pattern::compile_set as compile_patterns;
 pub use skeleton::{Leaf, Skeleton};
 
 use paths::{Path, SpanField, TraceField};

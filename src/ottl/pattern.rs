@@ -8,6 +8,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use regex::bytes::RegexSetBuilder;
 use regex::{Regex, RegexBuilder};
 
 /// How large a compiled expression may become, in bytes.
@@ -16,13 +17,31 @@ const SIZE_LIMIT: usize = 4 << 20;
 /// Compiles an expression that is written in Go's syntax.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     let translated = translate(pattern)?;
-    RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).build().map_err(|error| match error {
+    RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).build().map_err(reason)
+}
+
+/// Compiles several expressions that are written in Go's syntax, to be matched at once.
+///
+/// # Errors
+///
+/// What is wrong with the first one that cannot be compiled, or with all together.
+pub fn compile_set(patterns: &[String]) -> Result<regex::bytes::RegexSet, String> {
+    let translated = |pattern: &String| {
+        compile(pattern).map_err(|error| format!("`{pattern}`: {error}"))?;
+        translate(pattern)
+    };
+    let translated: Vec<String> = patterns.iter().map(translated).collect::<Result<_, _>>()?;
+    RegexSetBuilder::new(translated).size_limit(SIZE_LIMIT).build().map_err(reason)
+}
+
+fn reason(error: regex::Error) -> String {
+    match error {
         regex::Error::Syntax(report) => match report.lines().last() {
             Some(last) => last.trim_start_matches("error: ").to_owned(),
             None => "invalid syntax".to_owned(),
         },
         other => other.to_string(),
-    })
+    }
 }
 
 fn translate(pattern: &str) -> Result<String, String> {

@@ -63,13 +63,13 @@ pub(super) struct Outcome {
 
 /// The facts that a question to a span leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Answer {
-    yes: u16,
-    failed: u16,
+pub(super) struct Answer {
+    pub(super) yes: u16,
+    pub(super) failed: u16,
 }
 
 impl Answer {
-    fn enter(self, result: Result<bool, EvalError>, facts: &mut Facts) {
+    pub(super) fn enter(self, result: Result<bool, EvalError>, facts: &mut Facts) {
         match result {
             Ok(true) => facts.insert(self.yes),
             Ok(false) => {}
@@ -96,6 +96,8 @@ enum About {
     Any { leaf: usize, answer: Answer, failures_matter: bool },
     /// One part, of the root.
     Root { leaf: usize, answer: Answer },
+    /// Nothing but whether it is there.
+    Presence { fact: u16 },
     /// Several parts together: the facts from `first` on stand for the combinations of their
     /// answers.
     Together { leaves: Vec<usize>, first: u16 },
@@ -110,8 +112,8 @@ pub(super) struct TraceCondition {
     /// The facts that stand for combinations of answers, if there are any.
     together: Option<(u16, u16)>,
     root_seen: Option<u16>,
-    /// It does not hold without a root.
-    needs_root: bool,
+    /// A fact without which it does not hold: that there was a root, or an event.
+    needs: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,11 +128,17 @@ enum Part {
 }
 
 impl TraceCondition {
+    /// The one that this answer stands for.
+    pub(super) fn answered(condition: Arc<Condition>, answer: Answer) -> Self {
+        let parts = vec![Part::Any(answer)];
+        Self { condition, parts, together: None, root_seen: None, needs: None }
+    }
+
     pub(super) fn evaluate(&self, trace: &Summary) -> Outcome {
         if let [Part::Any(answer)] = self.parts[..] {
             return answer.read(&trace.facts);
         }
-        if self.needs_root && !self.root_seen.is_some_and(|seen| trace.facts.contains(seen)) {
+        if self.needs.is_some_and(|fact| !trace.facts.contains(fact)) {
             return Outcome::default();
         }
         let Some((first, count)) = self.together else { return self.combine(trace, 0) };
@@ -223,6 +231,7 @@ impl Question {
                 answer.enter(leaves[*leaf].evaluate(fields), facts);
             }
             About::Root { .. } => {}
+            About::Presence { fact } => facts.insert(*fact),
             About::Together { leaves: several, first } => {
                 let mut combination = 0;
                 for leaf in several.iter().rev() {
@@ -236,6 +245,16 @@ impl Question {
 }
 
 impl Predicates {
+    /// Has scans look for what the condition needs.
+    pub(super) fn look_for(&mut self, condition: &mut Condition) -> Result<(), ConditionError> {
+        if self.keys().len() + condition.attribute_keys().len() > usize::from(u16::MAX) {
+            return Err(ConditionError::TooMany);
+        }
+        condition.bind(|key| self.key(key));
+        self.need(condition.needs());
+        Ok(())
+    }
+
     /// The condition as traces will answer it. What is asked of spans is asked from now on.
     pub(super) fn condition(
         &mut self,
@@ -253,11 +272,7 @@ impl Predicates {
             Scope::Apart => ottl::compile_apart(text, context)?,
             Scope::Whole | Scope::Root => ottl::compile(text, context)?,
         };
-        if self.keys().len() + condition.attribute_keys().len() > usize::from(u16::MAX) {
-            return Err(ConditionError::TooMany);
-        }
-        condition.bind(|key| self.key(key));
-        self.need(condition.needs());
+        self.look_for(&mut condition)?;
         let condition = self.questions(Arc::new(condition), how)?;
         self.conditions.push((text.to_owned(), context, how, condition.clone()));
         Ok(condition)
@@ -302,8 +317,19 @@ impl Predicates {
             many if many > MOST_TOGETHER => return Err(ConditionError::TooManyParts),
             some => Some(self.together(&condition, several, BASE.pow(some as u32))?),
         };
-        let needs_root = scope == Scope::Root && root_seen.is_some();
-        Ok(TraceCondition { condition, parts, together, root_seen, needs_root })
+        let is_of_events =
+            parts.iter().any(|part| matches!(part, Part::Any(_) | Part::Together(_)));
+        let needs = match condition.context() {
+            Context::Span if scope == Scope::Root => root_seen,
+            Context::Span => None,
+            Context::SpanEvent if is_of_events => None,
+            Context::SpanEvent => {
+                let fact = self.next_facts(1).ok_or(ConditionError::TooMany)?;
+                self.ask(&condition, About::Presence { fact });
+                Some(fact)
+            }
+        };
+        Ok(TraceCondition { condition, parts, together, root_seen, needs })
     }
 
     fn together(
@@ -317,7 +343,7 @@ impl Predicates {
         Ok((first, count))
     }
 
-    fn answer(&mut self) -> Result<Answer, ConditionError> {
+    pub(super) fn answer(&mut self) -> Result<Answer, ConditionError> {
         let yes = self.next_facts(2).ok_or(ConditionError::TooMany)?;
         Ok(Answer { yes, failed: yes + 1 })
     }

@@ -16,6 +16,7 @@ mod explain;
 mod expression;
 mod judge;
 mod predicate;
+mod sequence;
 pub mod spec;
 mod vote;
 

@@ -8,6 +8,7 @@ use foldhash::fast::FixedState;
 use regex::bytes::RegexSet;
 
 use super::condition::{Asking, Question, TraceCondition};
+use super::sequence::Sequence;
 use crate::facts::{Facts, Summary};
 use crate::ottl::{Context, Needs};
 use crate::span::{AttributeRef, KeyIndex, SpanRef, SpanView, ValueRef};
@@ -38,6 +39,8 @@ pub struct Predicates {
     trace_states: Vec<(TraceStateTest, u16)>,
     /// What conditions ask.
     pub(super) questions: Vec<Question>,
+    /// What conditions ask of which the first answer counts.
+    pub(super) sequences: Vec<Sequence>,
     /// The fact that the root was there, if somebody asks of it.
     root_seen: Option<u16>,
     /// What conditions need beside attributes.
@@ -168,7 +171,7 @@ impl Predicates {
 
     /// True if conditions ask something of each span.
     pub fn has_conditions(&self) -> bool {
-        !self.questions.is_empty()
+        !self.questions.is_empty() || !self.sequences.is_empty()
     }
 
     /// Adds what conditions make of a span to the facts of its trace.
@@ -178,13 +181,20 @@ impl Predicates {
         for question in &self.questions {
             question.ask(view, first_root.is_some(), facts);
         }
+        for sequence in &self.sequences {
+            sequence.ask(view, facts);
+        }
         if let Some(seen) = first_root {
             facts.insert(seen);
         }
     }
 
     fn ask_attributes(&self, attributes: &[AttributeRef], record: &[u8], facts: &mut Facts) {
-        for attribute in attributes {
+        for (index, attribute) in attributes.iter().enumerate() {
+            // Of a key that stands twice the first value counts, as for the Collector.
+            if attributes[..index].iter().any(|before| before.key == attribute.key) {
+                continue;
+            }
             for (test, fact) in &self.by_key[usize::from(attribute.key.0)] {
                 if !facts.contains(*fact) && test.holds(attribute.value, record) {
                     facts.insert(*fact);

@@ -188,6 +188,17 @@ fn each_type_votes_as_the_examples_say() {
     for (name, kind, items, expected) in cases {
         assert_eq!(outcome(&set(vec![kind]), &items), expected, "{name}");
     }
+    let twice = Item {
+        attributes: vec![("k", Attribute::Str("a")), ("k", Attribute::Str("b"))],
+        ..status(0)
+    };
+    assert_eq!(
+        outcome(&set(vec![text("k", &["a"], false, false)]), std::slice::from_ref(&twice)),
+        'K'
+    );
+    assert_eq!(outcome(&set(vec![text("k", &["b"], false, false)]), &[twice]), 'N');
+    let unicode = set(vec![text("k", &["^\\w+$"], true, false)]);
+    assert_eq!(outcome(&unicode, &[with("k", "größe")]), 'N');
     let int = having("k", Attribute::Int(1));
     assert_eq!(outcome(&set(vec![text("k", &["1"], false, false)]), &[int]), 'N');
 }

@@ -171,11 +171,41 @@ fn events_are_asked_each_by_itself() {
     assert!(!kept(r#"name == "exception" and span.name == "odd""#));
     assert!(kept(r#"name == "exception" and trace.span_count == 3"#));
     assert!(!kept(r#"name == "other""#));
+    assert!(kept("true") && kept("trace.span_count == 3"));
+    let without = [record("bank", vec![one("pay", false, 2, 2)])];
+    for text in ["true", "trace.span_count == 1", "root.name == nil"] {
+        assert!(!keeps(condition(&[], &[text], ErrorMode::Ignore), &without), "{text}");
+    }
+}
+
+#[test]
+fn the_first_answer_counts_where_failures_are_propagated() {
+    let spans = |names: &[&str]| {
+        let spans = names.iter().map(|name| {
+            let mut span = one(name, false, 1, 0);
+            span.attributes.push(attribute("name", Value::StringValue((*name).into())));
+            if *name == "none" {
+                span.attributes.clear();
+            }
+            span
+        });
+        [record("shop", spans.collect())]
+    };
+    let policy = || condition(&[r#"Len(attributes["name"]) > 2"#], &[], ErrorMode::Propagate);
+    for (names, kept, not_kept) in [
+        (["long", "none"], true, false),
+        (["none", "long"], false, false),
+        (["x", "none"], false, false),
+        (["x", "y"], false, true),
+    ] {
+        assert_eq!(keeps(policy(), &spans(&names)), kept, "{names:?}");
+        assert_eq!(keeps(not(policy()), &spans(&names)), not_kept, "not {names:?}");
+    }
 }
 
 #[test]
 fn what_cannot_be_evaluated_is_no_vote_or_silences_the_policy() {
-    // Of the three spans, the one named `pay` has no text to take the length of.
+    // A number has no length, and the root is asked first.
     let text = r#"Len(attributes["n"]) > 0"#;
     let other = r#"name == "root""#;
     for (error_mode, alone, with_other, counted) in [

@@ -27,8 +27,8 @@ struct Reference<'a> {
 
 impl Reference<'_> {
     fn any_attribute(&self, key: &str, test: impl Fn(Attribute) -> bool) -> bool {
-        let attributes = self.items.iter().flat_map(|item| &item.attributes);
-        attributes.into_iter().any(|(name, value)| *name == key && test(*value))
+        let first = |item: &Item| item.attributes.iter().find(|(name, _)| *name == key).copied();
+        self.items.iter().filter_map(first).any(|(_, value)| test(value))
     }
 
     fn any_span(&self, test: impl Fn(&Item) -> bool) -> bool {
