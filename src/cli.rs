@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::demo::{self, DemoArgs};
 use crate::generate::{self, GenerateArgs};
 use crate::run::{self, RunArgs};
+use crate::schema::{self, SchemaArgs};
 use crate::telemetry::{self, LogFormat};
 use crate::validate::{self, ValidateArgs};
 
@@ -30,6 +31,7 @@ enum Command {
     Generate(GenerateArgs),
     Demo(DemoArgs),
     Validate(ValidateArgs),
+    Schema(SchemaArgs),
 }
 
 impl Cli {
@@ -61,6 +63,10 @@ impl Cli {
                     Err(error) => failed(&error, error.exit_code()),
                 }
             }
+            Command::Schema(args) => match schema::run(*args) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, ExitCode::FAILURE),
+            },
             Command::Validate(args) => {
                 let report = validate::check(args);
                 match report.print(args.output) {

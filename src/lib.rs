@@ -20,6 +20,7 @@ pub mod probability;
 pub mod proto;
 pub mod receiver;
 pub mod run;
+pub mod schema;
 pub mod source;
 pub mod span;
 pub mod telemetry;

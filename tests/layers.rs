@@ -69,6 +69,7 @@ const MODULES: &[Module] = &[
     app("demo"),
     app("run"),
     app("validate"),
+    app("schema"),
     app("generate"),
     app("receiver"),
     app("ledger"),

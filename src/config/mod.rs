@@ -14,6 +14,7 @@ mod lint;
 mod policies;
 mod reader;
 mod scalar;
+pub mod schema;
 mod sections;
 mod values;
 
@@ -226,5 +227,7 @@ fn text(path: &Path) -> Result<String, Diagnostics> {
     fs::read_to_string(path).map_err(unreadable)
 }
 
+#[cfg(test)]
+mod mutations;
 #[cfg(test)]
 mod tests;

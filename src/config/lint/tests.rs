@@ -115,7 +115,9 @@ fn policies_without_effect_are_found() {
     for (first, second, expected) in cases {
         let told = warnings(&[&format!("{{name: a, {first}}}"), &format!("{{name: b, {second}}}")]);
         match expected {
-            None => assert!(!told.iter().any(|told| told.contains("policy `b`")), "{second}: {told:?}"),
+            None => {
+                assert!(!told.iter().any(|told| told.contains("policy `b`")), "{second}: {told:?}")
+            }
             Some(why) => {
                 let is_told =
                     |told: &String| told.contains("`b` has no effect") && told.contains(why);
