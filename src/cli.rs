@@ -9,6 +9,7 @@ use crate::demo::{self, DemoArgs};
 use crate::generate::{self, GenerateArgs};
 use crate::policy_tests::{self, TestArgs};
 use crate::run::{self, RunArgs};
+use crate::schema::{self, SchemaArgs};
 use crate::telemetry::{self, LogFormat};
 use crate::validate::{self, ValidateArgs};
 
@@ -34,6 +35,7 @@ enum Command {
     Decide(DecideArgs),
     Test(TestArgs),
     Validate(ValidateArgs),
+    Schema(SchemaArgs),
 }
 
 impl Cli {
@@ -73,6 +75,10 @@ impl Cli {
             Command::Decide(args) => match decide::run(args) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),
+            },
+            Command::Schema(args) => match schema::run(*args) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, ExitCode::FAILURE),
             },
             Command::Validate(args) => {
                 let report = validate::check(args);

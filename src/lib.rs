@@ -25,6 +25,7 @@ pub mod proto;
 pub mod receiver;
 pub mod reload;
 pub mod run;
+pub mod schema;
 pub mod source;
 pub mod span;
 pub mod telemetry;

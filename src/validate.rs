@@ -98,6 +98,9 @@ impl Report {
     }
 
     /// Prints to standard output; a reader that has left is not an error.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
     pub fn print(&self, output: Output) -> std::io::Result<()> {
         use std::io::{ErrorKind, Write};
         let text = match output {
@@ -114,6 +117,11 @@ impl Report {
     fn text(&self) -> String {
         let mut text = String::new();
         for Checked { file, kind, errors, warnings, notes, .. } in &self.files {
+            if text.ends_with('\n')
+                && !(errors.is_empty() && warnings.is_empty() && notes.is_empty())
+            {
+                text += "\n";
+            }
             for (findings, what) in [(errors, ""), (warnings, "warning: "), (notes, "note: ")] {
                 for finding in findings {
                     text += &finding.shown(file, what);

@@ -71,6 +71,7 @@ const MODULES: &[Module] = &[
     app("decide"),
     app("run"),
     app("validate"),
+    app("schema"),
     app("generate"),
     app("receiver"),
     app("ledger"),

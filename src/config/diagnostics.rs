@@ -151,8 +151,9 @@ impl Finding {
             let blank = " ".repeat(margin.len());
             shown += &format!("\n {blank} |\n {margin} | {excerpt}");
             let visible = excerpt.chars().count();
-            if (1..=visible).contains(&self.column) {
-                let most = visible + 1 - self.column;
+            // What is missing at the end of a line is marked behind it.
+            if (1..=visible + 1).contains(&self.column) {
+                let most = (visible + 1 - self.column).max(1);
                 let carets = "^".repeat(self.length.clamp(1, most));
                 shown += &format!("\n {blank} | {}{carets}", " ".repeat(self.column - 1));
             }

@@ -19,7 +19,7 @@ pub(super) struct Kafka {
 const PROTOCOLS: &[(&str, bool)] = &[("classic", false), ("consumer", true)];
 
 /// librdkafka settings that are refused, and why.
-const REFUSED: &[(&str, &str)] = &[
+pub(super) const REFUSED: &[(&str, &str)] = &[
     ("bootstrap.servers", "it is set by kafka.brokers"),
     ("metadata.broker.list", "it is set by kafka.brokers"),
     ("group.id", "it is set by kafka.group_id"),

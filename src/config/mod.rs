@@ -15,6 +15,7 @@ mod policies;
 pub mod policy_tests;
 mod reader;
 mod scalar;
+pub mod schema;
 mod sections;
 mod values;
 
@@ -229,5 +230,7 @@ fn text(path: &Path) -> Result<String, Diagnostics> {
     fs::read_to_string(path).map_err(unreadable)
 }
 
+#[cfg(test)]
+mod mutations;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::diagnostics::{Place, Problem};
 use super::document::{Entry, Node, Value};
+use super::values;
 
 /// What is wrong so far.
 #[derive(Debug, Default)]
@@ -35,6 +36,8 @@ impl Problems {
 pub(super) struct Section<'d> {
     pub(super) place: Place,
     entries: &'d [Entry],
+    /// False for what should have been a section: that its keys are missing goes without saying.
+    is_section: bool,
     known: Vec<&'static str>,
     problems: &'d Problems,
 }
@@ -42,16 +45,16 @@ pub(super) struct Section<'d> {
 impl<'d> Section<'d> {
     /// `node` as a section; anything else is a problem and reads as an empty one.
     pub(super) fn new(node: &'d Node, problems: &'d Problems) -> Self {
-        let entries: &[Entry] = match &node.value {
-            Value::Map(entries) => entries,
-            Value::Null => &[],
+        let (entries, is_section): (&[Entry], bool) = match &node.value {
+            Value::Map(entries) => (entries, true),
+            Value::Null => (&[], true),
             _ => {
                 let message = format!("expected a section with keys, found {}", node.kind());
                 problems.add(node.place, message, None);
-                &[]
+                (&[], false)
             }
         };
-        Self { place: node.place, entries, known: Vec::new(), problems }
+        Self { place: node.place, entries, is_section, known: Vec::new(), problems }
     }
 
     /// The value of `key`, if it is there; an empty value is none.
@@ -95,11 +98,49 @@ impl<'d> Section<'d> {
         read: impl FnOnce(&'d Node) -> Result<T, String>,
     ) -> Option<T> {
         if self.node(key).is_none() {
-            let message = format!("`{key}` is missing");
-            self.problems.add(self.place, message, Some(format!("for example `{key}: {example}`")));
+            self.missing(key, example);
             return None;
         }
         self.optional(key, read)
+    }
+
+    /// Reads each item of the list `key`, which must be there; a single value is a list of one.
+    pub(super) fn required_list<T>(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        read: impl Fn(&'d Node) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let Some(node) = self.node(key) else {
+            self.missing(key, example);
+            return None;
+        };
+        let nodes = values::items(node);
+        if nodes.is_empty() {
+            let help = Some(format!("for example `{key}: {example}`"));
+            self.problems.add(node.place, format!("{key}: must hold a value"), help);
+            return None;
+        }
+        let tell = |node: &Node, message| {
+            self.problems.add(node.place, format!("{key}: {message}"), None);
+        };
+        let items: Vec<Option<T>> = nodes
+            .iter()
+            .map(|node| read(node).map_err(|message| tell(node, message)).ok())
+            .collect();
+        items.into_iter().collect()
+    }
+
+    fn missing(&self, key: &str, example: &str) {
+        if self.is_section {
+            let help = format!("for example `{key}: {example}`");
+            self.problems.add(self.place, format!("`{key}` is missing"), Some(help));
+        }
+    }
+
+    /// True if `key` is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
     }
 
     /// Something is wrong with the section as a whole.
@@ -113,7 +154,7 @@ impl<'d> Section<'d> {
             Some(node) => Section::new(node, self.problems),
             None => {
                 let (place, problems) = (self.place, self.problems);
-                Section { place, entries: &[], known: Vec::new(), problems }
+                Section { place, entries: &[], is_section: true, known: Vec::new(), problems }
             }
         }
     }

@@ -344,6 +344,14 @@ fn a_trace_is_attributed_to_its_likeliest_policy() {
     assert_eq!(decide(&set(vec![errors(), PolicyKind::AlwaysSample]), high, 2), keep(0, "0"));
     let both = PolicyKind::And(sub(vec![percent(10.), percent(50.)]));
     assert_eq!(decide(&set(vec![both]), high, 0), keep(0, "e666"));
+    // The hash of a salt and the randomness have nothing to do with each other.
+    let salted =
+        PolicyKind::Probabilistic { sampling_percentage: 99.99, hash_salt: Some("s".into()) };
+    let both = PolicyKind::And(sub(vec![percent(50.), salted]));
+    let Decision::Keep { threshold, consistent, .. } = decide(&set(vec![both]), high, 0) else {
+        panic!("all but one in ten thousand are kept");
+    };
+    assert!(!consistent && (0.4998..0.5).contains(&threshold.probability()));
 }
 
 #[test]

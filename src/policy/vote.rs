@@ -69,13 +69,15 @@ impl Odds {
         self.threshold.probability()
     }
 
-    /// Both votes were needed. Thresholds over the same randomness nest, so the larger one
-    /// stands for both.
+    /// Both votes were needed. Thresholds over the same randomness nest, so the larger one stands
+    /// for both; other chances have nothing to do with each other.
     pub(super) fn and(self, other: Self) -> Self {
-        Self {
-            threshold: self.threshold.max(other.threshold),
-            consistent: self.consistent && other.consistent,
-            leaf: self.leaf.or(other.leaf),
-        }
+        let consistent = self.consistent && other.consistent;
+        let threshold = match (self.threshold, other.threshold) {
+            (Threshold::ALWAYS, one) | (one, Threshold::ALWAYS) => one,
+            (one, other) if consistent => one.max(other),
+            _ => Threshold::from_probability(self.probability() * other.probability()),
+        };
+        Self { threshold, consistent, leaf: self.leaf.or(other.leaf) }
     }
 }

@@ -50,7 +50,7 @@ pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
         let is_effective = why.is_none();
         if let Some(why) = why {
             let message = format!("policy `{}` has no effect: {why}", policy.spec.name);
-            lint.warn(policy.place, message, "take it out, or put it before the other one");
+            lint.warn(policy.place, message, "take it out, or narrow the other one down");
         }
         if policy.verdict == Verdict::Always && is_effective {
             everything(lint, policy);

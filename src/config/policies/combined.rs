@@ -72,12 +72,13 @@ fn composite<'d>(
     let subs = sub_policies(reader, fields, "composite_sub_policy", level);
     let order = fields.optional("policy_order", Ok);
     let shares = fields.optional("rate_allocation", Ok);
-    let (nodes, policies) = subs?;
+    let (nodes, policies) = subs.unwrap_or((&[], None));
     list::distinct(reader, nodes, "policy_order and rate_allocation refer to them by name");
     let named: Vec<(String, Place)> = nodes.iter().filter_map(list::name).collect();
     let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
     // If a name is missing, which is told already, others cannot be checked against it.
-    let names = (named.len() == nodes.len()).then_some(names.as_slice());
+    let all_named = !nodes.is_empty() && named.len() == nodes.len();
+    let names = all_named.then_some(names.as_slice());
     let shares = shares.map_or(Vec::new(), |node| self::shares(reader, node, names));
     let order = order.map(|node| {
         let order = self::order(reader, node, names);

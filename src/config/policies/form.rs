@@ -120,10 +120,20 @@ fn missing(section: &Node, wanted: Option<&str>, found: &[&str], problems: &Prob
         None => format!("there is no processor `{PROCESSOR}` or `{PROCESSOR}/NAME`"),
     };
     let near = wanted.and_then(|wanted| nearest(wanted, found));
+    let mut place = section.place;
     let help = match (near, found) {
         (Some(name), _) => format!("did you mean `{name}`?"),
-        (None, []) => "which traces are kept is said in such a processor".to_owned(),
+        (None, []) => {
+            let entries = if let Value::Map(entries) = &section.value { &entries[..] } else { &[] };
+            match entries.iter().find(|entry| nearest(&entry.key, &[PROCESSOR]).is_some()) {
+                Some(entry) => {
+                    place = entry.place;
+                    format!("did you mean `{PROCESSOR}` by `{}`?", entry.key)
+                }
+                None => "which traces are kept is said in such a processor".to_owned(),
+            }
+        }
         (None, found) => format!("there are {}", found.join(", ")),
     };
-    problems.add(section.place, message, Some(help));
+    problems.add(place, message, Some(help));
 }

@@ -45,7 +45,7 @@ pub(super) fn kind<'d>(
         "span_count" => span_count(fields),
         "trace_state" => {
             let key = fields.required("key", "vendor", values::name);
-            let values = fields.required("values", "[important]", some_texts);
+            let values = fields.required_list("values", "[important]", values::text);
             Some(PolicyKind::TraceState { key: key?, values: values? })
         }
         "rate_limiting" => {
@@ -67,10 +67,7 @@ pub(super) fn kind<'d>(
 }
 
 fn status_code(fields: &mut Section<'_>) -> Option<PolicyKind> {
-    let codes = fields.required("status_codes", "[ERROR]", |node| {
-        let codes = values::list(values::choice(STATUS_CODES))(node)?;
-        if codes.is_empty() { Err("must name a code".to_owned()) } else { Ok(codes) }
-    });
+    let codes = fields.required_list("status_codes", "[ERROR]", values::choice(STATUS_CODES));
     Some(PolicyKind::StatusCode { status_codes: codes? })
 }
 
@@ -84,7 +81,7 @@ fn latency(fields: &mut Section<'_>) -> Option<PolicyKind> {
 
 fn string_attribute<'d>(reader: &Reader<'d>, fields: &mut Section<'d>) -> Option<PolicyKind> {
     let key = fields.required("key", "http.route", values::name);
-    let values = fields.required("values", "[/checkout]", some_texts);
+    let values = fields.required_list("values", "[/checkout]", values::text);
     let mut enabled_regex_matching = false;
     fields.read("enabled_regex_matching", &mut enabled_regex_matching, values::boolean);
     let mut invert_match = false;
@@ -99,11 +96,6 @@ fn string_attribute<'d>(reader: &Reader<'d>, fields: &mut Section<'d>) -> Option
         nodes.iter().zip(&values).for_each(|(node, text)| texts::regex(reader, node, text));
     }
     Some(PolicyKind::StringAttribute { key, values, enabled_regex_matching, invert_match })
-}
-
-fn some_texts(node: &Node) -> Result<Vec<String>, String> {
-    let texts = values::list(values::text)(node)?;
-    if texts.is_empty() { Err("must hold a value".to_owned()) } else { Ok(texts) }
 }
 
 fn numeric_attribute(fields: &mut Section<'_>) -> Option<PolicyKind> {

@@ -132,19 +132,30 @@ pub(super) fn policy<'d>(reader: &Reader<'d>, node: &'d Node, level: Level) -> O
     };
     let kind = section.required("type", "status_code", policy_type);
     let mode = mode(reader, &mut section, level);
-    let kind = kind.and_then(|kind| policy_kind(reader, kind, &mut section, level));
+    let kind = match kind {
+        Some(kind) => policy_kind(reader, kind, &mut section, level),
+        None => {
+            // What is wrong in its block is told all the same.
+            let meant = TYPES.iter().find(|name| section.has(name));
+            meant.map(|kind| policy_kind(reader, kind, &mut section, level));
+            None
+        }
+    };
     section.finish();
     let name = match (name, &kind) {
         (Some(name), _) => name,
         (None, kind) => kind.as_ref().map(|kind| kind.type_name().to_owned()),
     };
     let spec = PolicySpec { name: name?, kind: kind?, mode };
-    // What else cannot be compiled is told apart from the file's other errors, policy by policy.
-    if level.depth == 0
-        && reader.problems.len() == before
-        && let Err(error) = policy::compile(std::slice::from_ref(&spec))
-    {
-        reader.problems.add(node.place, error.to_string(), None);
+    if level.depth == 0 {
+        if reader.problems.len() > before {
+            return None;
+        }
+        // What else cannot be compiled is told apart from the file's other errors, policy by
+        // policy.
+        if let Err(error) = policy::compile(std::slice::from_ref(&spec)) {
+            reader.problems.add(node.place, error.to_string(), None);
+        }
     }
     Some(Placed { spec, node })
 }

@@ -22,6 +22,8 @@ use crate::policy;
 use crate::policy::spec::PolicySpec;
 
 pub(super) use form::{Form, is_policy_file, is_processor_name};
+#[cfg(test)]
+pub(super) use list::TYPES;
 
 /// What reading a file came to.
 #[derive(Debug)]

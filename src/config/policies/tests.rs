@@ -110,7 +110,7 @@ fn broken_policies_are_told_all_at_once() {
          - {type: always_sample}\n",
     );
     for expected in [
-        "p.yaml:2:60: status_codes: must name a code",
+        "p.yaml:2:60: status_codes: must hold a value",
         "did you mean ERROR?",
         "p.yaml:4:37: `threshold_ms` is missing",
         "unknown key `threshold`",
@@ -300,7 +300,7 @@ fn broken_budgets_rules_and_composites_are_told_all_at_once() {
         "p.yaml:11:20: policy_order: there is no sub-policy `erors`",
         "did you mean `errors`?",
         "p.yaml:11:33: policy_order: `slow` is named twice",
-        "p.yaml:13:69: status_codes: expected one of OK, ERROR, UNSET, found `ERR`; did you mean ERROR?",
+        "p.yaml:13:70: status_codes: expected one of OK, ERROR, UNSET, found `ERR`; did you mean ERROR?",
         "p.yaml:15:14: there are two policies named `slow`",
         "p.yaml:17:7: rate_allocation: the shares come to 120 %",
         "p.yaml:18:16: rate_allocation: `errors` has two shares",

@@ -1,0 +1,213 @@
+//! The static file.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::super::kafka::REFUSED;
+use super::scalars::{AnyText, Duration, OneOrMore, Size, Text, Var};
+
+/// The static file: where spans come from, where kept traces go, how much memory they may take.
+#[derive(JsonSchema)]
+#[schemars(title = "tailsieve static file")]
+#[serde(deny_unknown_fields)]
+pub(super) struct Config {
+    /// Where spans come from.
+    kafka: Kafka,
+    /// The bounds on what is in memory.
+    buffer: Option<Buffer>,
+    /// Where kept traces go.
+    export: Export,
+    /// What is written on kept spans.
+    annotate: Option<Annotate>,
+    /// The pages for operation.
+    admin: Option<Admin>,
+    /// How the process logs.
+    telemetry: Option<Telemetry>,
+    /// How long an orderly stop may take; 30s by default.
+    shutdown_timeout: Option<Duration>,
+    /// The policy file, relative to this file.
+    policies: Text,
+    /// Which processor of the policy file is meant, if it is a Collector configuration with several.
+    #[schemars(extend("pattern" = "^tail_sampling(/.*)?$|\\$\\{"))]
+    policies_processor: Option<String>,
+    /// How often the contents of the policy file are looked at, where watching its directory does
+    /// not help; 5s by default.
+    policies_poll_interval: Option<Duration>,
+}
+
+/// Where spans come from.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Kafka {
+    /// Where to find the cluster.
+    brokers: OneOrMore<Text>,
+    /// The topic with OTLP protobuf, keyed by trace id; otlp_spans by default.
+    topic: Option<Text>,
+    /// The consumer group; tailsieve by default.
+    group_id: Option<Text>,
+    /// A name of its own for a member with static membership.
+    group_instance_id: Option<Text>,
+    /// The protocol of the group; classic by default.
+    group_protocol: Option<Var<Protocol>>,
+    /// Where a group starts that has not committed anything: earliest, latest, or a time.
+    start_from: Option<Text>,
+    /// How often offsets are committed; 1s by default.
+    commit_interval: Option<Duration>,
+    /// How long a partition that goes to another member may wait for deliveries; 2s by default.
+    revoke_timeout: Option<Duration>,
+    /// How much a record's time may be ahead of this machine's clock; 5s by default.
+    future_tolerance: Option<Duration>,
+    /// Consumers in this process; 1 by default.
+    #[schemars(extend("minimum" = 1, "maximum" = 64))]
+    consumers: Option<Var<u16>>,
+    /// How far the clock of a quiet partition stays behind this machine's; 5s by default.
+    idle_grace: Option<Duration>,
+    /// Settings of librdkafka.
+    properties: Option<Properties>,
+}
+
+/// The protocol of a consumer group.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Protocol {
+    /// Cooperative-sticky.
+    Classic,
+    /// That of KIP-848, for brokers since 4.0.
+    Consumer,
+}
+
+/// Settings of librdkafka, besides those that would break a promise.
+struct Properties;
+
+impl JsonSchema for Properties {
+    fn schema_name() -> Cow<'static, str> {
+        "Properties".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let refused: Vec<&str> = REFUSED.iter().map(|(name, _)| *name).collect();
+        json_schema!({
+            "type": "object",
+            "propertyNames": { "not": { "enum": refused } },
+            "additionalProperties": { "type": ["string", "number", "boolean"] },
+        })
+    }
+}
+
+/// The bounds on what is in memory.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Buffer {
+    /// Open traces, for the whole process; 1GiB by default.
+    max_bytes: Option<Size>,
+    /// Records that wait for the workers; 8MiB by default.
+    queue_bytes: Option<Size>,
+    /// Worker threads; 0 is one for each core.
+    #[schemars(extend("minimum" = 0, "maximum" = 256))]
+    workers: Option<Var<u16>>,
+}
+
+/// Where kept traces go.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Export {
+    /// An OTLP/gRPC receiver: host:port.
+    endpoint: Text,
+    /// Sent with every request.
+    headers: Option<BTreeMap<String, AnyText>>,
+    /// gzip by default.
+    compression: Option<Var<Compression>>,
+    /// How long one attempt may take; 5s by default.
+    timeout: Option<Duration>,
+    /// HTTP/2 connections; 2 by default.
+    #[schemars(extend("minimum" = 1))]
+    connections: Option<Var<u16>>,
+    /// The largest request before compression; 4032KiB by default.
+    max_request_bytes: Option<Size>,
+    /// How long a request that is not full may wait; 200ms by default.
+    flush_interval: Option<Duration>,
+    /// Exponential backoff.
+    retry_on_failure: Option<Retry>,
+    /// Retry RESOURCE_EXHAUSTED without RetryInfo too.
+    retry_on_resource_exhausted: Option<Var<bool>>,
+    /// What may wait or be on its way.
+    sending_queue: Option<Queue>,
+}
+
+/// How requests are compressed.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Compression {
+    Gzip,
+    Zstd,
+    None,
+}
+
+/// Exponential backoff.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Retry {
+    /// The first wait; 5s by default.
+    initial_interval: Option<Duration>,
+    /// What each wait is multiplied with; 1.5 by default.
+    multiplier: Option<Var<f64>>,
+    /// How much waits differ, from 0 to 1; 0.5 by default.
+    randomization_factor: Option<Var<f64>>,
+    /// The longest wait; 30s by default.
+    max_interval: Option<Duration>,
+    /// When it is given up; 0 is never, the default.
+    max_elapsed_time: Option<Duration>,
+}
+
+/// What may wait or be on its way.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Queue {
+    /// In bytes; 64MiB by default.
+    queue_size_bytes: Option<Size>,
+    /// Requests on their way at once; 4 by default.
+    #[schemars(extend("minimum" = 1))]
+    num_consumers: Option<Var<u32>>,
+}
+
+/// What is written on kept spans.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Annotate {
+    /// Attribute tailsieve.policy; true by default.
+    policy: Option<Var<bool>>,
+    /// ot=th, the sampling threshold; true by default.
+    tracestate: Option<Var<bool>>,
+    /// Attribute SampleRate; true by default.
+    sample_rate: Option<Var<bool>>,
+}
+
+/// The pages for operation.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Admin {
+    /// Where they are served; 0.0.0.0:9464 by default.
+    listen: Option<Text>,
+}
+
+/// How the process logs.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Telemetry {
+    /// A level, or filters; info by default.
+    log: Option<Text>,
+    /// How log lines look; auto by default.
+    log_format: Option<Var<LogFormat>>,
+}
+
+/// How log lines look.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    Text,
+    Json,
+}
