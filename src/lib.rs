@@ -29,6 +29,7 @@ pub mod source;
 pub mod span;
 pub mod telemetry;
 pub mod trace;
+pub mod tracestate;
 pub mod units;
 pub mod watermark;
 pub mod worker;

@@ -141,3 +141,85 @@ fn describe() {
     let text = "times that a child of a composite policy voted keep and had budget";
     describe_counter!("tailsieve_composite_votes_total", text);
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::books::{Amount, Books};
+
+    fn counters(policies: &[(&str, bool)], leaves: &[(&str, &str)]) -> PolicyCounters {
+        let policies =
+            policies.iter().map(|(name, is_shadow)| CountedPolicy { name, is_shadow: *is_shadow });
+        let leaves = leaves.iter().map(|(policy, name)| CountedLeaf { policy, name });
+        PolicyCounters::new(policies, leaves)
+    }
+
+    /// The lines of a scrape that are about `policy`.
+    fn series(scrape: &str, policy: &str) -> Vec<String> {
+        let label = format!("{{policy=\"{policy}\"");
+        let mut series: Vec<String> =
+            scrape.lines().filter(|line| line.contains(&label)).map(str::to_owned).collect();
+        series.sort();
+        series
+    }
+
+    #[test]
+    fn every_series_is_there_from_the_start_and_goes_on_after_a_change() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let scrape = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let books = Books::new();
+            let first = counters(&[("a", false), ("gone", false)], &[]);
+            let mut tally = Tally::new(2, 0);
+            tally.policies[0].votes = [0, 3, 0];
+            tally.policies[0].kept = Amount { traces: 2, spans: 5, bytes: 70 };
+            tally.policies[1].errors = 1;
+            books.post(&first, &mut tally, Amount::default(), Amount::default());
+            let next =
+                counters(&[("new", true), ("a", false), ("shares", false)], &[("shares", "x")]);
+            let mut tally = Tally::new(3, 1);
+            tally.policies[1].votes = [1, 1, 0];
+            tally.policies[0].shadow_kept = Amount { traces: 1, spans: 2, bytes: 3 };
+            tally.leaves[0].votes = 4;
+            books.post(&next, &mut tally, Amount::default(), Amount::default());
+        });
+        let scrape = scrape.render();
+        let votes = |policy| {
+            let all = series(&scrape, policy).into_iter();
+            all.filter(|line| line.contains("votes")).collect::<Vec<_>>()
+        };
+        let vote = |vote: &str, count| {
+            format!("tailsieve_policy_votes_total{{policy=\"a\",vote=\"{vote}\"}} {count}")
+        };
+        assert_eq!(votes("a"), [vote("drop", 0), vote("keep", 4), vote("none", 1)]);
+        let expected = [
+            "tailsieve_dropped_bytes_total{policy=\"new\"} 0",
+            "tailsieve_dropped_spans_total{policy=\"new\"} 0",
+            "tailsieve_dropped_traces_total{policy=\"new\"} 0",
+            "tailsieve_kept_bytes_total{policy=\"new\"} 0",
+            "tailsieve_kept_spans_total{policy=\"new\"} 0",
+            "tailsieve_kept_traces_total{policy=\"new\"} 0",
+            "tailsieve_policy_errors_total{policy=\"new\"} 0",
+            "tailsieve_policy_votes_total{policy=\"new\",vote=\"drop\"} 0",
+            "tailsieve_policy_votes_total{policy=\"new\",vote=\"keep\"} 0",
+            "tailsieve_policy_votes_total{policy=\"new\",vote=\"none\"} 0",
+            "tailsieve_shadow_dropped_bytes_total{policy=\"new\"} 0",
+            "tailsieve_shadow_dropped_spans_total{policy=\"new\"} 0",
+            "tailsieve_shadow_dropped_traces_total{policy=\"new\"} 0",
+            "tailsieve_shadow_kept_bytes_total{policy=\"new\"} 3",
+            "tailsieve_shadow_kept_spans_total{policy=\"new\"} 2",
+            "tailsieve_shadow_kept_traces_total{policy=\"new\"} 1",
+        ];
+        assert_eq!(series(&scrape, "new"), expected);
+        for line in [
+            "tailsieve_kept_spans_total{policy=\"a\"} 5",
+            "tailsieve_policy_errors_total{policy=\"gone\"} 1",
+            "tailsieve_composite_votes_total{policy=\"shares\",sub_policy=\"x\"} 4",
+            "tailsieve_composite_kept_spans_total{policy=\"shares\",sub_policy=\"x\"} 0",
+        ] {
+            assert!(scrape.lines().any(|found| found == line), "{line} in {scrape}");
+        }
+    }
+}

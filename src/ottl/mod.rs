@@ -26,7 +26,6 @@ mod pattern;
 mod resolve;
 mod skeleton;
 mod syntax;
-mod trace_state;
 mod value;
 
 #[cfg(test)]
@@ -38,7 +37,6 @@ pub use error::{EvalError, OttlError};
 pub use expression::Level;
 pub use fields::{Fields, TraceFields};
 pub use skeleton::{Leaf, Skeleton};
-pub use trace_state::member as trace_state_member;
 
 use paths::{Path, SpanField, TraceField};
 

@@ -9,8 +9,9 @@ use regex::bytes::RegexSet;
 
 use super::condition::{Asking, Question, TraceCondition};
 use crate::facts::{Facts, Summary};
-use crate::ottl::{Context, Needs, trace_state_member};
+use crate::ottl::{Context, Needs};
 use crate::span::{AttributeRef, KeyIndex, SpanRef, SpanView, ValueRef};
+use crate::tracestate;
 
 /// The status code ERROR.
 const ERROR: i32 = 2;
@@ -79,8 +80,8 @@ struct TraceStateTest {
 
 impl TraceStateTest {
     fn holds(&self, trace_state: &[u8]) -> bool {
-        let value = trace_state_member(trace_state, &self.key).unwrap_or_default();
-        !value.is_empty() && self.values.iter().any(|wanted| wanted.as_bytes() == value)
+        let value = tracestate::member(trace_state, &self.key).unwrap_or_default();
+        !value.is_empty() && self.values.iter().any(|wanted| wanted == value)
     }
 }
 

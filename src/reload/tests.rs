@@ -13,6 +13,9 @@ use crate::config;
 
 const NEVER: Duration = Duration::from_secs(100_000);
 
+/// Ends a test that waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// One policy of this name.
 fn policies(name: &str) -> String {
     format!("policies: [{{name: {name}, type: always_sample}}]\n")
@@ -54,7 +57,9 @@ impl Watched {
 
     /// Waits until what stands satisfies `condition`.
     async fn until(&mut self, condition: impl FnMut(&Arc<Standing>) -> bool) -> Arc<Standing> {
-        Arc::clone(&*self.reloader.standing.wait_for(condition).await.unwrap())
+        let standing = self.reloader.standing.wait_for(condition);
+        let standing = tokio::time::timeout(PATIENCE, standing).await;
+        Arc::clone(&*standing.expect("a change is noticed").unwrap())
     }
 
     /// Waits until the policy `name`, and no other, is in force.
@@ -168,12 +173,8 @@ async fn a_bad_file_changes_nothing_and_is_told_with_all_its_errors() {
     let failure = standing.failure.clone().unwrap();
     let has_both = |text: &str| text.contains("decision_wait: soon") && text.contains("guess");
     assert!(has_both(&failure.errors) && has_both(&standing.text()), "{}", failure.errors);
-    assert!(has_both(
-        &serde_json::from_str::<serde_json::Value>(&standing.json()).unwrap()["failure"]["errors"]
-            .as_str()
-            .unwrap()
-            .to_owned()
-    ));
+    let json: serde_json::Value = serde_json::from_str(&standing.json()).unwrap();
+    assert!(has_both(json["failure"]["errors"].as_str().unwrap()));
     assert!(Arc::ptr_eq(&before, &watched.policies.get()));
     // Who asks is told again.
     let Answer::Refused(errors) = look(&watched).await else { panic!("the file is bad") };

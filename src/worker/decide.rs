@@ -6,11 +6,10 @@ use bytes::Bytes;
 
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
-use crate::books::{Amount, Tally};
 use crate::export::{Chunk, Ticket};
 use crate::ids::Pin;
-use crate::otlp::{Additions, SpanSegment};
-use crate::policy::{Decision, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
+use crate::otlp::{Additions, Chance, SpanSegment};
+use crate::policy::Decision;
 use crate::probability::Threshold;
 use crate::trace::{Decided, OpenTrace, Segment, Trigger};
 
@@ -35,6 +34,17 @@ pub struct Kept {
     pub consistent: bool,
 }
 
+impl Kept {
+    fn chance(&self) -> Chance {
+        match (self.threshold, self.consistent) {
+            (Threshold::ALWAYS, true) => Chance::Certain,
+            (threshold, true) => Chance::Passed(threshold),
+            (Threshold::NEVER, false) => Chance::Unknown,
+            (threshold, false) => Chance::Apart(threshold),
+        }
+    }
+}
+
 /// What is written on kept spans.
 #[derive(Clone, Copy, Debug)]
 pub struct Annotations {
@@ -48,66 +58,11 @@ pub struct Annotations {
 
 impl Annotations {
     pub(super) fn of<'a>(&self, kept: &'a Kept) -> Additions<'a> {
-        let Kept { policy, threshold, consistent } = kept;
         Additions {
-            policy: self.policy.then_some(&**policy),
-            threshold: (*consistent && *threshold != Threshold::ALWAYS).then_some(*threshold),
-            erase_threshold: !consistent,
+            policy: self.policy.then_some(&*kept.policy),
+            chance: kept.chance(),
             tracestate: self.tracestate,
             sample_rate: self.sample_rate,
-        }
-    }
-}
-
-/// Counts who said what.
-struct Votes<'a> {
-    policies: &'a PolicySet,
-    tally: &'a mut Tally,
-    shadows: &'a mut Vec<(PolicyIndex, Said)>,
-}
-
-impl Observer for Votes<'_> {
-    fn voted(&mut self, policy: PolicyIndex, said: Said) {
-        // In the order of `VOTES`.
-        self.tally.policies[usize::from(policy.0)].votes[said as usize] += 1;
-        if said != Said::None && self.policies.is_shadow(policy) {
-            self.shadows.push((policy, said));
-        }
-    }
-
-    fn failed(&mut self, policy: PolicyIndex) {
-        self.tally.policies[usize::from(policy.0)].errors += 1;
-    }
-
-    fn leaf_voted(&mut self, leaf: LeafIndex) {
-        self.tally.leaves[usize::from(leaf.0)].votes += 1;
-    }
-}
-
-impl Desk {
-    /// Counts what became of a decided trace.
-    fn account(&mut self, decision: &Decision, amount: Amount) {
-        let Self { tally, shadows, .. } = self;
-        match decision {
-            Decision::Drop { policy: None } => tally.unwanted.add(amount),
-            Decision::Drop { policy: Some(policy) } => {
-                tally.policies[usize::from(policy.0)].dropped.add(amount);
-            }
-            Decision::Keep { policy, leaf, .. } => {
-                tally.policies[usize::from(policy.0)].kept.add(amount);
-                if let Some(leaf) = leaf {
-                    tally.leaves[usize::from(leaf.0)].kept.add(amount);
-                }
-            }
-        }
-        let is_kept = matches!(decision, Decision::Keep { .. });
-        for (policy, said) in shadows.drain(..) {
-            let shadow = &mut tally.policies[usize::from(policy.0)];
-            match said {
-                Said::Keep if !is_kept => shadow.shadow_kept.add(amount),
-                Said::Drop if is_kept => shadow.shadow_dropped.add(amount),
-                _ => {}
-            }
         }
     }
 }
@@ -127,8 +82,7 @@ impl PartitionState {
         self.observe(shared, trace);
         let now = self.traces.clock();
         let policies = &self.in_force.policies;
-        let Desk { tally, shadows, .. } = desk;
-        let mut votes = Votes { policies, tally, shadows };
+        let mut votes = desk.votes(policies);
         let decision = policies.decide(&trace.summary, now, &mut self.budgets, &mut votes);
         let remembered = match decision {
             Decision::Drop { .. } => {

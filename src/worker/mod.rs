@@ -9,6 +9,7 @@
 
 mod arrivals;
 mod decide;
+mod desk;
 mod gather;
 mod in_force;
 mod partition;
@@ -25,22 +26,20 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::books::{Amount, Books, Tally};
+use crate::books::Books;
 use crate::export::{Ack, Chunk, Exporter};
 use crate::ids::{Generation, Partition, Position};
 use crate::memory::Memory;
-use crate::otlp::{Framer, Scan};
-use crate::policy::{PolicyIndex, Said};
 use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch};
 use crate::trace::DecidedTraces;
 
 pub use arrivals::Keying;
 pub use decide::{Annotations, Kept, Remembered};
+use desk::Desk;
 pub use gather::{ask_resource, gather, keys_for};
 pub use in_force::{InForce, PoliciesInForce};
 use partition::{PartitionState, Revocation};
 pub use runs::{SpanRun, next_run};
-use switch::Rescan;
 
 /// What all workers of the process share.
 #[derive(Debug)]
@@ -82,46 +81,6 @@ pub struct Worker {
     waiting: VecDeque<Chunk>,
     waiting_bytes: u64,
     desk: Desk,
-}
-
-/// What is used again from record to record, and what was counted.
-#[derive(Debug)]
-struct Desk {
-    /// Taken out for as long as its results are read.
-    scan: Option<Box<Scan>>,
-    framer: Framer,
-    tally: Tally,
-    /// What shadow policies said of the trace in hand.
-    shadows: Vec<(PolicyIndex, Said)>,
-    opened: Amount,
-    closed: Amount,
-    /// What this worker's use of memory was when it was last posted.
-    memory_posted: u64,
-    /// Chunks of traces kept since the exporter was last fed.
-    kept: Vec<Chunk>,
-}
-
-impl Desk {
-    fn new(in_force: &InForce, max_chunk_bytes: usize) -> Self {
-        let mut desk = Self {
-            scan: None,
-            framer: Framer::new(max_chunk_bytes),
-            tally: Tally::default(),
-            shadows: Vec::new(),
-            opened: Amount::default(),
-            closed: Amount::default(),
-            memory_posted: 0,
-            kept: Vec::new(),
-        };
-        desk.count_for(in_force);
-        desk
-    }
-
-    /// Counts for these policies from now on; what was counted for others is posted.
-    fn count_for(&mut self, in_force: &InForce) {
-        self.tally = in_force.tally();
-        self.shadows = Vec::with_capacity(in_force.policies.names().count());
-    }
 }
 
 impl Worker {
@@ -184,33 +143,6 @@ impl Worker {
         }
         self.post();
         debug!(worker = self.index, "worker.stopped");
-    }
-
-    /// Makes sure that what comes next is judged by the policies in force.
-    fn keep_up(&mut self) {
-        if self.policies.has_changed().unwrap_or(false) {
-            self.switch();
-        }
-    }
-
-    /// Judges by the policies that came into force, from the next record on. What falls due by
-    /// them is decided now, for there may be no next record for long.
-    fn switch(&mut self) {
-        self.post();
-        self.in_force = Arc::clone(&self.policies.borrow_and_update());
-        self.desk.count_for(&self.in_force);
-        let mut rescan = Rescan::new();
-        for state in self.partitions.values_mut() {
-            state.switch(&self.in_force, self.topic_size, &mut rescan);
-        }
-        for state in self.partitions.values_mut().filter(|state| state.revocation.is_none()) {
-            state.decide_due(&self.shared, &mut self.desk);
-            state.publish();
-        }
-        self.feed_exporter();
-        self.post();
-        self.mention_small_shares();
-        debug!(worker = self.index, hash = self.in_force.hash, "worker.policies_switched");
     }
 
     fn take_in(&mut self, batch: &RecordBatch) {
@@ -277,23 +209,6 @@ impl Worker {
     ) -> PartitionState {
         let (in_force, topic_size) = (&self.in_force, self.topic_size);
         PartitionState::new(self.index, partition, owned, start, in_force, topic_size)
-    }
-
-    /// The topic has so many partitions: each has its share of the limits.
-    fn share_out(&mut self, topic_size: u32) {
-        if self.topic_size == topic_size {
-            return;
-        }
-        self.topic_size = topic_size;
-        self.partitions.values_mut().for_each(|state| state.share_out(topic_size));
-        self.mention_small_shares();
-    }
-
-    /// The workers have the same shares, so one of them speaks.
-    fn mention_small_shares(&self) {
-        if self.index == 0 {
-            shares::mention_small(&self.in_force.policies, self.topic_size);
-        }
     }
 
     /// Lets go of revoked partitions that have nothing in flight, or no time left.

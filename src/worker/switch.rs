@@ -4,10 +4,14 @@
 //! and what no policy has a say in stays as it is.
 
 use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::info;
 
 use super::gather::{ask_resource, gather};
 use super::in_force::InForce;
 use super::partition::PartitionState;
+use super::{Worker, shares};
 use crate::facts::Summary;
 use crate::otlp::{Additions, Framer, Scan, SpanSegment, scan};
 use crate::trace::{Headers, OpenTrace};
@@ -65,5 +69,54 @@ impl PartitionState {
     pub(super) fn share_out(&mut self, topic_size: u32) {
         let policies = &self.in_force.policies;
         self.budgets = policies.budgets_after(policies, &self.budgets, topic_size);
+    }
+}
+
+impl Worker {
+    /// Makes sure that what comes next is judged by the policies in force.
+    pub(super) fn keep_up(&mut self) {
+        if self.policies.has_changed().unwrap_or(false) {
+            self.switch();
+        }
+    }
+
+    /// Judges by the policies that came into force, from the next record on. What falls due by
+    /// them is decided now, for there may be no next record for long.
+    pub(super) fn switch(&mut self) {
+        self.post();
+        self.in_force = Arc::clone(&self.policies.borrow_and_update());
+        self.desk.count_for(&self.in_force);
+        let since = Instant::now();
+        let mut rescan = Rescan::new();
+        for state in self.partitions.values_mut() {
+            state.switch(&self.in_force, self.topic_size, &mut rescan);
+        }
+        let millis = since.elapsed().as_millis();
+        info!(worker = self.index, hash = self.in_force.hash, millis, "worker.policies_switched");
+        for state in self.partitions.values_mut().filter(|state| state.revocation.is_none()) {
+            state.decide_due(&self.shared, &mut self.desk);
+            state.publish();
+        }
+        self.feed_exporter();
+        self.post();
+        self.mention_small_shares();
+    }
+
+    /// The topic has so many partitions: each has its share of the limits. Topics do not shrink;
+    /// what says so is a guess of a consumer that could not look.
+    pub(super) fn share_out(&mut self, topic_size: u32) {
+        if topic_size <= self.topic_size {
+            return;
+        }
+        self.topic_size = topic_size;
+        self.partitions.values_mut().for_each(|state| state.share_out(topic_size));
+        self.mention_small_shares();
+    }
+
+    /// The workers have the same shares, so one of them speaks.
+    fn mention_small_shares(&self) {
+        if self.index == 0 {
+            shares::mention_small(&self.in_force.policies, self.topic_size);
+        }
     }
 }

@@ -4,7 +4,7 @@
 use crate::policies::{PolicySet, ottl};
 use crate::random::Random;
 
-const SETS: u64 = 160;
+const SETS: u64 = 80;
 const SEED: u64 = 0x6f74_746c;
 
 /// What can be compared, by the type that it mostly has.

@@ -28,7 +28,7 @@ const SERVICES: [&str; 5] = ["frontend", "checkout", "inventory", "payment", ""]
 const NAMES: [&str; 7] =
     ["GET /checkout", "GET /health", "db.query", "render", "Größer 世界", "", "publish orders"];
 const FLAGS: [u64; 7] = [0, 0, 0x100, 0x101, 0x300, 0x301, 0x103];
-const TRACE_STATES: [&str; 24] = [
+const TRACE_STATES: [&str; 25] = [
     "",
     "",
     "",
@@ -46,6 +46,7 @@ const TRACE_STATES: [&str; 24] = [
     "tk=V1",
     "tk=a b",
     ",,tk=v1,",
+    "tk=v1, ,x=y",
     "acme@vendor=1,tk=v2",
     "0acme@vendor=1",
     "tk= v1",

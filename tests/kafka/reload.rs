@@ -18,6 +18,9 @@ const RELOADS: usize = 20;
 /// Spans that are written between two files: 2 s of traffic.
 const SPANS_BETWEEN: u64 = 10_000;
 
+/// How much earlier the traffic begins: the first version has to decide something, too.
+const LEAD: u64 = 2;
+
 /// What a version asks. Neighbours ask other things, of other attributes.
 #[derive(Clone, Copy, Debug)]
 enum Rule {
@@ -139,6 +142,8 @@ fn check_reload(members: &mut [Member], version: usize, counts: &mut (f64, f64))
         assert_eq!(successful, Some(f64::from(u8::from(!broken))));
         let (_, page) = http_get(member.admin(), "/policies").unwrap();
         let last_good = (0..=version).rev().find(|version| !is_broken(*version)).unwrap();
+        let errors = format!("tailsieve_policy_errors_total{{policy=\"v{last_good}-match\"}}");
+        assert_eq!(scrape.get(&errors), Some(0.0), "its series are there");
         assert!(page.contains(&format!("v{last_good}-match ")), "{page}");
         assert_eq!(page.contains("NOT in force"), broken, "{page}");
         if broken {
@@ -187,13 +192,18 @@ fn reload_in_mid_stream_loses_nothing_and_mixes_nothing() {
     let settings = ModelSettings {
         start: source::now(),
         rate: 5000.0,
-        max_spans: Some((RELOADS as u64 + 2) * SPANS_BETWEEN),
+        max_spans: Some((RELOADS as u64 + LEAD + 2) * SPANS_BETWEEN),
         ..ModelSettings::default()
     };
     let writing = rig.write(settings, true);
+    for member in &mut members {
+        // Limits are shared out over the partitions of the topic, whoever owns them.
+        let line = member.process.wait_for_line("kafka.topic_size");
+        assert!(line.contains("\"partitions\":12"), "{line}");
+    }
     let mut counts = (0.0, 0.0);
     for version in 1..=RELOADS {
-        writing.wait_for(version as u64 * SPANS_BETWEEN);
+        writing.wait_for((version as u64 + LEAD) * SPANS_BETWEEN);
         replace(rig.scratch.path(), version, &file(version));
         for member in &members {
             match version % 5 {

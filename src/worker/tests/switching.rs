@@ -274,6 +274,9 @@ proptest! {
     }
 }
 
+/// Ends a test that waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Everything is current.
 struct Open;
 
@@ -324,7 +327,8 @@ async fn a_worker_without_records_switches_all_the_same() {
     }
     let at_once = Limits { decision_wait: Duration::ZERO, ..LIMITS };
     shared.policies.replace(in_force_with(&[attribute("new", "color", "red")], at_once));
-    let request = deliveries.recv().await.unwrap();
+    let delivery = tokio::time::timeout(PATIENCE, deliveries.recv());
+    let request = delivery.await.expect("the worker notices").unwrap();
     let spans = &TracesData::decode(request).unwrap().resource_spans[0].scope_spans[0].spans;
     assert_eq!(value_of(&spans[0], "tailsieve.policy").as_deref(), Some("new"));
     stop.cancel();
