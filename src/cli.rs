@@ -10,6 +10,7 @@ use crate::generate::{self, GenerateArgs};
 use crate::policy_tests::{self, TestArgs};
 use crate::run::{self, RunArgs};
 use crate::telemetry::{self, LogFormat};
+use crate::validate::{self, ValidateArgs};
 
 /// Tail sampling for OpenTelemetry traces, on Kafka.
 #[derive(Debug, Parser)]
@@ -32,6 +33,7 @@ enum Command {
     Demo(DemoArgs),
     Decide(DecideArgs),
     Test(TestArgs),
+    Validate(ValidateArgs),
 }
 
 impl Cli {
@@ -72,6 +74,13 @@ impl Cli {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),
             },
+            Command::Validate(args) => {
+                let report = validate::check(args);
+                match report.print(args.output) {
+                    Ok(()) => ExitCode::from(report.exit_code(args.strict)),
+                    Err(error) => failed(&error, ExitCode::from(validate::EXIT_ERRORS)),
+                }
+            }
         }
     }
 }

@@ -117,6 +117,9 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
     for note in &file.notes {
         info!(note, "policies.note");
     }
+    for warning in &file.warnings {
+        warn!(warning, "policies.warning");
+    }
     let member_settings = member_settings(settings, file);
     let member = Member::start(
         "tailsieve",

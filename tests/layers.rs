@@ -70,6 +70,7 @@ const MODULES: &[Module] = &[
     app("policy_tests"),
     app("decide"),
     app("run"),
+    app("validate"),
     app("generate"),
     app("receiver"),
     app("ledger"),

@@ -101,11 +101,6 @@ impl Document {
         substitute_below(node, variables, &mut self.problems);
     }
 
-    /// What errors call the file.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Problems with this file's name and excerpts.
     pub(super) fn diagnostics(&self, problems: Vec<Problem>) -> Diagnostics {
         Diagnostics::new(&self.name, &self.text, problems, &self.secret_lines)

@@ -5,6 +5,7 @@
 //! show neither in errors nor in `Debug`. Leaves what the settings mean to the modules they are
 //! for.
 
+mod check;
 mod diagnostics;
 mod document;
 mod export;
@@ -31,7 +32,8 @@ use crate::telemetry::LogFormat;
 
 use document::Document;
 
-pub use diagnostics::Diagnostics;
+pub use check::{Checked, Kind, check};
+pub use diagnostics::{Diagnostics, Finding};
 
 /// The static file, checked.
 #[derive(Clone, Debug)]

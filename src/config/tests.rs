@@ -46,11 +46,13 @@ fn the_commented_files_hold_the_defaults() {
     let defaults = parse_policies("p", "policies: [{name: a, type: always_sample}]").unwrap();
     let of = |file: &PolicyFile| PolicyFile {
         policies: Vec::new(),
+        warnings: Vec::new(),
         hash: String::new(),
         ..file.clone()
     };
     assert_eq!(of(&commented), of(&defaults));
     assert_eq!(commented.policies.len(), 3);
+    assert_eq!(commented.warnings, [""; 0]);
 }
 
 #[test]

@@ -22,7 +22,6 @@ use crate::policy;
 use crate::policy::spec::PolicySpec;
 
 pub(super) use form::{Form, is_policy_file, is_processor_name};
-pub(super) use list::TYPES;
 
 /// What reading a file came to.
 #[derive(Debug)]
