@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
+use super::ballot::spec;
 use super::json::{attribution, decision, said};
 use super::offline::{Counts, Verdict};
 use super::summary::Summary;
 use crate::books::{Amount, TRIGGERS};
+use crate::policy::spec::PolicyKind;
 use crate::policy::{Decision, PolicyIndex, PolicySet};
 use crate::probability::Threshold;
 
@@ -83,12 +85,21 @@ pub(super) fn write_summary(
         .map(PolicyIndex)
         .zip(&summary.policies)
         .partition(|(policy, _)| !policies.is_shadow(*policy));
-    for (policy, share) in counted.iter().filter(|(_, share)| share.dropped.traces == 0) {
+    let only_drops = |policy| matches!(spec(policies, policy).kind, PolicyKind::Drop(_));
+    for (policy, share) in counted.iter().filter(|(policy, _)| !only_drops(*policy)) {
         table.row(policies.name(*policy), share.kept, &[share.alone.traces])?;
     }
     table.head("dropped by", &["traces", "spans", "bytes", "alone"])?;
-    for (policy, share) in counted.iter().filter(|(_, share)| share.dropped.traces > 0) {
-        table.row(policies.name(*policy), share.dropped, &[share.alone.traces])?;
+    for (policy, share) in counted {
+        let has_dropped = share.dropped.traces > 0;
+        match only_drops(policy) {
+            true => {
+                table.row(policies.name(policy), share.dropped, &[share.alone.traces])?;
+            }
+            // Of a rule: what it alone is responsible for stands above.
+            false if has_dropped => table.row(policies.name(policy), share.dropped, &[])?,
+            false => {}
+        }
     }
     table.row("no policy", summary.dropped_by_none, &[])?;
     if !shadows.is_empty() {

@@ -47,10 +47,10 @@ pub fn of(kind: &str, list: &[String]) -> String {
     }
 }
 
-/// A policy file. Traces are decided right after their roots, or 30 seconds after they began.
+/// A policy file. Traces are decided right after their roots, or 20 seconds after they began.
 pub fn file(policies: &[String]) -> String {
     let mut text =
-        "decision_wait: 30s\ndecision_wait_after_root_received: 0s\npolicies:\n".to_owned();
+        "decision_wait: 20s\ndecision_wait_after_root_received: 0s\npolicies:\n".to_owned();
     for policy in policies {
         writeln!(text, "  - {policy}").unwrap();
     }

@@ -33,7 +33,7 @@ fn errors_say_where_and_what_was_expected() {
         (file("spans: {}, expect: {decision: keep, votes: {x: keep}}"), &["tests.yaml:4:59: there is no policy `x`", "there are errors"]),
         (file("spans: {}, expect: {decision: keep, votes: {errors: yes}}"), &["errors: expected one of keep, none, drop"]),
         (file("spans: {}, expect: {decision: keep, votes: keep}"), &["votes: expected `policy: keep`, found text"]),
-        (file("spans: {}, expect: {decision: keep, threshold: xyz}"), &["threshold: expected 1 to 14 hexadecimal digits"]),
+        (file("spans: {}, expect: {decision: keep, threshold: 8e6}"), &["threshold: expected 1 to 14 hexadecimal digits"]),
         (file("spans: {}, expect: {decision: keep, threshold: xyz}"), &["threshold: expected 1 to 14 hexadecimal digits"]),
         (file("randomness: 1, spans: {}, expect: keep"), &["tests.yaml:4:27: randomness: expected a number from 0 to below 1, found `1`"]),
         (file("trace_id: 12, spans: {}, expect: keep"), &["trace_id: expected 32 hexadecimal digits"]),
