@@ -8,6 +8,7 @@ use crate::demo::{self, DemoArgs};
 use crate::generate::{self, GenerateArgs};
 use crate::run::{self, RunArgs};
 use crate::telemetry::{self, LogFormat};
+use crate::validate::{self, ValidateArgs};
 
 /// Tail sampling for OpenTelemetry traces, on Kafka.
 #[derive(Debug, Parser)]
@@ -28,6 +29,7 @@ enum Command {
     Run(RunArgs),
     Generate(GenerateArgs),
     Demo(DemoArgs),
+    Validate(ValidateArgs),
 }
 
 impl Cli {
@@ -57,6 +59,13 @@ impl Cli {
                     Ok(true) => ExitCode::SUCCESS,
                     Ok(false) => ExitCode::FAILURE,
                     Err(error) => failed(&error, error.exit_code()),
+                }
+            }
+            Command::Validate(args) => {
+                let report = validate::check(args);
+                match report.print(args.output) {
+                    Ok(()) => ExitCode::from(report.exit_code(args.strict)),
+                    Err(error) => failed(&error, ExitCode::from(validate::EXIT_ERRORS)),
                 }
             }
         }

@@ -27,5 +27,6 @@ pub mod telemetry;
 pub mod trace;
 pub mod tracestate;
 pub mod units;
+pub mod validate;
 pub mod watermark;
 pub mod worker;

@@ -117,6 +117,9 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
     for note in &file.notes {
         info!(note, "policies.note");
     }
+    for warning in &file.warnings {
+        warn!(warning, "policies.warning");
+    }
     let member_settings = member_settings(settings, file);
     let member = Member::start(
         "tailsieve",
@@ -131,6 +134,7 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
     let stop_pages = CancellationToken::new();
     let reload_settings = ReloadSettings {
         path: settings.policies.clone(),
+        processor: settings.policies_processor.clone(),
         poll_interval: settings.policies_poll_interval,
     };
     let reloader = {

@@ -24,14 +24,24 @@ pub(super) struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Diagnostics {
     file: String,
-    entries: Vec<Entry>,
+    findings: Vec<Finding>,
 }
 
+/// One thing that is said of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Entry {
-    problem: Problem,
+pub struct Finding {
+    /// Counts from 1; 0 if it is about the file as a whole.
+    pub line: usize,
+    /// In characters, from 1; 0 if it is about the file as a whole.
+    pub column: usize,
+    /// How many characters are meant.
+    pub length: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What was expected, or what to do.
+    pub help: Option<String>,
     /// The line it is about, without what may be secret.
-    excerpt: Option<String>,
+    pub excerpt: Option<String>,
 }
 
 /// Words that mark a line whose value is not shown.
@@ -57,7 +67,7 @@ impl Diagnostics {
     /// The file as a whole is of no use.
     pub(super) fn of_file(file: &str, message: String) -> Self {
         let problem = Problem { place: Place::default(), message, help: None };
-        Self { file: file.to_owned(), entries: vec![Entry { problem, excerpt: None }] }
+        Self { file: file.to_owned(), findings: vec![Finding::new(problem, None)] }
     }
 
     /// Problems with excerpts of `text`. Of the lines in `secret_lines` only the keys are shown.
@@ -69,7 +79,7 @@ impl Diagnostics {
     ) -> Self {
         problems.sort_by_key(|problem| problem.place);
         let lines: Vec<&str> = text.lines().collect();
-        let entry = |problem: Problem| {
+        let finding = |problem: Problem| {
             let number = problem.place.line;
             let line = number.checked_sub(1).and_then(|index| lines.get(index));
             let is_secret = |line: &str| secret_lines.contains(&number) || is_secret_name(line);
@@ -78,41 +88,78 @@ impl Diagnostics {
                 None if is_secret(line) => "...".to_owned(),
                 _ => (*line).to_owned(),
             });
-            Entry { problem, excerpt }
+            Finding::new(problem, excerpt)
         };
-        Self { file: file.to_owned(), entries: problems.into_iter().map(entry).collect() }
+        Self { file: file.to_owned(), findings: problems.into_iter().map(finding).collect() }
+    }
+}
+
+impl Diagnostics {
+    /// What errors call the file.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What is wrong, in the order of the file.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// One line each: place, message, what to do.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let line = |finding: &Finding| {
+            let help = finding.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            format!("{}{}{help}", finding.place_in(&self.file), finding.message)
+        };
+        self.findings.iter().map(line).collect()
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, Entry { problem, excerpt }) in self.entries.iter().enumerate() {
-            let Problem { place, message, help } = problem;
+        for (number, finding) in self.findings.iter().enumerate() {
             if number > 0 {
                 write!(f, "\n\n")?;
             }
-            match (place.line, place.column) {
-                (0, _) => write!(f, "{}: {message}", self.file)?,
-                (line, column) => write!(f, "{}:{line}:{column}: {message}", self.file)?,
-            }
-            if let Some(excerpt) = excerpt {
-                let margin = place.line.to_string();
-                let blank = " ".repeat(margin.len());
-                write!(f, "\n {blank} |\n {margin} | {excerpt}")?;
-                let visible = excerpt.chars().count();
-                if place.column <= visible {
-                    let most = visible + 1 - place.column;
-                    let carets = "^".repeat(place.length.clamp(1, most));
-                    write!(f, "\n {blank} | {}{carets}", " ".repeat(place.column - 1))?;
-                }
-            }
-            if let Some(help) = help {
-                write!(f, "\n   = {help}")?;
-            }
+            write!(f, "{}", finding.shown(&self.file, ""))?;
         }
-        if self.entries.len() > 1 {
-            write!(f, "\n\n{} errors", self.entries.len())?;
+        if self.findings.len() > 1 {
+            write!(f, "\n\n{} errors", self.findings.len())?;
         }
         Ok(())
+    }
+}
+
+impl Finding {
+    fn new(problem: Problem, excerpt: Option<String>) -> Self {
+        let Problem { place: Place { line, column, length }, message, help } = problem;
+        Self { line, column, length, message, help, excerpt }
+    }
+
+    fn place_in(&self, file: &str) -> String {
+        match self.line {
+            0 => format!("{file}: "),
+            line => format!("{file}:{line}:{}: ", self.column),
+        }
+    }
+
+    /// For people: its place, what it is (for example `warning: `), the excerpt, what to do.
+    pub fn shown(&self, file: &str, what: &str) -> String {
+        let mut shown = format!("{}{what}{}", self.place_in(file), self.message);
+        if let Some(excerpt) = &self.excerpt {
+            let margin = self.line.to_string();
+            let blank = " ".repeat(margin.len());
+            shown += &format!("\n {blank} |\n {margin} | {excerpt}");
+            let visible = excerpt.chars().count();
+            if (1..=visible).contains(&self.column) {
+                let most = visible + 1 - self.column;
+                let carets = "^".repeat(self.length.clamp(1, most));
+                shown += &format!("\n {blank} | {}{carets}", " ".repeat(self.column - 1));
+            }
+        }
+        if let Some(help) = &self.help {
+            shown += &format!("\n   = {help}");
+        }
+        shown
     }
 }

@@ -5,12 +5,15 @@
 //! show neither in errors nor in `Debug`. Leaves what the settings mean to the modules they are
 //! for.
 
+mod check;
 mod diagnostics;
 mod document;
 mod export;
 mod kafka;
+mod lint;
 mod policies;
 mod reader;
+mod scalar;
 mod sections;
 mod values;
 
@@ -28,7 +31,8 @@ use crate::telemetry::LogFormat;
 
 use document::Document;
 
-pub use diagnostics::Diagnostics;
+pub use check::{Checked, Kind, check};
+pub use diagnostics::{Diagnostics, Finding};
 
 /// The static file, checked.
 #[derive(Clone, Debug)]
@@ -59,6 +63,8 @@ pub struct Settings {
     pub policies: PathBuf,
     /// `policies_poll_interval`: how often its contents are looked at.
     pub policies_poll_interval: Duration,
+    /// `policies_processor`: which processor of it, if it is a Collector configuration with several.
+    pub policies_processor: Option<String>,
 }
 
 /// What is written on kept spans.
@@ -100,8 +106,28 @@ pub struct PolicyFile {
     pub policies: Vec<PolicySpec>,
     /// Options of the Collector that were read and have no meaning here.
     pub notes: Vec<String>,
+    /// What was read well and is probably not meant: place, message and what to do, a line each.
+    pub warnings: Vec<String>,
     /// Names the contents of the file.
     pub hash: String,
+}
+
+impl Default for PolicyFile {
+    /// The defaults of all options, and no policies.
+    fn default() -> Self {
+        Self {
+            decision_wait: Duration::from_secs(20),
+            decision_wait_after_root_received: Duration::from_secs(3),
+            maximum_trace_spans: 50_000,
+            maximum_trace_size: 16 << 20,
+            decision_cache_ttl: Duration::from_secs(600),
+            decision_cache_entries: 1_000_000,
+            policies: Vec::new(),
+            notes: Vec::new(),
+            warnings: Vec::new(),
+            hash: String::new(),
+        }
+    }
 }
 
 /// Reads the static file.
@@ -109,9 +135,7 @@ pub struct PolicyFile {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load(path: &Path) -> Result<Settings, Diagnostics> {
-    let document = read(path)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    sections::settings(&document, folder).map_err(|problems| document.diagnostics(problems))
+    static_file(&Document::parse(&name(path), &text(path)?)?, folder(path))
 }
 
 /// Reads the static file and the policy file that it names.
@@ -119,16 +143,21 @@ pub fn load(path: &Path) -> Result<Settings, Diagnostics> {
 /// # Errors
 /// Everything that is wrong with both of them.
 pub fn load_both(path: &Path) -> Result<(Settings, PolicyFile), Errors> {
-    let document = read(path)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let policies = sections::policies_path(&document, folder).map(|path| load_policies(&path));
-    let settings = sections::settings(&document, folder);
-    match (settings.map_err(|problems| document.diagnostics(problems)), policies) {
+    let document = Document::parse(&name(path), &text(path)?)?;
+    let policies = sections::policies_path(&document, folder(path));
+    let policies = policies.map(|(path, processor)| load_policies_of(&path, processor.as_deref()));
+    match (static_file(&document, folder(path)), policies) {
         (Ok(settings), Some(Ok(policies))) => Ok((settings, policies)),
         (settings, policies) => {
             Err(Errors(settings.err().into_iter().chain(policies.and_then(Result::err)).collect()))
         }
     }
+}
+
+fn static_file(document: &Document, folder: &Path) -> Result<Settings, Diagnostics> {
+    let (settings, problems) = sections::settings(document, folder);
+    let problems = document.all_problems(problems);
+    if problems.is_empty() { Ok(settings) } else { Err(document.diagnostics(problems)) }
 }
 
 /// What is wrong with several files.
@@ -142,13 +171,22 @@ impl From<Diagnostics> for Errors {
     }
 }
 
-/// Reads a policy file.
+/// Reads a policy file: tailsieve's own, a `tail_sampling` block, or the first processor of that
+/// type in a Collector configuration.
 ///
 /// # Errors
 /// Everything that is wrong with it.
 pub fn load_policies(path: &Path) -> Result<PolicyFile, Diagnostics> {
-    let document = read(path)?;
-    policies::policy_file(&document).map_err(|problems| document.diagnostics(problems))
+    load_policies_of(path, None)
+}
+
+/// Reads a policy file; `processor` is the one that is meant in a Collector configuration, for
+/// example `tail_sampling/shop`.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load_policies_of(path: &Path, processor: Option<&str>) -> Result<PolicyFile, Diagnostics> {
+    parse_policies_of(&name(path), &text(path)?, processor)
 }
 
 /// Reads the text of a policy file; `name` is what errors call it.
@@ -156,15 +194,38 @@ pub fn load_policies(path: &Path) -> Result<PolicyFile, Diagnostics> {
 /// # Errors
 /// Everything that is wrong with it.
 pub fn parse_policies(name: &str, text: &str) -> Result<PolicyFile, Diagnostics> {
-    let document = Document::parse(name, text)?;
-    policies::policy_file(&document).map_err(|problems| document.diagnostics(problems))
+    parse_policies_of(name, text, None)
 }
 
-fn read(path: &Path) -> Result<Document, Diagnostics> {
-    let name = path.display().to_string();
-    let text = fs::read_to_string(path)
-        .map_err(|error| Diagnostics::of_file(&name, format!("cannot be read: {error}")))?;
-    Document::parse(&name, &text)
+/// Reads the text of a policy file, as [`load_policies_of`] does.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_policies_of(
+    name: &str,
+    text: &str,
+    processor: Option<&str>,
+) -> Result<PolicyFile, Diagnostics> {
+    let mut document = Document::parse_alone(name, text)?;
+    let reading = policies::read(&mut document, processor);
+    if reading.errors.is_empty() {
+        Ok(reading.file)
+    } else {
+        Err(document.diagnostics(reading.errors))
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn text(path: &Path) -> Result<String, Diagnostics> {
+    let unreadable = |error| Diagnostics::of_file(&name(path), format!("cannot be read: {error}"));
+    fs::read_to_string(path).map_err(unreadable)
 }
 
 #[cfg(test)]

@@ -14,10 +14,19 @@ impl Problems {
         self.0.borrow_mut().push(Problem { place, message: message.into(), help });
     }
 
-    /// What is wrong, if anything is.
-    pub(super) fn into_result(self) -> Result<(), Vec<Problem>> {
-        let problems = self.0.into_inner();
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    /// True if a problem with this message is there already.
+    pub(super) fn has(&self, message: &str) -> bool {
+        self.0.borrow().iter().any(|problem| problem.message == message)
+    }
+
+    /// How much is wrong.
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// What is wrong.
+    pub(super) fn into_inner(self) -> Vec<Problem> {
+        self.0.into_inner()
     }
 }
 

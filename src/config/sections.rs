@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::diagnostics::Problem;
 use super::document::{Document, Node};
 use super::reader::{Problems, Section};
-use super::{Annotate, Settings, TelemetrySettings, export, kafka, values};
+use super::{Annotate, Settings, TelemetrySettings, export, kafka, policies, values};
 use crate::telemetry::{self, LogFormat};
 
 /// Where the pages are served unless the file says otherwise: the port that OpenTelemetry's
@@ -19,16 +19,21 @@ const ADMIN_LISTEN: &str = "0.0.0.0:9464";
 const LOG_FORMATS: &[(&str, LogFormat)] =
     &[("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
 
-/// Where the policy file is, if the static file says so, whatever else is wrong with it; paths in
-/// it are relative to `folder`.
-pub(super) fn policies_path(document: &Document, folder: &Path) -> Option<PathBuf> {
+/// Where the policy file is and which processor in it is meant, if the static file says so,
+/// whatever else is wrong with it; paths in it are relative to `folder`.
+pub(super) fn policies_path(
+    document: &Document,
+    folder: &Path,
+) -> Option<(PathBuf, Option<String>)> {
     let ignored = Problems::default();
     let mut root = Section::new(&document.root, &ignored);
-    root.optional("policies", values::name).map(|path| folder.join(path))
+    let processor = root.optional("policies_processor", processor);
+    root.optional("policies", values::name).map(|path| (folder.join(path), processor))
 }
 
-/// Reads the static file; paths in it are relative to `folder`.
-pub(super) fn settings(document: &Document, folder: &Path) -> Result<Settings, Vec<Problem>> {
+/// Reads the static file; paths in it are relative to `folder`. The settings are of use only if
+/// there are no problems.
+pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Problem>) {
     let problems = Problems::default();
     let mut root = Section::new(&document.root, &problems);
     let kafka = kafka::read(root.section("kafka"), &problems);
@@ -44,10 +49,10 @@ pub(super) fn settings(document: &Document, folder: &Path) -> Result<Settings, V
     let policies = root.required("policies", "policies.yaml", values::name).unwrap_or_default();
     let mut policies_poll_interval = Duration::from_secs(5);
     root.read("policies_poll_interval", &mut policies_poll_interval, values::wait);
+    let policies_processor = root.optional("policies_processor", processor);
     root.finish();
-    problems.into_result()?;
     let default_listen = || ADMIN_LISTEN.parse().expect("the default is an address");
-    Ok(Settings {
+    let settings = Settings {
         source: kafka.source,
         consumers: kafka.consumers,
         idle_grace: kafka.idle_grace,
@@ -61,7 +66,18 @@ pub(super) fn settings(document: &Document, folder: &Path) -> Result<Settings, V
         shutdown_timeout,
         policies: folder.join(policies),
         policies_poll_interval,
-    })
+        policies_processor,
+    };
+    (settings, problems.into_inner())
+}
+
+/// The name of a `tail_sampling` processor.
+fn processor(node: &Node) -> Result<String, String> {
+    let text = values::name(node)?;
+    if policies::is_processor_name(&text) {
+        return Ok(text);
+    }
+    Err(format!("expected `tail_sampling` or `tail_sampling/NAME`, found {}", values::shown(node)))
 }
 
 struct Buffer {

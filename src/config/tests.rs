@@ -1,21 +1,16 @@
 use super::*;
 
-use crate::policy::spec::{PolicyKind, StatusCode};
+use super::document::Variables;
 use crate::source::StartFrom;
 
 /// The static file `text`, as if it lay in /etc/tailsieve.
 fn settings(text: &str) -> Result<Settings, String> {
     let document = Document::parse("t.yaml", text).map_err(|errors| errors.to_string())?;
-    sections::settings(&document, Path::new("/etc/tailsieve"))
-        .map_err(|problems| document.diagnostics(problems).to_string())
+    static_file(&document, Path::new("/etc/tailsieve")).map_err(|errors| errors.to_string())
 }
 
 fn errors(text: &str) -> String {
     settings(text).unwrap_err()
-}
-
-fn policy_errors(text: &str) -> String {
-    parse_policies("p.yaml", text).unwrap_err().to_string()
 }
 
 const LEAST: &str = "kafka: {brokers: k:9092}\nexport: {endpoint: t:4317}\npolicies: p.yaml\n";
@@ -51,11 +46,13 @@ fn the_commented_files_hold_the_defaults() {
     let defaults = parse_policies("p", "policies: [{name: a, type: always_sample}]").unwrap();
     let of = |file: &PolicyFile| PolicyFile {
         policies: Vec::new(),
+        warnings: Vec::new(),
         hash: String::new(),
         ..file.clone()
     };
     assert_eq!(of(&commented), of(&defaults));
     assert_eq!(commented.policies.len(), 3);
+    assert_eq!(commented.warnings, [""; 0]);
 }
 
 #[test]
@@ -177,7 +174,7 @@ fn secrets_are_shown_nowhere() {
 #[test]
 fn variables_are_put_into_scalars_after_parsing() {
     let variable = |name: &str| (name == "SET").then(|| "a: b".to_owned());
-    let substitute = |text: &str| document::substitute(text, variable);
+    let substitute = |text: &str| document::substitute(text, Variables::Explicit, variable);
     assert_eq!(substitute("x${env:SET}y"), Ok(("xa: by".to_owned(), true)));
     assert_eq!(substitute("${env:UNSET:-d}"), Ok(("d".to_owned(), true)));
     assert_eq!(substitute("${env:UNSET:-}"), Ok((String::new(), true)));
@@ -195,128 +192,4 @@ fn variables_are_put_into_scalars_after_parsing() {
     let text = text.replace(", brokers: ${", ", brokers: \"${").replace("9093}}", "9093}\"}");
     let settings = settings(&text).unwrap();
     assert_eq!((settings.source.brokers.as_str(), settings.consumers), ("k:9093", 3));
-}
-
-#[test]
-fn policies_are_read_as_the_collector_writes_them() {
-    let file = parse_policies(
-        "p",
-        "num_traces: 50000\ndecision_cache: {sampled_cache_size: 9}\ndecision_wait: 10s\npolicies:\n\
-         - {name: e, type: status_code, status_code: {status_codes: [ERROR, UNSET]}}\n\
-         - {name: a, type: and, and: {and_sub_policy: [{name: l, type: latency, latency: {threshold_ms: 5}}]}}\n\
-         - {name: p, type: probabilistic, probabilistic: {sampling_percentage: 0.5, hash_salt: \"\"}}\n\
-         - {name: s, type: string_attribute, string_attribute: {key: k, values: [a], cache_max_size: 9}}\n",
-    )
-    .unwrap();
-    let codes = vec![StatusCode::Error, StatusCode::Unset];
-    assert_eq!(file.policies[0].kind, PolicyKind::StatusCode { status_codes: codes });
-    let latency = PolicyKind::Latency { threshold_ms: 5, upper_threshold_ms: None };
-    let sub = PolicySpec::new("l", latency);
-    assert_eq!(file.policies[1].kind, PolicyKind::And(vec![sub]));
-    let salted =
-        PolicyKind::Probabilistic { sampling_percentage: 0.5, hash_salt: Some(String::new()) };
-    assert_eq!(file.policies[2].kind, salted);
-    assert_eq!(file.notes.len(), 2, "{:?}", file.notes);
-}
-
-#[test]
-fn attributes_counts_flags_and_negations_are_read() {
-    let kind = |policy: &str| {
-        let file = parse_policies("p", &format!("policies: [{{name: a, {policy}}}]")).unwrap();
-        file.policies[0].kind.clone()
-    };
-    let key = || "k".to_owned();
-    let status = |min_value, max_value, invert_match| PolicyKind::NumericAttribute {
-        key: key(),
-        min_value,
-        max_value,
-        invert_match,
-    };
-    let cases = [
-        ("type: numeric_attribute, numeric_attribute: {key: k, min_value: 0}", {
-            status(Some(0), None, false)
-        }),
-        (
-            "type: numeric_attribute, numeric_attribute: {key: k, max_value: -5, invert_match: true}",
-            status(None, Some(-5), true),
-        ),
-        ("type: boolean_attribute, boolean_attribute: {key: k, value: true}", {
-            PolicyKind::BooleanAttribute { key: key(), value: true, invert_match: false }
-        }),
-        ("type: span_count, span_count: {min_spans: 2, max_spans: 3}", {
-            PolicyKind::SpanCount { min_spans: 2, max_spans: Some(3) }
-        }),
-        ("type: span_count, span_count: {min_spans: 2, max_spans: 0}", {
-            PolicyKind::SpanCount { min_spans: 2, max_spans: None }
-        }),
-        ("type: trace_state, trace_state: {key: k, values: [a, b]}", {
-            PolicyKind::TraceState { key: key(), values: vec!["a".into(), "b".into()] }
-        }),
-        ("type: trace_flags", PolicyKind::TraceFlags),
-        ("type: not, not: {not_sub_policy: {name: b, type: trace_flags}}", {
-            let negated = PolicySpec::new("b", PolicyKind::TraceFlags);
-            PolicyKind::Not(Box::new(negated))
-        }),
-    ];
-    for (text, expected) in cases {
-        assert_eq!(kind(text), expected, "{text}");
-    }
-    let told = policy_errors(
-        "policies:\n\
-         - {name: a, type: numeric_attribute, numeric_attribute: {key: k}}\n\
-         - {name: b, type: numeric_attribute, numeric_attribute: {key: k, min_value: 0.5}}\n\
-         - {name: c, type: span_count}\n\
-         - {name: d, type: trace_state, trace_state: {key: k, values: []}}\n\
-         - {name: e, type: not}\n\
-         - {name: f, type: not, not: {not_sub_policy: {name: g, type: latency}}}\n",
-    );
-    for expected in [
-        "p.yaml:2:57: there is neither `min_value` nor `max_value`",
-        "min_value: expected a whole number",
-        "p.yaml:4:3: there is neither `min_spans` nor `max_spans`",
-        "values: must hold a value",
-        "`not_sub_policy` is missing",
-        "`threshold_ms` is missing",
-    ] {
-        assert!(told.contains(expected), "{expected} is not in\n{told}");
-    }
-}
-
-#[test]
-fn broken_policies_are_told_all_at_once() {
-    let told = policy_errors(
-        "policies:\n\
-         - {name: a, type: status_code, status_code: {status_codes: []}}\n\
-         - {name: b, type: status_code, status_code: {status_codes: [error]}}\n\
-         - {name: b, type: latency, latency: {threshold: 5}}\n\
-         - {name: c, type: string_attribute, string_attribute: {key: k, values: [\"[\"], enabled_regex_matching: true}}\n\
-         - {name: d, type: rate_limiting, rate_limiting: {spans_per_second: 5}}\n\
-         - {name: e, type: latencyy}\n\
-         - {name: f, type: probabilistic, probabilistic: {sampling_percentage: NaN}}\n\
-         - {name: g, type: latency, latency: {threshold_ms: 5}, status_code: {status_codes: [OK]}}\n\
-         - {name: h, type: and, and: {and_sub_policy: []}}\n\
-         - {name: i, type: always_sample}\n\
-         - {name: i, type: always_sample}\n\
-         - {type: always_sample}\n\
-         - {name: j, type: and, and: {and_sub_policy: [{name: k, type: drop, drop: {drop_sub_policy: [{name: l, type: always_sample}]}}]}}\n",
-    );
-    for expected in [
-        "p.yaml:2:60: status_codes: must name a code",
-        "did you mean ERROR?",
-        "p.yaml:4:37: `threshold_ms` is missing",
-        "unknown key `threshold`",
-        "regex parse error",
-        "type: `rate_limiting` is not supported yet",
-        "`latencyy` is no policy type, did you mean `latency`?",
-        "sampling_percentage: expected a number",
-        "unknown key `status_code`",
-        "there are no policies",
-        "p.yaml:12:10: there are two policies named `i`",
-        "`name` is missing",
-        "`drop` inside another policy is not supported yet",
-    ] {
-        assert!(told.contains(expected), "{expected} is not in\n{told}");
-    }
-    assert!(policy_errors("policies: []").contains("every trace would be dropped"));
-    assert!(policy_errors("{}").contains("`policies` is missing"));
 }

@@ -120,14 +120,19 @@ pub(super) fn choice<T: Copy>(
 pub(super) fn list<T>(
     read: impl Fn(&Node) -> Result<T, String>,
 ) -> impl FnOnce(&Node) -> Result<Vec<T>, String> {
-    move |node| match &node.value {
-        Value::List(items) => items.iter().map(read).collect(),
-        _ => Ok(vec![read(node)?]),
+    move |node| items(node).iter().map(read).collect()
+}
+
+/// The items of a list; a single value is a list of one.
+pub(super) fn items(node: &Node) -> &[Node] {
+    match &node.value {
+        Value::List(items) => items,
+        _ => std::slice::from_ref(node),
     }
 }
 
 /// The value as messages show it.
-fn shown(node: &Node) -> String {
+pub(super) fn shown(node: &Node) -> String {
     if node.from_env {
         return "another value from the environment".to_owned();
     }

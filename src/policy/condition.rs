@@ -145,7 +145,7 @@ impl TraceCondition {
             }
             Part::Root(answer, without) => match self.root_seen {
                 Some(seen) if trace.facts.contains(seen) => match answer.read(&trace.facts) {
-                    Outcome { failed: true, .. } => Err(EvalError),
+                    Outcome { failed: true, .. } => Err(SOME_ERROR),
                     Outcome { holds, .. } => Ok(holds),
                 },
                 _ => without,
@@ -172,6 +172,9 @@ fn trace_fields(trace: &Summary) -> TraceFields {
     }
 }
 
+/// That a part has no answer is a fact of the trace; which error it was is not.
+const SOME_ERROR: EvalError = EvalError::OutOfRange;
+
 /// Combinations are numbers to the base of 3: false, true, failed.
 const BASE: u16 = 3;
 
@@ -179,7 +182,7 @@ fn digit(combination: u16, place: usize) -> Result<bool, EvalError> {
     match combination / BASE.pow(place as u32) % BASE {
         0 => Ok(false),
         1 => Ok(true),
-        _ => Err(EvalError),
+        _ => Err(SOME_ERROR),
     }
 }
 

@@ -1,0 +1,131 @@
+//! Checking of a file of which nobody has said what it is.
+
+use std::path::{Path, PathBuf};
+
+use super::diagnostics::{Diagnostics, Finding, Problem};
+use super::document::{Document, Node, Value, Variables};
+use super::policies::{self, Form, Reading};
+use super::reader::nearest;
+use super::{folder, name, sections, text};
+
+/// What a file is, by its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The static file.
+    Config,
+    /// A policy file of tailsieve.
+    Policies,
+    /// A `tail_sampling` block.
+    Block,
+    /// A whole Collector configuration.
+    Collector,
+    /// It cannot be read, or is none of them.
+    Unknown,
+}
+
+impl Kind {
+    /// Its name, for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Policies => "policies",
+            Self::Block => "tail_sampling",
+            Self::Collector => "collector",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Everything that can be said of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// What it was called.
+    pub file: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Why it cannot be used.
+    pub errors: Vec<Finding>,
+    /// What was read well and is probably not meant.
+    pub warnings: Vec<Finding>,
+    /// What was read and has no meaning here.
+    pub notes: Vec<Finding>,
+    /// The policy file that a static file names, and the processor in it.
+    pub policies: Option<(PathBuf, Option<String>)>,
+}
+
+impl Checked {
+    fn broken(file: &str, kind: Kind, errors: &Diagnostics) -> Self {
+        let (file, errors) = (file.to_owned(), errors.findings().to_vec());
+        let (warnings, notes) = (Vec::new(), Vec::new());
+        Self { file, kind, errors, warnings, notes, policies: None }
+    }
+}
+
+/// Keys of a static file.
+const OF_CONFIG: &[&str] =
+    &["kafka", "export", "buffer", "annotate", "admin", "telemetry", "shutdown_timeout"];
+
+/// Keys of the files with policies.
+const OF_POLICIES: &[&str] = &["policies", "processors", "tail_sampling", "decision_wait"];
+
+/// Checks the file at `path`; `processor` is the one that is meant if it is a Collector
+/// configuration.
+pub fn check(path: &Path, processor: Option<&str>) -> Checked {
+    let file = name(path);
+    let document = text(path).and_then(|text| Document::parse_alone(&file, &text));
+    let mut document = match document {
+        Ok(document) => document,
+        Err(errors) => return Checked::broken(&file, Kind::Unknown, &errors),
+    };
+    if is_static_file(&document.root) {
+        return check_static(&mut document, path);
+    }
+    if !is_policies(&document.root) {
+        let errors = unknown(&document);
+        return Checked::broken(&file, Kind::Unknown, &errors);
+    }
+    let reading = policies::read(&mut document, processor);
+    let Reading { errors, warnings, notes, form, .. } = reading;
+    let findings = |problems| document.diagnostics(problems).findings().to_vec();
+    let kind = match form {
+        Form::Policies => Kind::Policies,
+        Form::Block => Kind::Block,
+        Form::Collector => Kind::Collector,
+    };
+    let (errors, warnings, notes) = (findings(errors), findings(warnings), findings(notes));
+    Checked { file, kind, errors, warnings, notes, policies: None }
+}
+
+fn check_static(document: &mut Document, path: &Path) -> Checked {
+    document.substitute(&[], Variables::Explicit);
+    let (_, problems) = sections::settings(document, folder(path));
+    let errors = document.diagnostics(document.all_problems(problems));
+    let mut checked = Checked::broken(&name(path), Kind::Config, &errors);
+    checked.policies = sections::policies_path(document, folder(path));
+    checked
+}
+
+fn keys(root: &Node) -> impl Iterator<Item = &str> {
+    let entries = if let Value::Map(entries) = &root.value { entries.as_slice() } else { &[] };
+    entries.iter().map(|entry| entry.key.as_str())
+}
+
+fn is_static_file(root: &Node) -> bool {
+    let names_a_file = root.get("policies").is_some_and(|it| matches!(it.value, Value::Text(_)));
+    let is_of_config = keys(root).any(|key| OF_CONFIG.contains(&key));
+    // A whole Collector configuration may have a section `telemetry` or `export` of its own.
+    names_a_file || (is_of_config && !policies::is_policy_file(root))
+}
+
+fn is_policies(root: &Node) -> bool {
+    policies::is_policy_file(root) || keys(root).any(|key| nearest(key, OF_POLICIES).is_some())
+}
+
+fn unknown(document: &Document) -> Diagnostics {
+    let message = "neither a static file, nor a policy file, nor a Collector configuration";
+    let help = "a static file has `kafka:`, `export:` and `policies: FILE`; a policy file has \
+                `policies:` with a list; a Collector configuration has `processors:` with a \
+                `tail_sampling` among them";
+    let (message, help) = (message.to_owned(), Some(help.to_owned()));
+    document.diagnostics(vec![Problem { place: document.root.place, message, help }])
+}

@@ -1,0 +1,128 @@
+//! Attributes by names of OpenTelemetry's semantic conventions that are out of date.
+//!
+//! Instrumentation sends the old name or the new one, depending on its age. A policy that asks for
+//! the old one alone stops matching after an upgrade; one that asks for both in one place is fine.
+
+use std::collections::BTreeMap;
+
+use super::{Lint, walk};
+use crate::config::diagnostics::Place;
+use crate::config::document::Node;
+use crate::config::policies::Placed;
+use crate::config::{scalar, values};
+use crate::ottl::{self, Context};
+use crate::policy::spec::PolicySpec;
+
+/// Old names, and what stands in their place.
+const RENAMED: &[(&str, &str)] = &[
+    ("http.method", "http.request.method"),
+    ("http.status_code", "http.response.status_code"),
+    ("http.url", "url.full"),
+    ("http.target", "url.path"),
+    ("http.scheme", "url.scheme"),
+    ("http.host", "server.address"),
+    ("http.server_name", "server.address"),
+    ("http.client_ip", "client.address"),
+    ("http.user_agent", "user_agent.original"),
+    ("http.flavor", "network.protocol.version"),
+    ("net.peer.name", "server.address"),
+    ("net.peer.port", "server.port"),
+    ("net.host.name", "server.address"),
+    ("net.host.port", "server.port"),
+    ("net.peer.ip", "network.peer.address"),
+    ("net.sock.peer.addr", "network.peer.address"),
+    ("net.sock.peer.port", "network.peer.port"),
+    ("net.transport", "network.transport"),
+    ("net.protocol.name", "network.protocol.name"),
+    ("net.protocol.version", "network.protocol.version"),
+    ("db.system", "db.system.name"),
+    ("db.statement", "db.query.text"),
+    ("db.name", "db.namespace"),
+    ("db.operation", "db.operation.name"),
+    ("db.sql.table", "db.collection.name"),
+    ("deployment.environment", "deployment.environment.name"),
+    ("messaging.destination", "messaging.destination.name"),
+    ("messaging.operation", "messaging.operation.type"),
+    ("messaging.message_id", "messaging.message.id"),
+    ("messaging.kafka.consumer_group", "messaging.consumer.group.name"),
+    ("messaging.kafka.partition", "messaging.destination.partition.id"),
+    ("code.function", "code.function.name"),
+    ("code.filepath", "code.file.path"),
+    ("code.lineno", "code.line.number"),
+    ("otel.library.name", "otel.scope.name"),
+    ("otel.library.version", "otel.scope.version"),
+];
+
+/// Where attributes are named: the place, and the number of the policy.
+type Named = BTreeMap<String, Vec<(Place, usize)>>;
+
+/// Warns of each old name, once.
+pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
+    let mut named = Named::new();
+    for (number, Placed { spec, node }) in policies.iter().enumerate() {
+        walk(spec, node, &mut |spec, node| {
+            let mut add = |key: String, place: Place| {
+                named.entry(key).or_default().push((place, number));
+            };
+            keys(lint, spec, node, &mut add);
+        });
+    }
+    for (old, new) in RENAMED {
+        let Some(places) = named.get(*old) else { continue };
+        let of_new = named.get(*new).map_or(&[][..], Vec::as_slice);
+        let is_beside_new = |number: usize| of_new.iter().any(|(_, other)| *other == number);
+        let Some((place, _)) = places.iter().find(|(_, number)| !is_beside_new(*number)) else {
+            continue;
+        };
+        let message = match of_new {
+            [] => format!("`{old}` is an old name: newer instrumentation sends `{new}`"),
+            [(other, _), ..] => format!(
+                "the file names both `{old}` and, in line {}, `{new}`, which is the newer name of \
+                 the same",
+                other.line
+            ),
+        };
+        let help = format!(
+            "ask for `{new}`, or for both in one policy while some services send the old one"
+        );
+        lint.warn(*place, message, &help);
+    }
+}
+
+fn keys(lint: &Lint<'_>, spec: &PolicySpec, node: &Node, add: &mut impl FnMut(String, Place)) {
+    let kind = spec.kind.type_name();
+    let Some(block) = node.get(kind) else { return };
+    match kind {
+        "string_attribute" | "numeric_attribute" | "boolean_attribute" => {
+            if let Some(key) = block.get("key")
+                && let Ok(text) = values::text(key)
+            {
+                add(text, key.place);
+            }
+        }
+        "ottl_condition" => {
+            for (key, context) in [("span", Context::Span), ("spanevent", Context::SpanEvent)] {
+                let nodes = block.get(key).map_or(&[][..], values::items);
+                nodes.iter().for_each(|node| condition(lint, node, context, add));
+            }
+        }
+        "rule" => {
+            let when = block.get("when").into_iter();
+            when.for_each(|node| condition(lint, node, Context::Span, add));
+        }
+        _ => {}
+    }
+}
+
+fn condition(lint: &Lint<'_>, node: &Node, context: Context, add: &mut impl FnMut(String, Place)) {
+    let Ok(text) = values::text(node) else { return };
+    let Ok(condition) = ottl::compile(&text, context) else { return };
+    for key in condition.attribute_keys() {
+        let quoted = format!("\"{key}\"");
+        let place = match text.find(&quoted) {
+            Some(at) => scalar::place_within(lint.text, node, at..at + quoted.len()),
+            None => node.place,
+        };
+        add(key.to_owned(), place);
+    }
+}

@@ -1,0 +1,201 @@
+//! Policies that keep everything, or that have no effect because of what stands before them.
+
+use super::Lint;
+use super::verdict::{Verdict, spends, verdict};
+use crate::config::diagnostics::Place;
+use crate::config::policies::Placed;
+use crate::policy::spec::{Mode, PolicyKind, PolicySpec, Sample};
+
+/// A policy of the file, and what it can answer.
+struct Judged<'p> {
+    spec: &'p PolicySpec,
+    verdict: Verdict,
+    place: Place,
+}
+
+impl Judged<'_> {
+    fn is_drop(&self) -> bool {
+        matches!(self.spec.kind, PolicyKind::Drop(_))
+    }
+
+    fn is_rule(&self) -> bool {
+        matches!(self.spec.kind, PolicyKind::Rule { .. })
+    }
+
+    /// What to call it, and where it is.
+    fn named(&self) -> String {
+        format!("`{}` (line {})", self.spec.name, self.place.line)
+    }
+}
+
+/// Warns of what the policies come to, each by itself and beside the ones before it.
+pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
+    let judged: Vec<Judged<'_>> = policies
+        .iter()
+        .map(|Placed { spec, node }| {
+            let place = node.find("name").place;
+            Judged { spec, verdict: verdict(lint, spec, node), place }
+        })
+        .collect();
+    for (index, policy) in judged.iter().enumerate() {
+        // A shadow policy has no effect anyway, and may well stand for an experiment.
+        if policy.spec.mode == Mode::Shadow || policy.verdict == Verdict::Never {
+            continue;
+        }
+        let others = judged.iter().filter(|other| other.spec.mode == Mode::Enforce);
+        let before: Vec<&Judged<'_>> =
+            judged[..index].iter().filter(|other| other.spec.mode == Mode::Enforce).collect();
+        let drops: Vec<&Judged<'_>> = others.filter(|other| other.is_drop()).collect();
+        let why = without_effect(policy, &before, &drops);
+        let is_effective = why.is_none();
+        if let Some(why) = why {
+            let message = format!("policy `{}` has no effect: {why}", policy.spec.name);
+            lint.warn(policy.place, message, "take it out, or put it before the other one");
+        }
+        if policy.verdict == Verdict::Always && is_effective {
+            everything(lint, policy);
+        }
+    }
+}
+
+fn everything(lint: &Lint<'_>, policy: &Judged<'_>) {
+    let name = &policy.spec.name;
+    let help = "take it out, or give it a share: type probabilistic";
+    match &policy.spec.kind {
+        PolicyKind::Drop(_) => {
+            let message = format!("policy `{name}` drops every trace");
+            lint.warn(policy.place, message, "correct it, or take it out");
+        }
+        // A rule for all that is left is how rules end.
+        PolicyKind::Rule { sample: Sample::Drop | Sample::Percent(..100.0), .. } => {}
+        PolicyKind::Rule { .. } => {
+            let message = format!("policy `{name}` keeps every trace that comes to it");
+            lint.warn(policy.place, message, "give it a share, for example `sample: 10%`");
+        }
+        _ => {
+            let message = format!("policy `{name}` keeps every trace that is not dropped");
+            lint.warn(policy.place, message, help);
+        }
+    }
+}
+
+/// Why nothing would change without the policy.
+fn without_effect(
+    policy: &Judged<'_>,
+    before: &[&Judged<'_>],
+    drops: &[&Judged<'_>],
+) -> Option<String> {
+    if policy.is_drop() {
+        let earlier = before
+            .iter()
+            .find(|other| other.is_drop() && covers(&other.spec.kind, &policy.spec.kind))?;
+        return Some(format!("what it drops is dropped by {} before it", earlier.named()));
+    }
+    for other in before {
+        if other.is_rule() && other.verdict == Verdict::Always {
+            return Some(format!(
+                "the rule {} before it ends the asking for every trace",
+                other.named()
+            ));
+        }
+        if other.is_rule() && policy.is_rule() && asks_the_same(other, policy) {
+            return Some(format!("the rule {} before it matches the same traces", other.named()));
+        }
+        if other.is_drop() || other.is_rule() {
+            continue;
+        }
+        if other.verdict == Verdict::Always {
+            return Some(format!("{} before it keeps every trace", other.named()));
+        }
+        if !policy.is_rule() && covers(&other.spec.kind, &policy.spec.kind) {
+            return Some(format!("what it keeps is kept by {} before it", other.named()));
+        }
+    }
+    let dropped_by = drops.iter().find(|drop| match &drop.spec.kind {
+        PolicyKind::Drop(all) => {
+            !policy.is_rule() && all.iter().all(|part| covers(&part.kind, &policy.spec.kind))
+        }
+        _ => false,
+    })?;
+    Some(format!("what it keeps is dropped by {}", dropped_by.named()))
+}
+
+fn asks_the_same(rule: &Judged<'_>, other: &Judged<'_>) -> bool {
+    match (&rule.spec.kind, &other.spec.kind) {
+        (
+            PolicyKind::Rule { when, scope, .. },
+            PolicyKind::Rule { when: other_when, scope: other_scope, .. },
+        ) => when == other_when && scope == other_scope,
+        _ => false,
+    }
+}
+
+/// True if every trace for which `b` votes is one for which `a` votes, as far as can be seen
+/// without looking into expressions.
+fn covers(a: &PolicyKind, b: &PolicyKind) -> bool {
+    use PolicyKind as K;
+    if spends(a) {
+        return false;
+    }
+    match (a, b) {
+        (K::And(a) | K::Drop(a), K::And(b) | K::Drop(b)) => {
+            a.iter().all(|a| b.iter().any(|b| covers(&a.kind, &b.kind)))
+        }
+        (K::And(a), b) => a.iter().all(|a| covers(&a.kind, b)),
+        (a, K::And(b)) => b.iter().any(|b| covers(a, &b.kind)),
+        (K::AlwaysSample, _) => true,
+        (K::Not(a), K::Not(b)) => covers(&b.kind, &a.kind) && !spends(&b.kind),
+        (
+            K::Probabilistic { sampling_percentage: a, hash_salt: salt_a },
+            K::Probabilistic { sampling_percentage: b, hash_salt: salt_b },
+        ) => salt_a == salt_b && a >= b,
+        (
+            K::Latency { threshold_ms: a, upper_threshold_ms: upper_a },
+            K::Latency { threshold_ms: b, upper_threshold_ms: upper_b },
+        ) => a <= b && upper_a.is_none_or(|a| upper_b.is_some_and(|b| b <= a)),
+        (
+            K::SpanCount { min_spans: a, max_spans: most_a },
+            K::SpanCount { min_spans: b, max_spans: most_b },
+        ) => a <= b && most_a.is_none_or(|a| most_b.is_some_and(|b| b <= a)),
+        (K::StatusCode { status_codes: a }, K::StatusCode { status_codes: b }) => {
+            b.iter().all(|code| a.contains(code))
+        }
+        (
+            K::StringAttribute {
+                key: a,
+                values: values_a,
+                enabled_regex_matching: false,
+                invert_match: false,
+            },
+            K::StringAttribute {
+                key: b,
+                values: values_b,
+                enabled_regex_matching: false,
+                invert_match: false,
+            },
+        )
+        | (
+            K::TraceState { key: a, values: values_a },
+            K::TraceState { key: b, values: values_b },
+        ) => a == b && values_b.iter().all(|value| values_a.contains(value)),
+        (
+            K::NumericAttribute {
+                key: a,
+                min_value: least_a,
+                max_value: most_a,
+                invert_match: false,
+            },
+            K::NumericAttribute {
+                key: b,
+                min_value: least_b,
+                max_value: most_b,
+                invert_match: false,
+            },
+        ) => {
+            let least = |bound: &Option<i64>| bound.unwrap_or(i64::MIN);
+            let most = |bound: &Option<i64>| bound.unwrap_or(i64::MAX);
+            a == b && least(least_a) <= least(least_b) && most(most_b) <= most(most_a)
+        }
+        (a, b) => a == b,
+    }
+}

@@ -1,0 +1,115 @@
+//! The policy file: the language of the Collector's `tail_sampling` processor.
+//!
+//! Owns the way from the tree of a file to checked policies: where in the file they stand
+//! ([`form`]), the options around them ([`options`]), lists of policies ([`list`]), their types
+//! ([`kinds`], [`combined`]) and the texts in them that have a language of their own ([`texts`]).
+//! Every error is told, with its place; what cannot be compiled is an error, too.
+
+mod combined;
+mod form;
+mod kinds;
+mod list;
+mod options;
+mod texts;
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::diagnostics::Problem;
+use super::document::{Document, Node};
+use super::reader::{Problems, Section};
+use super::{PolicyFile, lint};
+use crate::policy;
+use crate::policy::spec::PolicySpec;
+
+pub(super) use form::{Form, is_policy_file, is_processor_name};
+
+/// What reading a file came to.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// Complete only if there are no errors.
+    pub(super) file: PolicyFile,
+    pub(super) errors: Vec<Problem>,
+    /// What was read well and is probably not meant.
+    pub(super) warnings: Vec<Problem>,
+    /// What was read and has no meaning here.
+    pub(super) notes: Vec<Problem>,
+    /// How the file holds its policies.
+    pub(super) form: Form,
+}
+
+/// What all readers of a file share.
+#[derive(Clone, Copy)]
+struct Reader<'d> {
+    text: &'d str,
+    form: Form,
+    problems: &'d Problems,
+    warnings: &'d Problems,
+    notes: &'d Problems,
+}
+
+impl Reader<'_> {
+    /// Notes are given once each.
+    fn note(&self, node: &Node, message: impl Into<String>) {
+        let message = message.into();
+        if !self.notes.has(&message) {
+            self.notes.add(node.place, message, None);
+        }
+    }
+}
+
+/// A policy that was read, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct Placed<'d> {
+    pub(super) spec: PolicySpec,
+    pub(super) node: &'d Node,
+}
+
+/// Reads a policy file; `processor` names the one that is meant in a Collector configuration.
+pub(super) fn read(document: &mut Document, processor: Option<&str>) -> Reading {
+    let problems = Problems::default();
+    let (warnings, notes) = (Problems::default(), Problems::default());
+    let block = form::find(document, processor, &problems, &notes);
+    block.substitute(document);
+    let form = block.form;
+    let mut file = PolicyFile { hash: hash(&document.text), ..PolicyFile::default() };
+    if let Some(node) = block.node(document) {
+        let text = &document.text;
+        let reader = Reader { text, form, problems: &problems, warnings: &warnings, notes: &notes };
+        let placed = policy_file(&reader, node, &mut file);
+        lint::lint(&file, node, &placed, document, &warnings);
+        file.policies = placed.into_iter().map(|placed| placed.spec).collect();
+    }
+    let errors = document.all_problems(problems.into_inner());
+    let (warnings, notes) = (warnings.into_inner(), notes.into_inner());
+    file.notes = notes.iter().map(|note| note.message.clone()).collect();
+    file.warnings = document.diagnostics(warnings.clone()).lines();
+    Reading { file, errors, warnings, notes, form }
+}
+
+fn policy_file<'d>(reader: &Reader<'d>, node: &'d Node, file: &mut PolicyFile) -> Vec<Placed<'d>> {
+    let mut root = Section::new(node, reader.problems);
+    options::read(reader, &mut root, file);
+    let list = root.required("policies", "[{name: everything, type: always_sample}]", Ok);
+    root.finish();
+    let Some(list) = list else { return Vec::new() };
+    let before = reader.problems.len();
+    let placed = list::top_level(reader, list);
+    let specs: Vec<PolicySpec> = placed.iter().map(|placed| placed.spec.clone()).collect();
+    // What only their number makes impossible.
+    if reader.problems.len() == before
+        && let Err(error) = policy::compile(&specs)
+    {
+        reader.problems.add(list.place, error.to_string(), None);
+    }
+    placed
+}
+
+/// Names the contents of a file; not made to withstand forgery.
+fn hash(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests;

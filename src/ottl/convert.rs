@@ -1,0 +1,240 @@
+//! Conversions between types: what the Collector's `StringLikeGetter`, `IntLikeGetter` and
+//! `FloatLikeGetter` do (`pkg/ottl/expression.go`), with Go's formats of numbers.
+//!
+//! A function's name goes in only to be named in errors.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+
+use super::error::EvalError;
+use super::value::Value;
+
+/// The text of any value but nil.
+pub(super) fn string<'v>(value: Value<'v>) -> Result<Option<Cow<'v, [u8]>>, EvalError> {
+    let text = match value {
+        Value::Nil => return Ok(None),
+        Value::String(text) => return Ok(Some(text)),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Double(value) => double_text(value)?,
+        Value::Bytes(bytes) => hex(&bytes),
+        Value::TraceId(id) => numbers(&id),
+        Value::SpanId(id) => numbers(&id),
+        Value::List(items) => json(|out| list_json(&items, out))?,
+        Value::Map(entries) => json(|out| map_json(&entries, out))?,
+    };
+    Ok(Some(Cow::Owned(text.into_bytes())))
+}
+
+/// A whole number; nil for nil and for a string that is none.
+pub(super) fn int(value: &Value<'_>, function: &'static str) -> Result<Option<i64>, EvalError> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::Int(value) => Ok(Some(*value)),
+        Value::Bool(value) => Ok(Some((*value).into())),
+        Value::Double(value) => Ok(Some(truncated(*value))),
+        Value::String(text) => {
+            Ok(std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()))
+        }
+        other => Err(EvalError::Type { function, found: other.type_name() }),
+    }
+}
+
+/// Without its fraction; the least number for what has no place among the whole ones, as the
+/// x86-64 instruction does it that Go uses.
+fn truncated(value: f64) -> i64 {
+    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value);
+    if fits { value as i64 } else { i64::MIN }
+}
+
+/// A floating-point number; nil for nil.
+pub(super) fn double(value: &Value<'_>, function: &'static str) -> Result<Option<f64>, EvalError> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::Double(value) => Ok(Some(*value)),
+        Value::Int(value) => Ok(Some(*value as f64)),
+        Value::Bool(value) => Ok(Some(if *value { 1.0 } else { 0.0 })),
+        Value::String(text) => parsed_double(text).map(Some).ok_or(EvalError::NotANumber),
+        other => Err(EvalError::Type { function, found: other.type_name() }),
+    }
+}
+
+/// What Go's `strconv.ParseFloat` reads, other than hexadecimal numbers.
+fn parsed_double(text: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if !unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
+        // inf, infinity and nan, in any case; only infinities have a sign.
+        let signed_nan = unsigned.len() < text.len() && unsigned.eq_ignore_ascii_case("nan");
+        return text.parse().ok().filter(|_| !signed_nan);
+    }
+    let value: f64 = if text.contains('_') {
+        without_underscores(text)?.parse().ok()?
+    } else {
+        text.parse().ok()?
+    };
+    value.is_finite().then_some(value)
+}
+
+/// Underscores stand between digits only.
+fn without_underscores(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let is_digit =
+        |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let stands_well =
+        |(at, _): (usize, &str)| is_digit(at.checked_sub(1)) && is_digit(Some(at + 1));
+    text.match_indices('_').all(stands_well).then(|| text.replace('_', ""))
+}
+
+/// Shortest text that reads back the same; with an exponent of two digits or more below 1e-6
+/// and from 1e21.
+fn double_text(value: f64) -> Result<String, EvalError> {
+    if !value.is_finite() {
+        return Err(EvalError::NoText);
+    }
+    if value == 0.0 || (1e-6..1e21).contains(&value.abs()) {
+        return Ok(value.to_string());
+    }
+    let text = format!("{value:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    Ok(format!("{mantissa}e{sign}{digits:0>2}"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
+}
+
+/// An id as JSON: in Go it is an array of numbers.
+fn numbers(id: &[u8]) -> String {
+    let numbers: Vec<String> = id.iter().map(u8::to_string).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+fn json(write: impl FnOnce(&mut String) -> Result<(), EvalError>) -> Result<String, EvalError> {
+    let mut out = String::new();
+    write(&mut out)?;
+    Ok(out)
+}
+
+fn list_json(items: &[AnyValue], out: &mut String) -> Result<(), EvalError> {
+    out.push('[');
+    for (index, item) in items.iter().enumerate() {
+        out.push_str(if index == 0 { "" } else { "," });
+        value_json(item.value.as_ref(), out)?;
+    }
+    out.push(']');
+    Ok(())
+}
+
+/// In the order of the keys; the last value of a key that stands twice.
+fn map_json(entries: &[KeyValue], out: &mut String) -> Result<(), EvalError> {
+    let of = |entry: &KeyValue| entry.value.clone().and_then(|value| value.value);
+    let sorted: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.key, of(entry))).collect();
+    out.push('{');
+    for (index, (key, value)) in sorted.into_iter().enumerate() {
+        out.push_str(if index == 0 { "" } else { "," });
+        string_json(key, out);
+        out.push(':');
+        value_json(value.as_ref(), out)?;
+    }
+    out.push('}');
+    Ok(())
+}
+
+fn value_json(value: Option<&Any>, out: &mut String) -> Result<(), EvalError> {
+    match value {
+        None | Some(Any::StringValueStrindex(_)) => out.push_str("null"),
+        Some(Any::StringValue(text)) => string_json(text, out),
+        Some(Any::BoolValue(value)) => out.push_str(&value.to_string()),
+        Some(Any::IntValue(value)) => out.push_str(&value.to_string()),
+        Some(Any::DoubleValue(value)) => out.push_str(&double_text(*value)?),
+        Some(Any::BytesValue(bytes)) if bytes.is_empty() => out.push_str("null"),
+        Some(Any::BytesValue(bytes)) => {
+            out.push('"');
+            base64(bytes, out);
+            out.push('"');
+        }
+        Some(Any::ArrayValue(list)) => list_json(&list.values, out)?,
+        Some(Any::KvlistValue(map)) => map_json(&map.values, out)?,
+    }
+    Ok(())
+}
+
+/// With the escapes of the Collector's JSON writer (`goccy/go-json`).
+fn string_json(text: &str, out: &mut String) {
+    out.push('"');
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => out.extend(['\\', char]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(char)));
+            }
+            char => out.push(char),
+        }
+    }
+    out.push('"');
+}
+
+fn base64(bytes: &[u8], out: &mut String) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for chunk in bytes.chunks(3) {
+        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let value = (bits >> (18 - 6 * digit)) as usize & 0x3f;
+            out.push(if digit > chunk.len() { '=' } else { char::from(DIGITS[value]) });
+        }
+    }
+}
+
+/// Strings that may end inside of a character: each byte that belongs to none becomes U+FFFD,
+/// as Go reads them.
+pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len() + 8);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    Cow::Owned(text)
+}
+
+/// In lower case, character by character.
+pub(super) fn lower(bytes: &[u8]) -> String {
+    // Where one character becomes more, the first of them is Unicode's simple mapping.
+    let lower = |char: char| char.to_lowercase().next().unwrap_or(char);
+    readable(bytes).chars().map(lower).collect()
+}
+
+/// In upper case, character by character: a letter that only several could stand for stays.
+pub(super) fn upper(bytes: &[u8]) -> String {
+    readable(bytes).chars().map(upper_char).collect()
+}
+
+fn upper_char(char: char) -> char {
+    let mut upper = char.to_uppercase();
+    match (upper.next(), upper.next()) {
+        (Some(upper), None) => upper,
+        // Greek letters with a subscript iota have a title case that is their simple upper case.
+        _ => match char {
+            '\u{1f80}'..='\u{1faf}' => char::from_u32(u32::from(char) | 8).unwrap_or(char),
+            '\u{1fb3}' => '\u{1fbc}',
+            '\u{1fc3}' => '\u{1fcc}',
+            '\u{1ff3}' => '\u{1ffc}',
+            _ => char,
+        },
+    }
+}

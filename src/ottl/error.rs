@@ -1,0 +1,89 @@
+//! What can be wrong with a condition: with its text, and with what it meets in a span.
+
+use std::fmt;
+use std::ops::Range;
+
+use thiserror::Error;
+
+/// Why a text is no condition. The first fault only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OttlError {
+    /// Where it is: the first byte in the text.
+    pub offset: usize,
+    /// How many bytes are meant; 0 at the end of the text.
+    pub length: usize,
+    /// What is wrong, and what was expected.
+    pub message: String,
+    /// How it may be put right.
+    pub help: Option<String>,
+}
+
+impl OttlError {
+    pub(super) fn new(range: Range<usize>, message: impl Into<String>) -> Self {
+        let (offset, length) = (range.start, range.len());
+        Self { offset, length, message: message.into(), help: None }
+    }
+
+    pub(super) fn with_help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// With the known name that may have been meant, else all of them.
+    pub(super) fn with_known(self, name: &str, known: &[&str]) -> Self {
+        match nearest(name, known) {
+            Some(name) => self.with_help(format!("did you mean `{name}`?")),
+            None => self.with_help(format!("known here: {}", known.join(", "))),
+        }
+    }
+}
+
+impl fmt::Display for OttlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (at byte {})", self.message, self.offset)?;
+        self.help.iter().try_for_each(|help| write!(f, "; {help}"))
+    }
+}
+
+impl std::error::Error for OttlError {}
+
+/// The known name that is meant, if it was nearly hit.
+fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+    let name = name.to_lowercase();
+    let likeness = |known: &&&str| strsim::jaro_winkler(&name, &known.to_lowercase());
+    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(&best) > 0.8).then_some(*best)
+}
+
+/// Why a condition has no answer for a span: the cases in which the Collector has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum EvalError {
+    /// A function cannot take a value of this type.
+    #[error("{function} takes no {found}")]
+    Type {
+        /// The function.
+        function: &'static str,
+        /// The type that it got.
+        found: &'static str,
+    },
+    /// A value that is no map or list was indexed, or one with the wrong kind of key.
+    #[error("a value of type {found} cannot be indexed like this")]
+    Index {
+        /// The type of the value.
+        found: &'static str,
+    },
+    /// A list has no such element.
+    #[error("a list has no element {0}")]
+    OutOfBounds(i64),
+    /// A string that should be a number is none.
+    #[error("a string is not a number")]
+    NotANumber,
+    /// A number that no JSON text can hold.
+    #[error("infinity and NaN have no text")]
+    NoText,
+    /// A substring that starts or ends outside of the string, or is empty.
+    #[error("a substring lies outside of its string")]
+    OutOfRange,
+    /// An expression that came from a span is not valid.
+    #[error("a regular expression is invalid")]
+    Pattern,
+}
