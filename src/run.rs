@@ -134,6 +134,7 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
     let stop_pages = CancellationToken::new();
     let reload_settings = ReloadSettings {
         path: settings.policies.clone(),
+        processor: settings.policies_processor.clone(),
         poll_interval: settings.policies_poll_interval,
     };
     let reloader = {

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
 
+use super::ReloadSettings;
 use crate::config::{self, PolicyFile};
 use crate::policy;
 use crate::trace::Limits;
@@ -28,7 +28,8 @@ pub(super) enum Attempt {
 
 /// Reads and checks the file, unless it is as it was when `seen` was made. `hash` is that of the
 /// policies in force. Blocks.
-pub(super) fn attempt(path: &Path, seen: Option<Fingerprint>, hash: &str) -> Attempt {
+pub(super) fn attempt(settings: &ReloadSettings, seen: Option<Fingerprint>, hash: &str) -> Attempt {
+    let path = &settings.path;
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{}: cannot be read: {error}", path.display()));
     let fingerprint = fingerprint(&text);
@@ -37,7 +38,8 @@ pub(super) fn attempt(path: &Path, seen: Option<Fingerprint>, hash: &str) -> Att
     }
     let file = text.and_then(|text| {
         let name = path.display().to_string();
-        config::parse_policies(&name, &text).map_err(|errors| errors.to_string())
+        let processor = settings.processor.as_deref();
+        config::parse_policies_of(&name, &text, processor).map_err(|errors| errors.to_string())
     });
     match file {
         Ok(file) if file.hash == hash => Attempt::InForce(fingerprint),

@@ -35,6 +35,8 @@ const REQUESTS: usize = 16;
 pub struct ReloadSettings {
     /// The policy file.
     pub path: PathBuf,
+    /// Which processor is meant, if it is a Collector configuration with several.
+    pub processor: Option<String>,
     /// How often the contents are looked at, whatever the file system says.
     pub poll_interval: Duration,
 }

@@ -95,11 +95,11 @@ impl Task {
     }
 
     async fn look(&mut self, trigger: Trigger) -> Answer {
-        let path = self.settings.path.clone();
+        let settings = self.settings.clone();
         // Who asks is answered, also if he asked before.
         let seen = if trigger.is_automatic() { self.seen } else { None };
         let hash = self.standing.borrow().hash.clone();
-        let attempt = tokio::task::spawn_blocking(move || attempt(&path, seen, &hash)).await;
+        let attempt = tokio::task::spawn_blocking(move || attempt(&settings, seen, &hash)).await;
         match attempt.expect("reading a policy file does not panic") {
             Attempt::Same => Answer::Unchanged,
             Attempt::InForce(fingerprint) => {

@@ -39,7 +39,7 @@ impl Watched {
         let file = config::load_policies(&path).unwrap();
         let policies = Arc::new(PoliciesInForce::new(in_force(&file).unwrap()));
         let stop = CancellationToken::new();
-        let settings = ReloadSettings { path, poll_interval };
+        let settings = ReloadSettings { path, processor: None, poll_interval };
         let reloader =
             Reloader::start(settings, &file, Arc::clone(&policies), stop.clone()).unwrap();
         Self { folder, policies, reloader, _stop: stop.drop_guard() }

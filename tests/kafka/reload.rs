@@ -88,7 +88,8 @@ fn file(version: usize) -> String {
     let (wait, after_root) = (8 + version % 3, 3 + version % 2);
     let mut text = format!(
         "decision_wait: {wait}s\ndecision_wait_after_root_received: {after_root}s\npolicies:\n\
-        - {{name: v{version}-match, {rule}}}\n"
+        - {{name: v{version}-match, {rule}}}\n\
+        - {{name: shadow, mode: shadow, type: always_sample}}\n"
     );
     if keeps_the_rest(version) {
         let not = format!("{{not_sub_policy: {{name: rule, {rule}}}}}");
@@ -251,6 +252,9 @@ fn check_metrics(members: &[Member], delivered: &BTreeMap<String, u64>, ledger: 
     }
     let dropped = ledger.traces.len() as u64 - delivered.values().sum::<u64>();
     assert_eq!(total("tailsieve_dropped_traces_total"), dropped as f64);
+    // The one policy that all versions have in common would have kept those as well.
+    let shadow = "tailsieve_shadow_kept_traces_total";
+    assert_eq!(total(shadow), dropped as f64, "counters go on from version to version");
     // Replicas can be compared: one hash each, and the same.
     let hashes = scrapes.iter().map(|scrape| scrape.starting("tailsieve_policy_info{"));
     let hashes: Vec<_> = hashes.collect();
