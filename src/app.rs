@@ -17,10 +17,9 @@ use crate::books::Books;
 use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
-use crate::policy::PolicySet;
 use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
-use crate::trace::{DecidedTraces, Limits};
-use crate::worker::{self, Annotations, Keying, Shared, Worker};
+use crate::trace::DecidedTraces;
+use crate::worker::{Annotations, Keying, PoliciesInForce, Shared, Worker};
 
 /// What a member has to know.
 #[derive(Clone, Debug)]
@@ -35,10 +34,6 @@ pub struct MemberSettings {
     pub queue_bytes: usize,
     /// How far behind the wall clock the clock of a quiet partition stays.
     pub idle_grace: Duration,
-    /// When traces are complete.
-    pub limits: Limits,
-    /// For how long decisions are remembered, on the partition's clock.
-    pub decision_cache_ttl: Duration,
     /// How many decisions are remembered.
     pub decision_cache_entries: u64,
     /// What is written on kept spans.
@@ -106,7 +101,7 @@ impl Member {
     pub fn start(
         name: &str,
         settings: MemberSettings,
-        policies: Arc<PolicySet>,
+        policies: Arc<PoliciesInForce>,
         books: Arc<Books>,
         memory: Arc<Memory>,
         runtime: &Handle,
@@ -119,16 +114,11 @@ impl Member {
         let exporter =
             Exporter::start(&settings.export, runtime, fence, sinks, ExportMetrics::new())?;
         let shared = Arc::new(Shared {
-            keys: worker::keys_for(policies.predicates()),
             policies,
-            limits: settings.limits,
             annotations: settings.annotations,
             idle_grace: settings.idle_grace,
             max_chunk_bytes: settings.export.max_request_bytes,
-            decided: DecidedTraces::new(
-                settings.decision_cache_entries,
-                settings.decision_cache_ttl,
-            ),
+            decided: DecidedTraces::new(settings.decision_cache_entries),
             memory,
             books,
             keying: Keying::default(),

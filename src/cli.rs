@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::decide::{self, DecideArgs};
 use crate::demo::{self, DemoArgs};
 use crate::generate::{self, GenerateArgs};
+use crate::policy_tests::{self, TestArgs};
 use crate::run::{self, RunArgs};
 use crate::schema::{self, SchemaArgs};
 use crate::telemetry::{self, LogFormat};
@@ -30,6 +32,8 @@ enum Command {
     Run(RunArgs),
     Generate(GenerateArgs),
     Demo(DemoArgs),
+    Decide(DecideArgs),
+    Test(TestArgs),
     Validate(ValidateArgs),
     Schema(SchemaArgs),
 }
@@ -66,6 +70,15 @@ impl Cli {
             Command::Schema(args) => match schema::run(*args) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, ExitCode::FAILURE),
+            },
+            Command::Test(args) => match policy_tests::run(args) {
+                Ok(score) if score.failed == 0 => ExitCode::SUCCESS,
+                Ok(_) => ExitCode::FAILURE,
+                Err(error) => failed(&error, error.exit_code()),
+            },
+            Command::Decide(args) => match decide::run(args) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, error.exit_code()),
             },
             Command::Validate(args) => {
                 let report = validate::check(args);

@@ -70,8 +70,13 @@ impl Threshold {
     /// How many spans one kept span stands for, rounded to a whole number; `None` where nothing
     /// is kept.
     pub fn adjusted_count(self) -> Option<i64> {
-        let kept = RANGE - self.0;
-        (kept > 0).then(|| (RANGE as f64 / kept as f64).round() as i64)
+        self.adjusted_count_after(Self::ALWAYS)
+    }
+
+    /// The same of a span that passed `earlier` before, by chance of its own.
+    pub fn adjusted_count_after(self, earlier: Self) -> Option<i64> {
+        let chance = self.probability() * earlier.probability();
+        (chance > 0.0).then(|| (1.0 / chance).round() as i64)
     }
 }
 
@@ -126,5 +131,9 @@ mod tests {
         assert_eq!(Threshold::from_probability(0.1).adjusted_count(), Some(10));
         assert_eq!(Threshold::ALWAYS.adjusted_count(), Some(1));
         assert_eq!(Threshold::NEVER.adjusted_count(), None);
+        let (tenth, quarter) =
+            (Threshold::from_probability(0.1), Threshold::from_probability(0.25));
+        assert_eq!(tenth.adjusted_count_after(quarter), Some(40));
+        assert_eq!(tenth.adjusted_count_after(Threshold::NEVER), None);
     }
 }

@@ -14,15 +14,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::admin::{self, AdminError, Check, Pages};
+use crate::admin::{self, AdminError, Check, Pages, PolicyPages};
 use crate::app::{Member, MemberSettings, Readiness, StartError};
 use crate::books::Books;
 use crate::config::{self, PolicyFile, Settings};
 use crate::memory::Memory;
 use crate::policy;
+use crate::reload::{self, Answer, ReloadSettings, Reloader};
 use crate::telemetry::{self, LogFormat, TelemetryError};
-use crate::trace::Limits;
-use crate::worker::Annotations;
+use crate::worker::{Annotations, PoliciesInForce};
 
 /// What a process ends with whose files or arguments are wrong, as clap does.
 pub const EXIT_USAGE: u8 = 2;
@@ -95,8 +95,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(
 
 fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<(), RunError> {
     let recorder = admin::install()?;
-    let policies = Arc::new(policy::compile(&file.policies)?);
-    let books = Arc::new(Books::new(policies.names()));
+    let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
+    let books = Arc::new(Books::new());
     let memory = Arc::new(Memory::new(settings.max_bytes));
     let mut signals = {
         let _context = runtime.enter();
@@ -124,19 +124,29 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
     let member = Member::start(
         "tailsieve",
         member_settings,
-        policies,
+        Arc::clone(&policies),
         Arc::clone(&books),
         memory,
         runtime.handle(),
     )?;
     let is_stopping = Arc::new(AtomicBool::new(false));
     let checks = checks(member.readiness(), Arc::clone(&is_stopping));
-    let render = recorder.clone();
-    let pages = Pages {
-        metrics: Arc::new(move || books.read(|| render.render())),
-        readiness: Arc::clone(&checks),
-    };
     let stop_pages = CancellationToken::new();
+    let reload_settings = ReloadSettings {
+        path: settings.policies.clone(),
+        processor: settings.policies_processor.clone(),
+        poll_interval: settings.policies_poll_interval,
+    };
+    let reloader = {
+        let _context = runtime.enter();
+        Reloader::start(reload_settings, file, policies, stop_pages.clone())?
+    };
+    let (render, standing) = (recorder.clone(), reloader.clone());
+    let pages = Pages {
+        metrics: Arc::new(move || books.read(|| render.render()) + &standing.standing().metrics()),
+        readiness: Arc::clone(&checks),
+        policies: Some(policy_pages(reloader)),
+    };
     let pages = runtime.spawn(admin::serve(listener, pages, stop_pages.clone()));
     runtime.spawn(recorder.upkeep());
     let watch = runtime.spawn(tell_readiness(checks));
@@ -153,6 +163,25 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
     Ok(())
 }
 
+fn policy_pages(reloader: Reloader) -> PolicyPages {
+    let (text, json) = (reloader.clone(), reloader.clone());
+    PolicyPages {
+        text: Arc::new(move || text.standing().text()),
+        json: Arc::new(move || json.standing().json()),
+        reload: Arc::new(move || {
+            let reloader = reloader.clone();
+            Box::pin(async move {
+                match reloader.reload().await {
+                    Some(Answer::Reloaded(changed)) => Ok(format!("reloaded\n{changed}\n")),
+                    Some(Answer::Unchanged) => Ok("unchanged\n".to_owned()),
+                    Some(Answer::Refused(errors)) => Err(errors),
+                    None => Err("the process is about to end".to_owned()),
+                }
+            })
+        }),
+    }
+}
+
 /// What a member has to know, out of the two files.
 pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings {
     MemberSettings {
@@ -161,8 +190,6 @@ pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings
         workers: settings.workers,
         queue_bytes: settings.queue_bytes,
         idle_grace: settings.idle_grace,
-        limits: limits(file),
-        decision_cache_ttl: file.decision_cache_ttl,
         decision_cache_entries: file.decision_cache_entries,
         annotations: Annotations {
             policy: settings.annotate.policy,
@@ -170,16 +197,6 @@ pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings
             sample_rate: settings.annotate.sample_rate,
         },
         export: settings.export.clone(),
-    }
-}
-
-/// When traces are complete, out of the policy file.
-pub fn limits(file: &PolicyFile) -> Limits {
-    Limits {
-        decision_wait: file.decision_wait,
-        decision_wait_after_root_received: file.decision_wait_after_root_received,
-        maximum_trace_spans: file.maximum_trace_spans,
-        maximum_trace_size: file.maximum_trace_size,
     }
 }
 

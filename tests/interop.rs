@@ -17,7 +17,13 @@
 mod otlp_json;
 #[path = "interop/pipeline.rs"]
 mod pipeline;
+#[path = "differential/random.rs"]
+mod random;
 mod support;
+#[path = "interop/traffic.rs"]
+mod traffic;
+#[path = "interop/truth.rs"]
+mod truth;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The admin pages: `/metrics`, `/livez`, `/readyz` and a plain page that says where to look.
+//! The admin pages: `/metrics`, `/livez`, `/readyz`, `/policies`, `/-/reload`, and a plain page that
+//! says where to look.
 //!
 //! Owns the HTTP server and the process's metrics recorder. Promises that a page never blocks the
 //! pipeline and shows nothing secret. Leaves to others what the metrics and the checks mean.
@@ -9,11 +10,12 @@ mod process;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +41,22 @@ pub struct Pages {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The conditions of being ready, as they are now.
     pub readiness: Arc<dyn Fn() -> Vec<Check> + Send + Sync>,
+    /// The policies in force, if they are looked after.
+    pub policies: Option<PolicyPages>,
+}
+
+/// What came of a reload: what to say about it, or every error in the file.
+pub type Reloaded = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+
+/// What there is to show and to do about policies.
+#[derive(Clone)]
+pub struct PolicyPages {
+    /// What is in force, for people.
+    pub text: Arc<dyn Fn() -> String + Send + Sync>,
+    /// The same as a JSON object.
+    pub json: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Reads the policy file again.
+    pub reload: Arc<dyn Fn() -> Reloaded + Send + Sync>,
 }
 
 /// The server cannot be started.
@@ -64,6 +82,8 @@ pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken)
         .route("/livez", get(pages::livez))
         .route("/readyz", get(pages::readyz))
         .route("/metrics", get(pages::metrics))
+        .route("/policies", get(pages::policies))
+        .route("/-/reload", post(pages::reload))
         .with_state(pages);
     let stopping = stop.clone();
     let server = axum::serve(listener, router)

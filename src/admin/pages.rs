@@ -11,6 +11,9 @@ use super::{Check, Pages};
 /// The text format of Prometheus, version 0.0.4.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+const POLICIES_LINK: &str = "<li><a href=policies>/policies</a>: what is in force, what the last \
+     reload changed, what is wrong with the file. <code>POST /-/reload</code> reads it again.\n";
+
 pub(super) async fn metrics(State(pages): State<Pages>) -> Response {
     ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], (pages.metrics)()).into_response()
 }
@@ -24,12 +27,35 @@ pub(super) async fn livez() -> &'static str {
 /// 200 if everything that spans need on their way is there; 503 and what is missing otherwise.
 /// With `?verbose`, every check.
 pub(super) async fn readyz(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Response {
-    let is_verbose =
-        query.is_some_and(|query| query.split('&').any(|it| it.starts_with("verbose")));
+    let is_verbose = asks_for(query.as_deref(), "verbose");
     let checks = (pages.readiness)();
     let is_ready = checks.iter().all(|check| check.state.is_ok());
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, report(&checks, is_verbose)).into_response()
+}
+
+/// What is in force; with `?format=json`, as JSON.
+pub(super) async fn policies(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Response {
+    let Some(policies) = &pages.policies else { return StatusCode::NOT_FOUND.into_response() };
+    if asks_for(query.as_deref(), "format=json") {
+        let kind = [(header::CONTENT_TYPE, "application/json")];
+        return (kind, (policies.json)()).into_response();
+    }
+    (policies.text)().into_response()
+}
+
+/// Reads the policy file again: 200 and what changed; 422 and every error in it, and nothing
+/// changed.
+pub(super) async fn reload(State(pages): State<Pages>) -> Response {
+    let Some(policies) = &pages.policies else { return StatusCode::NOT_FOUND.into_response() };
+    match (policies.reload)().await {
+        Ok(changed) => changed.into_response(),
+        Err(errors) => (StatusCode::UNPROCESSABLE_ENTITY, errors + "\n").into_response(),
+    }
+}
+
+fn asks_for(query: Option<&str>, what: &str) -> bool {
+    query.is_some_and(|query| query.split('&').any(|it| it.starts_with(what)))
 }
 
 fn report(checks: &[Check], is_verbose: bool) -> String {
@@ -54,6 +80,7 @@ pub(super) async fn home(State(pages): State<Pages>) -> Html<String> {
         let state = state.map_or_else(|missing| escape(&missing), |()| "ok".to_owned());
         let _ = write!(rows, "<tr><td>{name}<td>{state}");
     }
+    let policies = pages.policies.map_or("", |_| POLICIES_LINK);
     Html(format!(
         "<!doctype html>\n<html lang=en><meta charset=utf-8><title>tailsieve</title>\n\
          <style>body{{font:1rem/1.5 sans-serif;max-width:40rem;margin:3rem auto;padding:0 1rem}}\
@@ -68,7 +95,7 @@ pub(super) async fn home(State(pages): State<Pages>) -> Html<String> {
          drop rate; <code>tailsieve_open_traces</code> is what waits for a decision.\n\
          <li><a href=readyz?verbose>/readyz</a>: 200 when spans can flow; what is missing otherwise.\n\
          <li><a href=livez>/livez</a>: 200 while the process runs.\n\
-         </ul>\n",
+         {policies}</ul>\n",
         version = env!("CARGO_PKG_VERSION"),
     ))
 }

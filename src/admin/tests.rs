@@ -7,10 +7,24 @@ const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOC
 async fn start(state: Result<(), String>) -> (String, CancellationToken) {
     let listener = bind(LOCALHOST).await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let checks = vec![Check { name: "kafka", state: Ok(()) }, Check { name: "backend", state }];
+    let checks = vec![
+        Check { name: "kafka", state: Ok(()) },
+        Check { name: "backend", state: state.clone() },
+    ];
     let pages = Pages {
         metrics: Arc::new(|| "spans 1\n".to_owned()),
         readiness: Arc::new(move || checks.clone()),
+        policies: Some(PolicyPages {
+            text: Arc::new(|| "errors enforce\n".to_owned()),
+            json: Arc::new(|| "{}\n".to_owned()),
+            reload: Arc::new({
+                let is_good = state.is_ok();
+                move || {
+                    let answer = if is_good { Ok("reloaded".into()) } else { Err("bad".into()) };
+                    Box::pin(std::future::ready(answer))
+                }
+            }),
+        }),
     };
     let stop = CancellationToken::new();
     tokio::spawn(serve(listener, pages, stop.clone()));
@@ -53,4 +67,20 @@ async fn a_port_in_use_is_named() {
     let address = taken.local_addr().unwrap();
     let error = bind(address).await.unwrap_err().to_string();
     assert!(error.contains(&address.to_string()) && error.contains("admin.listen"), "{error}");
+}
+
+#[tokio::test]
+async fn policies_are_shown_and_reloaded() {
+    let (good, _stop) = start(Ok(())).await;
+    let (bad, _stop_too) = start(Err("it".to_owned())).await;
+    assert_eq!(get(format!("{good}/policies")).await, (200, "errors enforce\n".to_owned()));
+    assert_eq!(get(format!("{good}/policies?format=json")).await, (200, "{}\n".to_owned()));
+    assert!(get(good.clone()).await.1.contains("<a href=policies>"));
+    let reload = async |base: &str| {
+        let answer = reqwest::Client::new().post(format!("{base}/-/reload")).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    assert_eq!(reload(&good).await, (200, "reloaded".to_owned()));
+    assert_eq!(reload(&bad).await, (422, "bad\n".to_owned()));
+    assert_eq!(get(format!("{good}/-/reload")).await.0, 405);
 }

@@ -12,6 +12,7 @@ mod export;
 mod kafka;
 mod lint;
 mod policies;
+pub mod policy_tests;
 mod reader;
 mod scalar;
 pub mod schema;
@@ -64,6 +65,8 @@ pub struct Settings {
     pub policies: PathBuf,
     /// `policies_processor`: which processor of it, if it is a Collector configuration with several.
     pub policies_processor: Option<String>,
+    /// `policies_poll_interval`: how often its contents are looked at.
+    pub policies_poll_interval: Duration,
 }
 
 /// What is written on kept spans.

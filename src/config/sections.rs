@@ -48,6 +48,8 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
     root.read("shutdown_timeout", &mut shutdown_timeout, values::wait);
     let policies = root.required("policies", "policies.yaml", values::name).unwrap_or_default();
     let policies_processor = root.optional("policies_processor", processor);
+    let mut policies_poll_interval = Duration::from_secs(5);
+    root.read("policies_poll_interval", &mut policies_poll_interval, values::wait);
     root.finish();
     let default_listen = || ADMIN_LISTEN.parse().expect("the default is an address");
     let settings = Settings {
@@ -64,6 +66,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
         shutdown_timeout,
         policies: folder.join(policies),
         policies_processor,
+        policies_poll_interval,
     };
     (settings, problems.into_inner())
 }

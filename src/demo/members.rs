@@ -15,10 +15,9 @@ use crate::books::Books;
 use crate::config::PolicyFile;
 use crate::export::ExportSettings;
 use crate::memory::Memory;
-use crate::policy::{self, PolicySet};
-use crate::run;
+use crate::reload;
 use crate::source::{SourceSettings, StartFrom};
-use crate::worker::Annotations;
+use crate::worker::{Annotations, PoliciesInForce};
 
 const MEMORY_LIMIT: u64 = 1 << 30;
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +26,7 @@ pub(super) struct Members {
     members: Vec<Member>,
     readiness: Arc<Mutex<Vec<Readiness>>>,
     settings: MemberSettings,
-    policies: Arc<PolicySet>,
+    policies: Arc<PoliciesInForce>,
     books: Arc<Books>,
     memory: Arc<Memory>,
     runtime: Handle,
@@ -41,12 +40,12 @@ impl Members {
         file: &PolicyFile,
         runtime: Handle,
     ) -> Result<Self, DemoError> {
-        let policies = Arc::new(policy::compile(&file.policies)?);
+        let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
         let mut members = Self {
             members: Vec::new(),
             readiness: Arc::default(),
             settings: settings(stage, file),
-            books: Arc::new(Books::new(policies.names())),
+            books: Arc::new(Books::new()),
             memory: Arc::new(Memory::new(MEMORY_LIMIT)),
             policies,
             runtime,
@@ -107,8 +106,9 @@ impl Members {
             Err(_taken) => admin::bind(SocketAddr::new(listen.ip(), 0)).await?,
         };
         let address = listener.local_addr().unwrap_or(listen);
-        let readiness = Arc::clone(&self.readiness);
-        let pages = Pages { metrics, readiness: Arc::new(move || checks(&readiness)) };
+        let members = Arc::clone(&self.readiness);
+        let readiness = Arc::new(move || checks(&members));
+        let pages = Pages { metrics, readiness, policies: None };
         tokio::spawn(admin::serve(listener, pages, self.stop_pages.clone()));
         Ok(address)
     }
@@ -148,8 +148,6 @@ fn settings(stage: &Stage, file: &PolicyFile) -> MemberSettings {
         workers: 1,
         queue_bytes: 64 << 20,
         idle_grace: Duration::from_secs(1),
-        limits: run::limits(file),
-        decision_cache_ttl: file.decision_cache_ttl,
         decision_cache_entries: file.decision_cache_entries,
         annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
         export: ExportSettings { endpoint: stage.backend(), ..ExportSettings::default() },

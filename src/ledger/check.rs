@@ -124,6 +124,12 @@ impl Check {
         self.received.len() as u64
     }
 
+    /// The different values of the policy attribute on what arrived of a trace, `None` for spans
+    /// without one; empty if nothing did.
+    pub fn policies_of(&self, trace_id: TraceId) -> &[Option<String>] {
+        self.received.get(&trace_id).map_or(&[], |received| &received.policies)
+    }
+
     /// Compares everything received so far with `ledger`.
     pub fn verdict(&self, ledger: &Ledger) -> Verdict {
         let mut verdict = Verdict {

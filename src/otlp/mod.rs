@@ -26,7 +26,7 @@ pub use found::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef};
 pub use frame::{Framed, FramedChunk, Framer, SpanSegment};
 pub use keys::{AttributeKeys, Extras};
 pub use scan::scan;
-pub use splice::Additions;
+pub use splice::{Additions, Chance};
 pub use wire::ScanError;
 
 #[cfg(test)]

@@ -22,15 +22,62 @@ const SPANS_FIELD: u32 = 2;
 const TRACE_STATE_FIELD: u32 = 3;
 const ATTRIBUTES_FIELD: u32 = 9;
 
+/// The chance with which a trace was kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Chance {
+    /// It was kept with certainty: what came in stays as it is.
+    #[default]
+    Certain,
+    /// Its randomness passed this threshold: the larger of this and the incoming one is written.
+    Passed(Threshold),
+    /// It is that of this threshold and has nothing to do with the trace's randomness, so that no
+    /// threshold says it: an incoming one is erased. How many spans each stands for is known.
+    Apart(Threshold),
+    /// Nobody knows it: an incoming threshold, and how many spans each stands for, are erased.
+    Unknown,
+}
+
+impl Chance {
+    /// The threshold that a span carries after one with `incoming` was kept.
+    fn threshold_after(self, incoming: Option<Threshold>) -> Option<Threshold> {
+        match self {
+            Self::Certain => incoming,
+            Self::Passed(threshold) => incoming.max(Some(threshold)),
+            Self::Apart(_) | Self::Unknown => None,
+        }
+    }
+
+    /// How many spans one with `incoming` stands for after it was kept.
+    fn sample_rate_after(self, incoming: Option<Threshold>) -> SampleRate {
+        let count = match self {
+            Self::Certain if incoming.is_none() => return SampleRate::AsItIs,
+            Self::Certain | Self::Passed(_) => {
+                self.threshold_after(incoming).and_then(Threshold::adjusted_count)
+            }
+            Self::Apart(threshold) => {
+                threshold.adjusted_count_after(incoming.unwrap_or(Threshold::ALWAYS))
+            }
+            Self::Unknown => None,
+        };
+        count.map_or(SampleRate::Erased, SampleRate::Written)
+    }
+}
+
+/// What becomes of attribute `SampleRate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SampleRate {
+    AsItIs,
+    Erased,
+    Written(i64),
+}
+
 /// What is written on the spans of a kept trace.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Additions<'a> {
     /// The value of attribute `tailsieve.policy`, if it is written.
     pub policy: Option<&'a str>,
-    /// The threshold that the trace passed; `None` where it was kept with certainty.
-    pub threshold: Option<Threshold>,
-    /// The chance with which it was kept is unknown: an incoming threshold is erased.
-    pub erase_threshold: bool,
+    /// The chance with which the trace was kept.
+    pub chance: Chance,
     /// Whether `th` is written to the tracestate.
     pub tracestate: bool,
     /// Whether attribute `SampleRate` is written.
@@ -40,7 +87,7 @@ pub struct Additions<'a> {
 impl Additions<'_> {
     /// True if spans stay as they are.
     fn is_nothing(&self) -> bool {
-        let changes_threshold = self.threshold.is_some() || self.erase_threshold;
+        let changes_threshold = self.chance != Chance::Certain;
         self.policy.is_none() && !(self.tracestate && changes_threshold) && !self.sample_rate
     }
 }
@@ -53,13 +100,32 @@ pub(super) enum Spliced {
     MalformedTracestate,
 }
 
+/// Fields of a span that are not copied.
+#[derive(Clone, Copy, Debug, Default)]
+struct Replaced {
+    trace_state: bool,
+    policy: bool,
+    sample_rate: bool,
+}
+
 /// Where the parts of a span's body are that may change.
 #[derive(Debug, Default)]
 struct Body<'a> {
     trace_state: &'a [u8],
-    has_trace_state: bool,
+    /// Which of the fields that may be replaced are there.
+    found: Replaced,
     /// Fields to copy, as runs.
     kept: SmallVec<[(usize, usize); 4]>,
+}
+
+impl Body<'_> {
+    /// True if some field is there that is to be replaced.
+    fn has(&self, replaced: Replaced) -> bool {
+        let Replaced { trace_state, policy, sample_rate } = self.found;
+        (trace_state && replaced.trace_state)
+            || (policy && replaced.policy)
+            || (sample_rate && replaced.sample_rate)
+    }
 }
 
 /// Appends `framed`, a span with its tag and length that was scanned, with `additions`.
@@ -75,9 +141,9 @@ pub(super) fn splice(
     let mut head = Reader::new(framed, 0);
     head.tag()?;
     let (start, _) = head.delimited()?;
-    let mut body = body(framed, start, additions, false)?;
+    let mut body = body(framed, start, Replaced::default())?;
     let incoming = tracestate::threshold(body.trace_state);
-    let resulting = resulting_threshold(additions, incoming);
+    let resulting = additions.chance.threshold_after(incoming);
     let mut outcome = Spliced::Done;
     let mut trace_state = None;
     if additions.tracestate && resulting != incoming {
@@ -86,34 +152,28 @@ pub(super) fn splice(
             Err(tracestate::Malformed) => outcome = Spliced::MalformedTracestate,
         }
     }
-    if trace_state.is_some() && body.has_trace_state {
-        body = self::body(framed, start, additions, true)?;
+    let sample_rate = match additions.sample_rate {
+        true => additions.chance.sample_rate_after(incoming),
+        false => SampleRate::AsItIs,
+    };
+    let replaced = Replaced {
+        trace_state: trace_state.is_some(),
+        policy: additions.policy.is_some(),
+        sample_rate: sample_rate != SampleRate::AsItIs,
+    };
+    if body.has(replaced) {
+        body = self::body(framed, start, replaced)?;
     }
-    let sample_rate =
-        if additions.sample_rate { resulting.and_then(Threshold::adjusted_count) } else { None };
+    let sample_rate = match sample_rate {
+        SampleRate::Written(rate) => Some(rate),
+        SampleRate::AsItIs | SampleRate::Erased => None,
+    };
     write(framed, &body, trace_state.as_deref(), additions.policy, sample_rate, out);
     Ok(outcome)
 }
 
-/// The threshold may only grow; it is erased where the chance is unknown.
-fn resulting_threshold(
-    additions: &Additions<'_>,
-    incoming: Option<Threshold>,
-) -> Option<Threshold> {
-    if additions.erase_threshold {
-        return None;
-    }
-    incoming.max(additions.threshold)
-}
-
-/// Finds what is copied: all fields but the attributes that are written anew, and the tracestate
-/// if it is.
-fn body<'a>(
-    framed: &'a [u8],
-    start: usize,
-    additions: &Additions<'_>,
-    replaces_trace_state: bool,
-) -> Result<Body<'a>, ScanError> {
+/// Finds what is copied: all fields but those that are replaced.
+fn body(framed: &[u8], start: usize, replaced: Replaced) -> Result<Body<'_>, ScanError> {
     let mut body = Body::default();
     let mut reader = Reader::new(framed, start);
     while !reader.is_at_end() {
@@ -123,8 +183,8 @@ fn body<'a>(
             TRACE_STATE_FIELD => {
                 let (start, end) = reader.delimited()?;
                 body.trace_state = &framed[start..end];
-                body.has_trace_state = true;
-                replaces_trace_state
+                body.found.trace_state = true;
+                replaced.trace_state
             }
             ATTRIBUTES_FIELD => {
                 let (start, end) = reader.delimited()?;
@@ -132,8 +192,11 @@ fn body<'a>(
                     Some(key) => key,
                     None => key_of(&framed[..end], start)?,
                 };
-                (additions.policy.is_some() && key == POLICY_KEY.as_bytes())
-                    || (additions.sample_rate && key == SAMPLE_RATE_KEY.as_bytes())
+                let is_policy = key == POLICY_KEY.as_bytes();
+                let is_sample_rate = key == SAMPLE_RATE_KEY.as_bytes();
+                body.found.policy |= is_policy;
+                body.found.sample_rate |= is_sample_rate;
+                (replaced.policy && is_policy) || (replaced.sample_rate && is_sample_rate)
             }
             _ => {
                 reader.skip(tag, super::wire::MAX_DEPTH)?;

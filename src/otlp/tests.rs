@@ -362,10 +362,9 @@ fn same_framed(
 
     let additions = Additions {
         policy: Some("errors"),
-        threshold: Some(Threshold::from_probability(0.1)),
+        chance: Chance::Passed(Threshold::from_probability(0.1)),
         tracestate: true,
         sample_rate: true,
-        ..Additions::default()
     };
     let spliced = framer.frame(std::iter::once(segment), &additions);
     let decoded = ExportTraceServiceRequest::decode(spliced.chunks[0].bytes.as_slice());
@@ -378,7 +377,7 @@ fn same_framed(
         "a=b" => ("ot=th:e666,a=b", 10),
         "ot=th:fd70a,c=d" => ("ot=th:fd70a,c=d", 100),
         "nonsense" => ("nonsense", 10),
-        "ot=rv:0" => ("ot=th:e666;rv:0", 10),
+        "ot=rv:0" => ("ot=rv:0", 10),
         // Damaged ones are the tracestate's own tests' matter.
         _ => return,
     };
@@ -489,29 +488,71 @@ fn a_large_trace_comes_in_chunks_below_the_bound() {
     assert_eq!((tiny.chunks.len(), tiny.oversized_spans), (0, 200));
 }
 
-#[test]
-fn an_attribute_of_ours_that_is_there_is_replaced() {
-    let mut rng = StdRng::seed_from_u64(3);
-    let old = |key: &str| KeyValue {
+/// What a span with this tracestate and `SampleRate`, if it has one, becomes.
+fn annotated(
+    trace_state: &str,
+    rate: Option<i64>,
+    chance: Chance,
+) -> (String, Vec<(String, Option<Value>)>) {
+    let attribute = |key: &str, value| KeyValue {
         key: key.into(),
-        value: Some(AnyValue { value: Some(Value::BoolValue(true)) }),
+        value: Some(AnyValue { value: Some(value) }),
         key_strindex: 0,
     };
-    let attributes = vec![old("SampleRate"), old("other"), old("tailsieve.policy")];
-    let span = Span { attributes, trace_state: "ot=th:c".into(), ..span(&mut rng) };
+    let rate = rate.map(|rate| attribute("SampleRate", Value::IntValue(rate)));
+    let mut attributes: Vec<KeyValue> = rate.into_iter().collect();
+    attributes.push(attribute("other", Value::BoolValue(true)));
+    attributes.push(attribute("tailsieve.policy", Value::BoolValue(true)));
+    let mut rng = StdRng::seed_from_u64(3);
+    let span = Span { attributes, trace_state: trace_state.into(), ..span(&mut rng) };
     let mut framed = Vec::new();
     write_delimited_head(2, span.encoded_len(), &mut framed);
     span.encode(&mut framed).expect("room");
     let segment = SpanSegment { resource: b"", scope: b"", spans: &framed };
-    let additions =
-        Additions { policy: Some("p"), tracestate: true, sample_rate: true, ..Default::default() };
+    let additions = Additions { policy: Some("p"), chance, tracestate: true, sample_rate: true };
     let chunk = Framer::new(1 << 20).frame(std::iter::once(segment), &additions).chunks.remove(0);
     let decoded = ExportTraceServiceRequest::decode(chunk.bytes.as_slice()).expect("valid");
-    let span = &decoded.resource_spans[0].scope_spans[0].spans[0];
-    let keys: Vec<&str> = span.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
-    assert_eq!(keys, ["other", "tailsieve.policy", "SampleRate"]);
-    // Kept with certainty: the incoming threshold stays, and the rate is its.
-    assert_eq!(span.trace_state, "ot=th:c");
-    let rate = span.attributes[2].value.as_ref().and_then(|value| value.value.as_ref());
-    assert_eq!(rate, Some(&Value::IntValue(4)));
+    let span = decoded.resource_spans[0].scope_spans[0].spans[0].clone();
+    let pair = |it: KeyValue| (it.key, it.value.and_then(|value| value.value));
+    (span.trace_state, span.attributes.into_iter().map(pair).collect())
+}
+
+#[test]
+fn the_chance_is_written_as_the_policies_promise() {
+    let th = |digits: &str| tracestate::threshold(format!("ot=th:{digits}").as_bytes()).unwrap();
+    let (half, never) = (Chance::Passed(th("8")), Chance::Unknown);
+    let apart = Chance::Apart(th("8"));
+    let certain = Chance::Certain;
+    let cases = [
+        // Kept with certainty: left alone, and what is there says the rate.
+        ("", None, certain, "", None),
+        ("ot=th:c", None, certain, "ot=th:c", Some(4)),
+        ("ot=th:c", Some(9), certain, "ot=th:c", Some(4)),
+        ("", Some(9), certain, "", Some(9)),
+        // By the trace's randomness: the larger threshold.
+        ("", None, half, "ot=th:8", Some(2)),
+        ("ot=th:c", None, half, "ot=th:c", Some(4)),
+        ("ot=rv:80000000000000;th:4", Some(9), half, "ot=th:8;rv:80000000000000", Some(2)),
+        // By a chance of its own: no threshold, but the rate is known.
+        ("ot=th:c,a=b", None, apart, "a=b", Some(8)),
+        ("a=b", Some(9), apart, "a=b", Some(2)),
+        // By a budget: nothing is known any more.
+        ("ot=th:c", Some(9), never, "", None),
+        ("a=b", None, never, "a=b", None),
+        // Malformed: left as it is.
+        ("ot=th:c;", None, half, "ot=th:c;", Some(2)),
+    ];
+    for (before, rate, chance, after, expected) in cases {
+        let (trace_state, attributes) = annotated(before, rate, chance);
+        let case = format!("{before:?} {rate:?} {chance:?}");
+        assert_eq!(trace_state, after, "{case}");
+        let found: Vec<_> = attributes.iter().filter(|(key, _)| key == "SampleRate").collect();
+        let values: Vec<_> = found.iter().map(|(_, value)| value.clone()).collect();
+        let wanted: Vec<_> = expected.map(|rate| Some(Value::IntValue(rate))).into_iter().collect();
+        assert_eq!(values, wanted, "{case}");
+        let policies = attributes.iter().filter(|(key, _)| key == "tailsieve.policy");
+        let policies: Vec<_> = policies.map(|(_, value)| value.clone()).collect();
+        assert_eq!(policies, [Some(Value::StringValue("p".into()))], "{case}");
+        assert!(attributes.iter().any(|(key, _)| key == "other"), "{case}");
+    }
 }

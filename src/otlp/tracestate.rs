@@ -1,12 +1,13 @@
-//! The `ot` entry of a W3C tracestate.
+//! The `ot` member of a W3C tracestate: what it says of sampling, and how that is changed.
 //!
-//! Sources: W3C Trace Context Level 2, "tracestate header"; OpenTelemetry specification,
-//! "TraceState Handling" and "TraceState: Probability Sampling".
+//! Sources: OpenTelemetry specification, "TraceState Handling" and "TraceState: Probability
+//! Sampling". As in the Collector's `pkg/sampling`, one fault spoils the whole: a tracestate that
+//! is malformed anywhere says nothing, and is not written to.
+
+use smallvec::SmallVec;
 
 use crate::probability::Threshold;
-
-/// The most members a tracestate may have.
-const MAX_MEMBERS: usize = 32;
+use crate::tracestate::{BlankMembers, MAX_MEMBERS, members};
 
 /// The most characters the value of the `ot` member may have.
 const MAX_OT_LENGTH: usize = 256;
@@ -14,27 +15,25 @@ const MAX_OT_LENGTH: usize = 256;
 /// The vendor key of OpenTelemetry.
 const OT: &str = "ot";
 
+/// The rejection threshold T: 1 to 14 hexadecimal digits, lower case, padded with zeros.
+const THRESHOLD: &str = "th";
+
+/// The explicit randomness R: exactly 14 hexadecimal digits, lower case.
+const RANDOMNESS: &str = "rv";
+
 /// A tracestate that cannot take a threshold: it, or its `ot` member, is not well-formed, or has
 /// no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The explicit randomness R (`rv`): exactly 14 hexadecimal digits, lower case.
+/// The explicit randomness R (`rv`).
 pub fn randomness(trace_state: &[u8]) -> Option<u64> {
-    let digits = sub_key(ot_member(trace_state)?, "rv")?;
-    (digits.len() == 14).then_some(())?;
-    hexadecimal(digits)
+    read(trace_state)?.randomness
 }
 
-/// The rejection threshold (`th`): 1 to 14 hexadecimal digits, lower case, padded with zeros.
+/// The rejection threshold (`th`).
 pub fn threshold(trace_state: &[u8]) -> Option<Threshold> {
-    parse_threshold(sub_key(ot_member(trace_state)?, "th")?)
-}
-
-fn parse_threshold(digits: &str) -> Option<Threshold> {
-    (1..=14).contains(&digits.len()).then_some(())?;
-    let padding = 4 * (14 - digits.len());
-    Threshold::new(hexadecimal(digits)? << padding)
+    read(trace_state)?.threshold
 }
 
 /// What the tracestate of a kept span becomes: with `th` set, or without one where that is `None`.
@@ -47,57 +46,86 @@ pub fn with_threshold(
     trace_state: &[u8],
     threshold: Option<Threshold>,
 ) -> Result<String, Malformed> {
-    if trace_state.is_empty() {
-        return Ok(threshold.map_or_else(String::new, |threshold| format!("{OT}=th:{threshold}")));
-    }
-    let text = std::str::from_utf8(trace_state).map_err(|_| Malformed)?;
-    let members: Vec<&str> =
-        text.split(',').map(str::trim).filter(|member| !member.is_empty()).collect();
-    if members.iter().any(|member| !member.contains('=')) || members.len() > MAX_MEMBERS {
+    let members = members(trace_state, BlankMembers::Ignored).ok_or(Malformed)?;
+    let old = members.iter().find(|(key, _)| *key == OT);
+    let ot = old.map_or(Some(Ot::default()), |(_, value)| Ot::parse(value)).ok_or(Malformed)?;
+    let value = ot.with_threshold(threshold);
+    let is_new = old.is_none() && !value.is_empty();
+    if value.len() > MAX_OT_LENGTH || (is_new && members.len() == MAX_MEMBERS) {
         return Err(Malformed);
     }
-    let old = members.iter().position(|member| key_of(member) == OT);
-    let value = old.map_or("", |at| members[at].split_once('=').map_or("", |(_, value)| value));
-    let value = ot_with_threshold(value, threshold)?;
-    if value.len() > MAX_OT_LENGTH || (old.is_none() && members.len() == MAX_MEMBERS) {
-        return Err(Malformed);
-    }
-    let ot = (!value.is_empty()).then(|| format!("{OT}={value}"));
-    // A member that is new or changed is put in front, as the specification asks.
-    let others = members.iter().enumerate().filter(|(at, _)| Some(*at) != old);
-    let others = others.map(|(_, member)| (*member).to_owned());
-    Ok(ot.into_iter().chain(others).collect::<Vec<_>>().join(","))
+    // A member that is new or changed is put in front, as the W3C asks.
+    let first = (!value.is_empty()).then_some((OT, &*value));
+    let others = members.iter().copied().filter(|(key, _)| *key != OT);
+    let all = first.into_iter().chain(others).map(|(key, value)| format!("{key}={value}"));
+    Ok(all.collect::<Vec<_>>().join(","))
 }
 
-fn ot_with_threshold(value: &str, threshold: Option<Threshold>) -> Result<String, Malformed> {
-    let parts = || value.split(';').filter(|part| !part.is_empty());
-    for part in parts() {
-        let (key, value) = part.split_once(':').ok_or(Malformed)?;
-        if key.is_empty() || (key == "th" && parse_threshold(value).is_none()) {
-            return Err(Malformed);
-        }
-    }
-    let th = threshold.map(|threshold| format!("th:{threshold}"));
-    let others = parts().filter(|part| !part.starts_with("th:")).map(str::to_owned);
-    Ok(th.into_iter().chain(others).collect::<Vec<_>>().join(";"))
-}
-
-fn ot_member(trace_state: &[u8]) -> Option<&str> {
+fn read(trace_state: &[u8]) -> Option<Ot<'_>> {
     if trace_state.is_empty() {
         return None;
     }
-    let text = std::str::from_utf8(trace_state).ok()?;
-    let member = text.split(',').map(str::trim).find(|member| key_of(member) == OT)?;
-    member.split_once('=').map(|(_, value)| value)
+    let members = members(trace_state, BlankMembers::Ignored)?;
+    let (_, value) = members.into_iter().find(|(key, _)| *key == OT)?;
+    Ot::parse(value)
 }
 
-fn key_of(member: &str) -> &str {
-    member.split('=').next().unwrap_or_default()
+/// The `ot` member, well-formed.
+#[derive(Debug, Default)]
+struct Ot<'a> {
+    threshold: Option<Threshold>,
+    randomness: Option<u64>,
+    /// Everything but the threshold, in order.
+    others: SmallVec<[&'a str; 4]>,
 }
 
-fn sub_key<'a>(ot: &'a str, key: &str) -> Option<&'a str> {
-    let parts = ot.split(';').filter_map(|part| part.split_once(':'));
-    parts.into_iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+impl<'a> Ot<'a> {
+    fn parse(value: &'a str) -> Option<Self> {
+        let mut ot = Self::default();
+        for part in value.split(';') {
+            let (key, value) = part.split_once(':')?;
+            if !is_sub_key(key) || !value.bytes().all(is_sub_value) {
+                return None;
+            }
+            match key {
+                THRESHOLD if ot.threshold.is_some() => return None,
+                THRESHOLD => ot.threshold = Some(parse_threshold(value)?),
+                RANDOMNESS if ot.randomness.is_some() => return None,
+                RANDOMNESS => {
+                    ot.randomness = Some(parse_randomness(value)?);
+                    ot.others.push(part);
+                }
+                _ => ot.others.push(part),
+            }
+        }
+        Some(ot)
+    }
+
+    fn with_threshold(&self, threshold: Option<Threshold>) -> String {
+        let threshold = threshold.map(|threshold| format!("{THRESHOLD}:{threshold}"));
+        let parts = threshold.as_deref().into_iter().chain(self.others.iter().copied());
+        parts.collect::<Vec<_>>().join(";")
+    }
+}
+
+fn is_sub_key(key: &str) -> bool {
+    key.starts_with(|first: char| first.is_ascii_lowercase())
+        && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+}
+
+fn is_sub_value(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+}
+
+fn parse_threshold(digits: &str) -> Option<Threshold> {
+    (1..=14).contains(&digits.len()).then_some(())?;
+    let padding = 4 * (14 - digits.len());
+    Threshold::new(hexadecimal(digits)? << padding)
+}
+
+fn parse_randomness(digits: &str) -> Option<u64> {
+    (digits.len() == 14).then_some(())?;
+    hexadecimal(digits)
 }
 
 fn hexadecimal(digits: &str) -> Option<u64> {
@@ -117,7 +145,7 @@ mod tests {
     fn randomness_is_14_lower_case_digits() {
         let cases: [(&str, Option<u64>); 8] = [
             ("ot=rv:80000000000000", Some(0x80000000000000)),
-            ("a=b, ot=th:c;rv:00000000000001;x:y ,c=d", Some(1)),
+            ("a=b, ot=th:c;rv:00000000000001;x:Y.-_1 ,c=d", Some(1)),
             ("ot=rv:8000000000000", None),
             ("ot=rv:800000000000000", None),
             ("ot=rv:8000000000000G", None),
@@ -158,10 +186,35 @@ mod tests {
     fn what_is_malformed_or_full_is_left_alone() {
         let full = (0..32).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
         let long = format!("ot=x:{}", "y".repeat(253));
-        for text in ["nonsense", "ot=nonsense", "ot=th:XYZ", "ot=:a", full.as_str(), long.as_str()]
-        {
+        let malformed = [
+            "nonsense",
+            "A=b",
+            "a=b,a=c",
+            "=b",
+            "a=b,ot=th:c,x",
+            "ot=",
+            "ot=nonsense",
+            "ot=th:XYZ",
+            "ot=th:",
+            "ot=th:8;",
+            "ot=th:8;th:9",
+            "ot=th:8;rv:0",
+            "ot=th:8;Rv:1",
+            "ot=th:8;x:y z",
+            "ot=th:8,ot=th:9",
+            "ot=:a",
+            full.as_str(),
+            long.as_str(),
+        ];
+        for text in malformed {
             assert_eq!(with_threshold(text.as_bytes(), th("8")), Err(Malformed), "{text}");
+            let says = (threshold(text.as_bytes()), randomness(text.as_bytes()));
+            assert_eq!(says, (None, None), "{text}");
         }
+        // To erase is no reason to mend it.
+        assert_eq!(with_threshold(b"ot=th:8;", None), Err(Malformed));
+        // What is full has room where nothing is added.
+        assert_eq!(with_threshold(full.as_bytes(), None).unwrap(), full);
         let almost = (0..31).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
         assert!(with_threshold(almost.as_bytes(), th("8")).is_ok());
     }

@@ -238,3 +238,74 @@ fn upper_char(char: char) -> char {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_go_writes_them() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (42.0, "42"),
+            (0.1, "0.1"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (1.5e300, "1.5e+300"),
+            (1e-6, "0.000001"),
+            (-1.25e-7, "-1.25e-07"),
+            (5e-324, "5e-324"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(double_text(value).as_deref(), Ok(expected));
+        }
+        assert_eq!(double_text(f64::NAN), Err(EvalError::NoText));
+    }
+
+    #[test]
+    fn numbers_are_read_as_go_reads_them() {
+        let cases = [
+            ("1", Some(1.0)),
+            ("-.5e1", Some(-5.0)),
+            ("1_000.2_5", Some(1000.25)),
+            ("+Inf", Some(f64::INFINITY)),
+            ("-infinity", Some(f64::NEG_INFINITY)),
+            ("", None),
+            ("+", None),
+            (" 1", None),
+            ("1_", None),
+            ("_1", None),
+            ("1__0", None),
+            ("1e999", None),
+            ("-nan", None),
+            ("infin", None),
+            ("1f", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parsed_double(text.as_bytes()), expected, "{text:?}");
+        }
+        assert!(parsed_double(b"NaN").is_some_and(f64::is_nan));
+    }
+
+    #[test]
+    fn doubles_that_no_int_can_hold_become_the_least() {
+        let cases = [
+            (-1.9, -1),
+            (9.3e18, i64::MIN),
+            (-9.3e18, i64::MIN),
+            (f64::NAN, i64::MIN),
+            (9_223_372_036_854_774_784.0, 9_223_372_036_854_774_784),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(truncated(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_character_are_each_replaced() {
+        assert_eq!(readable(b"a\xe6\x97b"), "a\u{fffd}\u{fffd}b");
+        assert_eq!(upper("\u{1f80}\u{149}\u{df}x".as_bytes()), "\u{1f88}\u{149}\u{df}X");
+        assert_eq!(lower("\u{130}\u{3a3}".as_bytes()), "i\u{3c3}");
+    }
+}

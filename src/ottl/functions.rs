@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use regex::bytes::Regex;
+use regex::Regex;
 
 use super::convert::{self, readable};
 use super::error::EvalError;
@@ -210,7 +210,7 @@ impl Call {
             &compiled
         };
         let target = convert::string(self.get(0, fields)?)?;
-        Ok(target.is_some_and(|target| pattern.is_match(readable(&target).as_bytes())))
+        Ok(target.is_some_and(|target| pattern.is_match(&readable(&target))))
     }
 
     /// Start and length are in bytes. With `utf8_safe` no character is cut in two.

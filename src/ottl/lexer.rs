@@ -259,3 +259,60 @@ fn coded(
     }
     char::from_u32(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_fall_into_tokens() {
+        let cases: [(&str, &[Token]); 8] = [
+            ("0x0Aff 0x", &[Token::Bytes(vec![10, 255]), Token::Int(0), Token::Name("x".into())]),
+            (
+                "017 1.5 1. .5 1.e1 2.5E-1",
+                &[
+                    Token::Int(15),
+                    Token::Float(1.5),
+                    Token::Float(1.0),
+                    Token::Float(0.5),
+                    Token::Float(10.0),
+                    Token::Float(0.25),
+                ],
+            ),
+            ("1e3", &[Token::Int(1), Token::Name("e3".into())]),
+            ("1.5and", &[Token::Float(1.5), Token::And]),
+            (
+                "nil nilly not or_ true",
+                &[
+                    Token::Nil,
+                    Token::Name("nilly".into()),
+                    Token::Not,
+                    Token::Name("or_".into()),
+                    Token::True,
+                ],
+            ),
+            ("IsMatch STATUS", &[Token::Symbol("IsMatch".into()), Token::Symbol("STATUS".into())]),
+            (
+                "<= <==",
+                &[
+                    Token::Comparison(Comparison::LessOrEqual),
+                    Token::Comparison(Comparison::LessOrEqual),
+                    Token::Assign,
+                ],
+            ),
+            (
+                r#""\"\\\a\x41\u00e4\U0001F600\101\377" "" "#,
+                &[
+                    Token::String("\"\\\u{7}A\u{e4}\u{1f600}A\u{ff}".into()),
+                    Token::String(String::new()),
+                ],
+            ),
+        ];
+        for (text, expected) in cases {
+            let mut found: Vec<Token> =
+                tokens(text).unwrap().into_iter().map(|placed| placed.token).collect();
+            assert_eq!(found.pop(), Some(Token::End));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}

@@ -8,9 +8,11 @@
 //! without allocating. Leaves to others which spans it is asked about, and what an answer means.
 //!
 //! In reading order: `lexer` and `parser` make a tree (`syntax`) of the text; `resolve` looks up
-//! its `names` and `functions` and makes an `expression` of it, which yields and compares
-//! `value`s; `skeleton` cuts that into leaves that are about one thing each.
+//! its `names` and `functions`, checks their `arguments`, and makes an `expression` of it, which
+//! reads `paths` and compares `value`s; `skeleton` cuts that into leaves that are about one thing
+//! each. `convert`, `pattern` and `trace_state` are what Go and its libraries do differently.
 
+mod arguments;
 mod convert;
 mod error;
 mod expression;
@@ -24,14 +26,17 @@ mod pattern;
 mod resolve;
 mod skeleton;
 mod syntax;
-mod trace_state;
 mod value;
+
+#[cfg(test)]
+mod tests;
 
 use crate::span::KeyIndex;
 
 pub use error::{EvalError, OttlError};
 pub use expression::Level;
 pub use fields::{Fields, TraceFields};
+pub use pattern::compile_set as compile_patterns;
 pub use skeleton::{Leaf, Skeleton};
 
 use paths::{Path, SpanField, TraceField};

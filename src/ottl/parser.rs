@@ -158,6 +158,9 @@ impl Parser<'_> {
         match value.kind {
             Value::Bool(literal) => Ok(Boolean::Literal(literal)),
             Value::Call(call) => Ok(Boolean::Call(call)),
+            _ if *self.peek() == Token::Assign => {
+                Err(self.expected("a comparison").with_help("write `==`"))
+            }
             Value::Path(_) => {
                 let path = &self.text[value.range];
                 Err(self.expected("a comparison").with_help(format!("write `{path} == true`")))

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use super::error::EvalError;
 use super::fields::{Fields, TraceFields};
 use super::syntax::Key;
-use super::trace_state;
 use super::value::Value;
 use crate::span::{AttributeRef, EventView, KeyIndex, Slice, SpanView};
+use crate::tracestate;
 
 /// A path that was resolved.
 #[derive(Clone, Debug)]
@@ -169,8 +169,8 @@ impl SpanField {
             SpanField::EndTime => Value::Int(span.end_unix_nano.cast_signed()),
             SpanField::TraceState => string(span.trace_state),
             SpanField::TraceStateMember(key) => {
-                trace_state::member(span.trace_state.of(record), key)
-                    .map_or(Value::Nil, |value| Value::String(Cow::Borrowed(value)))
+                tracestate::member(span.trace_state.of(record), key)
+                    .map_or(Value::Nil, |value| Value::String(Cow::Borrowed(value.as_bytes())))
             }
             SpanField::Flags => Value::Int(span.flags.into()),
             SpanField::DroppedAttributes => Value::Int(details.dropped_attributes.into()),

@@ -8,7 +8,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::RegexSetBuilder;
+use regex::{Regex, RegexBuilder};
 
 /// How large a compiled expression may become, in bytes.
 const SIZE_LIMIT: usize = 4 << 20;
@@ -16,35 +17,57 @@ const SIZE_LIMIT: usize = 4 << 20;
 /// Compiles an expression that is written in Go's syntax.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     let translated = translate(pattern)?;
-    RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).build().map_err(|error| match error {
+    RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).build().map_err(reason)
+}
+
+/// Compiles several expressions that are written in Go's syntax, to be matched at once.
+///
+/// # Errors
+///
+/// What is wrong with the first one that cannot be compiled, or with all together.
+pub fn compile_set(patterns: &[String]) -> Result<regex::bytes::RegexSet, String> {
+    let translated = |pattern: &String| {
+        compile(pattern).map_err(|error| format!("`{pattern}`: {error}"))?;
+        translate(pattern)
+    };
+    let translated: Vec<String> = patterns.iter().map(translated).collect::<Result<_, _>>()?;
+    RegexSetBuilder::new(translated).size_limit(SIZE_LIMIT).build().map_err(reason)
+}
+
+fn reason(error: regex::Error) -> String {
+    match error {
         regex::Error::Syntax(report) => match report.lines().last() {
             Some(last) => last.trim_start_matches("error: ").to_owned(),
             None => "invalid syntax".to_owned(),
         },
         other => other.to_string(),
-    })
+    }
 }
 
 fn translate(pattern: &str) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut chars = pattern.chars().peekable();
-    let mut in_repetition = false;
+    let mut repeats = false;
     while let Some(char) = chars.next() {
+        let repeated = match char {
+            '*' | '+' | '?' => Some(char.to_string()),
+            '{' => repetition(&mut chars),
+            _ => None,
+        };
+        if let Some(repeated) = repeated {
+            if repeats {
+                return Err("a repetition of a repetition: use a group".to_owned());
+            }
+            out.push_str(&repeated);
+            out.extend(chars.next_if_eq(&'?'));
+            repeats = true;
+            continue;
+        }
+        repeats = false;
         match char {
             '\\' => escape(&mut chars, &mut out)?,
             '[' => set(&mut chars, &mut out)?,
-            '(' if chars.peek() == Some(&'?') => {
-                chars.next();
-                group(&mut chars, &mut out)?;
-            }
-            '{' if is_repetition(chars.clone()) => {
-                in_repetition = true;
-                out.push('{');
-            }
-            '}' if in_repetition => {
-                in_repetition = false;
-                out.push('}');
-            }
+            '(' if chars.next_if_eq(&'?').is_some() => group(&mut chars, &mut out)?,
             '{' | '}' | ']' => literal(char, &mut out),
             char => out.push(char),
         }
@@ -52,22 +75,26 @@ fn translate(pattern: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// True for `n}`, `n,}` and `n,m}`.
-fn is_repetition(mut chars: Peekable<Chars<'_>>) -> bool {
-    let digits = |chars: &mut Peekable<Chars<'_>>| {
-        let mut count = 0;
-        while chars.next_if(char::is_ascii_digit).is_some() {
-            count += 1;
+/// What follows a `{`, with it, if that is `n}`, `n,}` or `n,m}`; else nothing is taken.
+fn repetition(chars: &mut Peekable<Chars<'_>>) -> Option<String> {
+    let mut ahead = chars.clone();
+    let mut text = "{".to_owned();
+    let digits = |ahead: &mut Peekable<Chars<'_>>, text: &mut String| {
+        while let Some(digit) = ahead.next_if(char::is_ascii_digit) {
+            text.push(digit);
         }
-        count
     };
-    if digits(&mut chars) == 0 {
-        return false;
+    digits(&mut ahead, &mut text);
+    if text.len() == 1 {
+        return None;
     }
-    if chars.next_if_eq(&',').is_some() {
-        digits(&mut chars);
+    if let Some(comma) = ahead.next_if_eq(&',') {
+        text.push(comma);
+        digits(&mut ahead, &mut text);
     }
-    chars.next() == Some('}')
+    text.push(ahead.next_if_eq(&'}')?);
+    *chars = ahead;
+    Some(text)
 }
 
 fn literal(char: char, out: &mut String) {
@@ -271,4 +298,94 @@ fn set_class(chars: &mut Peekable<Chars<'_>>, out: &mut String) -> Result<bool, 
     }
     *chars = ahead;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_mean_what_they_mean_in_go() {
+        let cases = [
+            // ASCII classes.
+            (r"^\d+$", "42", true),
+            (r"^\d$", "\u{665}", false),
+            (r"^\w$", "\u{e4}", false),
+            (r"^\W$", "\u{e4}", true),
+            (r"^[\W]$", "\u{e4}", true),
+            (r"\s", "\u{b}", false),
+            (r"[^\s]", "\u{b}", true),
+            (r"\bx", "\u{e4}x", true),
+            (r"\B", "\u{1f600}", true),
+            (r"a\B", "a\u{1f600}", false),
+            // Unicode classes.
+            (r"^\pN$", "\u{665}", true),
+            (r"^\p{^L}$", "1", true),
+            (r"^\P{^Lu}$", "A", true),
+            (r"^\p{Any}$", "\u{e4}", true),
+            (r"^[[:alpha:]\pN_]+$", "a1_", true),
+            (r"^[[:^digit:]]$", "1", false),
+            // A set has no operators.
+            (r"^[a&&b]+$", "a&b", true),
+            (r"^[[a]+$", "[a", true),
+            (r"^[+--z]+$", ",z", true),
+            (r"^[]a]+$", "]a", true),
+            (r"^[^]a]$", "]", false),
+            (r"^[a\]\-z]+$", "]-", true),
+            // Braces.
+            (r"^a{2}$", "aa", true),
+            (r"^a{,2}$", "a{,2}", true),
+            (r"^{}$", "{}", true),
+            (r"^a{b}$", "a{b}", true),
+            // Escapes.
+            (r"^\/\<\_\#$", "/<_#", true),
+            (r"^\Qa.b\E.$", "a.bc", true),
+            (r"^\Q[(", "[(", true),
+            (r"^\x41\x{e4}\101\0$", "A\u{e4}A\0", true),
+            // Flags.
+            (r"(?i)^ABC$", "abc", true),
+            (r"(?s-m:a.b)", "a\nb", true),
+            (r"a.b", "a\nb", false),
+            (r"(?P<n>a)(?<m>b)", "ab", true),
+        ];
+        for (pattern, text, expected) in cases {
+            let compiled = compile(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
+            assert_eq!(compiled.is_match(text), expected, "{pattern} on {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_go_does_not_know_is_an_error() {
+        let patterns = [
+            r"(",
+            r"a)",
+            r"[",
+            r"[a",
+            r"\",
+            r"*a",
+            r"a**",
+            r"a+?+",
+            r"a{2}{3}",
+            r"(?x)a",
+            r"(?i",
+            r"\1",
+            r"\8",
+            r"\e",
+            r"\C",
+            r"\Z",
+            r"\u0041",
+            r"[z-a]",
+            r"[a-\d]",
+            r"[[:foo:]]",
+            r"\p{Foo}",
+            r"\p{L",
+            r"\x{110000}",
+            r"\x4",
+            r"(?=a)",
+            r"(a)\1",
+        ];
+        for pattern in patterns {
+            assert!(compile(pattern).is_err(), "{pattern}");
+        }
+    }
 }

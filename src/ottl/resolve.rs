@@ -4,10 +4,12 @@
 use std::ops::Range;
 
 use super::Context;
+use super::arguments::{self, in_order};
 use super::error::OttlError;
 use super::expression::{Expression, Kind, Level, Operand};
 use super::functions::{Call, Function, Kind as ParameterKind, SIGNATURES, Signature};
-use super::syntax::{self, Argument, Boolean, Node};
+use super::lexer::Comparison;
+use super::syntax::{self, Boolean, Node};
 use super::value::{Value, compare};
 use super::{convert, names, pattern};
 
@@ -30,16 +32,7 @@ impl Resolver {
             Boolean::Literal(value) => (Kind::Literal(value), Some(Level::Constant)),
             Boolean::Call(call) => self.bare_call(call, &range)?,
             Boolean::Compare(left, comparison, right) => {
-                let (left, left_level) = self.value(left)?;
-                let (right, right_level) = self.value(right)?;
-                let level = join(left_level, right_level, &range)?;
-                let kind = match (&left, &right) {
-                    (Operand::Literal(left), Operand::Literal(right)) => {
-                        Kind::Literal(compare(left, right, comparison))
-                    }
-                    _ => Kind::Compare(Box::new((left, comparison, right))),
-                };
-                (kind, Some(level))
+                self.comparison(left, comparison, right, &range)?
             }
             Boolean::Not(negated) => {
                 let negated = self.boolean(*negated)?;
@@ -53,6 +46,26 @@ impl Resolver {
             Boolean::Or(any) => return self.chain(any, range, false),
         };
         Ok(Expression { kind, level, range })
+    }
+
+    /// A comparison; that of two literals is computed.
+    fn comparison(
+        &self,
+        left: Node<syntax::Value>,
+        comparison: Comparison,
+        right: Node<syntax::Value>,
+        range: &Range<usize>,
+    ) -> Result<(Kind, Option<Level>), OttlError> {
+        let (left, left_level) = self.value(left)?;
+        let (right, right_level) = self.value(right)?;
+        let level = join(left_level, right_level, range)?;
+        let kind = match (&left, &right) {
+            (Operand::Literal(left), Operand::Literal(right)) => {
+                Kind::Literal(compare(left, right, comparison))
+            }
+            _ => Kind::Compare(Box::new((left, comparison, right))),
+        };
+        Ok((kind, Some(level)))
     }
 
     /// An `and` (`is_and`) or an `or`. A literal decides the whole, whatever the others would
@@ -137,7 +150,7 @@ impl Resolver {
             Function::IsRootSpan => Level::Span,
             _ => Level::Constant,
         };
-        for (kind, argument) in ordered(call, signature, range)? {
+        for (kind, argument) in in_order(call, signature, range)? {
             for (operand, operand_level) in self.argument(argument, kind, signature)? {
                 level = join(level, operand_level, range)?;
                 arguments.push(operand);
@@ -174,7 +187,7 @@ impl Resolver {
         for item in items {
             let range = item.range.clone();
             let (operand, level) = self.value(item)?;
-            check(&operand, kind, signature.name, range)?;
+            arguments::check(&operand, kind, signature.name, range)?;
             resolved.push((operand, level));
         }
         Ok(resolved)
@@ -203,92 +216,12 @@ fn join(one: Level, other: Level, range: &Range<usize>) -> Result<Level, OttlErr
     })
 }
 
-/// The arguments in the order of the parameters, each with what it has to be.
-fn ordered(
-    call: syntax::Call,
-    signature: &Signature,
-    range: &Range<usize>,
-) -> Result<Vec<(ParameterKind, Node<syntax::Value>)>, OttlError> {
-    let parameters = signature.parameters;
-    let mut places: Vec<Option<Node<syntax::Value>>> = vec![None; parameters.len()];
-    let mut seen_named = false;
-    let wrong_count = || {
-        let names: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
-        let usage = format!("{}({})", signature.name, names.join(", "));
-        OttlError::new(range.clone(), format!("wrong arguments: expected {usage}"))
-    };
-    for (index, Argument { name, value }) in call.arguments.into_iter().enumerate() {
-        let index = match name {
-            Some(name) => {
-                seen_named = true;
-                let known: Vec<&str> = parameters.iter().map(|(name, _)| *name).collect();
-                let found = known.iter().position(|known| *known == name.kind);
-                found.ok_or_else(|| {
-                    let message = format!("{} has no `{}`", signature.name, name.kind);
-                    OttlError::new(name.range, message).with_known(&name.kind, &known)
-                })?
-            }
-            None if seen_named => {
-                return Err(OttlError::new(value.range, "the name of the argument is missing"));
-            }
-            None => index,
-        };
-        let place = places.get_mut(index).ok_or_else(wrong_count)?;
-        if place.replace(value).is_some() {
-            return Err(wrong_count());
-        }
-    }
-    if places[..signature.required].iter().any(Option::is_none) {
-        return Err(wrong_count());
-    }
-    let kinds = parameters.iter().map(|(_, kind)| *kind);
-    Ok(kinds.zip(places).filter_map(|(kind, value)| Some((kind, value?))).collect())
-}
-
-/// A literal that the parameter cannot take is an error here, as in the Collector.
-fn check(
-    operand: &Operand,
-    kind: ParameterKind,
-    function: &'static str,
-    range: Range<usize>,
-) -> Result<(), OttlError> {
-    let expected = match kind {
-        ParameterKind::Any | ParameterKind::StringLike | ParameterKind::StringLikes => {
-            return Ok(());
-        }
-        ParameterKind::String => "a string",
-        ParameterKind::Int => "an int",
-        ParameterKind::IntLike => "what can be made an int",
-        ParameterKind::Double => "a double",
-        ParameterKind::DoubleLike => "what can be made a double",
-        ParameterKind::Bool => "a bool",
-        ParameterKind::BoolLiteral => "`true` or `false`",
-        ParameterKind::Map => "a map",
-    };
-    let fits = match (operand, kind) {
-        (Operand::Literal(Value::String(_)), ParameterKind::String)
-        | (Operand::Literal(Value::Int(_)), ParameterKind::Int)
-        | (Operand::Literal(Value::Double(_)), ParameterKind::Double)
-        | (Operand::Literal(Value::Bool(_)), ParameterKind::Bool | ParameterKind::BoolLiteral) => {
-            true
-        }
-        (Operand::Literal(value), ParameterKind::IntLike) => convert::int(value, function).is_ok(),
-        (Operand::Literal(value), ParameterKind::DoubleLike) => {
-            convert::double(value, function).is_ok()
-        }
-        (Operand::Literal(_), _) => false,
-        (_, kind) => kind != ParameterKind::BoolLiteral,
-    };
-    let error = || OttlError::new(range, format!("{function} takes {expected} here"));
-    if fits { Ok(()) } else { Err(error()) }
-}
-
 /// The expression of an `IsMatch`, if it is a literal.
 fn literal_pattern(
     function: Function,
     arguments: &[Operand],
     range: &Range<usize>,
-) -> Result<Option<regex::bytes::Regex>, OttlError> {
+) -> Result<Option<regex::Regex>, OttlError> {
     let (Function::IsMatch, [_, Operand::Literal(Value::String(written))]) = (function, arguments)
     else {
         return Ok(None);

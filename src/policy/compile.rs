@@ -1,20 +1,22 @@
 //! From policies as written to policies that are quick to ask.
 
-use regex::bytes::RegexSetBuilder;
 use thiserror::Error;
 
 use super::budget::{BudgetIndex, Limit};
-use super::condition::{ConditionError, Scope, TraceCondition};
+use super::condition::{self, ConditionError, Scope, TraceCondition};
 use super::expression::{Child, Expression, OnError, Unit};
 use super::predicate::{AttributeTest, Predicates};
 use super::spec::{CompositeChild, ErrorMode, Mode, PolicyKind, PolicySpec, RuleScope, Sample};
 use super::vote::LeafIndex;
 use super::{Asking, Leaf, Policy, PolicyIndex, PolicySet};
-use crate::ottl::Context;
+use crate::ottl::{self, Context};
 use crate::probability::Threshold;
 
 /// The salt that the Collector uses where an empty one is given.
 const DEFAULT_HASH_SALT: &str = "default-hash-seed";
+
+/// Key and value of a tracestate's member that is looked for are shorter than this together.
+const LONGEST_MEMBER: usize = 256;
 
 /// How much larger than a second's tokens a bucket is by default.
 const DEFAULT_BURST: f64 = 2.0;
@@ -23,13 +25,12 @@ const DEFAULT_BURST: f64 = 2.0;
 #[derive(Debug, Error)]
 pub enum CompileError {
     /// A regular expression is invalid or too large.
-    #[error("policy {policy:?}: {source}")]
+    #[error("policy {policy:?}: regular expression {reason}")]
     Regex {
         /// The policy it stands in.
         policy: String,
-        /// What is wrong with it.
-        #[source]
-        source: regex::Error,
+        /// Which one, and what is wrong with it.
+        reason: String,
     },
     /// An OTTL condition is invalid.
     #[error("policy {policy:?}: {condition:?}: {source}")]
@@ -111,7 +112,8 @@ impl Compiler {
             RuleScope::SameSpan | RuleScope::NoSpan => Scope::Whole,
             RuleScope::Root => Scope::Root,
         };
-        let when = self.condition(spec, when, Context::Span, asked_of)?;
+        let how = condition::Asking { scope: asked_of, failures_matter: false };
+        let when = self.condition(spec, when, Context::Span, how)?;
         let sample = match sample {
             Sample::Keep => Some(Threshold::ALWAYS),
             Sample::Drop => None,
@@ -190,7 +192,12 @@ impl Compiler {
             PolicyKind::BooleanAttribute { key, value, invert_match } => {
                 (predicates.attribute(key, AttributeTest::Is(*value)), *invert_match)
             }
-            PolicyKind::TraceState { key, values } => (predicates.trace_state(key, values), false),
+            PolicyKind::TraceState { key, values } => {
+                // The Collector does not look for longer ones.
+                let is_short = |value: &&String| key.len() + value.len() < LONGEST_MEMBER;
+                let values: Vec<String> = values.iter().filter(is_short).cloned().collect();
+                (predicates.trace_state(key, &values), false)
+            }
             _ => (predicates.sampled(), false),
         };
         let fact = Expression::Fact(fact.ok_or_else(|| too_many(spec))?);
@@ -225,9 +232,19 @@ impl Compiler {
     ) -> Result<Expression, CompileError> {
         let spans = span.iter().map(|text| (text, Context::Span));
         let events = span_event.iter().map(|text| (text, Context::SpanEvent));
+        let failures_matter = error_mode == ErrorMode::Propagate;
+        if failures_matter
+            && let Some(answer) = self.predicates.sequence(span, span_event).map_err(|error| {
+                let (condition, source) = error;
+                CompileError::Condition { policy: spec.name.clone(), condition, source }
+            })?
+        {
+            return Ok(Expression::Conditions { any: vec![answer], on_error: OnError::Abstain });
+        }
+        let how = condition::Asking { scope: Scope::Whole, failures_matter };
         let mut any = Vec::with_capacity(span.len() + span_event.len());
         for (text, context) in spans.chain(events) {
-            any.push(self.condition(spec, text, context, Scope::Whole)?);
+            any.push(self.condition(spec, text, context, how)?);
         }
         let on_error = match error_mode {
             ErrorMode::Ignore => OnError::Pass { count: true },
@@ -242,9 +259,9 @@ impl Compiler {
         spec: &PolicySpec,
         text: &str,
         context: Context,
-        scope: Scope,
+        how: condition::Asking,
     ) -> Result<TraceCondition, CompileError> {
-        self.predicates.condition(text, context, scope).map_err(|source| CompileError::Condition {
+        self.predicates.condition(text, context, how).map_err(|source| CompileError::Condition {
             policy: spec.name.clone(),
             condition: text.to_owned(),
             source,
@@ -366,9 +383,9 @@ fn string_test(
         let values = values.iter().map(|value| value.as_bytes().into());
         return Ok(AttributeTest::OneOf(values.collect()));
     }
-    let expressions = RegexSetBuilder::new(values).build();
+    let expressions = ottl::compile_patterns(values);
     let expressions =
-        expressions.map_err(|source| CompileError::Regex { policy: spec.name.clone(), source })?;
+        expressions.map_err(|reason| CompileError::Regex { policy: spec.name.clone(), reason })?;
     Ok(AttributeTest::Matches(expressions))
 }
 

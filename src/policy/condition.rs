@@ -29,6 +29,14 @@ pub(super) enum Scope {
     Root,
 }
 
+/// How a condition is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asking {
+    pub(super) scope: Scope,
+    /// That it could not be evaluated for some span has to be known even if it is true for another.
+    pub(super) failures_matter: bool,
+}
+
 /// Why a condition cannot be compiled.
 #[derive(Debug, Error)]
 pub enum ConditionError {
@@ -55,13 +63,13 @@ pub(super) struct Outcome {
 
 /// The facts that a question to a span leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Answer {
-    yes: u16,
-    failed: u16,
+pub(super) struct Answer {
+    pub(super) yes: u16,
+    pub(super) failed: u16,
 }
 
 impl Answer {
-    fn enter(self, result: Result<bool, EvalError>, facts: &mut Facts) {
+    pub(super) fn enter(self, result: Result<bool, EvalError>, facts: &mut Facts) {
         match result {
             Ok(true) => facts.insert(self.yes),
             Ok(false) => {}
@@ -83,10 +91,13 @@ pub(super) struct Question {
 
 #[derive(Debug)]
 enum About {
-    /// One part of the condition, of any span.
-    Any { leaf: usize, answer: Answer },
+    /// One part of the condition, of any span. Once one made it true, no other is asked, unless
+    /// every failure matters.
+    Any { leaf: usize, answer: Answer, failures_matter: bool },
     /// One part, of the root.
     Root { leaf: usize, answer: Answer },
+    /// Nothing but whether it is there.
+    Presence { fact: u16 },
     /// Several parts together: the facts from `first` on stand for the combinations of their
     /// answers.
     Together { leaves: Vec<usize>, first: u16 },
@@ -101,8 +112,8 @@ pub(super) struct TraceCondition {
     /// The facts that stand for combinations of answers, if there are any.
     together: Option<(u16, u16)>,
     root_seen: Option<u16>,
-    /// It does not hold without a root.
-    needs_root: bool,
+    /// A fact without which it does not hold: that there was a root, or an event.
+    needs: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -117,11 +128,17 @@ enum Part {
 }
 
 impl TraceCondition {
+    /// The one that this answer stands for.
+    pub(super) fn answered(condition: Arc<Condition>, answer: Answer) -> Self {
+        let parts = vec![Part::Any(answer)];
+        Self { condition, parts, together: None, root_seen: None, needs: None }
+    }
+
     pub(super) fn evaluate(&self, trace: &Summary) -> Outcome {
         if let [Part::Any(answer)] = self.parts[..] {
             return answer.read(&trace.facts);
         }
-        if self.needs_root && !self.root_seen.is_some_and(|seen| trace.facts.contains(seen)) {
+        if self.needs.is_some_and(|fact| !trace.facts.contains(fact)) {
             return Outcome::default();
         }
         let Some((first, count)) = self.together else { return self.combine(trace, 0) };
@@ -206,14 +223,15 @@ impl Question {
     fn enter(&self, fields: &Fields<'_>, is_first_root: bool, facts: &mut Facts) {
         let leaves = self.condition.leaves();
         match &self.about {
-            // The answer yes cannot change any more; a failure is worth knowing in any case.
-            About::Any { answer, .. }
-                if facts.contains(answer.yes) && facts.contains(answer.failed) => {}
-            About::Any { leaf, answer } => answer.enter(leaves[*leaf].evaluate(fields), facts),
+            About::Any { answer, failures_matter, .. }
+                if facts.contains(answer.yes)
+                    && (!failures_matter || facts.contains(answer.failed)) => {}
+            About::Any { leaf, answer, .. } => answer.enter(leaves[*leaf].evaluate(fields), facts),
             About::Root { leaf, answer } if is_first_root => {
                 answer.enter(leaves[*leaf].evaluate(fields), facts);
             }
             About::Root { .. } => {}
+            About::Presence { fact } => facts.insert(*fact),
             About::Together { leaves: several, first } => {
                 let mut combination = 0;
                 for leaf in several.iter().rev() {
@@ -227,38 +245,45 @@ impl Question {
 }
 
 impl Predicates {
-    /// The condition as traces will answer it. What is asked of spans is asked from now on.
-    pub(super) fn condition(
-        &mut self,
-        text: &str,
-        context: Context,
-        scope: Scope,
-    ) -> Result<TraceCondition, ConditionError> {
-        let known = self.conditions.iter().find(|(known, asked_of, known_scope, _)| {
-            known == text && *asked_of == context && *known_scope == scope
-        });
-        if let Some((.., condition)) = known {
-            return Ok(condition.clone());
-        }
-        let mut condition = ottl::compile(text, context)?;
-        if scope == Scope::Apart {
-            condition = condition.apart();
-        }
+    /// Has scans look for what the condition needs.
+    pub(super) fn look_for(&mut self, condition: &mut Condition) -> Result<(), ConditionError> {
         if self.keys().len() + condition.attribute_keys().len() > usize::from(u16::MAX) {
             return Err(ConditionError::TooMany);
         }
         condition.bind(|key| self.key(key));
         self.need(condition.needs());
-        let condition = self.questions(Arc::new(condition), scope)?;
-        self.conditions.push((text.to_owned(), context, scope, condition.clone()));
+        Ok(())
+    }
+
+    /// The condition as traces will answer it. What is asked of spans is asked from now on.
+    pub(super) fn condition(
+        &mut self,
+        text: &str,
+        context: Context,
+        how: Asking,
+    ) -> Result<TraceCondition, ConditionError> {
+        let known = self.conditions.iter().find(|(known, asked_of, known_how, _)| {
+            known == text && *asked_of == context && *known_how == how
+        });
+        if let Some((.., condition)) = known {
+            return Ok(condition.clone());
+        }
+        let mut condition = match how.scope {
+            Scope::Apart => ottl::compile_apart(text, context)?,
+            Scope::Whole | Scope::Root => ottl::compile(text, context)?,
+        };
+        self.look_for(&mut condition)?;
+        let condition = self.questions(Arc::new(condition), how)?;
+        self.conditions.push((text.to_owned(), context, how, condition.clone()));
         Ok(condition)
     }
 
     fn questions(
         &mut self,
         condition: Arc<Condition>,
-        scope: Scope,
+        how: Asking,
     ) -> Result<TraceCondition, ConditionError> {
+        let Asking { scope, failures_matter } = how;
         let leaves = condition.leaves();
         let of_spans = leaves.iter().filter(|leaf| leaf.level() == Level::Span).count();
         let together = scope == Scope::Whole && leaves.len() > 1 && of_spans > 0;
@@ -273,7 +298,7 @@ impl Predicates {
                 }
                 (Level::Span, Scope::Whole | Scope::Apart) => {
                     let answer = self.answer()?;
-                    self.ask(&condition, About::Any { leaf: index, answer });
+                    self.ask(&condition, About::Any { leaf: index, answer, failures_matter });
                     Part::Any(answer)
                 }
                 (Level::Root, _) | (Level::Span, Scope::Root) => {
@@ -292,8 +317,19 @@ impl Predicates {
             many if many > MOST_TOGETHER => return Err(ConditionError::TooManyParts),
             some => Some(self.together(&condition, several, BASE.pow(some as u32))?),
         };
-        let needs_root = scope == Scope::Root && root_seen.is_some();
-        Ok(TraceCondition { condition, parts, together, root_seen, needs_root })
+        let is_of_events =
+            parts.iter().any(|part| matches!(part, Part::Any(_) | Part::Together(_)));
+        let needs = match condition.context() {
+            Context::Span if scope == Scope::Root => root_seen,
+            Context::Span => None,
+            Context::SpanEvent if is_of_events => None,
+            Context::SpanEvent => {
+                let fact = self.next_facts(1).ok_or(ConditionError::TooMany)?;
+                self.ask(&condition, About::Presence { fact });
+                Some(fact)
+            }
+        };
+        Ok(TraceCondition { condition, parts, together, root_seen, needs })
     }
 
     fn together(
@@ -307,7 +343,7 @@ impl Predicates {
         Ok((first, count))
     }
 
-    fn answer(&mut self) -> Result<Answer, ConditionError> {
+    pub(super) fn answer(&mut self) -> Result<Answer, ConditionError> {
         let yes = self.next_facts(2).ok_or(ConditionError::TooMany)?;
         Ok(Answer { yes, failed: yes + 1 })
     }

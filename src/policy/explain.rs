@@ -114,6 +114,8 @@ fn reason(spec: &PolicySpec, expression: &Expression, asked: &mut Asked<'_>) -> 
             Expression::Conditions { any, .. },
         ) => {
             let texts: Vec<&str> = span.iter().chain(span_event).map(String::as_str).collect();
+            let together = texts.join("; ");
+            let texts = if any.len() == texts.len() { texts } else { vec![&*together] };
             reason_of_conditions(&texts, any, asked.trace)
         }
         _ => {
@@ -132,7 +134,7 @@ fn reason_of_all(specs: &[PolicySpec], all: &[Expression], asked: &mut Asked<'_>
     let mut reasons = Vec::new();
     for (spec, expression) in specs.iter().zip(all) {
         let why = format!("{}: {}", spec.name, reason(spec, expression, asked));
-        if expression.evaluate(asked) == Vote::None {
+        if matches!(expression.evaluate(asked), Vote::None | Vote::Failed) {
             return why;
         }
         reasons.push(why);
@@ -150,7 +152,7 @@ fn reason_of_composite(
     for (spec, child) in specs.iter().zip(children) {
         let why = reason(spec, &child.expression, asked);
         let vote = child.expression.evaluate(asked);
-        if vote == Vote::None {
+        if matches!(vote, Vote::None | Vote::Failed) {
             reasons.push(format!("{}: {why}", spec.name));
             continue;
         }

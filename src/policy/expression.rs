@@ -160,8 +160,8 @@ impl Expression {
             Self::Not(negated) => not(negated, asked),
             Self::All(all) => all_of(all, asked),
             Self::Drops(one) => match one.evaluate(asked) {
-                Vote::None => Vote::None,
                 Vote::Keep(_) | Vote::Drop => Vote::Drop,
+                vote => vote,
             },
             Self::Composite { total, children } => composite(*total, children, asked),
         }
@@ -189,7 +189,7 @@ fn conditions(any: &[TraceCondition], on_error: OnError, asked: &mut Asked<'_>) 
         OnError::Pass { count } => asked.failed |= failed && count,
         OnError::Abstain if failed => {
             asked.failed = true;
-            return Vote::None;
+            return Vote::Failed;
         }
         OnError::Abstain => {}
     }
@@ -205,6 +205,7 @@ fn not(negated: &Expression, asked: &mut Asked<'_>) -> Vote {
             asked.budgets.give_back(mark);
             Vote::None
         }
+        Vote::Failed => Vote::Failed,
     }
 }
 
@@ -216,9 +217,9 @@ fn all_of(all: &[Expression], asked: &mut Asked<'_>) -> Vote {
         match one.evaluate(asked) {
             Vote::Keep(more) => odds = odds.and(more),
             Vote::Drop => drops = true,
-            Vote::None => {
+            vote @ (Vote::None | Vote::Failed) => {
                 asked.budgets.give_back(mark);
-                return Vote::None;
+                return vote;
             }
         }
     }
@@ -231,7 +232,7 @@ fn composite(total: BudgetIndex, children: &[Child], asked: &mut Asked<'_>) -> V
         let mark = asked.budgets.mark();
         match child.expression.evaluate(asked) {
             Vote::None => continue,
-            Vote::Drop => return Vote::Drop,
+            vote @ (Vote::Drop | Vote::Failed) => return vote,
             Vote::Keep(_) => {}
         }
         if asked.spend(child.budget, spans) && asked.spend(total, spans) {

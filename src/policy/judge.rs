@@ -73,7 +73,7 @@ struct Votes {
 impl Votes {
     fn enter(&mut self, policy: PolicyIndex, vote: Vote) {
         match vote {
-            Vote::None => {}
+            Vote::None | Vote::Failed => {}
             Vote::Drop => self.dropped_by = self.dropped_by.or(Some(policy)),
             Vote::Keep(odds) => {
                 let is_better = |(_, best): (_, Odds)| odds.probability() > best.probability();
@@ -185,7 +185,7 @@ impl Answer {
         match self.vote {
             // A rule that matched and keeps nothing: what it says is that the trace may go.
             Vote::None if self.is_final => Said::Drop,
-            Vote::None => Said::None,
+            Vote::None | Vote::Failed => Said::None,
             Vote::Keep(_) => Said::Keep,
             Vote::Drop => Said::Drop,
         }

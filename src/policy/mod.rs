@@ -16,8 +16,8 @@ mod explain;
 mod expression;
 mod judge;
 mod predicate;
+mod sequence;
 pub mod spec;
-mod trace_state;
 mod vote;
 
 use std::ops::Range;

@@ -7,11 +7,12 @@ use std::ops::RangeInclusive;
 use foldhash::fast::FixedState;
 use regex::bytes::RegexSet;
 
-use super::condition::{Question, Scope, TraceCondition};
-use super::trace_state;
+use super::condition::{Asking, Question, TraceCondition};
+use super::sequence::Sequence;
 use crate::facts::{Facts, Summary};
 use crate::ottl::{Context, Needs};
-use crate::span::{AttributeRef, KeyIndex, SpanView, ValueRef};
+use crate::span::{AttributeRef, KeyIndex, SpanRef, SpanView, ValueRef};
+use crate::tracestate;
 
 /// The status code ERROR.
 const ERROR: i32 = 2;
@@ -38,6 +39,8 @@ pub struct Predicates {
     trace_states: Vec<(TraceStateTest, u16)>,
     /// What conditions ask.
     pub(super) questions: Vec<Question>,
+    /// What conditions ask of which the first answer counts.
+    pub(super) sequences: Vec<Sequence>,
     /// The fact that the root was there, if somebody asks of it.
     root_seen: Option<u16>,
     /// What conditions need beside attributes.
@@ -48,7 +51,7 @@ pub struct Predicates {
     facts: u16,
     /// What was asked before, so that it is asked once.
     statuses: Vec<(u8, u16)>,
-    pub(super) conditions: Vec<(String, Context, Scope, TraceCondition)>,
+    pub(super) conditions: Vec<(String, Context, Asking, TraceCondition)>,
 }
 
 /// What the attributes of a resource say, whatever spans it has.
@@ -80,8 +83,8 @@ struct TraceStateTest {
 
 impl TraceStateTest {
     fn holds(&self, trace_state: &[u8]) -> bool {
-        let value = trace_state::member(trace_state, &self.key);
-        value.is_some_and(|value| self.values.iter().any(|wanted| wanted == value))
+        let value = tracestate::member(trace_state, &self.key).unwrap_or_default();
+        !value.is_empty() && self.values.iter().any(|wanted| wanted == value)
     }
 }
 
@@ -136,9 +139,16 @@ impl Predicates {
         known
     }
 
-    /// Adds what a span says to the summary of its trace, besides what its resource says.
-    pub fn ask_span(&self, view: &SpanView<'_>, trace: &mut Summary) {
-        let (span, record, facts) = (view.span, view.record, &mut trace.facts);
+    /// Adds what a span of `record` says to the summary of its trace, besides what its resource
+    /// says and what conditions ask. `attributes` are its own.
+    pub fn ask_span(
+        &self,
+        span: &SpanRef,
+        attributes: &[AttributeRef],
+        record: &[u8],
+        trace: &mut Summary,
+    ) {
+        let facts = &mut trace.facts;
         trace.errors += u32::from(span.status == ERROR);
         // Codes that came after this program was written are nobody's.
         if let Some(more) = usize::try_from(span.status).ok().and_then(|s| self.by_status.get(s)) {
@@ -156,17 +166,23 @@ impl Predicates {
                 }
             }
         }
-        self.ask_attributes(view.attributes, record, facts);
-        if !self.questions.is_empty() {
-            self.ask_questions(view, facts);
-        }
+        self.ask_attributes(attributes, record, facts);
     }
 
-    fn ask_questions(&self, view: &SpanView<'_>, facts: &mut Facts) {
+    /// True if conditions ask something of each span.
+    pub fn has_conditions(&self) -> bool {
+        !self.questions.is_empty() || !self.sequences.is_empty()
+    }
+
+    /// Adds what conditions make of a span to the facts of its trace.
+    pub fn ask_conditions(&self, view: &SpanView<'_>, facts: &mut Facts) {
         let is_new = |seen: &u16| view.span.is_root && !facts.contains(*seen);
         let first_root = self.root_seen.filter(is_new);
         for question in &self.questions {
             question.ask(view, first_root.is_some(), facts);
+        }
+        for sequence in &self.sequences {
+            sequence.ask(view, facts);
         }
         if let Some(seen) = first_root {
             facts.insert(seen);
@@ -174,7 +190,11 @@ impl Predicates {
     }
 
     fn ask_attributes(&self, attributes: &[AttributeRef], record: &[u8], facts: &mut Facts) {
-        for attribute in attributes {
+        for (index, attribute) in attributes.iter().enumerate() {
+            // Of a key that stands twice the first value counts, as for the Collector.
+            if attributes[..index].iter().any(|before| before.key == attribute.key) {
+                continue;
+            }
             for (test, fact) in &self.by_key[usize::from(attribute.key.0)] {
                 if !facts.contains(*fact) && test.holds(attribute.value, record) {
                     facts.insert(*fact);

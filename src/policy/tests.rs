@@ -4,12 +4,13 @@ use super::spec::{CompositeChild, Mode, PolicyKind, PolicySpec, StatusCode};
 use super::*;
 use crate::facts::Summary;
 use crate::ids::{SpanId, Timestamp, TraceId};
-use crate::span::{
-    AttributeRef, KeyIndex, Run, ScopeDetails, Slice, SpanDetails, SpanRef, SpanView, ValueRef,
-};
+use crate::span::{AttributeRef, KeyIndex, Run, Slice, SpanRef, ValueRef};
+
+mod conditions;
+mod reference;
 
 /// One span, or the resource if `start_ms` is `None`, as a test writes it.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 struct Item {
     millis: Option<(f64, f64)>,
     status: i32,
@@ -18,7 +19,7 @@ struct Item {
     attributes: Vec<(&'static str, Attribute)>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Attribute {
     Str(&'static str),
     Int(i64),
@@ -85,18 +86,7 @@ fn summary(policies: &PolicySet, id: TraceId, items: &[Item]) -> Summary {
             scope: 0,
             framed: Slice::default(),
         };
-        let view = SpanView {
-            record: &record,
-            span: &span,
-            details: &SpanDetails::NONE,
-            attributes: &attributes,
-            resource: &[],
-            scope: &ScopeDetails::NONE,
-            scope_attributes: &[],
-            events: &[],
-            all_attributes: &attributes,
-        };
-        policies.predicates().ask_span(&view, &mut summary);
+        policies.predicates().ask_span(&span, &attributes, &record, &mut summary);
         summary.spans += 1;
         summary.start_unix_nano = summary.start_unix_nano.min(span.start_unix_nano);
         summary.end_unix_nano = summary.end_unix_nano.max(span.end_unix_nano);
@@ -198,6 +188,17 @@ fn each_type_votes_as_the_examples_say() {
     for (name, kind, items, expected) in cases {
         assert_eq!(outcome(&set(vec![kind]), &items), expected, "{name}");
     }
+    let twice = Item {
+        attributes: vec![("k", Attribute::Str("a")), ("k", Attribute::Str("b"))],
+        ..status(0)
+    };
+    assert_eq!(
+        outcome(&set(vec![text("k", &["a"], false, false)]), std::slice::from_ref(&twice)),
+        'K'
+    );
+    assert_eq!(outcome(&set(vec![text("k", &["b"], false, false)]), &[twice]), 'N');
+    let unicode = set(vec![text("k", &["^\\w+$"], true, false)]);
+    assert_eq!(outcome(&unicode, &[with("k", "größe")]), 'N');
     let int = having("k", Attribute::Int(1));
     assert_eq!(outcome(&set(vec![text("k", &["1"], false, false)]), &[int]), 'N');
 }

@@ -15,6 +15,8 @@ pub(super) enum Vote {
     Keep(Odds),
     /// It is to be dropped, whatever the others say.
     Drop,
+    /// A condition could not be evaluated. Neither this nor its contrary is known.
+    Failed,
 }
 
 impl Vote {

@@ -4,7 +4,7 @@
 //! here, in time, and cleaned up after.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -53,6 +53,8 @@ pub(super) struct Context {
     mine: Mutex<HashMap<Partition, Arc<Mine>>>,
     statistics: Mutex<Statistics>,
     learned: Mutex<Vec<Learned>>,
+    /// Partitions of the topic, whoever owns them; 0 before that is known.
+    pub(super) topic_size: AtomicU32,
     /// Counts rebalances: what was looked up before one is stale after it.
     epoch: AtomicU64,
     /// The member has had its first assignment, be it empty.
@@ -95,6 +97,7 @@ impl Context {
             mine: Mutex::default(),
             statistics: Mutex::new(Statistics::new(Instant::now())),
             learned: Mutex::default(),
+            topic_size: AtomicU32::new(0),
             epoch: AtomicU64::new(0),
             joined: AtomicBool::new(false),
             connected: AtomicBool::new(false),
@@ -135,7 +138,7 @@ impl Context {
         list
     }
 
-    fn send(&self, worker: usize, event: Rebalance) {
+    pub(super) fn send(&self, worker: usize, event: Rebalance) {
         if self.workers[worker].rebalance(event).is_err() {
             debug!(worker, "rebalance.worker_gone");
         }
@@ -254,8 +257,11 @@ impl Context {
     fn assigned(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
-        let starts =
-            if partitions.is_empty() { HashMap::new() } else { self.starts(consumer, &partitions) };
+        let mut starts = HashMap::new();
+        if !partitions.is_empty() {
+            self.learn_topic_size(consumer, &partitions);
+            starts = self.starts(consumer, &partitions);
+        }
         for partition in &partitions {
             let start = starts.get(partition).copied();
             // Where the start is not known librdkafka looks the committed offset up itself, for

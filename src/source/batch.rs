@@ -126,6 +126,22 @@ impl RecordBatch {
     }
 }
 
+#[cfg(test)]
+impl RecordBatch {
+    /// A batch of one record, as a consumer hands it over.
+    pub(crate) fn of_one(
+        partition: Partition,
+        generation: Generation,
+        record: Record<'_>,
+        room: OwnedSemaphorePermit,
+    ) -> Self {
+        let mut batch = Self::new(partition, generation, &SpareBuffers::default());
+        batch.push(record);
+        batch.room = Some(room);
+        batch
+    }
+}
+
 impl Drop for RecordBatch {
     fn drop(&mut self) {
         self.home.put_back(std::mem::take(&mut self.buffers));

@@ -11,6 +11,12 @@ use crate::ids::{Generation, Partition, Position, Timestamp};
 /// a partition that went away carry an old generation by then.
 #[derive(Debug)]
 pub enum Rebalance {
+    /// The topic has so many partitions. Said before the first partition is acquired, and when the
+    /// topic has grown.
+    Resized {
+        /// How many.
+        partitions: u32,
+    },
     /// A partition was acquired.
     Assigned {
         /// Which one.

@@ -61,23 +61,23 @@ pub fn inboxes(workers: usize, bytes: usize) -> (Vec<InboxSender>, Vec<Inbox>) {
 pub struct WorkerGone;
 
 impl InboxSender {
-    pub(super) fn rebalance(&self, event: Rebalance) -> Result<(), WorkerGone> {
+    pub(crate) fn rebalance(&self, event: Rebalance) -> Result<(), WorkerGone> {
         self.rebalances.send(event).map_err(|_| WorkerGone)
     }
 
-    pub(super) fn caught_up(&self, partitions: Vec<CaughtUp>) -> Result<(), WorkerGone> {
+    pub(crate) fn caught_up(&self, partitions: Vec<CaughtUp>) -> Result<(), WorkerGone> {
         self.events.send(Event::CaughtUp(partitions)).map_err(|_| WorkerGone)
     }
 
     /// Room for `bytes` bytes, if there is: at most the whole lane, which one batch may fill.
-    pub(super) fn try_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    pub(crate) fn try_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
         let permits = permits.min(self.permits);
         Arc::clone(&self.room).try_acquire_many_owned(permits).ok()
     }
 
     /// Sends a batch that has its room.
-    pub(super) fn records(&self, batch: RecordBatch) -> Result<(), WorkerGone> {
+    pub(crate) fn records(&self, batch: RecordBatch) -> Result<(), WorkerGone> {
         debug_assert!(batch.room.is_some(), "the record lane is bounded by the room it gives");
         self.events.send(Event::Records(batch)).map_err(|_| WorkerGone)
     }

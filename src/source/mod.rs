@@ -25,6 +25,7 @@ mod range;
 mod settings;
 mod starts;
 mod statistics;
+mod topic;
 
 pub use batch::{Record, RecordBatch};
 pub use clock::now;

@@ -40,7 +40,7 @@ pub struct Ownership {
 
 impl Ownership {
     /// Enters a new acquisition, which starts at `start`.
-    pub(super) fn acquire(
+    pub(crate) fn acquire(
         &self,
         partition: Partition,
         worker: usize,

@@ -1,8 +1,8 @@
 //! The traces that were decided not long ago, so that what comes late follows the decision.
 //!
 //! Shared by all partitions of the process and bounded in entries. An entry is good only for the
-//! generation that made it, and only until its time to live is over on the partition's clock; so
-//! a lookup depends on the log alone, except where the bound pushed an entry out.
+//! generation that made it, and only as long as the one who asks wants it, on the partition's
+//! clock; so a lookup depends on the log alone, except where the bound pushed an entry out.
 
 use std::time::Duration;
 
@@ -26,18 +26,17 @@ pub struct Decided<D> {
 #[derive(Clone, Debug)]
 pub struct DecidedTraces<D: Clone + Send + Sync + 'static> {
     cache: Cache<(Partition, TraceId), Decided<D>, foldhash::fast::RandomState>,
-    ttl: Duration,
 }
 
 impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
-    /// Remembers at most `capacity` decisions, each for `ttl` of its partition's clock. The least
-    /// recently used go first: the usual admission by frequency would turn new decisions away.
-    pub fn new(capacity: u64, ttl: Duration) -> Self {
+    /// Remembers at most `capacity` decisions. The least recently used go first: the usual
+    /// admission by frequency would turn new decisions away.
+    pub fn new(capacity: u64) -> Self {
         let cache = Cache::builder()
             .max_capacity(capacity)
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(foldhash::fast::RandomState::default());
-        Self { cache, ttl }
+        Self { cache }
     }
 
     /// Remembers what was decided of a trace.
@@ -45,14 +44,14 @@ impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
         self.cache.insert((partition, id), decided);
     }
 
-    /// What was decided of a trace, if `generation` decided it less than the time to live before
-    /// `now`.
+    /// What was decided of a trace, if `generation` decided it no longer than `ttl` before `now`.
     pub fn get(
         &self,
         partition: Partition,
         id: TraceId,
         generation: Generation,
         now: Timestamp,
+        ttl: Duration,
     ) -> Option<Decided<D>> {
         let key = (partition, id);
         // Nearly every look-up is for a new trace. Unlike `get` this keeps no account of it.
@@ -60,7 +59,7 @@ impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
             return None;
         }
         let decided = self.cache.get(&key)?;
-        let is_good = decided.generation == generation && now.since(decided.at) <= self.ttl;
+        let is_good = decided.generation == generation && now.since(decided.at) <= ttl;
         is_good.then_some(decided)
     }
 
@@ -81,12 +80,14 @@ mod tests {
 
     #[test]
     fn a_decision_is_good_for_its_generation_and_its_time() {
-        let decided = DecidedTraces::new(10, Duration::from_millis(100));
+        let decided = DecidedTraces::new(10);
         let id = TraceId::from_slice(&[7; 16]).unwrap();
         let entry = Decided { generation: Generation(1), at: Timestamp(1000), decision: true };
         decided.insert(Partition(3), id, entry);
         let get = |partition, generation, now| {
-            decided.get(Partition(partition), id, Generation(generation), Timestamp(now)).is_some()
+            let (partition, generation) = (Partition(partition), Generation(generation));
+            let ttl = Duration::from_millis(100);
+            decided.get(partition, id, generation, Timestamp(now), ttl).is_some()
         };
         assert!(get(3, 1, 1100));
         assert!(!get(3, 1, 1101));
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_newest_decisions_are_kept_at_the_bound() {
-        let decided = DecidedTraces::new(10, Duration::from_secs(1));
+        let decided = DecidedTraces::new(10);
         let id = |n: u8| TraceId::from_slice(&[n; 16]).unwrap();
         for n in 1..=100 {
             let entry = Decided { generation: Generation(1), at: Timestamp(0), decision: n };
@@ -104,7 +105,9 @@ mod tests {
             decided.cache.run_pending_tasks();
         }
         for n in 91..=100 {
-            assert!(decided.get(Partition(0), id(n), Generation(1), Timestamp(0)).is_some());
+            let (partition, generation, now) = (Partition(0), Generation(1), Timestamp(0));
+            let ttl = Duration::from_secs(1);
+            assert!(decided.get(partition, id(n), generation, now, ttl).is_some());
         }
         assert_eq!(decided.len(), 10);
     }

@@ -8,10 +8,10 @@
 
 mod decided;
 mod headers;
+mod limits;
 mod payload;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use hashbrown::HashMap;
 
@@ -20,24 +20,12 @@ use crate::ids::{Pin, Timestamp, TraceId};
 
 pub use decided::{Decided, DecidedTraces};
 pub use headers::{HeaderId, Headers};
+pub use limits::Limits;
 pub use payload::{Payload, Segment};
 
 /// Bytes that an open trace costs beside its spans: its slot, its index entry, its deadlines.
 /// Counted against the memory bound, so that many small traces cannot pass under it.
 pub const TRACE_OVERHEAD: u64 = 384;
-
-/// When a trace is complete, beside memory pressure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// From the first span.
-    pub decision_wait: Duration,
-    /// From the root span; only ever shortens the wait.
-    pub decision_wait_after_root_received: Duration,
-    /// Number of spans at which a trace is decided at once.
-    pub maximum_trace_spans: u32,
-    /// Wire bytes at which a trace is decided at once.
-    pub maximum_trace_size: u64,
-}
 
 /// Why a trace was held to be complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +51,8 @@ pub struct OpenTrace {
     pub pin: Pin,
     /// The partition's clock when its first span was read.
     pub opened_at: Timestamp,
+    /// The partition's clock when its root span was read, the first if there are several.
+    root_at: Option<Timestamp>,
     /// Bytes of memory, about.
     cost: u64,
     deadline: Timestamp,
@@ -140,6 +130,7 @@ impl OpenTraces {
             payload: Payload::default(),
             pin,
             opened_at: self.clock,
+            root_at: None,
             cost: TRACE_OVERHEAD,
             deadline: self.clock.after(self.limits.decision_wait),
             serial: self.serial,
@@ -181,8 +172,13 @@ impl OpenTraces {
 
     /// Takes note that the root of the trace at `slot` came: it may now be complete earlier.
     pub fn root_received(&mut self, slot: Slot) {
-        let at = self.clock.after(self.limits.decision_wait_after_root_received);
+        let clock = self.clock;
+        let at = clock.after(self.limits.decision_wait_after_root_received);
         let trace = self.get_mut(slot);
+        if trace.root_at.is_some() {
+            return;
+        }
+        trace.root_at = Some(clock);
         if at >= trace.deadline {
             return;
         }

@@ -7,32 +7,14 @@ use tracing::warn;
 use super::decide::Remembered;
 use super::gather::{ask_resource, gather};
 use super::partition::PartitionState;
+use super::runs::{SpanRun, next_run};
 use super::{Desk, Shared};
 use crate::books::{Amount, Invalid, Misrouted};
 use crate::ids::{Offset, Partition, TraceId};
 use crate::limited::Limited;
 use crate::otlp::{InvalidReason, Scan, ScanError};
 use crate::source::Record;
-use crate::span::{Slice, SpanRef};
 use crate::trace::{Segment, Slot};
-
-/// Spans of one trace that stand back to back in one scope of a record.
-struct SpanRun<'a> {
-    spans: &'a [SpanRef],
-    /// The place of the first one among those of the record.
-    first: usize,
-    framed: Slice,
-}
-
-impl SpanRun<'_> {
-    fn trace_id(&self) -> TraceId {
-        self.spans[0].trace_id
-    }
-
-    fn amount(&self) -> Amount {
-        Amount { traces: 0, spans: self.spans.len() as u64, bytes: self.framed.len() as u64 }
-    }
-}
 
 impl PartitionState {
     /// Takes in what a scan found in a record.
@@ -77,7 +59,8 @@ impl PartitionState {
             Some(slot) => slot,
             None => {
                 let now = self.traces.clock();
-                let decided = shared.decided.get(self.partition, id, self.generation(), now);
+                let ttl = self.in_force.decision_cache_ttl;
+                let decided = shared.decided.get(self.partition, id, self.generation(), now, ttl);
                 if let Some(decided) = decided {
                     let segment = self.hold_segment(value, found, run);
                     let framed = run.framed.of(value);
@@ -92,7 +75,7 @@ impl PartitionState {
             }
         };
         desk.opened.add(run.amount());
-        self.add_facts(shared, slot, value, found, run);
+        self.add_facts(slot, value, found, run);
         let segment = self.hold_segment(value, found, run);
         self.headers.hold_again(segment.resource);
         self.headers.hold_again(segment.scope);
@@ -106,15 +89,8 @@ impl PartitionState {
         }
     }
 
-    fn add_facts(
-        &mut self,
-        shared: &Shared,
-        slot: Slot,
-        value: &[u8],
-        found: &Scan,
-        run: &SpanRun<'_>,
-    ) {
-        let predicates = shared.policies.predicates();
+    fn add_facts(&mut self, slot: Slot, value: &[u8], found: &Scan, run: &SpanRun<'_>) {
+        let predicates = self.in_force.policies.predicates();
         let resource = found.scopes[run.spans[0].scope as usize].resource as usize;
         let facts = self.resources[resource]
             .facts
@@ -155,35 +131,15 @@ impl PartitionState {
     ) {
         match decided {
             Remembered::Dropped => desk.tally.late_dropped.add(amount),
-            Remembered::Kept { policy, threshold, consistent } => {
+            Remembered::Kept(kept) => {
                 desk.tally.late_kept.add(amount);
                 let pin = self.watermark.pin(offset);
                 let segments = std::iter::once((segment, framed));
-                let additions =
-                    shared.annotations.of(&shared.policies, *policy, *threshold, *consistent);
+                let additions = shared.annotations.of(kept);
                 self.forward(desk, pin, segments, &additions);
             }
         }
     }
-}
-
-/// The longest run from the span number `start` of a record on.
-fn next_run(spans: &[SpanRef], start: usize) -> SpanRun<'_> {
-    let spans = &spans[start..];
-    let first = &spans[0];
-    let mut framed = first.framed;
-    let mut length = 1;
-    for span in &spans[1..] {
-        let joins = span.trace_id == first.trace_id
-            && span.scope == first.scope
-            && span.framed.start == framed.end;
-        if !joins {
-            break;
-        }
-        framed.end = span.framed.end;
-        length += 1;
-    }
-    SpanRun { spans: &spans[..length], first: start, framed }
 }
 
 fn count_refused(desk: &mut Desk, found: &Scan) {

@@ -1,31 +1,48 @@
 //! Complete traces to decisions, and kept ones to chunks for the exporter.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
-use crate::books::Tally;
 use crate::export::{Chunk, Ticket};
 use crate::ids::Pin;
-use crate::otlp::{Additions, SpanSegment};
-use crate::policy::{Decision, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
+use crate::otlp::{Additions, Chance, SpanSegment};
+use crate::policy::Decision;
 use crate::probability::Threshold;
 use crate::trace::{Decided, OpenTrace, Segment, Trigger};
 
-/// What is remembered of a decision, for the spans that come after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is remembered of a decision, for the spans that come after it. Policies may have changed
+/// by then, so it refers to none of theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remembered {
     /// The trace was dropped.
     Dropped,
     /// The trace was kept.
-    Kept {
-        /// On whose account.
-        policy: PolicyIndex,
-        /// The threshold it passed.
-        threshold: Threshold,
-        /// Whether that threshold says what the chance was.
-        consistent: bool,
-    },
+    Kept(Kept),
+}
+
+/// Why a trace was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The name of the policy on whose account.
+    pub policy: Arc<str>,
+    /// The threshold it passed.
+    pub threshold: Threshold,
+    /// Whether that threshold says what the chance was.
+    pub consistent: bool,
+}
+
+impl Kept {
+    fn chance(&self) -> Chance {
+        match (self.threshold, self.consistent) {
+            (Threshold::ALWAYS, true) => Chance::Certain,
+            (threshold, true) => Chance::Passed(threshold),
+            (Threshold::NEVER, false) => Chance::Unknown,
+            (threshold, false) => Chance::Apart(threshold),
+        }
+    }
 }
 
 /// What is written on kept spans.
@@ -40,38 +57,14 @@ pub struct Annotations {
 }
 
 impl Annotations {
-    pub(super) fn of<'a>(
-        &self,
-        policies: &'a PolicySet,
-        policy: PolicyIndex,
-        threshold: Threshold,
-        consistent: bool,
-    ) -> Additions<'a> {
+    pub(super) fn of<'a>(&self, kept: &'a Kept) -> Additions<'a> {
         Additions {
-            policy: self.policy.then(|| &**policies.name(policy)),
-            threshold: (consistent && threshold != Threshold::ALWAYS).then_some(threshold),
-            erase_threshold: !consistent,
+            policy: self.policy.then_some(&*kept.policy),
+            chance: kept.chance(),
             tracestate: self.tracestate,
             sample_rate: self.sample_rate,
         }
     }
-}
-
-/// Counts who said what.
-struct Votes<'a> {
-    tally: &'a mut Tally,
-}
-
-impl Observer for Votes<'_> {
-    fn voted(&mut self, policy: PolicyIndex, said: Said) {
-        if said != Said::None {
-            self.tally.votes[usize::from(policy.0)] += 1;
-        }
-    }
-
-    fn failed(&mut self, _: PolicyIndex) {}
-
-    fn leaf_voted(&mut self, _: LeafIndex) {}
 }
 
 impl PartitionState {
@@ -88,27 +81,26 @@ impl PartitionState {
         desk.tally.triggers[trigger as usize] += 1;
         self.observe(shared, trace);
         let now = self.traces.clock();
-        let mut votes = Votes { tally: &mut desk.tally };
-        let decision = shared.policies.decide(&trace.summary, now, &mut self.budgets, &mut votes);
+        let policies = &self.in_force.policies;
+        let mut votes = desk.votes(policies);
+        let decision = policies.decide(&trace.summary, now, &mut self.budgets, &mut votes);
         let remembered = match decision {
-            Decision::Drop { policy } => {
-                let none = desk.tally.dropped.len() - 1;
-                let place = policy.map_or(none, |policy| usize::from(policy.0));
-                desk.tally.dropped[place].add(amount);
+            Decision::Drop { .. } => {
                 self.watermark.release(trace.pin);
                 Remembered::Dropped
             }
             Decision::Keep { policy, threshold, consistent, leaf: _ } => {
-                desk.tally.kept[usize::from(policy.0)].add(amount);
-                let additions =
-                    shared.annotations.of(&shared.policies, policy, threshold, consistent);
+                let policy = Arc::clone(policies.name(policy));
+                let kept = Kept { policy, threshold, consistent };
+                let additions = shared.annotations.of(&kept);
                 self.forward(desk, trace.pin, trace.payload.segments(), &additions);
-                Remembered::Kept { policy, threshold, consistent }
+                Remembered::Kept(kept)
             }
         };
+        desk.account(&decision, amount);
         self.release_headers(trace);
         let generation = self.generation();
-        let decided = Decided { generation, at: self.traces.clock(), decision: remembered };
+        let decided = Decided { generation, at: now, decision: remembered };
         shared.decided.insert(self.partition, trace.summary.trace_id, decided);
     }
 

@@ -35,9 +35,11 @@ pub fn gather(
 ) {
     resource.enter(summary);
     for index in spans {
-        let view = found.view(index, record);
-        predicates.ask_span(&view, summary);
-        let span = view.span;
+        let span = &found.spans[index];
+        predicates.ask_span(span, span.attributes.of(&found.attributes), record, summary);
+        if predicates.has_conditions() {
+            predicates.ask_conditions(&found.view(index, record), &mut summary.facts);
+        }
         summary.start_unix_nano = summary.start_unix_nano.min(span.start_unix_nano);
         summary.end_unix_nano = summary.end_unix_nano.max(span.end_unix_nano);
         if !span.trace_state.is_empty() && summary.explicit_randomness.is_none() {

@@ -2,47 +2,50 @@
 //!
 //! Owns the order of things: due deadlines before the record that passes them, spans into traces,
 //! complete traces to a decision, kept ones to the exporter, acks back to the watermark. Promises
-//! that nothing of an ownership that ended has an effect, and that when the exporter is full no
-//! more records are taken, while acks and rebalances still are. Leaves what each step means to
-//! the modules it calls.
+//! that nothing of an ownership that ended has an effect, that when the exporter is full no more
+//! records are taken, while acks and rebalances still are, and that policies change between two
+//! batches of records, for all its partitions at once. Leaves what each step means to the modules
+//! it calls.
 
 mod arrivals;
 mod decide;
+mod desk;
 mod gather;
+mod in_force;
 mod partition;
+mod runs;
+mod shares;
+mod switch;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
-use crate::books::{Amount, Books, Tally};
+use crate::books::Books;
 use crate::export::{Ack, Chunk, Exporter};
-use crate::ids::{Generation, Partition};
+use crate::ids::{Generation, Partition, Position};
 use crate::memory::Memory;
-use crate::otlp::{AttributeKeys, Framer, Scan};
-use crate::policy::PolicySet;
-use crate::source::{CaughtUp, Event, Inbox, Rebalance, RecordBatch};
-use crate::trace::{DecidedTraces, Limits};
+use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch};
+use crate::trace::DecidedTraces;
 
 pub use arrivals::Keying;
-pub use decide::{Annotations, Remembered};
+pub use decide::{Annotations, Kept, Remembered};
+use desk::Desk;
 pub use gather::{ask_resource, gather, keys_for};
+pub use in_force::{InForce, PoliciesInForce};
 use partition::{PartitionState, Revocation};
+pub use runs::{SpanRun, next_run};
 
 /// What all workers of the process share.
 #[derive(Debug)]
 pub struct Shared {
     /// The policies in force.
-    pub policies: Arc<PolicySet>,
-    /// The attribute keys that they name.
-    pub keys: AttributeKeys,
-    /// When traces are complete.
-    pub limits: Limits,
+    pub policies: Arc<PoliciesInForce>,
     /// What is written on kept spans.
     pub annotations: Annotations,
     /// How far behind the wall clock the clock of a quiet partition stays.
@@ -67,26 +70,17 @@ pub struct Worker {
     exporter: Exporter,
     inbox: Inbox,
     acks: mpsc::UnboundedReceiver<Vec<Ack>>,
+    /// Tells of policies that came into force.
+    policies: watch::Receiver<Arc<InForce>>,
+    /// Those that the partitions judge by and the tally is of.
+    in_force: Arc<InForce>,
+    /// Partitions of the topic, over which limits are shared out.
+    topic_size: u32,
     partitions: HashMap<Partition, PartitionState>,
     /// Chunks that the exporter has no room for. While there are any, no records are taken.
     waiting: VecDeque<Chunk>,
     waiting_bytes: u64,
     desk: Desk,
-}
-
-/// What is used again from record to record, and what was counted.
-#[derive(Debug)]
-struct Desk {
-    /// Taken out for as long as its results are read.
-    scan: Option<Box<Scan>>,
-    framer: Framer,
-    tally: Tally,
-    opened: Amount,
-    closed: Amount,
-    /// What this worker's use of memory was when it was last posted.
-    memory_posted: u64,
-    /// Chunks of traces kept since the exporter was last fed.
-    kept: Vec<Chunk>,
 }
 
 impl Worker {
@@ -98,18 +92,25 @@ impl Worker {
         inbox: Inbox,
         acks: mpsc::UnboundedReceiver<Vec<Ack>>,
     ) -> Self {
-        let desk = Desk {
-            scan: None,
-            framer: Framer::new(shared.max_chunk_bytes),
-            tally: Tally::new(shared.policies.names().count()),
-            opened: Amount::default(),
-            closed: Amount::default(),
-            memory_posted: 0,
-            kept: Vec::new(),
-        };
+        let mut policies = shared.policies.follow();
+        let in_force = Arc::clone(&policies.borrow_and_update());
+        let desk = Desk::new(&in_force, shared.max_chunk_bytes);
         let partitions = HashMap::new();
         let waiting = VecDeque::new();
-        Self { index, shared, exporter, inbox, acks, partitions, waiting, waiting_bytes: 0, desk }
+        Self {
+            index,
+            shared,
+            exporter,
+            inbox,
+            acks,
+            policies,
+            in_force,
+            topic_size: 1,
+            partitions,
+            waiting,
+            waiting_bytes: 0,
+            desk,
+        }
     }
 
     /// Works until `stop` is called off.
@@ -129,6 +130,7 @@ impl Worker {
                 Some(acks) = self.acks.recv() => self.acknowledge(acks),
                 () = exporter.room(next_chunk), if is_stalled => self.feed_exporter(),
                 () = until(revoke_deadline) => self.finish_revocations(),
+                Ok(()) = self.policies.changed(), if !is_stalled => self.switch(),
                 Some(event) = self.inbox.events.recv(), if !is_stalled => match event {
                     Event::Records(batch) => self.take_in(&batch),
                     Event::CaughtUp(partitions) => self.run_clocks_on(&partitions),
@@ -144,6 +146,7 @@ impl Worker {
     }
 
     fn take_in(&mut self, batch: &RecordBatch) {
+        self.keep_up();
         if let Some(state) = current(&mut self.partitions, batch.partition, batch.generation) {
             for record in batch.records() {
                 state.take_in(&self.shared, &mut self.desk, &record);
@@ -156,6 +159,7 @@ impl Worker {
 
     /// Quiet partitions: the wall clock carries theirs on.
     fn run_clocks_on(&mut self, caught_up: &[CaughtUp]) {
+        self.keep_up();
         for quiet in caught_up {
             let state = current(&mut self.partitions, quiet.partition, quiet.generation);
             if let Some(state) = state {
@@ -168,8 +172,9 @@ impl Worker {
 
     fn rebalance(&mut self, event: Rebalance) {
         match event {
+            Rebalance::Resized { partitions } => self.share_out(partitions),
             Rebalance::Assigned { partition, owned, start } => {
-                let state = PartitionState::new(self.index, partition, owned, start, &self.shared);
+                let state = self.partition_state(partition, owned, start);
                 if let Some(old) = self.partitions.insert(partition, state) {
                     self.forget(old);
                 }
@@ -194,6 +199,16 @@ impl Worker {
             }
         }
         self.post();
+    }
+
+    fn partition_state(
+        &self,
+        partition: Partition,
+        owned: Arc<Owned>,
+        start: Position,
+    ) -> PartitionState {
+        let (in_force, topic_size) = (&self.in_force, self.topic_size);
+        PartitionState::new(self.index, partition, owned, start, in_force, topic_size)
     }
 
     /// Lets go of revoked partitions that have nothing in flight, or no time left.
@@ -283,7 +298,8 @@ impl Worker {
     fn post(&mut self) {
         self.post_memory();
         let Desk { tally, opened, closed, .. } = &mut self.desk;
-        self.shared.books.post(tally, std::mem::take(opened), std::mem::take(closed));
+        let (opened, closed) = (std::mem::take(opened), std::mem::take(closed));
+        self.shared.books.post(&self.in_force.counters, tally, opened, closed);
     }
 
     fn revoke_deadline(&self) -> Option<Instant> {
@@ -316,3 +332,6 @@ async fn until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

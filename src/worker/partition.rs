@@ -5,7 +5,7 @@ use std::sync::mpsc::Sender;
 
 use tokio::time::Instant;
 
-use super::{Desk, Shared};
+use super::{Desk, InForce, Shared};
 use crate::books::{Amount, Invalid};
 use crate::ids::{Generation, Partition, Pin, Position};
 use crate::otlp::scan;
@@ -27,6 +27,8 @@ pub(super) struct PartitionState {
     pub(super) worker: usize,
     pub(super) partition: Partition,
     pub(super) owned: Arc<Owned>,
+    /// The policies that the facts, the deadlines and the budgets below are for.
+    pub(super) in_force: Arc<InForce>,
     pub(super) traces: OpenTraces,
     pub(super) headers: Headers,
     pub(super) budgets: Budgets,
@@ -52,15 +54,17 @@ impl PartitionState {
         partition: Partition,
         owned: Arc<Owned>,
         start: Position,
-        shared: &Shared,
+        in_force: &Arc<InForce>,
+        topic_size: u32,
     ) -> Self {
         Self {
             worker,
             partition,
             owned,
-            traces: OpenTraces::new(shared.limits),
+            in_force: Arc::clone(in_force),
+            traces: OpenTraces::new(in_force.limits),
             headers: Headers::default(),
-            budgets: shared.policies.budgets(1),
+            budgets: in_force.policies.budgets(topic_size),
             watermark: Watermark::new(start),
             in_flight: 0,
             revocation: None,
@@ -99,7 +103,7 @@ impl PartitionState {
         };
         desk.tally.record_bytes += value.len() as u64;
         let mut found = desk.scan.take().unwrap_or_default();
-        match scan(value, &shared.keys, &mut found) {
+        match scan(value, &self.in_force.keys, &mut found) {
             Ok(()) => self.arrive(shared, desk, record, value, &found),
             Err(error) => {
                 refuse_record(desk, Invalid::Malformed, value.len() as u64);
@@ -120,7 +124,8 @@ impl PartitionState {
         self.publish();
     }
 
-    fn decide_due(&mut self, shared: &Shared, desk: &mut Desk) {
+    /// Decides what fell due.
+    pub(super) fn decide_due(&mut self, shared: &Shared, desk: &mut Desk) {
         while let Some((trace, trigger)) = self.traces.take_due() {
             self.decide(shared, desk, &trace, trigger);
         }

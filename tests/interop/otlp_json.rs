@@ -146,6 +146,13 @@ impl Span {
             .collect()
     }
 
+    /// The resource's `service.name`; empty if it has none.
+    pub fn service(&self) -> &str {
+        let mut attributes = list(&self.around["resource"], "attributes");
+        let name = attributes.find(|attribute| attribute["key"] == "service.name");
+        name.map_or("", |name| text(&name["value"], "stringValue"))
+    }
+
     /// Removes what tailsieve adds, so that what is left should be what was sent.
     pub fn take_additions(&mut self) -> Additions {
         let policy = self.take_attribute("tailsieve.policy", "stringValue");

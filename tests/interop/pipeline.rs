@@ -13,7 +13,9 @@ use prost::Message as _;
 use rdkafka::Message as _;
 
 use crate::otlp_json::Traces;
-use crate::support::{Kafka, Member, Process, Scratch, Topic, eventually, free_address};
+use crate::support::{
+    Kafka, Member, Process, Scratch, Topic, collector_tool, eventually, free_address,
+};
 
 /// Few enough that several traces share each, enough that a trace is easily torn apart.
 const PARTITIONS: i32 = 8;
@@ -172,7 +174,7 @@ impl Publisher {
     }
 
     fn telemetrygen(&self, scratch: &Scratch, service: &str, arguments: &[&str]) {
-        let mut telemetrygen = Command::new(tool("telemetrygen"));
+        let mut telemetrygen = Command::new(collector_tool("telemetrygen"));
         telemetrygen.args(["traces", "--otlp-insecure", "--rate=0"]);
         telemetrygen.args(["--otlp-endpoint", &self.endpoint, "--service", service]);
         telemetrygen.args(["--otlp-attributes=zone=\"a\"", "--telemetry-attributes=retries=3"]);
@@ -190,14 +192,15 @@ impl Backend {
     }
 }
 
-fn topic(kafka: &Kafka, test: &str) -> Topic {
+/// A topic of its own for a test.
+pub fn topic(kafka: &Kafka, test: &str) -> Topic {
     kafka.topic(test, PARTITIONS, &[("message.timestamp.type", "LogAppendTime")])
 }
 
 /// Starts the Collector on tests/interop/`name`.yaml and waits until it serves.
-fn collector(scratch: &Scratch, name: &str, environment: &[(&str, &str)]) -> Process {
+pub fn collector(scratch: &Scratch, name: &str, environment: &[(&str, &str)]) -> Process {
     let config = format!("{}/tests/interop/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(tool("otelcol"));
+    let mut command = Command::new(collector_tool("otelcol"));
     command.args(["--config", &config]).envs(environment.iter().copied());
     let mut process = Process::spawn(command, scratch.path(), name);
     process.wait_for_line("Everything is ready");
@@ -209,14 +212,6 @@ fn finish(command: Command, scratch: &Scratch, name: &str) {
     let mut process = Process::spawn(command, scratch.path(), name);
     let status = process.wait();
     assert!(status.success(), "{name} ended with {status}");
-}
-
-/// A program that `tests/support/collector` built.
-fn tool(name: &str) -> PathBuf {
-    let folder = env::var_os("TAILSIEVE_TEST_COLLECTOR").expect(
-        "TAILSIEVE_TEST_COLLECTOR names a folder with otelcol and telemetrygen: run ./tests/run interop",
-    );
-    Path::new(&folder).join(name)
 }
 
 fn read(file: &Path) -> Traces {

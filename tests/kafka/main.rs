@@ -9,6 +9,7 @@
 mod bad_input;
 mod bounds;
 mod chaos;
+mod reload;
 mod rig;
 mod starting;
 #[path = "../support/mod.rs"]

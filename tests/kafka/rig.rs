@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tailsieve::generate::{Counters, Model, ModelSettings, ProducerSettings, produce};
+use tailsieve::ids::TraceId;
 use tailsieve::ledger::{Check, Expectation, Ledger, Verdict};
 use tailsieve::receiver::Receiver;
 use tailsieve::source;
@@ -185,6 +186,12 @@ policies: policies.yaml
             };
             ends.iter().all(is_done).then_some(())
         });
+    }
+
+    /// The policies that the spans of a trace were kept by; none if none were.
+    pub fn policies_of(&self, trace: TraceId) -> Vec<String> {
+        let check = self.check.lock().unwrap();
+        check.policies_of(trace).iter().map(|it| it.clone().unwrap_or_default()).collect()
     }
 
     /// Judges what the backend took.

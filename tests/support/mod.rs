@@ -15,7 +15,7 @@ mod process;
 
 pub use kafka::{Kafka, Topic};
 pub use metrics::{Scrape, check_books, promtool_check_metrics};
-pub use process::{Member, Process, tailsieve};
+pub use process::{Member, Process, collector_tool, tailsieve};
 
 use std::fs;
 use std::io::{Read, Write};
@@ -57,10 +57,19 @@ pub fn free_address() -> String {
 
 /// Status and body of `GET path` at `address`; `None` if nothing answers.
 pub fn http_get(address: &str, path: &str) -> Option<(u16, String)> {
+    http(address, "GET", path)
+}
+
+/// Status and body of `POST path`, without a body, at `address`; `None` if nothing answers.
+pub fn http_post(address: &str, path: &str) -> Option<(u16, String)> {
+    http(address, "POST", path)
+}
+
+fn http(address: &str, method: &str, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     // HTTP/1.0: the body ends with the connection and is never chunked.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;

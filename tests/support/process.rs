@@ -20,6 +20,14 @@ pub fn tailsieve() -> Command {
     Command::new(env::var_os("TAILSIEVE_BIN").unwrap_or_else(built))
 }
 
+/// A program that `tests/support/collector` built: `otelcol` or `telemetrygen`.
+pub fn collector_tool(name: &str) -> PathBuf {
+    let folder = env::var_os("TAILSIEVE_TEST_COLLECTOR").expect(
+        "TAILSIEVE_TEST_COLLECTOR names a folder with otelcol and telemetrygen: run ./tests/run interop",
+    );
+    Path::new(&folder).join(name)
+}
+
 /// A process that the test started; killed when it is dropped.
 pub struct Process {
     name: String,

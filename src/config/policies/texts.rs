@@ -43,9 +43,11 @@ pub(super) fn conditions(
 
 /// Checks that `text`, which `node` holds, is a regular expression.
 pub(super) fn regex(reader: &Reader<'_>, node: &Node, text: &str) {
+    let Err(reason) = ottl::compile_patterns(&[text.to_owned()]) else { return };
+    // Most of what is wrong there is wrong here, too, and has a place.
     let mut parser = regex_syntax::ParserBuilder::new().utf8(false).build();
     let (range, kind) = match parser.parse(text) {
-        Ok(_) => return,
+        Ok(_) => (0..text.len(), reason),
         Err(regex_syntax::Error::Parse(error)) => (bytes(error.span()), error.kind().to_string()),
         Err(regex_syntax::Error::Translate(error)) => {
             (bytes(error.span()), error.kind().to_string())

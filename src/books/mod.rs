@@ -1,0 +1,174 @@
+//! The books: what came in and what became of it, in traces, spans and bytes.
+//!
+//! Owns the names and handles of the metrics that have to balance:
+//!
+//! received = kept + dropped + open + late + invalid + revoked.
+//!
+//! A worker keeps a [`Tally`] of its own and posts it after each batch. Posting and reading
+//! exclude each other ([`Books::read`]), so a scrape never sees half of a posting. Bytes are the
+//! wire bytes of spans, with their tag and length; a record that cannot be parsed counts whole.
+//! What is counted by policy goes to the [`PolicyCounters`] of the set that was in force.
+
+mod counters;
+mod policies;
+mod tally;
+
+use std::sync::{PoisonError, RwLock};
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+
+use counters::{AmountCounters, SpanCounters, post_all};
+
+pub use policies::{CountedLeaf, CountedPolicy, PolicyCounters};
+pub use tally::{Amount, Invalid, LeafTally, Misrouted, PolicyTally, TRIGGERS, Tally, VOTES};
+
+/// The process's books. All series exist, at 0, from the start.
+#[derive(Debug)]
+pub struct Books {
+    gate: RwLock<()>,
+    records: Counter,
+    record_bytes: Counter,
+    received: AmountCounters,
+    invalid: Vec<SpanCounters>,
+    invalid_records: Vec<Counter>,
+    misrouted: Vec<Counter>,
+    late_kept: SpanCounters,
+    late_dropped: SpanCounters,
+    revoked: AmountCounters,
+    triggers: Vec<Counter>,
+    oversized_spans: Counter,
+    malformed_tracestate: Counter,
+    repeated_records: Counter,
+    open_traces: Gauge,
+    open_spans: Gauge,
+    open_bytes: Gauge,
+    /// From when a trace's first span was read to its decision, on the partition's clock.
+    pub decision_delay: Histogram,
+    /// Spans of a decided trace.
+    pub trace_spans: Histogram,
+    /// Wire bytes of a decided trace.
+    pub trace_bytes: Histogram,
+    /// Duration of a decided trace.
+    pub trace_duration: Histogram,
+}
+
+impl Default for Books {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Books {
+    /// Registers every series with the installed recorder.
+    pub fn new() -> Self {
+        describe();
+        let refused = |reason: &Invalid| SpanCounters::new("invalid", "reason", reason.label());
+        let refused_record = |reason: &Invalid| counter!("tailsieve_invalid_records_total", "reason" => reason.label());
+        let misrouted = |kind: &Misrouted| counter!("tailsieve_misrouted_records_total", "kind" => kind.label());
+        let trigger =
+            |name: &&'static str| counter!("tailsieve_decision_triggers_total", "trigger" => *name);
+        Self {
+            gate: RwLock::new(()),
+            records: counter!("tailsieve_received_records_total"),
+            record_bytes: counter!("tailsieve_received_record_bytes_total"),
+            received: AmountCounters::new("received", &[]),
+            invalid: Invalid::ALL.iter().map(refused).collect(),
+            invalid_records: Invalid::ALL.iter().map(refused_record).collect(),
+            misrouted: Misrouted::ALL.iter().map(misrouted).collect(),
+            late_kept: SpanCounters::new("late", "decision", "keep"),
+            late_dropped: SpanCounters::new("late", "decision", "drop"),
+            revoked: AmountCounters::new("revoked", &[]),
+            triggers: TRIGGERS.iter().map(trigger).collect(),
+            oversized_spans: counter!("tailsieve_oversized_spans_total"),
+            malformed_tracestate: counter!("tailsieve_malformed_tracestate_spans_total"),
+            repeated_records: counter!("tailsieve_repeated_records_total"),
+            open_traces: gauge!("tailsieve_open_traces"),
+            open_spans: gauge!("tailsieve_open_spans"),
+            open_bytes: gauge!("tailsieve_open_bytes"),
+            decision_delay: histogram!("tailsieve_decision_delay_seconds"),
+            trace_spans: histogram!("tailsieve_trace_spans"),
+            trace_bytes: histogram!("tailsieve_trace_size_bytes"),
+            trace_duration: histogram!("tailsieve_trace_duration_seconds"),
+        }
+    }
+
+    /// Posts what a worker counted, and how what it holds open changed: the two must be posted
+    /// as one for the books to balance. `policies` are the counters of the set that the tally is of.
+    pub fn post(
+        &self,
+        policies: &PolicyCounters,
+        tally: &mut Tally,
+        opened: Amount,
+        closed: Amount,
+    ) {
+        let _posting = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        self.records.increment(tally.records);
+        self.record_bytes.increment(tally.record_bytes);
+        self.received.post(tally.received);
+        self.invalid.iter().zip(tally.invalid).for_each(|(to, amount)| to.post(amount));
+        post_all(&self.invalid_records, &tally.invalid_records);
+        post_all(&self.misrouted, &tally.misrouted);
+        policies.post(tally);
+        self.late_kept.post(tally.late_kept);
+        self.late_dropped.post(tally.late_dropped);
+        self.revoked.post(tally.revoked);
+        post_all(&self.triggers, &tally.triggers);
+        self.oversized_spans.increment(tally.oversized_spans);
+        self.malformed_tracestate.increment(tally.malformed_tracestate);
+        self.repeated_records.increment(tally.repeated_records);
+        let change = |to: &Gauge, more: u64, less: u64| to.increment(more as f64 - less as f64);
+        change(&self.open_traces, opened.traces, closed.traces);
+        change(&self.open_spans, opened.spans, closed.spans);
+        change(&self.open_bytes, opened.bytes, closed.bytes);
+        tally.clear();
+    }
+
+    /// Runs `read` while nothing is posted: what it reads balances.
+    pub fn read<T>(&self, read: impl FnOnce() -> T) -> T {
+        let _reading = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+        read()
+    }
+}
+
+fn describe() {
+    let spans = [
+        ("received", "read from Kafka"),
+        ("kept", "of traces that a policy kept, by the policy it is attributed to"),
+        ("dropped", "of traces that were dropped, by the drop policy or none"),
+        (
+            "revoked",
+            "of open traces whose partition was taken away; its next owner reads them again",
+        ),
+        ("invalid", "refused, by reason; a record that cannot be parsed counts its bytes"),
+        ("late", "that came after their trace was decided, by that decision"),
+    ];
+    for (name, of) in spans {
+        describe_counter!(format!("tailsieve_{name}_traces_total"), format!("traces {of}"));
+        describe_counter!(format!("tailsieve_{name}_spans_total"), format!("spans {of}"));
+        let bytes = format!("tailsieve_{name}_bytes_total");
+        describe_counter!(bytes, Unit::Bytes, format!("wire bytes of spans {of}"));
+    }
+    describe_counter!("tailsieve_received_records_total", "records read from Kafka");
+    let text = "bytes of the values of records read from Kafka";
+    describe_counter!("tailsieve_received_record_bytes_total", Unit::Bytes, text);
+    describe_counter!("tailsieve_invalid_records_total", "records refused whole, by reason");
+    let text = "records whose key does not keep their trace in one partition, by kind";
+    describe_counter!("tailsieve_misrouted_records_total", text);
+    describe_counter!("tailsieve_decision_triggers_total", "decisions by what triggered them");
+    let text = "spans of kept traces that are larger than a request may be, and were left out";
+    describe_counter!("tailsieve_oversized_spans_total", text);
+    let text = "kept spans whose tracestate is malformed or full, and was left as it was";
+    describe_counter!("tailsieve_malformed_tracestate_spans_total", text);
+    describe_counter!("tailsieve_repeated_records_total", "records read before, and skipped");
+    describe_gauge!("tailsieve_open_traces", "traces that are not decided yet");
+    describe_gauge!("tailsieve_open_spans", "spans of traces that are not decided yet");
+    describe_gauge!("tailsieve_open_bytes", Unit::Bytes, "wire bytes of spans of open traces");
+    let text = "from a trace's first span to its decision, on the partition's clock";
+    describe_histogram!("tailsieve_decision_delay_seconds", Unit::Seconds, text);
+    describe_histogram!("tailsieve_trace_spans", "spans of a decided trace");
+    describe_histogram!("tailsieve_trace_size_bytes", Unit::Bytes, "wire bytes of a decided trace");
+    describe_histogram!("tailsieve_trace_duration_seconds", Unit::Seconds, "of a decided trace");
+}

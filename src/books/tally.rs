@@ -1,0 +1,168 @@
+//! What one worker has counted: plain numbers, until they are posted.
+//!
+//! Counting allocates nothing: the vectors are made for one policy set, and made anew for the
+//! next one.
+
+/// An amount of spans: how many traces they belong to, how many they are, their wire bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Number of traces; zero where spans do not make a trace of their own.
+    pub traces: u64,
+    /// Number of spans.
+    pub spans: u64,
+    /// Their wire bytes.
+    pub bytes: u64,
+}
+
+impl Amount {
+    /// Adds `other`.
+    pub fn add(&mut self, other: Self) {
+        self.traces += other.traces;
+        self.spans += other.spans;
+        self.bytes += other.bytes;
+    }
+}
+
+/// Why spans or records were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Invalid {
+    /// The record has no value.
+    NullValue,
+    /// The record is not a `TracesData` message.
+    Malformed,
+    /// A span's trace id is not 16 bytes, or all zeros.
+    TraceId,
+    /// A span's id is not 8 bytes, or all zeros.
+    SpanId,
+}
+
+impl Invalid {
+    pub(super) const ALL: [Self; 4] =
+        [Self::NullValue, Self::Malformed, Self::TraceId, Self::SpanId];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::NullValue => "null_value",
+            Self::Malformed => "malformed",
+            Self::TraceId => "trace_id",
+            Self::SpanId => "span_id",
+        }
+    }
+}
+
+/// How a record's key fails to keep its trace in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Misrouted {
+    /// The record has no key: the producer spreads its traces over all partitions.
+    NullKey,
+    /// The key is not the trace id, in hexadecimal or raw.
+    ForeignKey,
+    /// The record holds more than one trace.
+    ManyTraces,
+}
+
+impl Misrouted {
+    pub(super) const ALL: [Self; 3] = [Self::NullKey, Self::ForeignKey, Self::ManyTraces];
+
+    /// The value of the metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NullKey => "null_key",
+            Self::ForeignKey => "foreign_key",
+            Self::ManyTraces => "many_traces",
+        }
+    }
+}
+
+/// What triggered a decision, as the metrics name it; in the order of the indices in a tally.
+pub const TRIGGERS: [&str; 4] = ["root", "wait", "size", "memory"];
+
+/// What a policy can say, as the metrics name it; in the order of the indices in a tally.
+pub const VOTES: [&str; 3] = ["none", "keep", "drop"];
+
+/// What one policy did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PolicyTally {
+    /// What was kept on its account.
+    pub kept: Amount,
+    /// What it dropped.
+    pub dropped: Amount,
+    /// What it said (see [`VOTES`]).
+    pub votes: [u64; 3],
+    /// Traces of which it could not evaluate something.
+    pub errors: u64,
+    /// Of a shadow policy: what was dropped and it would have kept.
+    pub shadow_kept: Amount,
+    /// Of a shadow policy: what was kept and it would have dropped.
+    pub shadow_dropped: Amount,
+}
+
+/// What one child of a `composite` policy did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeafTally {
+    /// How often it voted keep and had budget.
+    pub votes: u64,
+    /// What was kept on its account.
+    pub kept: Amount,
+}
+
+/// What one worker has counted and not posted yet.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Records read, and the bytes of their values.
+    pub records: u64,
+    /// Bytes of the values of the records read.
+    pub record_bytes: u64,
+    /// Spans read; their traces are counted when they are opened.
+    pub received: Amount,
+    /// Spans that were refused, by reason (see [`Invalid`]).
+    pub invalid: [Amount; 4],
+    /// Records that were refused whole, by reason.
+    pub invalid_records: [u64; 4],
+    /// Records whose keys are wrong (see [`Misrouted`]).
+    pub misrouted: [u64; 3],
+    /// By policy, in the order of the set.
+    pub policies: Vec<PolicyTally>,
+    /// By child of `composite` policies, in the order of the set.
+    pub leaves: Vec<LeafTally>,
+    /// What no policy kept and none dropped.
+    pub unwanted: Amount,
+    /// Late spans of kept traces.
+    pub late_kept: Amount,
+    /// Late spans of dropped traces.
+    pub late_dropped: Amount,
+    /// Open traces whose partition was taken away.
+    pub revoked: Amount,
+    /// By trigger (see [`TRIGGERS`]): decisions.
+    pub triggers: [u64; 4],
+    /// Spans of kept traces that are larger than a request may be.
+    pub oversized_spans: u64,
+    /// Kept spans whose tracestate could not take a threshold and was left as it was.
+    pub malformed_tracestate: u64,
+    /// Records that lay below the position already read.
+    pub repeated_records: u64,
+}
+
+impl Tally {
+    /// Nothing counted, for a set of so many policies and so many children of `composite` ones.
+    pub fn new(policies: usize, leaves: usize) -> Self {
+        Self {
+            policies: vec![PolicyTally::default(); policies],
+            leaves: vec![LeafTally::default(); leaves],
+            ..Self::default()
+        }
+    }
+
+    /// Counts spans that are refused.
+    pub fn refuse(&mut self, reason: Invalid, amount: Amount) {
+        self.invalid[reason as usize].add(amount);
+    }
+
+    pub(super) fn clear(&mut self) {
+        let mut policies = std::mem::take(&mut self.policies);
+        let mut leaves = std::mem::take(&mut self.leaves);
+        policies.fill(PolicyTally::default());
+        leaves.fill(LeafTally::default());
+        *self = Self { policies, leaves, ..Self::default() };
+    }
+}

@@ -1,0 +1,370 @@
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn decode(value: &Value) -> TracesData {
+    let bytes = to_protobuf(value.to_string().as_bytes()).unwrap();
+    TracesData::decode(&bytes[..]).unwrap()
+}
+
+fn error(value: &Value) -> String {
+    value_to_protobuf(value).unwrap_err().to_string()
+}
+
+/// A record with one span.
+fn of_span(span: Value) -> Value {
+    json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [span] }] }] })
+}
+
+fn span_of(value: &Value) -> Span {
+    decode(value).resource_spans.remove(0).scope_spans.remove(0).spans.remove(0)
+}
+
+/// The value of an attribute that is written as `value`.
+fn attribute(value: Value) -> Option<Any> {
+    let span = span_of(&of_span(json!({ "attributes": [{ "key": "k", "value": value }] })));
+    span.attributes.into_iter().next().unwrap().value.and_then(|value| value.value)
+}
+
+#[test]
+fn everything_that_otlp_has_is_read() {
+    let value = json!({ "resourceSpans": [{
+        "resource": {
+            "attributes": [{ "key": "service.name", "value": { "stringValue": "shop" } }],
+            "droppedAttributesCount": 1,
+            "entityRefs": [{
+                "schemaUrl": "s", "type": "t", "idKeys": ["a", "b"], "descriptionKeys": ["c"],
+            }],
+        },
+        "schemaUrl": "https://one",
+        "scopeSpans": [{
+            "scope": { "name": "n", "version": "v", "droppedAttributesCount": 2,
+                "attributes": [{ "key": "x", "value": { "boolValue": true } }] },
+            "schemaUrl": "https://two",
+            "spans": [{
+                "traceId": "0AF7651916CD43DD8448eb211c80319c",
+                "spanId": "00f067aa0ba902b7",
+                "parentSpanId": "b9c7c989f97918e1",
+                "traceState": "ot=rv:1",
+                "flags": 257,
+                "name": "GET /",
+                "kind": 2,
+                "startTimeUnixNano": "18446744073709551615",
+                "endTimeUnixNano": 1_700_000_000_000_000_001_u64,
+                "droppedAttributesCount": 3,
+                "droppedEventsCount": 4,
+                "droppedLinksCount": 4_294_967_295_u32,
+                "events": [{ "timeUnixNano": "7", "name": "e", "droppedAttributesCount": 5,
+                    "attributes": [{ "key": "y", "value": { "intValue": "-9223372036854775808" } }],
+                }],
+                "links": [{ "traceId": "0af7651916cd43dd8448eb211c80319c",
+                    "spanId": "00f067aa0ba902b7", "traceState": "a=b", "flags": 1,
+                    "attributes": [{ "key": "z" }], "droppedAttributesCount": 6 }],
+                "status": { "code": 2, "message": "no" },
+            }],
+        }],
+    }]});
+    let any = |value| Some(AnyValue { value: Some(value) });
+    let pair = |key: &str, value| KeyValue { key: key.to_owned(), value, ..Default::default() };
+    let trace_id = b"\x0a\xf7\x65\x19\x16\xcd\x43\xdd\x84\x48\xeb\x21\x1c\x80\x31\x9c".to_vec();
+    let span_id = b"\x00\xf0\x67\xaa\x0b\xa9\x02\xb7".to_vec();
+    let expected = TracesData {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(Resource {
+                attributes: vec![pair("service.name", any(Any::StringValue("shop".to_owned())))],
+                dropped_attributes_count: 1,
+                entity_refs: vec![EntityRef {
+                    schema_url: "s".to_owned(),
+                    r#type: "t".to_owned(),
+                    id_keys: vec!["a".to_owned(), "b".to_owned()],
+                    description_keys: vec!["c".to_owned()],
+                }],
+            }),
+            schema_url: "https://one".to_owned(),
+            scope_spans: vec![ScopeSpans {
+                scope: Some(InstrumentationScope {
+                    name: "n".to_owned(),
+                    version: "v".to_owned(),
+                    attributes: vec![pair("x", any(Any::BoolValue(true)))],
+                    dropped_attributes_count: 2,
+                }),
+                schema_url: "https://two".to_owned(),
+                spans: vec![Span {
+                    trace_id: trace_id.clone(),
+                    span_id: span_id.clone(),
+                    parent_span_id: b"\xb9\xc7\xc9\x89\xf9\x79\x18\xe1".to_vec(),
+                    trace_state: "ot=rv:1".to_owned(),
+                    flags: 257,
+                    name: "GET /".to_owned(),
+                    kind: 2,
+                    start_time_unix_nano: u64::MAX,
+                    end_time_unix_nano: 1_700_000_000_000_000_001,
+                    attributes: Vec::new(),
+                    dropped_attributes_count: 3,
+                    dropped_events_count: 4,
+                    dropped_links_count: u32::MAX,
+                    events: vec![Event {
+                        time_unix_nano: 7,
+                        name: "e".to_owned(),
+                        attributes: vec![pair("y", any(Any::IntValue(i64::MIN)))],
+                        dropped_attributes_count: 5,
+                    }],
+                    links: vec![Link {
+                        trace_id,
+                        span_id,
+                        trace_state: "a=b".to_owned(),
+                        flags: 1,
+                        attributes: vec![pair("z", None)],
+                        dropped_attributes_count: 6,
+                    }],
+                    status: Some(Status { code: 2, message: "no".to_owned() }),
+                }],
+            }],
+        }],
+    };
+    assert_eq!(decode(&value), expected);
+    assert_eq!(decode(&snake_case(value)), expected, "names as in the proto file");
+}
+
+/// The same with all names as the proto file has them.
+fn snake_case(value: Value) -> Value {
+    let snake = |name: String| -> String {
+        let separated = |letter: char| match letter {
+            'A'..='Z' => format!("_{}", letter.to_ascii_lowercase()),
+            _ => letter.to_string(),
+        };
+        name.chars().map(separated).collect()
+    };
+    match value {
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (snake(name), snake_case(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(snake_case).collect(),
+        other => other,
+    }
+}
+
+#[test]
+fn attribute_values_are_read_as_protobuf_json_has_them() {
+    let text = |text: &str| Some(Any::StringValue(text.to_owned()));
+    let bytes = |bytes: &[u8]| Some(Any::BytesValue(bytes.to_vec()));
+    let cases = [
+        (json!({ "stringValue": "" }), text("")),
+        (json!({ "stringValue": "\u{1f980}\u{0}\"" }), text("\u{1f980}\u{0}\"")),
+        (json!({ "boolValue": false }), Some(Any::BoolValue(false))),
+        (json!({ "intValue": "9223372036854775807" }), Some(Any::IntValue(i64::MAX))),
+        (json!({ "intValue": -9_223_372_036_854_775_808_i64 }), Some(Any::IntValue(i64::MIN))),
+        (json!({ "intValue": 0 }), Some(Any::IntValue(0))),
+        (json!({ "intValue": 1e3 }), Some(Any::IntValue(1000))),
+        (json!({ "intValue": "-2.0" }), Some(Any::IntValue(-2))),
+        (json!({ "doubleValue": 0.1 }), Some(Any::DoubleValue(0.1))),
+        (json!({ "doubleValue": 75 }), Some(Any::DoubleValue(75.0))),
+        (json!({ "doubleValue": "-1.5e300" }), Some(Any::DoubleValue(-1.5e300))),
+        (json!({ "doubleValue": 5e-324 }), Some(Any::DoubleValue(5e-324))),
+        (json!({ "doubleValue": "Infinity" }), Some(Any::DoubleValue(f64::INFINITY))),
+        (json!({ "doubleValue": "-Infinity" }), Some(Any::DoubleValue(f64::NEG_INFINITY))),
+        (json!({ "bytesValue": "" }), bytes(b"")),
+        (json!({ "bytesValue": "AP+/" }), bytes(b"\x00\xff\xbf")),
+        (json!({ "bytesValue": "AP-_" }), bytes(b"\x00\xff\xbf")),
+        (json!({ "bytesValue": "aGk=" }), bytes(b"hi")),
+        (json!({ "bytesValue": "aGk" }), bytes(b"hi")),
+        (json!({ "bytesValue": "aA==" }), bytes(b"h")),
+        (json!({ "arrayValue": {} }), Some(Any::ArrayValue(ArrayValue::default()))),
+        (
+            json!({ "arrayValue": { "values": [{ "intValue": "1" }, {}, null] } }),
+            Some(Any::ArrayValue(ArrayValue {
+                values: vec![
+                    AnyValue { value: Some(Any::IntValue(1)) },
+                    AnyValue::default(),
+                    AnyValue::default(),
+                ],
+            })),
+        ),
+        (
+            json!({ "kvlistValue": { "values": [{ "key": "a", "value": null }] } }),
+            Some(Any::KvlistValue(KeyValueList {
+                values: vec![KeyValue { key: "a".to_owned(), ..Default::default() }],
+            })),
+        ),
+        (json!({}), None),
+        (json!(null), None),
+        (json!({ "stringValue": null, "intValue": "3" }), Some(Any::IntValue(3))),
+        (json!({ "laterValue": 7 }), None),
+    ];
+    for (written, expected) in cases {
+        assert_eq!(attribute(written.clone()), expected, "{written}");
+    }
+    let Some(Any::DoubleValue(nan)) = attribute(json!({ "doubleValue": "NaN" })) else { panic!() };
+    assert!(nan.is_nan());
+}
+
+#[test]
+fn enums_are_read_by_number_and_by_name() {
+    let cases = [
+        (json!({ "kind": "SPAN_KIND_CLIENT" }), (3, None)),
+        (json!({ "kind": "3" }), (3, None)),
+        (json!({ "kind": 77 }), (77, None)),
+        (json!({ "kind": -1 }), (-1, None)),
+        (json!({ "status": { "code": "STATUS_CODE_ERROR" } }), (0, Some(2))),
+        (json!({ "status": { "code": 1 } }), (0, Some(1))),
+        (json!({ "status": {} }), (0, Some(0))),
+        (json!({ "kind": null, "status": null }), (0, None)),
+    ];
+    for (written, expected) in cases {
+        let span = span_of(&of_span(written.clone()));
+        assert_eq!((span.kind, span.status.map(|status| status.code)), expected, "{written}");
+    }
+}
+
+#[test]
+fn unknown_fields_and_nulls_are_passed_over() {
+    let value = json!({ "later": [1, {}], "resourceSpans": [null, {
+        "later": 1, "resource": null, "scopeSpans": [{ "spans": null, "scope": { "x": [] } }],
+    }]});
+    let data = decode(&value);
+    assert_eq!(data.resource_spans.len(), 2);
+    assert_eq!(data.resource_spans[0], ResourceSpans::default());
+    assert_eq!(data.resource_spans[1].scope_spans.len(), 1);
+    assert_eq!(decode(&json!({})), TracesData::default());
+}
+
+#[test]
+fn errors_say_where_and_what_was_expected() {
+    let attribute = |value| of_span(json!({ "attributes": [{ "key": "k", "value": value }] }));
+    let at = "resourceSpans[0].scopeSpans[0].spans[0]";
+    let value = format!("{at}.attributes[0].value");
+    let hex = "expected an even number of hexadecimal digits, found";
+    let cases = [
+        (json!([]), "expected an object, found a list".to_owned()),
+        (json!({ "resourceSpans": {} }), "resourceSpans: expected a list, found an object".into()),
+        (of_span(json!({ "traceId": "0g" })), format!("{at}.traceId: {hex} \"0g\"")),
+        (of_span(json!({ "spanId": "abc" })), format!("{at}.spanId: {hex} \"abc\"")),
+        (of_span(json!({ "name": 7 })), format!("{at}.name: expected text, found 7")),
+        (
+            of_span(json!({ "flags": 4_294_967_296_u64 })),
+            format!("{at}.flags: expected a whole number of 32 bits, found 4294967296"),
+        ),
+        (
+            of_span(json!({ "endTimeUnixNano": "-1" })),
+            format!(
+                "{at}.endTimeUnixNano: expected a whole number of 64 bits without sign, \
+                 found \"-1\""
+            ),
+        ),
+        (
+            of_span(json!({ "kind": "SERVER" })),
+            format!(
+                "{at}.kind: expected the number or the name of an enum's value, \
+                 found \"SERVER\""
+            ),
+        ),
+        (
+            attribute(json!({ "intValue": 1.5 })),
+            format!("{value}.intValue: expected a whole number of 64 bits, found 1.5"),
+        ),
+        (
+            attribute(json!({ "doubleValue": "inf" })),
+            format!("{value}.doubleValue: expected a number, found \"inf\""),
+        ),
+        (
+            attribute(json!({ "boolValue": "true" })),
+            format!("{value}.boolValue: expected true or false, found \"true\""),
+        ),
+        (
+            attribute(json!({ "bytesValue": "a" })),
+            format!("{value}.bytesValue: expected base64, found \"a\""),
+        ),
+        (
+            attribute(json!({ "bytesValue": "aGk===" })),
+            format!("{value}.bytesValue: expected base64, found \"aGk===\""),
+        ),
+    ];
+    for (written, expected) in cases {
+        assert_eq!(error(&written), expected, "{written}");
+    }
+    let long = "é".repeat(100);
+    assert!(error(&json!({ "resourceSpans": long })).ends_with("..."));
+    assert!(to_protobuf(b"{").unwrap_err().to_string().starts_with("not valid JSON: EOF"));
+}
+
+/// The JSON encoding of a value, as senders write it.
+fn to_json(value: &AnyValue) -> Value {
+    let Some(value) = &value.value else { return json!({}) };
+    match value {
+        Any::StringValue(text) => json!({ "stringValue": text }),
+        Any::BoolValue(value) => json!({ "boolValue": value }),
+        Any::IntValue(value) => json!({ "intValue": value.to_string() }),
+        Any::DoubleValue(value) => json!({ "doubleValue": value }),
+        Any::BytesValue(bytes) => json!({ "bytesValue": encode_base64(bytes) }),
+        Any::ArrayValue(array) => {
+            let values: Vec<Value> = array.values.iter().map(to_json).collect();
+            json!({ "arrayValue": { "values": values } })
+        }
+        Any::KvlistValue(list) => {
+            let pair =
+                |it: &KeyValue| json!({ "key": it.key, "value": it.value.as_ref().map(to_json) });
+            let values: Vec<Value> = list.values.iter().map(pair).collect();
+            json!({ "kvlistValue": { "values": values } })
+        }
+        Any::StringValueStrindex(_) => unreachable!("not of traces"),
+    }
+}
+
+fn encode_base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let chunk = |chunk: &[u8]| {
+        let mut three = [0; 3];
+        three[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        let digit = |at: usize| match at <= chunk.len() {
+            true => char::from(DIGITS[(bits >> (18 - 6 * at)) as usize & 63]),
+            false => '=',
+        };
+        (0..4).map(digit).collect::<String>()
+    };
+    bytes.chunks(3).map(chunk).collect()
+}
+
+fn any_values() -> impl Strategy<Value = AnyValue> {
+    let leaf = prop_oneof![
+        any::<String>().prop_map(Any::StringValue),
+        any::<bool>().prop_map(Any::BoolValue),
+        any::<i64>().prop_map(Any::IntValue),
+        prop::num::f64::NORMAL.prop_map(Any::DoubleValue),
+        prop::collection::vec(any::<u8>(), 0..9).prop_map(Any::BytesValue),
+    ];
+    let leaf = prop::option::of(leaf).prop_map(|value| AnyValue { value });
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|values| AnyValue {
+                value: Some(Any::ArrayValue(ArrayValue { values }))
+            }),
+            prop::collection::vec((any::<String>(), prop::option::of(inner)), 0..4).prop_map(
+                |pairs| {
+                    let pair = |(key, value)| KeyValue { key, value, ..Default::default() };
+                    let values = pairs.into_iter().map(pair).collect();
+                    AnyValue { value: Some(Any::KvlistValue(KeyValueList { values })) }
+                }
+            ),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn values_come_through(value in any_values()) {
+        let written = json!({ "key": "k", "value": to_json(&value) });
+        let span = span_of(&of_span(json!({ "attributes": [written] })));
+        prop_assert_eq!(span.attributes[0].value.as_ref(), Some(&value));
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[\\[\\]{}\":,0-9a-zA-Z.\\-\\\\]{0,60}") {
+        let _ = to_protobuf(text.as_bytes());
+    }
+}

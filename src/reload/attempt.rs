@@ -1,0 +1,80 @@
+//! One look at the policy file: from its bytes to policies that could be put in force.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use crate::config::{self, PolicyFile};
+use crate::policy;
+use crate::trace::Limits;
+use crate::worker::InForce;
+
+/// Tells contents apart, also those that are no policy file, and no file at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint(u64);
+
+/// What a look at the file came to.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    /// It holds what it held when it was looked at last.
+    Same,
+    /// It holds what is in force.
+    InForce(Fingerprint),
+    /// It holds other policies, and they are good.
+    Good(Fingerprint, PolicyFile, Box<InForce>),
+    /// It is bad: every error in it.
+    Bad(Fingerprint, String),
+}
+
+/// Reads and checks the file, and `processor` in it, unless it is as it was when `seen` was made. `hash` is that of the
+/// policies in force. Blocks.
+pub(super) fn attempt(
+    path: &Path,
+    processor: Option<&str>,
+    seen: Option<Fingerprint>,
+    hash: &str,
+) -> Attempt {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("{}: cannot be read: {error}", path.display()));
+    let fingerprint = fingerprint(&text);
+    if seen == Some(fingerprint) {
+        return Attempt::Same;
+    }
+    let file = text.and_then(|text| {
+        let name = path.display().to_string();
+        config::parse_policies_of(&name, &text, processor).map_err(|errors| errors.to_string())
+    });
+    match file {
+        Ok(file) if file.hash == hash => Attempt::InForce(fingerprint),
+        Ok(file) => match in_force(&file) {
+            Ok(next) => Attempt::Good(fingerprint, file, Box::new(next)),
+            Err(error) => Attempt::Bad(fingerprint, format!("{}: {error}", path.display())),
+        },
+        Err(errors) => Attempt::Bad(fingerprint, errors),
+    }
+}
+
+fn fingerprint(text: &Result<String, String>) -> Fingerprint {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    Fingerprint(hasher.finish())
+}
+
+/// When traces are complete, by a policy file.
+pub fn limits(file: &PolicyFile) -> Limits {
+    Limits {
+        decision_wait: file.decision_wait,
+        decision_wait_after_root_received: file.decision_wait_after_root_received,
+        maximum_trace_spans: file.maximum_trace_spans,
+        maximum_trace_size: file.maximum_trace_size,
+    }
+}
+
+/// What a policy file puts in force. Its metrics are there from now on.
+///
+/// # Errors
+/// When a policy cannot be compiled.
+pub fn in_force(file: &PolicyFile) -> Result<InForce, policy::CompileError> {
+    let policies = policy::compile(&file.policies)?;
+    Ok(InForce::new(policies, limits(file), file.decision_cache_ttl, file.hash.clone()))
+}

@@ -1,0 +1,220 @@
+//! Files that are replaced in all the ways that files are replaced in.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio_util::sync::DropGuard;
+
+use super::*;
+use crate::config;
+
+const NEVER: Duration = Duration::from_secs(100_000);
+
+/// Ends a test that waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One policy of this name.
+fn policies(name: &str) -> String {
+    format!("policies: [{{name: {name}, type: always_sample}}]\n")
+}
+
+const BROKEN: &str = "decision_wait: soon\npolicies: [{name: a, type: guess}]\n";
+
+struct Watched {
+    folder: TempDir,
+    policies: Arc<PoliciesInForce>,
+    reloader: Reloader,
+    _stop: DropGuard,
+}
+
+impl Watched {
+    /// Starts on the file `path` of a folder that `make` made.
+    fn start(path: &str, poll_interval: Duration, make: impl FnOnce(&Path)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        make(folder.path());
+        let path = folder.path().join(path);
+        let file = config::load_policies(&path).unwrap();
+        let policies = Arc::new(PoliciesInForce::new(in_force(&file).unwrap()));
+        let stop = CancellationToken::new();
+        let settings = ReloadSettings { path, processor: None, poll_interval };
+        let reloader =
+            Reloader::start(settings, &file, Arc::clone(&policies), stop.clone()).unwrap();
+        Self { folder, policies, reloader, _stop: stop.drop_guard() }
+    }
+
+    fn with_file(poll_interval: Duration) -> Self {
+        Self::start("p.yaml", poll_interval, |folder| {
+            fs::write(folder.join("p.yaml"), policies("first")).unwrap();
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Waits until what stands satisfies `condition`.
+    async fn until(&mut self, condition: impl FnMut(&Arc<Standing>) -> bool) -> Arc<Standing> {
+        let standing = self.reloader.standing.wait_for(condition);
+        let standing = tokio::time::timeout(PATIENCE, standing).await;
+        Arc::clone(&*standing.expect("a change is noticed").unwrap())
+    }
+
+    /// Waits until the policy `name`, and no other, is in force.
+    async fn until_in_force(&mut self, name: &str) -> Arc<Standing> {
+        let standing =
+            self.until(|standing| standing.policies[0].name == name && standing.failure.is_none());
+        let standing = standing.await;
+        let in_force = self.policies.get();
+        assert_eq!(in_force.policies.names().collect::<Vec<_>>(), [name]);
+        assert_eq!(standing.hash, in_force.hash);
+        standing
+    }
+}
+
+/// Lets the task look at the file, and waits for that.
+async fn look(watched: &Watched) -> Answer {
+    watched.reloader.reload().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_replaced_is_noticed() {
+    let mut watched = Watched::with_file(NEVER);
+    assert_eq!(look(&watched).await, Answer::Unchanged);
+    // In place.
+    fs::write(watched.path("p.yaml"), policies("written")).unwrap();
+    let standing = watched.until_in_force("written").await;
+    let changed = standing.changed.as_ref().unwrap();
+    assert_eq!(changed.trigger, Trigger::Watch);
+    assert_eq!(
+        (&changed.added, &changed.removed),
+        (&vec!["written".into()], &vec!["first".into()])
+    );
+    // By a new one, as editors do.
+    fs::write(watched.path(".p.yaml.swp"), policies("renamed")).unwrap();
+    fs::rename(watched.path(".p.yaml.swp"), watched.path("p.yaml")).unwrap();
+    watched.until_in_force("renamed").await;
+    // Taken away, which is a fault as long as it lasts, and put back.
+    fs::remove_file(watched.path("p.yaml")).unwrap();
+    let gone = watched.until(|standing| standing.failure.is_some()).await;
+    assert!(gone.failure.as_ref().unwrap().errors.contains("p.yaml: cannot be read"));
+    assert_eq!(gone.policies[0].name, "renamed", "what was in force stays");
+    fs::write(watched.path("p.yaml"), policies("renamed")).unwrap();
+    watched.until_in_force("renamed").await;
+    fs::remove_file(watched.path("p.yaml")).unwrap();
+    watched.until(|standing| standing.failure.is_some()).await;
+    fs::write(watched.path("p.yaml"), policies("back")).unwrap();
+    watched.until_in_force("back").await;
+}
+
+/// A ConfigMap as the kubelet mounts it: `p.yaml -> ..data/p.yaml`, `..data -> ..1`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_map_that_is_swapped_is_noticed() {
+    let write = |folder: &Path, version: &str| {
+        fs::create_dir(folder.join(version)).unwrap();
+        let name = version.trim_start_matches('.');
+        fs::write(folder.join(version).join("p.yaml"), policies(name)).unwrap();
+    };
+    let mut watched = Watched::start("p.yaml", NEVER, |folder| {
+        write(folder, "..v0");
+        symlink("..v0", folder.join("..data")).unwrap();
+        symlink("..data/p.yaml", folder.join("p.yaml")).unwrap();
+    });
+    assert_eq!(look(&watched).await, Answer::Unchanged);
+    for version in 1..4 {
+        write(watched.folder.path(), &format!("..v{version}"));
+        symlink(format!("..v{version}"), watched.path("..data_tmp")).unwrap();
+        fs::rename(watched.path("..data_tmp"), watched.path("..data")).unwrap();
+        fs::remove_dir_all(watched.path(&format!("..v{}", version - 1))).unwrap();
+        watched.until_in_force(&format!("v{version}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_behind_a_link_is_noticed_when_it_is_written() {
+    let mut watched = Watched::start("here/p.yaml", NEVER, |folder| {
+        fs::create_dir(folder.join("here")).unwrap();
+        fs::create_dir(folder.join("there")).unwrap();
+        fs::write(folder.join("there/p.yaml"), policies("first")).unwrap();
+        symlink("../there/p.yaml", folder.join("here/p.yaml")).unwrap();
+    });
+    assert_eq!(look(&watched).await, Answer::Unchanged);
+    fs::write(watched.path("there/p.yaml"), policies("written")).unwrap();
+    watched.until_in_force("written").await;
+}
+
+/// A link in the middle of the way is swapped: nothing happens in the directories at its ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_watched_is_found_by_the_poll() {
+    let mut watched = Watched::start("here/p.yaml", Duration::from_millis(20), |folder| {
+        for version in ["v1", "v2"] {
+            fs::create_dir_all(folder.join("there").join(version)).unwrap();
+            fs::write(folder.join("there").join(version).join("p.yaml"), policies(version))
+                .unwrap();
+        }
+        fs::create_dir(folder.join("here")).unwrap();
+        symlink("v1", folder.join("there/current")).unwrap();
+        symlink("../there/current/p.yaml", folder.join("here/p.yaml")).unwrap();
+    });
+    symlink("v2", watched.path("there/next")).unwrap();
+    fs::rename(watched.path("there/next"), watched.path("there/current")).unwrap();
+    let standing = watched.until_in_force("v2").await;
+    assert_eq!(standing.changed.as_ref().unwrap().trigger, Trigger::Poll);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_changes_nothing_and_is_told_with_all_its_errors() {
+    let mut watched = Watched::with_file(NEVER);
+    let before = watched.policies.get();
+    fs::write(watched.path("p.yaml"), BROKEN).unwrap();
+    let standing = watched.until(|standing| standing.failure.is_some()).await;
+    let failure = standing.failure.clone().unwrap();
+    let has_both = |text: &str| text.contains("decision_wait: soon") && text.contains("guess");
+    assert!(has_both(&failure.errors) && has_both(&standing.text()), "{}", failure.errors);
+    let json: serde_json::Value = serde_json::from_str(&standing.json()).unwrap();
+    assert!(has_both(json["failure"]["errors"].as_str().unwrap()));
+    assert!(Arc::ptr_eq(&before, &watched.policies.get()));
+    // Who asks is told again.
+    let Answer::Refused(errors) = look(&watched).await else { panic!("the file is bad") };
+    assert_eq!(errors, failure.errors);
+    // The way back to what is in force is none.
+    fs::write(watched.path("p.yaml"), policies("first")).unwrap();
+    watched.until_in_force("first").await;
+    assert!(Arc::ptr_eq(&before, &watched.policies.get()), "nothing was put in force again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changed_is_told_by_name() {
+    let watched = Watched::start("p.yaml", NEVER, |folder| {
+        let text = "decision_wait: 20s\npolicies:\n\
+            - {name: same, type: always_sample}\n\
+            - {name: other, type: latency, latency: {threshold_ms: 5}}\n\
+            - {name: old, type: always_sample}\n";
+        fs::write(folder.join("p.yaml"), text).unwrap();
+    });
+    let text = "decision_wait: 10s\ndecision_cache: {ttl: 1m, max_entries: 7}\npolicies:\n\
+        - {name: new, type: trace_flags}\n\
+        - {name: same, type: always_sample}\n\
+        - {name: other, type: latency, latency: {threshold_ms: 6}}\n";
+    // Asked at once: whether the watch or the request comes first, somebody tells.
+    fs::write(watched.path("p.yaml"), text).unwrap();
+    look(&watched).await;
+    let standing = watched.reloader.standing();
+    let changed = standing.changed.clone().unwrap();
+    assert_eq!((changed.added, changed.removed), (vec!["new".into()], vec!["old".into()]));
+    assert_eq!((changed.changed, changed.unchanged), (vec!["other".to_owned()], 1));
+    let settings = [
+        "decision_wait 20s -> 10s",
+        "decision_cache.ttl 10m -> 1m",
+        "decision_cache.max_entries 1000000 -> 7 (takes effect at the next start)",
+    ];
+    assert_eq!(changed.settings, settings);
+    let text = standing.text();
+    assert!(text.contains("new     trace_flags    enforce\n"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&standing.json()).unwrap();
+    assert_eq!(json["policies"][2]["type"], "latency");
+    assert_eq!(json["lastReload"]["added"], serde_json::json!(["new"]));
+    assert!(standing.metrics().contains(&format!("{{hash=\"{}\"}} 1\n", standing.hash)));
+}

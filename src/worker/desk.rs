@@ -1,0 +1,105 @@
+//! What a worker has at hand: buffers that are used again, and what was counted and not posted.
+
+use crate::books::{Amount, Tally};
+use crate::export::Chunk;
+use crate::otlp::{Framer, Scan};
+use crate::policy::{Decision, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
+
+use super::in_force::InForce;
+
+/// What is used again from record to record, and what was counted.
+#[derive(Debug)]
+pub(super) struct Desk {
+    /// Taken out for as long as its results are read.
+    pub(super) scan: Option<Box<Scan>>,
+    pub(super) framer: Framer,
+    pub(super) tally: Tally,
+    /// What shadow policies said of the trace in hand.
+    shadows: Vec<(PolicyIndex, Said)>,
+    pub(super) opened: Amount,
+    pub(super) closed: Amount,
+    /// What this worker's use of memory was when it was last posted.
+    pub(super) memory_posted: u64,
+    /// Chunks of traces kept since the exporter was last fed.
+    pub(super) kept: Vec<Chunk>,
+}
+
+impl Desk {
+    pub(super) fn new(in_force: &InForce, max_chunk_bytes: usize) -> Self {
+        let mut desk = Self {
+            scan: None,
+            framer: Framer::new(max_chunk_bytes),
+            tally: Tally::default(),
+            shadows: Vec::new(),
+            opened: Amount::default(),
+            closed: Amount::default(),
+            memory_posted: 0,
+            kept: Vec::new(),
+        };
+        desk.count_for(in_force);
+        desk
+    }
+
+    /// Counts for these policies from now on; what was counted for others is posted.
+    pub(super) fn count_for(&mut self, in_force: &InForce) {
+        self.tally = in_force.tally();
+        self.shadows = Vec::with_capacity(in_force.policies.names().count());
+    }
+
+    /// Writes down who says what of the trace in hand.
+    pub(super) fn votes<'a>(&'a mut self, policies: &'a PolicySet) -> Votes<'a> {
+        let Self { tally, shadows, .. } = self;
+        Votes { policies, tally, shadows }
+    }
+
+    /// Counts what became of a decided trace.
+    pub(super) fn account(&mut self, decision: &Decision, amount: Amount) {
+        let Self { tally, shadows, .. } = self;
+        match decision {
+            Decision::Drop { policy: None } => tally.unwanted.add(amount),
+            Decision::Drop { policy: Some(policy) } => {
+                tally.policies[usize::from(policy.0)].dropped.add(amount);
+            }
+            Decision::Keep { policy, leaf, .. } => {
+                tally.policies[usize::from(policy.0)].kept.add(amount);
+                if let Some(leaf) = leaf {
+                    tally.leaves[usize::from(leaf.0)].kept.add(amount);
+                }
+            }
+        }
+        let is_kept = matches!(decision, Decision::Keep { .. });
+        for (policy, said) in shadows.drain(..) {
+            let shadow = &mut tally.policies[usize::from(policy.0)];
+            match said {
+                Said::Keep if !is_kept => shadow.shadow_kept.add(amount),
+                Said::Drop if is_kept => shadow.shadow_dropped.add(amount),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Counts who said what.
+pub(super) struct Votes<'a> {
+    policies: &'a PolicySet,
+    tally: &'a mut Tally,
+    shadows: &'a mut Vec<(PolicyIndex, Said)>,
+}
+
+impl Observer for Votes<'_> {
+    fn voted(&mut self, policy: PolicyIndex, said: Said) {
+        // In the order of `VOTES`.
+        self.tally.policies[usize::from(policy.0)].votes[said as usize] += 1;
+        if said != Said::None && self.policies.is_shadow(policy) {
+            self.shadows.push((policy, said));
+        }
+    }
+
+    fn failed(&mut self, policy: PolicyIndex) {
+        self.tally.policies[usize::from(policy.0)].errors += 1;
+    }
+
+    fn leaf_voted(&mut self, leaf: LeafIndex) {
+        self.tally.leaves[usize::from(leaf.0)].votes += 1;
+    }
+}

@@ -1,0 +1,5 @@
+//! A partition and a worker, without Kafka: what happens when the policies change.
+
+mod bench;
+mod counting;
+mod switching;
