@@ -67,6 +67,10 @@ impl Cli {
                     Err(error) => failed(&error, error.exit_code()),
                 }
             }
+            Command::Schema(args) => match schema::run(*args) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, ExitCode::FAILURE),
+            },
             Command::Test(args) => match policy_tests::run(args) {
                 Ok(score) if score.failed == 0 => ExitCode::SUCCESS,
                 Ok(_) => ExitCode::FAILURE,
@@ -75,10 +79,6 @@ impl Cli {
             Command::Decide(args) => match decide::run(args) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),
-            },
-            Command::Schema(args) => match schema::run(*args) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => failed(&error, ExitCode::FAILURE),
             },
             Command::Validate(args) => {
                 let report = validate::check(args);

@@ -16,7 +16,7 @@ pub const EXIT_WARNINGS: u8 = 1;
 /// What the command ends with if there are errors.
 pub const EXIT_ERRORS: u8 = 2;
 
-/// Check static files, policy files and Collector configurations.
+/// Check static files, policy files, Collector configurations and files with tests.
 ///
 /// What a file is, is told by its content: a static file (`tailsieve run --config`), a policy
 /// file, a `tail_sampling` block, or a whole Collector configuration. The policy file that a

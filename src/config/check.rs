@@ -6,7 +6,7 @@ use super::diagnostics::{Diagnostics, Finding, Problem};
 use super::document::{Document, Node, Value, Variables};
 use super::policies::{self, Form, Reading};
 use super::reader::nearest;
-use super::{folder, name, sections, text};
+use super::{Errors, folder, name, policy_tests, sections, text, values};
 
 /// What a file is, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Kind {
     Block,
     /// A whole Collector configuration.
     Collector,
+    /// Tests of policies.
+    Tests,
     /// It cannot be read, or is none of them.
     Unknown,
 }
@@ -31,6 +33,7 @@ impl Kind {
             Self::Policies => "policies",
             Self::Block => "tail_sampling",
             Self::Collector => "collector",
+            Self::Tests => "tests",
             Self::Unknown => "unknown",
         }
     }
@@ -77,6 +80,9 @@ pub fn check(path: &Path, processor: Option<&str>) -> Checked {
         Ok(document) => document,
         Err(errors) => return Checked::broken(&file, Kind::Unknown, &errors),
     };
+    if document.root.get("tests").is_some() {
+        return check_tests(&document, path);
+    }
     if is_static_file(&document.root) {
         return check_static(&mut document, path);
     }
@@ -102,6 +108,19 @@ fn check_static(document: &mut Document, path: &Path) -> Checked {
     let errors = document.diagnostics(document.all_problems(problems));
     let mut checked = Checked::broken(&name(path), Kind::Config, &errors);
     checked.policies = sections::policies_path(document, folder(path));
+    checked
+}
+
+/// The policy file that the tests name is checked by itself.
+fn check_tests(document: &Document, path: &Path) -> Checked {
+    let of_all = policy_tests::load(path).err().map_or(Vec::new(), |Errors(errors)| errors);
+    let file = name(path);
+    let mut checked = Checked::broken(&file, Kind::Tests, &document.diagnostics(Vec::new()));
+    let of_file = of_all.iter().filter(|errors| errors.file() == file);
+    checked.errors = of_file.flat_map(|errors| errors.findings().to_vec()).collect();
+    let root = &document.root;
+    let text = |key: &str| root.get(key).and_then(|node| values::name(node).ok());
+    checked.policies = text("policies").map(|it| (folder(path).join(it), text("processor")));
     checked
 }
 

@@ -63,6 +63,12 @@ pub(super) fn is_secret_name(name: &str) -> bool {
     SECRET_WORDS.iter().any(|word| name.contains(word)) || name.ends_with(".pem")
 }
 
+/// The lines of a file as YAML counts them: a carriage return alone ends one, too.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
 impl Diagnostics {
     /// The file as a whole is of no use.
     pub(super) fn of_file(file: &str, message: String) -> Self {
@@ -78,7 +84,7 @@ impl Diagnostics {
         secret_lines: &[usize],
     ) -> Self {
         problems.sort_by_key(|problem| problem.place);
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = lines(text).collect();
         let finding = |problem: Problem| {
             let number = problem.place.line;
             let line = number.checked_sub(1).and_then(|index| lines.get(index));

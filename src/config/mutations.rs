@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+use super::diagnostics::lines;
 use super::document::{Document, Variables};
 use super::{parse_policies, static_file};
 
@@ -135,7 +136,7 @@ fn damaged(text: &str, damages: &[Damage]) -> String {
 
 /// Every place that is told lies in the file, and every message can be shown.
 fn read(text: &str) {
-    let lines = text.lines().count();
+    let lines = lines(text).count();
     let refused = [
         parse_policies("p", text).err(),
         Document::parse_alone("s", text)

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::diagnostics::Place;
+use super::diagnostics::{Place, lines};
 use super::document::{Node, Value};
 
 /// The place of the bytes `range` of the text that `node` holds; the whole node if they cannot be
@@ -52,7 +52,7 @@ struct Cursor<'f> {
 impl<'f> Cursor<'f> {
     fn new(file: &'f str, start: Place) -> Option<Self> {
         let file = file.strip_prefix('\u{feff}').unwrap_or(file);
-        let line = file.split('\n').nth(start.line.checked_sub(1)?)?;
+        let line = lines(file).nth(start.line.checked_sub(1)?)?;
         let indentation = start.column.checked_sub(1)?;
         let (in_line, _) = line.char_indices().nth(indentation)?;
         let offset = line.as_ptr().addr() - file.as_ptr().addr() + in_line;
