@@ -16,10 +16,11 @@ impl Scanner<'_> {
     ) -> Result<(), ScanError> {
         let (start, end) = nested(reader, tag, depth)?;
         if depth > 1
-            && let Some(key) = plain::key_of(&self.record[start..end])
+            && let message = &self.record[start..end]
+            && let Some(name) = plain::key_of(message)
         {
-            if let Some(key) = self.keys.lookup(key) {
-                let value = self.values(start, end)?;
+            if let Some(key) = self.keys.lookup(name) {
+                let value = plain::value_of(message, name.len(), start);
                 self.out.attributes.push(AttributeRef { key, value });
             }
             return Ok(());

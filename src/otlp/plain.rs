@@ -3,6 +3,8 @@
 //! Nearly all `KeyValue` messages are a short ASCII key followed by one scalar, as every encoder
 //! writes them. What has this form is valid; whatever has not is left to the full check.
 
+use crate::span::{Slice, ValueRef};
+
 /// Tag bytes: number and wire type of the fields that are looked for.
 const KEY: u8 = 0x0a;
 const VALUE: u8 = 0x12;
@@ -40,6 +42,33 @@ pub(super) fn key_of(message: &[u8]) -> Option<&[u8]> {
         _ => false,
     };
     is_scalar.then_some(key)
+}
+
+/// The value of a `KeyValue` in its usual form, with a key of this length, that begins at `start` of
+/// its record.
+#[inline]
+pub(super) fn value_of(message: &[u8], key_length: usize, start: usize) -> ValueRef {
+    // The tags and lengths of key and value are a byte each.
+    let at = key_length + 4;
+    match &message[at..] {
+        [STRING_VALUE, _, text @ ..] => {
+            let text_start = (start + at + 2) as u32;
+            ValueRef::String(Slice { start: text_start, end: text_start + text.len() as u32 })
+        }
+        [BOOL_VALUE, number @ ..] => ValueRef::Bool(varint(number) != 0),
+        [INT_VALUE, number @ ..] => ValueRef::Int(varint(number).cast_signed()),
+        [DOUBLE_VALUE, double @ ..] => match double.first_chunk() {
+            Some(double) => ValueRef::Double(f64::from_le_bytes(*double)),
+            None => ValueRef::Empty,
+        },
+        _ => ValueRef::Empty,
+    }
+}
+
+/// The value of a varint of at most nine bytes.
+#[inline]
+fn varint(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f))
 }
 
 /// For the few dozen bytes of an attribute; the library's is for long texts. Two words that may
@@ -104,6 +133,17 @@ mod tests {
         for value in scalars {
             let message = encoded("http.route", Some(value.clone()));
             assert_eq!(key_of(&message), Some(&b"http.route"[..]), "{value:?}");
+            let found = match (value_of(&message, 10, 5), &value) {
+                (ValueRef::String(text), Value::StringValue(expected)) => {
+                    let range = text.start as usize - 5..text.end as usize - 5;
+                    &message[range] == expected.as_bytes()
+                }
+                (ValueRef::Bool(found), Value::BoolValue(expected)) => found == *expected,
+                (ValueRef::Int(found), Value::IntValue(expected)) => found == *expected,
+                (ValueRef::Double(found), Value::DoubleValue(expected)) => found == *expected,
+                _ => false,
+            };
+            assert!(found, "{value:?}");
             for end in 0..message.len() {
                 assert_eq!(key_of(&message[..end]), None, "{value:?} cut at {end}");
             }
