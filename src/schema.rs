@@ -22,6 +22,8 @@ pub enum Which {
     Policies,
     /// The static file
     Config,
+    /// A file with tests of policies
+    Tests,
 }
 
 /// Prints the schema to standard output; a reader that has left is not an error.
@@ -32,6 +34,7 @@ pub fn run(args: SchemaArgs) -> io::Result<()> {
     let schema = match args.which {
         Which::Policies => schema::policies(),
         Which::Config => schema::config(),
+        Which::Tests => schema::policy_tests(),
     };
     match io::stdout().write_all(schema.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),

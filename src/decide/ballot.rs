@@ -1,6 +1,6 @@
 //! What every policy has to say of one decision, those that were not asked included.
 
-use crate::policy::spec::{PolicyKind, PolicySpec};
+use crate::policy::spec::PolicySpec;
 use crate::policy::{Decision, Explanation, PolicyIndex, PolicySet, Said};
 
 /// What one policy said.
@@ -21,7 +21,7 @@ pub(super) fn ballots(policies: &PolicySet, explanation: Explanation) -> Vec<Bal
     let Explanation { decision, votes } = explanation;
     let last = votes.iter().find(|vote| {
         let said_something = vote.said != Said::None && !policies.is_shadow(vote.policy);
-        said_something && is_rule(policies, vote.policy)
+        said_something && policies.is_rule(vote.policy)
     });
     let last = last.map(|vote| vote.policy);
     let mut votes = votes.into_iter().peekable();
@@ -61,8 +61,4 @@ fn not_asked(
 pub(super) fn spec(policies: &PolicySet, policy: PolicyIndex) -> &PolicySpec {
     let mut specs = policies.specs();
     specs.nth(usize::from(policy.0)).expect("a policy's index is one of its set")
-}
-
-pub(super) fn is_rule(policies: &PolicySet, policy: PolicyIndex) -> bool {
-    matches!(spec(policies, policy).kind, PolicyKind::Rule { .. })
 }

@@ -1,9 +1,9 @@
 //! What all decisions came to, by policy.
 
-use super::ballot::{Ballot, is_rule};
+use super::ballot::Ballot;
 use super::offline::Verdict;
 use crate::books::Amount;
-use crate::policy::{Decision, PolicyIndex, PolicySet, Said};
+use crate::policy::{Decision, InEffect, PolicyIndex, PolicySet, Said};
 
 /// What all decisions came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,11 +70,16 @@ impl Summary {
         if let Some(policy) = decided_alone(policies, verdict) {
             self.share(policy).alone.add(amount);
         }
-        let shadows = verdict.ballots.iter().filter(|it| policies.is_shadow(it.policy));
-        for ballot in shadows {
-            match would_change(policies, verdict, ballot) {
-                Some(Said::Keep) => self.share(ballot.policy).would_keep.add(amount),
-                Some(Said::Drop) => self.share(ballot.policy).would_drop.add(amount),
+        let (shadows, others): (Vec<_>, Vec<_>) =
+            verdict.ballots.iter().partition(|ballot| policies.is_shadow(ballot.policy));
+        let mut in_effect = InEffect::default();
+        for Ballot { policy, said, .. } in others {
+            in_effect.enter(policies, *policy, *said);
+        }
+        for Ballot { policy, said, .. } in shadows {
+            match in_effect.changed_by(policies, *policy, *said) {
+                Some(Said::Keep) => self.share(*policy).would_keep.add(amount),
+                Some(Said::Drop) => self.share(*policy).would_drop.add(amount),
                 _ => {}
             }
         }
@@ -101,7 +106,7 @@ fn vetoes<'v>(
     policies: &'v PolicySet,
     verdict: &'v Verdict,
 ) -> impl Iterator<Item = PolicyIndex> + 'v {
-    counted(policies, verdict, Said::Drop).filter(|policy| !is_rule(policies, *policy))
+    counted(policies, verdict, Said::Drop).filter(|policy| !policies.is_rule(*policy))
 }
 
 /// The policy without which the decision would have been the other one, as far as those that
@@ -116,17 +121,4 @@ fn decided_alone(policies: &PolicySet, verdict: &Verdict) -> Option<PolicyIndex>
     }
     counted(policies, verdict, Said::Keep).next()?;
     only(Box::new(vetoes(policies, verdict)))
-}
-
-/// What the decision would have been, were this shadow policy in force, if that is another one.
-fn would_change(policies: &PolicySet, verdict: &Verdict, ballot: &Ballot) -> Option<Said> {
-    let is_vetoed = vetoes(policies, verdict).next().is_some();
-    let mut keepers = counted(policies, verdict, Said::Keep);
-    match (ballot.said, verdict.is_kept()) {
-        (Said::Keep, false) if !is_vetoed => Some(Said::Keep),
-        (Said::Drop, true) if !is_rule(policies, ballot.policy) => Some(Said::Drop),
-        // A rule leaves alone what was kept before it was asked.
-        (Said::Drop, true) => keepers.all(|keeper| keeper > ballot.policy).then_some(Said::Drop),
-        _ => None,
-    }
 }

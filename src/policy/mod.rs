@@ -17,6 +17,7 @@ mod expression;
 mod judge;
 mod predicate;
 mod sequence;
+mod shadow;
 pub mod spec;
 mod vote;
 
@@ -36,6 +37,7 @@ pub use condition::ConditionError;
 pub use explain::{Explanation, Voted};
 pub use judge::{Decision, Observer, Said};
 pub use predicate::{Predicates, ResourceFacts};
+pub use shadow::InEffect;
 pub use vote::LeafIndex;
 
 /// Which policy of a set, in the order of the file.
@@ -100,6 +102,11 @@ impl PolicySet {
     /// True if the votes of the policy have no effect.
     pub fn is_shadow(&self, policy: PolicyIndex) -> bool {
         self.policies[usize::from(policy.0)].is_shadow
+    }
+
+    /// True if nothing is asked after the policy once it has matched.
+    pub fn is_rule(&self, policy: PolicyIndex) -> bool {
+        matches!(self.policies[usize::from(policy.0)].asking, Asking::Rule { .. })
     }
 
     /// The children of `composite` policies; a [`LeafIndex`] is a place in here.

@@ -33,13 +33,24 @@ struct Watched {
 impl Watched {
     /// Starts on the file `path` of a folder that `make` made.
     fn start(path: &str, poll_interval: Duration, make: impl FnOnce(&Path)) -> Self {
+        Self::start_of(path, None, poll_interval, make)
+    }
+
+    /// The same, of a Collector configuration and a processor in it.
+    fn start_of(
+        path: &str,
+        processor: Option<&str>,
+        poll_interval: Duration,
+        make: impl FnOnce(&Path),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         make(folder.path());
         let path = folder.path().join(path);
-        let file = config::load_policies(&path).unwrap();
+        let file = config::load_policies_of(&path, processor).unwrap();
         let policies = Arc::new(PoliciesInForce::new(in_force(&file).unwrap()));
         let stop = CancellationToken::new();
-        let settings = ReloadSettings { path, processor: None, poll_interval };
+        let processor = processor.map(str::to_owned);
+        let settings = ReloadSettings { path, processor, poll_interval };
         let reloader =
             Reloader::start(settings, &file, Arc::clone(&policies), stop.clone()).unwrap();
         Self { folder, policies, reloader, _stop: stop.drop_guard() }
@@ -183,6 +194,35 @@ async fn a_bad_file_changes_nothing_and_is_told_with_all_its_errors() {
     fs::write(watched.path("p.yaml"), policies("first")).unwrap();
     watched.until_in_force("first").await;
     assert!(Arc::ptr_eq(&before, &watched.policies.get()), "nothing was put in force again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_processor_that_is_named_is_read_again() {
+    let collector = |first: &str, shop: &str| {
+        let (first, shop) = (policies(first), policies(shop));
+        format!(
+            "processors:\n  batch: {{}}\n  tail_sampling: {{ {} }}\n  tail_sampling/shop: {{ {} }}\n",
+            first.trim(),
+            shop.trim()
+        )
+    };
+    let mut watched = Watched::start_of("c.yaml", Some("tail_sampling/shop"), NEVER, |folder| {
+        fs::write(folder.join("c.yaml"), collector("other", "shop")).unwrap();
+    });
+    watched.until_in_force("shop").await;
+    // What another processor says changes no policy.
+    fs::write(watched.path("c.yaml"), collector("changed", "shop")).unwrap();
+    let standing = watched.until(|standing| standing.changed.is_some()).await;
+    let changed = standing.changed.as_ref().unwrap();
+    assert!(changed.added.is_empty() && changed.removed.is_empty() && changed.unchanged == 1);
+    fs::write(watched.path("c.yaml"), collector("changed", "shopping")).unwrap();
+    watched.until_in_force("shopping").await;
+    // Without it there is nothing to fall back on.
+    let without = format!("processors:\n  tail_sampling: {{ {} }}\n", policies("changed").trim());
+    fs::write(watched.path("c.yaml"), without).unwrap();
+    let standing = watched.until(|standing| standing.failure.is_some()).await;
+    assert!(standing.failure.as_ref().unwrap().errors.contains("tail_sampling/shop"));
+    assert_eq!(watched.policies.get().policies.names().collect::<Vec<_>>(), ["shopping"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -97,7 +97,7 @@ impl PartitionState {
                 Remembered::Kept(kept)
             }
         };
-        desk.account(&decision, amount);
+        desk.account(&self.in_force.policies, &decision, amount);
         self.release_headers(trace);
         let generation = self.generation();
         let decided = Decided { generation, at: now, decision: remembered };

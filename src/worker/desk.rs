@@ -3,7 +3,7 @@
 use crate::books::{Amount, Tally};
 use crate::export::Chunk;
 use crate::otlp::{Framer, Scan};
-use crate::policy::{Decision, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
+use crate::policy::{Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
 
 use super::in_force::InForce;
 
@@ -16,6 +16,8 @@ pub(super) struct Desk {
     pub(super) tally: Tally,
     /// What shadow policies said of the trace in hand.
     shadows: Vec<(PolicyIndex, Said)>,
+    /// What the others said of it.
+    in_effect: InEffect,
     pub(super) opened: Amount,
     pub(super) closed: Amount,
     /// What this worker's use of memory was when it was last posted.
@@ -31,6 +33,7 @@ impl Desk {
             framer: Framer::new(max_chunk_bytes),
             tally: Tally::default(),
             shadows: Vec::new(),
+            in_effect: InEffect::default(),
             opened: Amount::default(),
             closed: Amount::default(),
             memory_posted: 0,
@@ -48,13 +51,15 @@ impl Desk {
 
     /// Writes down who says what of the trace in hand.
     pub(super) fn votes<'a>(&'a mut self, policies: &'a PolicySet) -> Votes<'a> {
-        let Self { tally, shadows, .. } = self;
-        Votes { policies, tally, shadows }
+        let Self { tally, shadows, in_effect, .. } = self;
+        shadows.clear();
+        *in_effect = InEffect::default();
+        Votes { policies, tally, shadows, in_effect }
     }
 
-    /// Counts what became of a decided trace.
-    pub(super) fn account(&mut self, decision: &Decision, amount: Amount) {
-        let Self { tally, shadows, .. } = self;
+    /// Counts what became of a trace that `policies` decided.
+    pub(super) fn account(&mut self, policies: &PolicySet, decision: &Decision, amount: Amount) {
+        let Self { tally, shadows, in_effect, .. } = self;
         match decision {
             Decision::Drop { policy: None } => tally.unwanted.add(amount),
             Decision::Drop { policy: Some(policy) } => {
@@ -67,12 +72,11 @@ impl Desk {
                 }
             }
         }
-        let is_kept = matches!(decision, Decision::Keep { .. });
         for (policy, said) in shadows.drain(..) {
             let shadow = &mut tally.policies[usize::from(policy.0)];
-            match said {
-                Said::Keep if !is_kept => shadow.shadow_kept.add(amount),
-                Said::Drop if is_kept => shadow.shadow_dropped.add(amount),
+            match in_effect.changed_by(policies, policy, said) {
+                Some(Said::Keep) => shadow.shadow_kept.add(amount),
+                Some(Said::Drop) => shadow.shadow_dropped.add(amount),
                 _ => {}
             }
         }
@@ -84,13 +88,16 @@ pub(super) struct Votes<'a> {
     policies: &'a PolicySet,
     tally: &'a mut Tally,
     shadows: &'a mut Vec<(PolicyIndex, Said)>,
+    in_effect: &'a mut InEffect,
 }
 
 impl Observer for Votes<'_> {
     fn voted(&mut self, policy: PolicyIndex, said: Said) {
         // In the order of `VOTES`.
         self.tally.policies[usize::from(policy.0)].votes[said as usize] += 1;
-        if said != Said::None && self.policies.is_shadow(policy) {
+        if !self.policies.is_shadow(policy) {
+            self.in_effect.enter(self.policies, policy, said);
+        } else if said != Said::None {
             self.shadows.push((policy, said));
         }
     }

@@ -4,7 +4,7 @@ use super::super::document::{Node, Value};
 use super::super::reader::Section;
 use super::super::values;
 use super::{Reader, texts};
-use crate::ottl::Context;
+use crate::ottl::{self, Context};
 use crate::policy::spec::{ErrorMode, PolicyKind, RuleScope, Sample, StatusCode};
 
 const STATUS_CODES: &[(&str, StatusCode)] =
@@ -164,7 +164,12 @@ fn rule<'d>(reader: &Reader<'d>, fields: &mut Section<'d>) -> Option<PolicyKind>
     let mut scope = RuleScope::AnySpan;
     fields.read("scope", &mut scope, values::choice(SCOPES));
     let sample = fields.required("sample", "keep", sample);
-    let when = texts::condition(reader, "when", when?, Context::Span);
+    let compile: texts::Compile = match scope {
+        // Each part is asked for itself, so that any number of them can alternate.
+        RuleScope::AnySpan => ottl::compile_apart,
+        RuleScope::SameSpan | RuleScope::NoSpan | RuleScope::Root => ottl::compile,
+    };
+    let when = texts::condition(reader, "when", when?, Context::Span, compile);
     Some(PolicyKind::Rule { when: when?, scope, sample: sample? })
 }
 

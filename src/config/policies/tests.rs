@@ -195,6 +195,34 @@ fn budgets_conditions_and_rules_are_read() {
     }
 }
 
+/// What the file takes, the policies can be compiled of, and the other way round.
+#[test]
+fn the_scope_of_a_rule_says_how_many_parts_can_alternate() {
+    let cases = [
+        ("any_span", 6, true),
+        ("any_span", 40, true),
+        ("same_span", 5, true),
+        ("same_span", 6, false),
+        ("no_span", 6, false),
+        ("root", 6, false),
+    ];
+    for (scope, parts, expected) in cases {
+        let when = vec!["kind == 1 and trace.bytes > 5"; parts].join(" and ");
+        let text = format!(
+            "policies: [{{name: a, type: rule, rule: {{when: '{when}', scope: {scope}, sample: keep}}}}]"
+        );
+        let read = parse_policies("p.yaml", &text);
+        assert_eq!(read.is_ok(), expected, "{parts} parts in {scope}");
+        match read {
+            Ok(file) => assert!(crate::policy::compile(&file.policies).is_ok(), "{scope}"),
+            Err(errors) => {
+                let told = errors.to_string();
+                assert!(told.contains("when: 6 parts about spans alternate"), "{told}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_composite_asks_in_the_order_that_is_given() {
     let children = "composite_sub_policy: [{name: x, type: always_sample}, {name: y, type: always_sample}, {name: z, type: always_sample}]";

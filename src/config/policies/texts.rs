@@ -7,7 +7,10 @@ use super::super::document::Node;
 use super::super::scalar;
 use super::super::values;
 use super::Reader;
-use crate::ottl::{self, Context};
+use crate::ottl::{self, Condition, Context, OttlError};
+
+/// How a condition will be compiled, on which depends what can be.
+pub(super) type Compile = fn(&str, Context) -> Result<Condition, OttlError>;
 
 /// Reads a condition; `None` if it is none.
 pub(super) fn condition(
@@ -15,6 +18,7 @@ pub(super) fn condition(
     key: &str,
     node: &Node,
     context: Context,
+    compile: Compile,
 ) -> Option<String> {
     let text = match values::name(node) {
         Ok(text) => text,
@@ -23,7 +27,7 @@ pub(super) fn condition(
             return None;
         }
     };
-    let Err(error) = ottl::compile(&text, context) else { return Some(text) };
+    let Err(error) = compile(&text, context) else { return Some(text) };
     let end = error.offset.saturating_add(error.length);
     tell(reader, node, error.offset..end, format!("{key}: {}", error.message), error.help);
     None
@@ -36,8 +40,8 @@ pub(super) fn conditions(
     node: &Node,
     context: Context,
 ) -> Option<Vec<String>> {
-    let read: Vec<Option<String>> =
-        values::items(node).iter().map(|node| condition(reader, key, node, context)).collect();
+    let one = |node| condition(reader, key, node, context, ottl::compile);
+    let read: Vec<Option<String>> = values::items(node).iter().map(one).collect();
     read.into_iter().collect()
 }
 

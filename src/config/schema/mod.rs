@@ -9,6 +9,7 @@
 mod config;
 mod kinds;
 mod policies;
+mod policy_tests;
 mod scalars;
 
 use schemars::generate::SchemaSettings;
@@ -22,6 +23,11 @@ pub fn policies() -> String {
 /// The schema of the static file, as JSON.
 pub fn config() -> String {
     printed::<config::Config>()
+}
+
+/// The schema of a file with tests of policies, as JSON.
+pub fn policy_tests() -> String {
+    printed::<policy_tests::PolicyTests>()
 }
 
 fn printed<T: JsonSchema>() -> String {

@@ -14,6 +14,10 @@ pub(super) struct File;
 const PROCESSOR: &str = "^tail_sampling(/.*)?$";
 
 impl JsonSchema for File {
+    fn inline_schema() -> bool {
+        true
+    }
+
     fn schema_name() -> Cow<'static, str> {
         "tailsieve policy file".into()
     }
@@ -122,6 +126,12 @@ file!(
     /// The block of a Collector's `tail_sampling` processor.
     Processor, CollectorDuration
 );
+
+/// Policies without options.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[serde(transparent)]
+pub(super) struct PolicyList(#[schemars(extend("minItems" = 1))] Vec<Policy>);
 
 /// Whether a policy's votes count.
 #[derive(JsonSchema)]

@@ -121,6 +121,19 @@ scalar!(
       "examples": ["keep", "drop", "10%"] }
 );
 scalar!(
+    /// 32 hexadecimal digits, not all 0.
+    TraceId,
+    { "type": "string", "pattern": r"^(?!0{32}$)[0-9a-fA-F]{32}$|\$\{" }
+);
+scalar!(
+    /// 1 to 14 hexadecimal digits, or none; in quotes, lest YAML takes them for a number.
+    Threshold,
+    { "anyOf": [
+        { "type": "string", "pattern": r"^(none|[0-9a-fA-F]{1,14})$|\$\{" },
+        { "type": "integer", "minimum": 0, "maximum": 9 },
+    ] }
+);
+scalar!(
     /// Anything at all.
     Anything, {}
 );

@@ -110,11 +110,37 @@ fn the_schema_of_the_static_file_has_the_keys_that_the_reader_knows() {
 }
 
 #[test]
+fn the_schema_of_policy_tests_has_the_keys_that_the_reader_knows() {
+    let root = root::<super::policy_tests::PolicyTests>();
+    let text = "zzz: 1\npolicies: [{name: a, type: always_sample}]\ntests:\n\
+                - {zzz: 1, name: a, spans: {zzz: 1, events: {zzz: 1, name: e}},\n   \
+                expect: {zzz: 1, decision: keep}}\n\
+                - {zzz: 1, name: b, traces: {zzz: 1, spans: {}, expect: keep}}\n";
+    let told = crate::config::policy_tests::parse("t", text, Path::new("")).unwrap_err();
+    let sections = ["OneTrace", "Span", "Event", "Expected", "SeveralTraces", "Trace"];
+    let sections = sections.map(|name| keys(&root["definitions"][name]));
+    let expected: Vec<_> = [keys(&root)].into_iter().chain(sections).collect();
+    let mut told = known(told.0[0].findings());
+    // With `traces` it is the other kind of test.
+    assert!(told[1].remove("traces"));
+    assert_eq!(told, expected);
+}
+
+/// With `TAILSIEVE_BLESS=1` they are written instead: look at what changes.
+#[test]
 fn the_committed_schemas_are_those_that_the_command_prints() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/schema");
-    for (name, printed) in [("policies", super::policies()), ("config", super::config())] {
-        let committed = fs::read_to_string(folder.join(format!("{name}.schema.json")));
-        let is_same = committed.is_ok_and(|committed| committed == printed);
-        assert!(is_same, "run: tailsieve schema {name} > config/schema/{name}.schema.json");
+    let schemas = [
+        ("policies", "policies", super::policies()),
+        ("config", "config", super::config()),
+        ("tests", "policy-tests", super::policy_tests()),
+    ];
+    for (which, file, printed) in schemas {
+        let path = folder.join(format!("{file}.schema.json"));
+        if std::env::var_os("TAILSIEVE_BLESS").is_some() {
+            fs::write(&path, &printed).unwrap();
+        }
+        let is_same = fs::read_to_string(&path).is_ok_and(|committed| committed == printed);
+        assert!(is_same, "run: tailsieve schema {which} > config/schema/{file}.schema.json");
     }
 }

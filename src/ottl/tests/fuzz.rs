@@ -1,9 +1,20 @@
 //! No text is too strange: it compiles or it does not, and what compiles has an answer.
+//!
+//! `TAILSIEVE_MUTATIONS=100000 cargo test --lib ottl::tests::fuzz` is the long run.
 
 use proptest::prelude::*;
 
 use super::{SUMS, TRACE, world};
 use crate::ottl::{Context, compile, compile_apart};
+
+/// How many texts of each kind are tried; the variable of this name says otherwise.
+const CASES: &str = "TAILSIEVE_MUTATIONS";
+const DEFAULT_CASES: u32 = 3000;
+
+fn config() -> ProptestConfig {
+    let cases = std::env::var(CASES).ok().map(|cases| cases.parse().unwrap());
+    ProptestConfig::with_cases(cases.unwrap_or(DEFAULT_CASES))
+}
 
 const TOKENS: [&str; 66] = [
     "name",
@@ -131,7 +142,7 @@ fn check(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(config())]
 
     #[test]
     fn token_soup(text in soup()) {

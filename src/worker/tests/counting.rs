@@ -2,7 +2,7 @@
 
 use super::bench::*;
 use crate::books::{Amount, LeafTally};
-use crate::policy::spec::{CompositeChild, PolicyKind, PolicySpec};
+use crate::policy::spec::{CompositeChild, Mode, PolicyKind, PolicySpec, RuleScope, Sample};
 
 /// The tally of the policy at `place`, as (kept, dropped, none, keep, drop).
 fn counted(bench: &Bench, place: usize) -> (u64, u64, [u64; 3]) {
@@ -48,6 +48,40 @@ fn shadow_policies_are_counted_by_what_they_would_have_changed() {
     let none = (more.kept, more.dropped, more.shadow_dropped, less.kept, less.shadow_kept);
     assert_eq!(none, Default::default(), "it has no effect");
     assert_eq!((tally.unwanted.traces, tally.unwanted.spans), (2, 4));
+}
+
+fn rule(name: &str, when: &str, sample: Sample) -> PolicySpec {
+    let when = when.to_owned();
+    PolicySpec::new(name, PolicyKind::Rule { when, scope: RuleScope::AnySpan, sample })
+}
+
+/// Every case has one trace with an error; (shadow kept, shadow dropped) of its shadow policy.
+#[test]
+fn shadow_policies_are_not_counted_where_they_would_change_nothing() {
+    let veto = || PolicySpec::new("veto", PolicyKind::Drop(vec![everything("any")]));
+    let refuses = || rule("refuses", "true", Sample::Drop);
+    let keeps = || everything("keeps").into_shadow();
+    let drops = || rule("drops", "true", Sample::Drop).into_shadow();
+    let never = || rule("never", "false", Sample::Keep);
+    let cases = [
+        ("nobody keeps it", vec![never(), keeps()], (1, 0)),
+        ("it is kept anyway", vec![errors("errors"), keeps()], (0, 0)),
+        ("it is dropped anyway", vec![veto(), keeps()], (0, 0)),
+        ("it is not asked any more", vec![refuses(), keeps()], (0, 0)),
+        ("it comes before the refusal", vec![keeps(), refuses()], (1, 0)),
+        ("the rule comes before the keeper", vec![drops(), errors("errors")], (0, 1)),
+        ("the rule comes after the keeper", vec![errors("errors"), drops()], (0, 0)),
+        ("there is nothing left to drop", vec![errors("errors"), veto(), drops()], (0, 0)),
+    ];
+    for (name, policies, expected) in cases {
+        let mut bench = Bench::new(in_force(&policies));
+        bench.take_in(0, "shop", vec![failed(span(1))]);
+        bench.run_clock_to(30_000);
+        let shadow = policies.iter().position(|policy| policy.mode == Mode::Shadow).unwrap();
+        let tally = &bench.desk.tally.policies[shadow];
+        let counted = (tally.shadow_kept.traces, tally.shadow_dropped.traces);
+        assert_eq!(counted, expected, "{name}");
+    }
 }
 
 #[test]
