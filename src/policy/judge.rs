@@ -97,9 +97,10 @@ impl Votes {
 }
 
 impl Policy {
-    /// Asked before all others: it may drop the trace and spends nothing.
+    /// Asked before all others: it is there to drop traces, or may do so and spends nothing.
     fn comes_first(&self) -> bool {
         match &self.asking {
+            Asking::Whole(Expression::Drops(_)) => true,
             Asking::Whole(expression) => expression.may_drop() && !expression.spends(),
             Asking::Rule { .. } => false,
         }
@@ -122,6 +123,9 @@ impl PolicySet {
         budgets.settle();
         let mut votes = Votes::default();
         for (index, policy) in self.numbered().filter(|(_, policy)| policy.comes_first()) {
+            if policy.spends() && votes.dropped_by.is_some() {
+                continue;
+            }
             let vote = self.ask(index, trace, now, budgets, observer).vote;
             if !policy.is_shadow {
                 votes.enter(index, vote);

@@ -137,13 +137,13 @@ impl Reference<'_> {
     /// The outcome as the rules of combination have it.
     fn outcome(&self, specs: &[PolicySpec], spent: &mut Spent) -> char {
         let mut kept = false;
-        for spec in specs.iter().filter(|spec| may_drop(spec) && !spends(spec)) {
+        for spec in specs.iter().filter(|spec| comes_first(spec)) {
             if spec.mode == Mode::Enforce && self.ballot(spec, "", spent) == Ballot::Drop {
                 return 'D';
             }
         }
         let mut dropped = false;
-        for spec in specs.iter().filter(|spec| !may_drop(spec) || spends(spec)) {
+        for spec in specs.iter().filter(|spec| !comes_first(spec)) {
             if spends(spec) && (kept || dropped) {
                 continue;
             }
@@ -169,6 +169,10 @@ fn spends(spec: &PolicySpec) -> bool {
         PolicyKind::Not(negated) => spends(negated),
         _ => false,
     }
+}
+
+fn comes_first(spec: &PolicySpec) -> bool {
+    matches!(spec.kind, PolicyKind::Drop(_)) || may_drop(spec) && !spends(spec)
 }
 
 fn may_drop(spec: &PolicySpec) -> bool {
