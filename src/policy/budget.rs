@@ -35,8 +35,9 @@ impl Limit {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Budget {
     limit: Limit,
-    /// This partition's part of the limit.
-    share: f64,
+    /// Over how many partitions the limit is shared out. To be divided by: multiplying by a
+    /// fraction would leave a limit of 49 in 49 partitions a little short of 1.
+    partitions: f64,
     /// What is left; below zero when in debt.
     left: f64,
     /// When that was so. For a window: some time in the second that is in hand.
@@ -45,7 +46,7 @@ struct Budget {
 
 impl Budget {
     fn capacity(&self) -> f64 {
-        self.limit.capacity() * self.share
+        self.limit.capacity() / self.partitions
     }
 
     fn advance(&mut self, now: Timestamp) {
@@ -59,7 +60,7 @@ impl Budget {
                 second(now).saturating_sub(second(before)).max(0) as f64 * per_second
             }
         };
-        self.left = (self.left + gain * self.share).min(self.capacity());
+        self.left = (self.left + gain / self.partitions).min(self.capacity());
     }
 
     fn allows(&self, amount: f64) -> bool {
@@ -78,9 +79,13 @@ pub struct Budgets {
 impl Budgets {
     /// Full ones, each with a partition's share of its limit.
     pub(super) fn new(limits: impl Iterator<Item = Limit>, partitions: u32) -> Self {
-        let share = 1.0 / f64::from(partitions.max(1));
-        let budget =
-            |limit: Limit| Budget { limit, share, left: limit.capacity() * share, at: None };
+        let partitions = f64::from(partitions.max(1));
+        let budget = |limit: Limit| Budget {
+            limit,
+            partitions,
+            left: limit.capacity() / partitions,
+            at: None,
+        };
         Self { budgets: limits.map(budget).collect(), journal: Vec::new() }
     }
 
@@ -89,7 +94,7 @@ impl Budgets {
         let (to, from) = (usize::from(to.0), usize::from(from.0));
         if let (Some(new), Some(old)) = (self.budgets.get_mut(to), old.budgets.get(from))
             && new.limit == old.limit
-            && new.share == old.share
+            && new.partitions == old.partitions
         {
             *new = *old;
         }
@@ -104,7 +109,7 @@ impl Budgets {
 
     /// True if the budget is shared out over several partitions.
     pub(super) fn has_shares(&self, budget: BudgetIndex) -> bool {
-        self.budgets[usize::from(budget.0)].share < 1.0
+        self.budgets[usize::from(budget.0)].partitions > 1.0
     }
 
     /// Spends `amount` if the budget allows it at the time `now`.
@@ -183,6 +188,18 @@ mod tests {
             kept += f64::from(spend(&mut bucket, second * 1000, &[10.0]) == [true]) * 10.0;
         }
         assert!((2400.0..=2500.0).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn a_share_that_is_a_whole_number_is_one() {
+        for partitions in 1..=200 {
+            let limit = Limit::Window { per_second: f64::from(partitions) * 3.0 };
+            let mut window = budgets(limit, partitions);
+            for second in 0..3 {
+                let one_by_one = spend(&mut window, second * 1000, &[1.0; 4]);
+                assert_eq!(one_by_one, [true, true, true, false], "{partitions} partitions");
+            }
+        }
     }
 
     #[test]

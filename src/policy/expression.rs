@@ -90,6 +90,17 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// How things stand before something is asked that may be in vain.
+    fn mark(&self) -> (usize, Option<LeafIndex>) {
+        (self.budgets.mark(), *self.leaf_voted)
+    }
+
+    /// It was in vain: what was spent is given back, and no child kept the trace.
+    fn take_back(&mut self, (mark, leaf_voted): (usize, Option<LeafIndex>)) {
+        self.budgets.give_back(mark);
+        *self.leaf_voted = leaf_voted;
+    }
+
     fn spend(&mut self, budget: BudgetIndex, amount: f64) -> bool {
         self.budgets.spend(budget, amount, self.now)
     }
@@ -197,12 +208,12 @@ fn conditions(any: &[TraceCondition], on_error: OnError, asked: &mut Asked<'_>) 
 }
 
 fn not(negated: &Expression, asked: &mut Asked<'_>) -> Vote {
-    let mark = asked.budgets.mark();
+    let mark = asked.mark();
     match negated.evaluate(asked) {
         Vote::None if negated.spends() => Vote::Keep(Odds::UNKNOWN),
         Vote::None => Vote::Keep(Odds::against(negated.chance(asked))),
         Vote::Keep(_) | Vote::Drop => {
-            asked.budgets.give_back(mark);
+            asked.take_back(mark);
             Vote::None
         }
         Vote::Failed => Vote::Failed,
@@ -210,7 +221,7 @@ fn not(negated: &Expression, asked: &mut Asked<'_>) -> Vote {
 }
 
 fn all_of(all: &[Expression], asked: &mut Asked<'_>) -> Vote {
-    let mark = asked.budgets.mark();
+    let mark = asked.mark();
     let mut odds = Odds::CERTAIN;
     let mut drops = false;
     for one in all {
@@ -218,7 +229,7 @@ fn all_of(all: &[Expression], asked: &mut Asked<'_>) -> Vote {
             Vote::Keep(more) => odds = odds.and(more),
             Vote::Drop => drops = true,
             vote @ (Vote::None | Vote::Failed) => {
-                asked.budgets.give_back(mark);
+                asked.take_back(mark);
                 return vote;
             }
         }
@@ -229,7 +240,7 @@ fn all_of(all: &[Expression], asked: &mut Asked<'_>) -> Vote {
 fn composite(total: BudgetIndex, children: &[Child], asked: &mut Asked<'_>) -> Vote {
     let spans = Unit::Spans.amount(asked.trace);
     for child in children {
-        let mark = asked.budgets.mark();
+        let mark = asked.mark();
         match child.expression.evaluate(asked) {
             Vote::None => continue,
             vote @ (Vote::Drop | Vote::Failed) => return vote,
@@ -239,7 +250,7 @@ fn composite(total: BudgetIndex, children: &[Child], asked: &mut Asked<'_>) -> V
             *asked.leaf_voted = Some(child.leaf);
             return Vote::Keep(Odds { leaf: Some(child.leaf), ..Odds::UNKNOWN });
         }
-        asked.budgets.give_back(mark);
+        asked.take_back(mark);
     }
     Vote::None
 }

@@ -1,6 +1,6 @@
 //! The examples of the policy language that need no completion and no other span than these.
 
-use super::spec::{CompositeChild, Mode, PolicyKind, PolicySpec, StatusCode};
+use super::spec::{CompositeChild, Mode, PolicyKind, PolicySpec, RuleScope, Sample, StatusCode};
 use super::*;
 use crate::facts::Summary;
 use crate::ids::{SpanId, Timestamp, TraceId};
@@ -319,6 +319,32 @@ fn drop_comes_first_wherever_it_stands() {
     assert_eq!(outcome(&only_drop, &[with("path", "/x")]), 'N');
 }
 
+/// A budget in a `drop` policy is spent on what it drops, so it is no budget of what is kept.
+#[test]
+fn drop_comes_first_though_it_spends_a_budget() {
+    let some = PolicyKind::Drop(sub(vec![codes(&[StatusCode::Error]), bucket(1, Some(1))]));
+    for before in [
+        PolicyKind::AlwaysSample,
+        PolicyKind::Rule {
+            when: "true".to_owned(),
+            scope: RuleScope::AnySpan,
+            sample: Sample::Keep,
+        },
+    ] {
+        let policies = set(vec![before, some.clone()]);
+        let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
+        let mut budgets = policies.budgets(1);
+        let mut decide = |code| {
+            let mut trace = summary(&policies, id, &[status(code)]);
+            trace.spans = 1;
+            policies.decide(&trace, Timestamp(0), &mut budgets, &mut ())
+        };
+        assert_eq!(decide(0), keep(0, "0"));
+        assert_eq!(decide(2), Decision::Drop { policy: Some(PolicyIndex(1)) });
+        assert_eq!(decide(2), keep(0, "0"));
+    }
+}
+
 fn decide(policies: &PolicySet, randomness: u64, status_code: i32) -> Decision {
     let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
     let mut trace = summary(policies, id, &[status(status_code)]);
@@ -516,6 +542,39 @@ fn children_of_a_composite_have_their_shares_of_a_total() {
     let composite = PolicyKind::Composite { max_total_spans_per_second: 100, children: both() };
     let kept = decisions(&set(vec![composite]), &sizes(&[(0, 80), (0, 21), (0, 20), (0, 1)]));
     assert_eq!(kept, [Some(0), None, Some(0), None]);
+}
+
+/// Counts the votes of the children of composites.
+#[derive(Default)]
+struct Leaves(Vec<u16>);
+
+impl Observer for Leaves {
+    fn voted(&mut self, _: PolicyIndex, _: Said) {}
+    fn failed(&mut self, _: PolicyIndex) {}
+    fn leaf_voted(&mut self, leaf: LeafIndex) {
+        self.0.push(leaf.0);
+    }
+}
+
+#[test]
+fn a_child_of_a_composite_that_kept_in_vain_did_not_vote() {
+    let inner = || PolicyKind::Composite {
+        max_total_spans_per_second: 100,
+        children: vec![child("inner", PolicyKind::AlwaysSample, None)],
+    };
+    let none_left = PolicyKind::RateLimiting { spans_per_second: 1, burst_capacity: Some(1) };
+    let outer = PolicyKind::Composite {
+        max_total_spans_per_second: 1,
+        children: vec![child("outer", inner(), None)],
+    };
+    let policies =
+        set(vec![PolicyKind::And(sub(vec![inner(), none_left])), not(inner()), outer, inner()]);
+    let mut leaves = Leaves::default();
+    let trace = of_size(2, 1);
+    let decision = policies.decide(&trace, Timestamp(0), &mut policies.budgets(1), &mut leaves);
+    assert!(matches!(decision, Decision::Keep { policy: PolicyIndex(3), .. }), "{decision:?}");
+    let last = u16::try_from(policies.leaves().len() - 1).expect("there are few");
+    assert_eq!(leaves.0, [last]);
 }
 
 #[test]
