@@ -126,6 +126,13 @@ fn not_yaml(error: &serde_saphyr::Error) -> Problem {
     let is_depth = reason.contains("Depth") || reason.contains("recursion limit");
     let message = if is_depth {
         format!("lists and sections stand in one another more than {MAX_LEVELS} levels deep")
+    } else if reason.contains("multiple YAML documents") {
+        "there is more than one document in the file: only one can be read".to_owned()
+    } else if reason.contains("budget breached") {
+        "the file is larger than can be read: it ends here".to_owned()
+    } else if let Some((number, _)) = reason.split_once(" rejected by the configured policy") {
+        // It comes as "non-finite float `.nan`".
+        format!("expected a number, found a {number}")
     } else {
         format!("not valid YAML: {reason}")
     };

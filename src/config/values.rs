@@ -34,6 +34,9 @@ pub(super) fn boolean(node: &Node) -> Result<bool, String> {
         Value::Bool(value) => Ok(*value),
         Value::Text(text) if node.from_env && text == "true" => Ok(true),
         Value::Text(text) if node.from_env && text == "false" => Ok(false),
+        Value::Text(text) if !node.from_env && (text == "true" || text == "false") => {
+            Err(format!("expected true or false, found text: take the quotes off {text}"))
+        }
         _ => Err(format!("expected true or false, found {}", shown(node))),
     }
 }

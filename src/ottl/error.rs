@@ -47,7 +47,7 @@ impl fmt::Display for OttlError {
 impl std::error::Error for OttlError {}
 
 /// The known name that is meant, if it was nearly hit.
-fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
+pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     let name = name.to_lowercase();
     let likeness = |known: &&&str| strsim::jaro_winkler(&name, &known.to_lowercase());
     let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use regex::Regex;
 
 use super::convert::{self, readable};
-use super::error::EvalError;
+use super::error::{EvalError, nearest};
 use super::expression::Operand;
 use super::fields::Fields;
 use super::pattern;
@@ -86,6 +86,12 @@ const fn condition(
     parameters: &'static [Parameter],
 ) -> Signature {
     Signature { is_condition: true, ..value(name, function, parameters) }
+}
+
+/// The function whose name is nearly this.
+pub(super) fn nearly_called(name: &str) -> Option<&'static str> {
+    let known = SIGNATURES.each_ref().map(|signature| signature.name);
+    nearest(name, &known)
 }
 
 /// All functions, in the order of [`Function`].

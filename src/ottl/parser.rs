@@ -7,6 +7,7 @@ use std::mem;
 use std::ops::Range;
 
 use super::error::OttlError;
+use super::functions;
 use super::lexer::{Placed, Token, tokens};
 use super::syntax::{Argument, Boolean, Call, Key, Node, Segment, Value};
 
@@ -165,6 +166,10 @@ impl Parser<'_> {
                 let path = &self.text[value.range];
                 Err(self.expected("a comparison").with_help(format!("write `{path} == true`")))
             }
+            // Enums have no lower case letters.
+            Value::Enum(name) if name.contains(|letter: char| letter.is_ascii_lowercase()) => {
+                Err(self.expected("a comparison").with_help(format!("a call is `{name}()`")))
+            }
             _ => Err(self.expected("a comparison")),
         }
     }
@@ -272,8 +277,13 @@ impl Parser<'_> {
             self.take();
             if *self.peek() == Token::Open {
                 let message = format!("`{name}` is no function");
-                let help = "the name of a function starts with an upper case letter";
-                return Err(OttlError::new(place, message).with_help(help));
+                let error = OttlError::new(place, message);
+                return Err(match functions::nearly_called(&name) {
+                    Some(known) => error.with_help(format!("did you mean `{known}`?")),
+                    None => {
+                        error.with_help("the name of a function starts with an upper case letter")
+                    }
+                });
             }
             segments.push(Segment { name, keys: self.keys()? });
             if !self.takes(&Token::Dot) {

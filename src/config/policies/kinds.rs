@@ -90,11 +90,12 @@ fn string_attribute<'d>(reader: &Reader<'d>, fields: &mut Section<'d>) -> Option
         reader.note(node, "cache_max_size has no meaning here: no answers are cached");
     }
     let nodes = fields.node("values");
-    let (key, values) = (key?, values?);
+    let values = values?;
     if let Some(node) = nodes.filter(|_| enabled_regex_matching) {
         let nodes = values::items(node);
         nodes.iter().zip(&values).for_each(|(node, text)| texts::regex(reader, node, text));
     }
+    let key = key?;
     Some(PolicyKind::StringAttribute { key, values, enabled_regex_matching, invert_match })
 }
 

@@ -30,6 +30,25 @@ fn policies_are_read_as_the_collector_writes_them() {
 }
 
 #[test]
+fn messages_speak_of_the_file_and_not_of_its_reader() {
+    let in_quotes = "policies: [{name: a, type: boolean_attribute, \
+                     boolean_attribute: {key: k, value: \"true\"}}]";
+    let no_number = "policies: [{name: a, type: probabilistic, \
+                     probabilistic: {sampling_percentage: .nan}}]";
+    let no_key = "policies: [{name: a, type: string_attribute, string_attribute: {key: '', \
+                  values: ['('], enabled_regex_matching: true}}]";
+    for (text, expected) in [
+        (in_quotes, "value: expected true or false, found text: take the quotes off true"),
+        (no_number, "p.yaml:1:80: expected a number, found a non-finite float `.nan`"),
+        ("policies: []\n---\npolicies: []\n", "there is more than one document in the file"),
+        (no_key, "values: not a regular expression: unclosed group"),
+    ] {
+        let told = policy_errors(text);
+        assert!(told.contains(expected), "{expected:?} is not in:\n{told}");
+    }
+}
+
+#[test]
 fn attributes_counts_flags_and_negations_are_read() {
     let kind = |policy: &str| {
         let file = parse_policies("p", &format!("policies: [{{name: a, {policy}}}]")).unwrap();

@@ -57,7 +57,9 @@ fn the_place_and_the_remedy_are_told() {
         r#"attributes[«1.5»] == 1 | a key is a string or a whole number"#,
         r#"kind == «SPAN_KIND_SEVER» | unknown enum `SPAN_KIND_SEVER` (did you mean `SPAN_KIND_SERVER`?)"#,
         r#"«IsMatsch»(name, "a") | unknown function `IsMatsch` (did you mean `IsMatch`?)"#,
-        r#"«isMatch»(name, "a") | `isMatch` is no function (the name of a function starts with an upper case letter)"#,
+        r#"«isMatch»(name, "a") | `isMatch` is no function (did you mean `IsMatch`?)"#,
+        r#"«set»(name, "a") == 1 | `set` is no function (the name of a function starts with an upper case letter)"#,
+        r#"IsRootSpan«» | expected a comparison, found the end (a call is `IsRootSpan()`)"#,
         // Arguments and types.
         r#"«IsMatch(name)» | wrong arguments: expected IsMatch(target, pattern)"#,
         r#"«IsRootSpan(1)» | wrong arguments: expected IsRootSpan()"#,
