@@ -205,7 +205,8 @@ impl Policy {
             Asking::Rule { when, negated, sample } => {
                 let outcome = when.evaluate(asked.trace);
                 asked.failed |= outcome.failed;
-                if outcome.holds == *negated {
+                // That a condition holds for no span is known only if it has an answer for each.
+                if outcome.holds == *negated || (*negated && outcome.failed) {
                     return Answer { vote: Vote::None, is_final: false };
                 }
                 let passed = sample.filter(|threshold| threshold.keeps(asked.trace.randomness()));

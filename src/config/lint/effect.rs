@@ -37,6 +37,11 @@ pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
             Judged { spec, verdict: verdict(lint, spec, node), place }
         })
         .collect();
+    nothing_kept(lint, &judged);
+    for policy in judged.iter().filter(|policy| policy.spec.name == "none") {
+        let message = "`none` is what metrics call traces that no policy keeps";
+        lint.warn(policy.place, message, "give the policy another name");
+    }
     for (index, policy) in judged.iter().enumerate() {
         // A shadow policy has no effect anyway, and may well stand for an experiment.
         if policy.spec.mode == Mode::Shadow || policy.verdict == Verdict::Never {
@@ -55,6 +60,25 @@ pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
         if policy.verdict == Verdict::Always && is_effective {
             everything(lint, policy);
         }
+    }
+}
+
+/// Warns where every trace is dropped, unless that follows from what is said of a single policy.
+fn nothing_kept(lint: &Lint<'_>, judged: &[Judged<'_>]) {
+    let may_keep = |policy: &Judged<'_>| {
+        let keeps_nothing =
+            matches!(policy.spec.kind, PolicyKind::Rule { sample: Sample::Drop, .. });
+        policy.spec.mode == Mode::Enforce && !policy.is_drop() && !keeps_nothing
+    };
+    let is_told = |policy: &Judged<'_>| {
+        let drops_all = policy.is_drop() && policy.verdict == Verdict::Always;
+        policy.verdict == Verdict::Never || drops_all
+    };
+    let Some(first) = judged.first() else { return };
+    if !judged.iter().any(|policy| may_keep(policy) || is_told(policy)) {
+        let message = "no policy keeps anything, so every trace is dropped";
+        let help = "shadows, `drop` and rules that drop keep nothing: add a policy that does";
+        lint.warn(first.place, message, help);
     }
 }
 

@@ -12,6 +12,22 @@ fn of(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn files_that_keep_nothing_are_found() {
+    let drops = "{name: a, type: drop, drop: {drop_sub_policy: [{name: b, type: trace_flags}]}}";
+    let shadow = "{name: c, type: trace_flags, mode: shadow}";
+    let rule = "{name: d, type: rule, rule: {when: 'name == \"x\"', sample: drop}}";
+    for policies in [&[drops][..], &[shadow], &[rule], &[shadow, drops, rule]] {
+        let told = warnings(policies);
+        assert_eq!(told.len(), 1, "{policies:?}: {told:?}");
+        assert!(told[0].starts_with("2:") && told[0].contains("no policy keeps"), "{told:?}");
+    }
+    let slow = "{name: e, type: latency, latency: {threshold_ms: 1000}}";
+    assert_eq!(warnings(&[drops, rule, slow]), [""; 0]);
+    let none = warnings(&["{name: none, type: trace_flags}"]);
+    assert!(none[0].contains("`none`"), "{none:?}");
+}
+
+#[test]
 fn policies_that_never_match_are_found() {
     let cases = [
         ("latency, latency: {threshold_ms: 100, upper_threshold_ms: 100}", "not above 100 ms"),
@@ -69,7 +85,8 @@ fn policies_that_keep_everything_are_found() {
     assert!(warnings(&[drop])[0].contains("drops every trace"));
     // How rules end, and what has no effect.
     assert_eq!(warnings(&["{name: a, type: rule, rule: {when: 'true', sample: 10%}}"]), [""; 0]);
-    assert_eq!(warnings(&["{name: a, type: always_sample, mode: shadow}"]), [""; 0]);
+    let errors = "{name: b, type: trace_flags}";
+    assert_eq!(warnings(&["{name: a, type: always_sample, mode: shadow}", errors]), [""; 0]);
 }
 
 #[test]

@@ -12,8 +12,6 @@ mod list;
 mod options;
 mod texts;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use super::diagnostics::Problem;
 use super::document::{Document, Node};
 use super::reader::{Problems, Section};
@@ -106,11 +104,13 @@ fn policy_file<'d>(reader: &Reader<'d>, node: &'d Node, file: &mut PolicyFile) -
     placed
 }
 
-/// Names the contents of a file; not made to withstand forgery.
+/// Names the contents of a file, alike in every build: FNV-1a, 64 bit. Not made to withstand
+/// forgery.
 fn hash(text: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}")
 }
 
 #[cfg(test)]

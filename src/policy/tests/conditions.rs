@@ -90,6 +90,7 @@ fn a_rule_holds_for_the_spans_that_its_scope_names() {
         (SameSpan, r#"name == "pay" and status.code == STATUS_CODE_ERROR"#, true),
         (NoSpan, r#"name == "odd" and status.code == STATUS_CODE_ERROR"#, true),
         (NoSpan, r#"name == "pay""#, false),
+        (NoSpan, r#"Len(attributes["n"]) == 5"#, false),
         (Root, r#"name == "root""#, true),
         (Root, r#"name == "odd""#, false),
         (Root, r#"name == "root" and resource.attributes["service.name"] == "shop""#, true),
