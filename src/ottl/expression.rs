@@ -8,6 +8,7 @@ use super::fields::Fields;
 use super::functions::Call;
 use super::lexer::Comparison;
 use super::paths::Path;
+use super::quick;
 use super::value::{Value, compare};
 
 /// What a condition, or a part of one, is about.
@@ -101,6 +102,9 @@ impl Expression {
             Kind::Call(call) => Ok(matches!(call.value(fields)?, Value::Bool(true))),
             Kind::Compare(comparison) => {
                 let (left, how, right) = &**comparison;
+                if let Some(answer) = quick::compare(left, right, *how, fields) {
+                    return Ok(answer);
+                }
                 Ok(compare(&left.get(fields)?, &right.get(fields)?, *how))
             }
             Kind::Not(negated) => Ok(!negated.evaluate(fields)?),
@@ -122,6 +126,7 @@ impl Expression {
             }
         }
     }
+
     /// Shows every path to `visit`.
     pub(super) fn each_path<'e>(&'e self, visit: &mut impl FnMut(&'e Path)) {
         match &self.kind {

@@ -23,6 +23,7 @@ mod names;
 mod parser;
 mod paths;
 mod pattern;
+mod quick;
 mod resolve;
 mod skeleton;
 mod syntax;

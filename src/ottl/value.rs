@@ -131,7 +131,7 @@ pub(super) fn compare(left: &Value<'_>, right: &Value<'_>, comparison: Compariso
 }
 
 /// No order at all is that of NaN: unequal to everything.
-fn holds(order: Option<Ordering>, comparison: Comparison) -> bool {
+pub(super) fn holds(order: Option<Ordering>, comparison: Comparison) -> bool {
     let Some(order) = order else { return comparison == Comparison::NotEqual };
     match comparison {
         Comparison::Equal => order.is_eq(),
@@ -144,7 +144,7 @@ fn holds(order: Option<Ordering>, comparison: Comparison) -> bool {
 }
 
 /// For what is equal or not, and has no order.
-fn same(equal: bool, comparison: Comparison) -> bool {
+pub(super) fn same(equal: bool, comparison: Comparison) -> bool {
     match comparison {
         Comparison::Equal => equal,
         Comparison::NotEqual => !equal,

@@ -65,7 +65,7 @@ pub struct ResourceFacts {
 #[derive(Debug)]
 pub(super) enum AttributeTest {
     /// A string, one of these.
-    OneOf(HashSet<Box<[u8]>>),
+    OneOf(HashSet<Box<[u8]>, foldhash::fast::FixedState>),
     /// A string that one of these expressions matches somewhere.
     Matches(RegexSet),
     /// A whole number in this range.

@@ -1,0 +1,85 @@
+//! The comparisons that nearly all conditions consist of: a plain field or attribute with a
+//! literal, or with another one. The same answers as `value` gives, from what stands in the
+//! record, with nothing to make or to drop.
+
+use super::expression::Operand;
+use super::fields::Fields;
+use super::lexer::Comparison;
+use super::paths::{Attribute, Path, SpanField};
+use super::value::{Value, holds, same};
+use crate::span::{AttributeRef, SpanView, ValueRef};
+
+/// A value as it stands in a record.
+#[derive(Clone, Copy, Debug)]
+enum Plain<'a> {
+    Nil,
+    Int(i64),
+    String(&'a [u8]),
+}
+
+/// The answer of a comparison of that kind; `None` if it is of another, or of other types.
+#[inline]
+pub(super) fn compare(
+    left: &Operand,
+    right: &Operand,
+    how: Comparison,
+    fields: &Fields<'_>,
+) -> Option<bool> {
+    let Operand::Path(left) = left else { return None };
+    match (path(left, fields)?, right) {
+        (Plain::Int(left), Operand::Literal(Value::Int(right))) => {
+            Some(holds(Some(left.cmp(right)), how))
+        }
+        (Plain::String(left), Operand::Literal(Value::String(right))) => Some(match how {
+            Comparison::Equal | Comparison::NotEqual => same(left == &**right, how),
+            _ => holds(Some(left.cmp(&**right)), how),
+        }),
+        (Plain::Nil, Operand::Literal(Value::Int(_) | Value::String(_))) => {
+            Some(how == Comparison::NotEqual)
+        }
+        (Plain::Int(left), Operand::Path(right)) => match path(right, fields)? {
+            Plain::Int(right) => Some(holds(Some(left.cmp(&right)), how)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn path<'v>(path: &Path, fields: &Fields<'v>) -> Option<Plain<'v>> {
+    let span = fields.span()?;
+    match path {
+        Path::Resource(attribute) => plain(attribute, span.resource, span.record),
+        Path::Span(field) => span_field(field, span),
+        _ => None,
+    }
+}
+
+fn span_field<'v>(field: &SpanField, view: &SpanView<'v>) -> Option<Plain<'v>> {
+    let span = view.span;
+    match field {
+        SpanField::Attribute(attribute) => plain(attribute, view.attributes, view.record),
+        SpanField::Name => Some(Plain::String(span.name.of(view.record))),
+        SpanField::Kind => Some(Plain::Int(span.kind.into())),
+        SpanField::StatusCode => Some(Plain::Int(span.status.into())),
+        SpanField::StartTime => Some(Plain::Int(span.start_unix_nano.cast_signed())),
+        SpanField::EndTime => Some(Plain::Int(span.end_unix_nano.cast_signed())),
+        _ => None,
+    }
+}
+
+fn plain<'v>(
+    attribute: &Attribute,
+    attributes: &[AttributeRef],
+    record: &'v [u8],
+) -> Option<Plain<'v>> {
+    if !attribute.inner.is_empty() {
+        return None;
+    }
+    let is_it = |found: &&AttributeRef| Some(found.key) == attribute.index;
+    match attributes.iter().find(is_it).map(|found| found.value) {
+        None | Some(ValueRef::Empty) => Some(Plain::Nil),
+        Some(ValueRef::Int(value)) => Some(Plain::Int(value)),
+        Some(ValueRef::String(slice)) => Some(Plain::String(slice.of(record))),
+        Some(_) => None,
+    }
+}
