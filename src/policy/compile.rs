@@ -97,7 +97,9 @@ impl Compiler {
         };
         let budgets = first_budget..self.limits.len();
         let is_shadow = spec.mode == Mode::Shadow;
-        Ok(Policy { name: spec.name.as_str().into(), is_shadow, asking, budgets, spec })
+        let comes_first = asking.comes_first();
+        let name = spec.name.as_str().into();
+        Ok(Policy { name, is_shadow, comes_first, asking, budgets, spec })
     }
 
     fn rule(

@@ -15,9 +15,6 @@ use crate::facts::{Facts, Summary};
 use crate::ottl::{self, Condition, Context, EvalError, Fields, Level, OttlError, TraceFields};
 use crate::span::{EventView, SpanView};
 
-/// The most parts of a condition that are about spans, where others are about the trace.
-const MOST_TOGETHER: usize = 5;
-
 /// Which spans a condition has to hold for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
@@ -43,11 +40,6 @@ pub enum ConditionError {
     /// It is not in the language.
     #[error(transparent)]
     Ottl(#[from] OttlError),
-    /// Its parts cannot all be remembered.
-    #[error(
-        "more than {MOST_TOGETHER} parts of the condition are about spans while others are about the trace; write several policies"
-    )]
-    TooManyParts,
     /// There are more conditions than can be numbered.
     #[error("there are more than 65535 conditions in the file")]
     TooMany,
@@ -312,9 +304,9 @@ impl Predicates {
             true => Some(self.root_seen().ok_or(ConditionError::TooMany)?),
             false => None,
         };
+        debug_assert!(several.len() <= ottl::MAX_MIXED_LEAVES, "the compiler refuses more");
         let together = match several.len() {
             0 => None,
-            many if many > MOST_TOGETHER => return Err(ConditionError::TooManyParts),
             some => Some(self.together(&condition, several, BASE.pow(some as u32))?),
         };
         let is_of_events =

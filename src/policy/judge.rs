@@ -97,17 +97,20 @@ impl Votes {
 }
 
 impl Policy {
-    /// Asked before all others: it is there to drop traces, or may do so and spends nothing.
-    fn comes_first(&self) -> bool {
-        match &self.asking {
-            Asking::Whole(Expression::Drops(_)) => true,
-            Asking::Whole(expression) => expression.may_drop() && !expression.spends(),
-            Asking::Rule { .. } => false,
-        }
-    }
-
+    /// True if budgets are spent by asking it.
     fn spends(&self) -> bool {
-        matches!(&self.asking, Asking::Whole(expression) if expression.spends())
+        !self.budgets.is_empty()
+    }
+}
+
+impl Asking {
+    /// To be asked before all others: it is there to drop traces, or may do so and spends nothing.
+    pub(super) fn comes_first(&self) -> bool {
+        match self {
+            Self::Whole(Expression::Drops(_)) => true,
+            Self::Whole(expression) => expression.may_drop() && !expression.spends(),
+            Self::Rule { .. } => false,
+        }
     }
 }
 
@@ -122,7 +125,7 @@ impl PolicySet {
     ) -> Decision {
         budgets.settle();
         let mut votes = Votes::default();
-        for (index, policy) in self.numbered().filter(|(_, policy)| policy.comes_first()) {
+        for (index, policy) in self.numbered().filter(|(_, policy)| policy.comes_first) {
             if policy.spends() && votes.dropped_by.is_some() {
                 continue;
             }
@@ -131,7 +134,7 @@ impl PolicySet {
                 votes.enter(index, vote);
             }
         }
-        for (index, policy) in self.numbered().filter(|(_, policy)| !policy.comes_first()) {
+        for (index, policy) in self.numbered().filter(|(_, policy)| !policy.comes_first) {
             let is_needless = votes.kept.is_some() || votes.dropped_by.is_some();
             if policy.spends() && is_needless {
                 continue;

@@ -57,6 +57,8 @@ pub struct PolicySet {
 struct Policy {
     name: Arc<str>,
     is_shadow: bool,
+    /// It is asked before all others.
+    comes_first: bool,
     asking: Asking,
     /// Its budgets among those of the set.
     budgets: Range<usize>,
