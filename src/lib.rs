@@ -22,6 +22,7 @@ pub mod policy;
 pub mod policy_tests;
 pub mod probability;
 pub mod proto;
+pub mod publish;
 pub mod receiver;
 pub mod reload;
 pub mod run;

@@ -14,8 +14,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::{Handle, Runtime};
 
 use super::DemoError;
-use crate::export::{Chunk, ExportMetrics, ExportSettings, Exporter, Fence, Ticket};
-use crate::ids::{Generation, Partition, Pin};
+use crate::export::{Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Fence, Ticket};
+use crate::ids::{Generation, Partition};
 use crate::ledger::{Check, Expectation, Ledger, Verdict};
 use crate::receiver::{Receiver, Sink};
 
@@ -112,8 +112,12 @@ fn sink(check: &Arc<Mutex<Check>>, forwarder: Option<Exporter>) -> Sink {
 
 /// A request as a chunk that belongs to no partition.
 fn whole_request(bytes: Bytes) -> Chunk {
-    let ticket =
-        Ticket { partition: Partition(0), generation: Generation(0), pin: Pin(0), worker: 0 };
+    let ticket = Ticket {
+        partition: Partition(0),
+        generation: Generation(0),
+        delivery: DeliveryId(0),
+        worker: 0,
+    };
     Chunk { bytes, spans: 0, traces: 0, ticket }
 }
 

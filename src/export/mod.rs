@@ -34,7 +34,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::ids::{Generation, Partition, Pin};
+use crate::ids::{Generation, Partition};
 
 use self::delivery::{LogLimits, Shared};
 use self::endpoint::Endpoint;
@@ -71,11 +71,15 @@ pub struct Ticket {
     pub partition: Partition,
     /// The acquisition of that partition under which they were read.
     pub generation: Generation,
-    /// The pin that holds the partition's offset back until the chunk is settled.
-    pub pin: Pin,
+    /// What is being delivered, as the worker numbers it.
+    pub delivery: DeliveryId,
     /// The worker to tell: an index into the sinks given to [`Exporter::start`].
     pub worker: usize,
 }
+
+/// What a worker calls one delivery: all chunks of it together. Not used twice under a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DeliveryId(pub u64);
 
 /// A chunk is settled: its room in the queue is free again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,7 +21,12 @@ pub(super) fn chunk(pin: u64, size: usize) -> Chunk {
 }
 
 pub(super) fn ticket(pin: u64) -> Ticket {
-    Ticket { partition: Partition(3), generation: Generation(1), pin: Pin(pin), worker: 0 }
+    Ticket {
+        partition: Partition(3),
+        generation: Generation(1),
+        delivery: DeliveryId(pin),
+        worker: 0,
+    }
 }
 
 /// A fence whose current generation can be moved on.
@@ -59,7 +64,7 @@ pub(super) async fn acks(
     while acks.len() < count {
         let batch = tokio::time::timeout(patience, receiver.recv()).await;
         let batch = batch.expect("acks are missing").unwrap();
-        acks.extend(batch.iter().map(|ack| (ack.ticket.pin.0, ack.outcome)));
+        acks.extend(batch.iter().map(|ack| (ack.ticket.delivery.0, ack.outcome)));
     }
     assert_eq!(acks.len(), count, "too many acks: {acks:?}");
     acks.sort_by_key(|(pin, _)| *pin);

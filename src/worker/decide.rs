@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
-use crate::export::{Chunk, Ticket};
+use crate::export::{Chunk, DeliveryId, Ticket};
 use crate::ids::Pin;
 use crate::otlp::{Additions, Chance, SpanSegment};
 use crate::policy::Decision;
@@ -144,7 +144,7 @@ impl PartitionState {
                 bytes: Bytes::from(chunk.bytes),
                 spans: chunk.spans,
                 traces: u32::from(number == 0),
-                ticket: Ticket { partition, generation, pin, worker },
+                ticket: Ticket { partition, generation, delivery: DeliveryId(pin.0), worker },
             });
         }
     }

@@ -28,7 +28,7 @@ use tracing::{debug, info};
 
 use crate::books::Books;
 use crate::export::{Ack, Chunk, Exporter};
-use crate::ids::{Generation, Partition, Position};
+use crate::ids::{Generation, Partition, Pin, Position};
 use crate::memory::Memory;
 use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch};
 use crate::trace::DecidedTraces;
@@ -253,7 +253,7 @@ impl Worker {
             if let Some(state) =
                 current_or_revoked(&mut self.partitions, ticket.partition, ticket.generation)
             {
-                state.acknowledged(ticket.pin);
+                state.acknowledged(Pin(ticket.delivery.0));
             }
         }
         if self.partitions.values().any(|state| state.revocation.is_some()) {

@@ -1,0 +1,300 @@
+//! Records out to Kafka: one idempotent producer for each purpose.
+//!
+//! Owns the producer, the thread that serves it, and its renewal after a fatal error. Promises
+//! that every record that was taken is settled exactly once, by [`Receipts::settled`], on that
+//! thread; and that a full queue hands the record back instead of waiting. Leaves to others what a
+//! record means, and what to do with one that failed.
+
+mod client;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig};
+use thiserror::Error;
+use tracing::error;
+
+use crate::ids::{Offset, Partition};
+
+use client::Client;
+
+/// How long the producer's thread waits for something to happen.
+const POLL_WAIT: Duration = Duration::from_millis(50);
+
+/// How long a new producer is waited with after a fatal error.
+const RESTART_WAIT: Duration = Duration::from_secs(1);
+
+/// Settings of a producer.
+#[derive(Clone)]
+pub struct PublisherSettings {
+    /// `client.id`; names the thread too.
+    pub name: String,
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// Further librdkafka settings, those of the consumer: how to log in is the same. They may
+    /// hold passwords.
+    pub properties: Vec<(String, String)>,
+    /// `linger.ms`: how long a record may wait for others.
+    pub linger: Duration,
+    /// `message.timeout.ms`: when a record is given up; `None`: never.
+    pub message_timeout: Option<Duration>,
+    /// `message.max.bytes`: the largest record, before compression.
+    pub max_message_bytes: usize,
+    /// Bytes of records that may wait.
+    pub queue_bytes: usize,
+}
+
+impl std::fmt::Debug for PublisherSettings {
+    /// Without the values of properties: passwords may be among them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PublisherSettings")
+            .field("name", &self.name)
+            .field("brokers", &self.brokers)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PublisherSettings {
+    /// The usual settings: records may be as large as brokers can be told to take, and are never
+    /// given up.
+    pub fn new(name: &str, brokers: &str, properties: &[(String, String)]) -> Self {
+        Self {
+            name: name.to_owned(),
+            brokers: brokers.to_owned(),
+            properties: properties.to_vec(),
+            linger: Duration::from_millis(5),
+            message_timeout: None,
+            max_message_bytes: 64 << 20,
+            queue_bytes: 64 << 20,
+        }
+    }
+
+    fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        let timeout = self.message_timeout.unwrap_or_default();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", &self.name)
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("partitioner", "fnv1a_random")
+            .set("compression.type", "zstd")
+            .set("linger.ms", self.linger.as_millis().to_string())
+            .set("message.timeout.ms", timeout.as_millis().to_string())
+            .set("message.max.bytes", self.max_message_bytes.to_string())
+            .set("queue.buffering.max.messages", "1000000")
+            .set("queue.buffering.max.kbytes", (self.queue_bytes / 1024).max(1).to_string());
+        config
+    }
+}
+
+/// A record to write.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub topic: &'a str,
+    /// The partition; `None`: the one of the key, as the Collector partitions (FNV-1a).
+    pub partition: Option<Partition>,
+    /// The key, if it has one.
+    pub key: Option<&'a [u8]>,
+    /// The value, if it has one.
+    pub value: Option<&'a [u8]>,
+    /// Headers.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+/// A record that Kafka did not take for good, or whose fate is not known.
+#[derive(Debug)]
+pub struct Failed<'a> {
+    /// Why.
+    pub error: &'a KafkaError,
+    /// Where it was to go.
+    pub partition: Partition,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+}
+
+/// What is told of records that were taken. Called on the producer's thread; must not block.
+pub trait Receipts: Send + Sync + 'static {
+    /// What comes back with a record.
+    type Receipt: Send + Sync + 'static;
+
+    /// A record is on the topic, at this offset, or it is not.
+    fn settled(&self, receipt: Self::Receipt, result: Result<(Partition, Offset), Failed<'_>>);
+
+    /// Some were told: time to pass them on together.
+    fn told(&self) {}
+}
+
+/// A record was not taken.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// Too much waits already; it may be tried again.
+    #[error("the producer's queue is full")]
+    QueueFull,
+    /// It never will be.
+    #[error(transparent)]
+    Kafka(KafkaError),
+}
+
+/// A running producer.
+pub struct Publisher<R: Receipts> {
+    shared: Arc<Shared<R>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared<R: Receipts> {
+    settings: PublisherSettings,
+    receipts: Arc<R>,
+    client: ArcSwap<Client<R>>,
+    stop: AtomicBool,
+}
+
+impl<R: Receipts> std::fmt::Debug for Publisher<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}
+
+impl<R: Receipts> Publisher<R> {
+    /// Starts a producer. A broker that is out of reach is not an error.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn start(settings: PublisherSettings, receipts: R) -> Result<Self, KafkaError> {
+        let receipts = Arc::new(receipts);
+        let client = client::create(&settings, &receipts)?;
+        let name = settings.name.clone();
+        let client = ArcSwap::from_pointee(client);
+        let shared = Arc::new(Shared { settings, receipts, client, stop: AtomicBool::new(false) });
+        let own = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(move || own.serve())
+            .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// What is told.
+    pub fn receipts(&self) -> &R {
+        &self.shared.receipts
+    }
+
+    /// Takes a record over, from any thread. Never blocks.
+    ///
+    /// # Errors
+    /// When it is not taken; the receipt comes back.
+    pub fn publish(
+        &self,
+        outgoing: &Outgoing<'_>,
+        receipt: R::Receipt,
+    ) -> Result<(), (Refusal, R::Receipt)> {
+        let mut record =
+            BaseRecord::<[u8], [u8], _>::with_opaque_to(outgoing.topic, Box::new(receipt));
+        record.partition = outgoing.partition.map(|partition| partition.0);
+        record.key = outgoing.key;
+        record.payload = outgoing.value;
+        if !outgoing.headers.is_empty() {
+            let mut headers = OwnedHeaders::new_with_capacity(outgoing.headers.len());
+            for (key, value) in outgoing.headers {
+                headers = headers.insert(Header { key, value: Some(*value) });
+            }
+            record.headers = Some(headers);
+        }
+        self.shared.client.load().send(record).map_err(|(error, record)| {
+            let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            let refusal = if is_full { Refusal::QueueFull } else { Refusal::Kafka(error) };
+            (refusal, *record.delivery_opaque)
+        })
+    }
+
+    /// Records that were taken and are not settled.
+    pub fn in_flight(&self) -> usize {
+        usize::try_from(self.shared.client.load().in_flight_count()).unwrap_or(0)
+    }
+
+    /// Waits until everything that was taken is settled. True if that came in time.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        // What lingers leaves when the queue is flushed; receipts are told on the own thread.
+        loop {
+            if self.in_flight() == 0 {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let slice = left.min(POLL_WAIT);
+            // A time-out is seen in the count.
+            let _ = self.shared.client.load().flush(slice);
+        }
+    }
+
+    /// Ends as a crash would: what was not sent yet is forgotten.
+    pub fn crash(&self) {
+        self.shared.client.load().purge(PurgeConfig::default().queue().inflight());
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<R: Receipts> Drop for Publisher<R> {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!(name = self.shared.settings.name, "publisher.panicked");
+        }
+    }
+}
+
+impl<R: Receipts> Shared<R> {
+    fn serve(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let client = self.client.load_full();
+            client.poll(POLL_WAIT);
+            self.receipts.told();
+            if let Some((code, reason)) = client.client().fatal_error() {
+                let name = &self.settings.name;
+                error!(name, %code, reason, "publisher.fatal: the producer is made anew");
+                self.renew(&client);
+            }
+        }
+    }
+
+    /// Puts a new client in the place of one that is of no use any more. What that one held fails.
+    fn renew(&self, old: &Client<R>) {
+        while !self.stop.load(Ordering::Relaxed) {
+            match client::create(&self.settings, &self.receipts) {
+                Ok(client) => {
+                    self.client.store(Arc::new(client));
+                    break;
+                }
+                Err(error) => {
+                    error!(%error, name = self.settings.name, "publisher.restart_failed");
+                    thread::sleep(RESTART_WAIT);
+                }
+            }
+        }
+        old.purge(PurgeConfig::default().queue().inflight());
+        while old.in_flight_count() > 0 && !self.stop.load(Ordering::Relaxed) {
+            old.poll(POLL_WAIT);
+        }
+        self.receipts.told();
+    }
+}
+
+#[cfg(test)]
+mod tests;

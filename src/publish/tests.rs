@@ -1,0 +1,95 @@
+use std::sync::Mutex;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::mocking::MockCluster;
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+
+use super::*;
+
+#[derive(Default)]
+struct Told {
+    settled: Mutex<Vec<(u64, bool)>>,
+}
+
+impl Receipts for Told {
+    type Receipt = u64;
+
+    fn settled(&self, receipt: u64, result: Result<(Partition, Offset), Failed<'_>>) {
+        self.settled.lock().unwrap().push((receipt, result.is_ok()));
+    }
+}
+
+fn outgoing<'a>(
+    key: &'a [u8],
+    value: &'a [u8],
+    headers: &'a [(&'a str, &'a [u8])],
+) -> Outgoing<'a> {
+    Outgoing {
+        topic: "out",
+        partition: Some(Partition(1)),
+        key: Some(key),
+        value: Some(value),
+        headers,
+    }
+}
+
+#[test]
+fn records_arrive_as_they_were_and_each_is_settled_once() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("out", 2, 1).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    let settings = PublisherSettings::new("test", &brokers, &[]);
+    let publisher = Publisher::start(settings, Told::default()).unwrap();
+    for number in 0..100_u64 {
+        let key = number.to_be_bytes();
+        let headers = [("reason", b"because".as_slice())];
+        publisher.publish(&outgoing(&key, b"value", &headers), number).unwrap();
+    }
+    assert!(publisher.flush(Duration::from_secs(30)));
+    let mut settled = publisher.receipts().settled.lock().unwrap().clone();
+    settled.sort_unstable();
+    assert_eq!(settled, (0..100).map(|number| (number, true)).collect::<Vec<_>>());
+
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &brokers)
+        .set("group.id", "reader")
+        .create()
+        .unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("out", 1, KafkaOffset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    let message = loop {
+        if let Some(message) = consumer.poll(Duration::from_secs(1)) {
+            break message.unwrap();
+        }
+    };
+    assert_eq!(
+        (message.key(), message.payload()),
+        (Some([0; 8].as_slice()), Some(b"value".as_slice()))
+    );
+    let header = message.headers().unwrap().get(0);
+    assert_eq!((header.key, header.value), ("reason", Some(b"because".as_slice())));
+}
+
+#[test]
+fn what_cannot_be_delivered_fails_and_a_full_queue_hands_back() {
+    let mut settings = PublisherSettings::new("test", "127.0.0.1:1", &[]);
+    settings.message_timeout = Some(Duration::from_millis(200));
+    settings.queue_bytes = 4096;
+    let publisher = Publisher::start(settings, Told::default()).unwrap();
+    let value = [0; 1000];
+    let mut taken = 0;
+    let refused = loop {
+        match publisher.publish(&outgoing(b"key", &value, &[]), taken) {
+            Ok(()) => taken += 1,
+            Err((refusal, receipt)) => break (refusal, receipt),
+        }
+    };
+    assert!(matches!(refused, (Refusal::QueueFull, receipt) if receipt == taken));
+    assert!(publisher.flush(Duration::from_secs(30)));
+    let settled = publisher.receipts().settled.lock().unwrap();
+    assert_eq!(settled.len() as u64, taken);
+    assert!(settled.iter().all(|(_, is_delivered)| !is_delivered));
+}
