@@ -7,6 +7,7 @@ pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod decide;
+pub mod decision_log;
 pub mod demo;
 pub mod export;
 pub mod facts;

@@ -98,6 +98,7 @@ const MODULES: &[Module] = &[
     ),
     edge("capture", &["otlp_json", "ids"]),
     edge("source", &["books", "memory", "limited", "ids"]),
+    edge("decision_log", &["publish", "limited", "proto", "trace", "probability", "ids"]),
     edge("publish", &["limited", "ids"]),
     edge("export", &["publish", "books", "limited", "units", "proto", "ids"]),
     edge("admin", &["books", "limited", "ids"]),

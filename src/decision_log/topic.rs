@@ -1,0 +1,311 @@
+//! The topic of the decision log: whether it is as it has to be, and how to make it so.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use thiserror::Error;
+
+use super::settings::DecisionLogSettings;
+
+/// How long one question to the cluster may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For how long decisions stay on the topic: the longest outage that is bridged without judging
+/// anything again.
+const RETENTION: Duration = Duration::from_secs(24 * 3600);
+
+/// How the topic is made.
+const CONFIG: [(&str, &str); 4] = [
+    ("cleanup.policy", "compact,delete"),
+    ("retention.ms", "86400000"),
+    // A reader sees every record of the last hour: compaction stays behind it.
+    ("min.compaction.lag.ms", "3600000"),
+    ("segment.ms", "3600000"),
+];
+
+/// What is wrong with a topic, and the command that mends it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum TopicError {
+    /// The topic is not there.
+    #[error(
+        "the decision log's topic {topic} does not exist; create it:\n  {command}\nor start once \
+         with --create-topics; or set `decision_log: {{enabled: false}}` and read what is lost \
+         without it in docs/guarantees.md"
+    )]
+    Missing {
+        /// The topic.
+        topic: String,
+        /// The command that creates it.
+        command: String,
+    },
+    /// It has another number of partitions than the input topic.
+    #[error(
+        "the decision log's topic {topic} has {found} partitions and the input topic {input} has \
+         {wanted}: they must be as many, since a decision is written to the partition that its \
+         trace came from; {command}"
+    )]
+    Partitions {
+        /// The topic.
+        topic: String,
+        /// The input topic.
+        input: String,
+        /// How many it has.
+        found: usize,
+        /// How many the input topic has.
+        wanted: usize,
+        /// What to do.
+        command: String,
+    },
+    /// The input topic is not there.
+    #[error("the input topic {0} does not exist (kafka.topic)")]
+    NoInput(String),
+    /// The topic could not be created.
+    #[error("the topic {topic} cannot be created: {reason}")]
+    NotCreated {
+        /// The topic.
+        topic: String,
+        /// Why.
+        reason: String,
+    },
+    /// A setting of the topic is not as it has to be.
+    #[error(
+        "the decision log's topic {topic} has {key}={found}, and {why}; set it:\n  \
+         kafka-configs.sh --bootstrap-server {brokers} --alter --entity-type topics \
+         --entity-name {topic} --add-config '{key}={wanted}'"
+    )]
+    Setting {
+        /// The topic.
+        topic: String,
+        /// The cluster.
+        brokers: String,
+        /// The setting.
+        key: String,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        wanted: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// Nobody answers.
+    #[error("the cluster does not answer: {0}")]
+    Unreachable(#[from] KafkaError),
+}
+
+impl TopicError {
+    /// True if waiting may help.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
+    }
+
+    /// True if the member can run in spite of it.
+    pub fn is_warning(&self) -> bool {
+        matches!(self, Self::Setting { .. })
+    }
+}
+
+/// The command that creates the topic.
+pub fn create_command(settings: &DecisionLogSettings, partitions: usize) -> String {
+    let configs: Vec<String> =
+        CONFIG.iter().map(|(key, value)| format!("--config {key}={value}")).collect();
+    format!(
+        "kafka-topics.sh --bootstrap-server {} --create --topic {} --partitions {partitions} {}",
+        settings.brokers,
+        settings.topic,
+        configs.join(" "),
+    )
+}
+
+/// Checks the topic against the input topic; with `create`, creates it if it is missing. What is
+/// returned with success are settings that should be other ones. Blocks.
+///
+/// # Errors
+/// What is wrong.
+pub fn check(
+    settings: &DecisionLogSettings,
+    input: &str,
+    create: bool,
+) -> Result<Vec<TopicError>, TopicError> {
+    let config = client_config(settings);
+    let consumer: BaseConsumer = config.create()?;
+    let wanted = partitions(&consumer, input)?.ok_or_else(|| TopicError::NoInput(input.into()))?;
+    let topic = settings.topic.clone();
+    match partitions(&consumer, &topic)? {
+        Some(found) if found == wanted => {}
+        Some(found) => {
+            let command = more_partitions(settings, found, wanted);
+            let input = input.to_owned();
+            return Err(TopicError::Partitions { topic, input, found, wanted, command });
+        }
+        None if create => {
+            create_topic(&config, &topic, wanted, &CONFIG)?;
+            return Ok(Vec::new());
+        }
+        None => {
+            return Err(TopicError::Missing { topic, command: create_command(settings, wanted) });
+        }
+    }
+    Ok(wrong_settings(settings, &topic_config(&config, &topic)?))
+}
+
+fn more_partitions(settings: &DecisionLogSettings, found: usize, wanted: usize) -> String {
+    let DecisionLogSettings { brokers, topic, .. } = settings;
+    if found < wanted {
+        return format!(
+            "add the missing ones:\n  kafka-topics.sh --bootstrap-server {brokers} --alter --topic \
+             {topic} --partitions {wanted}"
+        );
+    }
+    "name another topic (decision_log.topic), or make this one anew".to_owned()
+}
+
+/// Number of partitions of a topic; `None` if there is no such topic.
+///
+/// # Errors
+/// When nobody answers.
+pub fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Option<usize>, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    Ok(found.map(|found| found.partitions().len()).filter(|partitions| *partitions > 0))
+}
+
+/// Creates a topic with the cluster's default replication. Blocks.
+///
+/// # Errors
+/// When it cannot be created; that it is there already is no error.
+pub fn create_topic(
+    config: &ClientConfig,
+    topic: &str,
+    partitions: usize,
+    settings: &[(&str, &str)],
+) -> Result<(), TopicError> {
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let count = i32::try_from(partitions).unwrap_or(i32::MAX);
+    let mut new = NewTopic::new(topic, count, TopicReplication::Fixed(-1));
+    for (key, value) in settings {
+        new = new.set(key, value);
+    }
+    let not_created = |reason: String| TopicError::NotCreated { topic: topic.to_owned(), reason };
+    let created = block_on(admin.create_topics([&new], &options()))?;
+    for result in created {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => return Err(not_created(code.to_string())),
+        }
+    }
+    Ok(())
+}
+
+fn topic_config(config: &ClientConfig, topic: &str) -> Result<Vec<(String, String)>, TopicError> {
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let described =
+        block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options()))?;
+    // A cluster that does not let this be asked has no wrong settings that we know of.
+    let entries = described.into_iter().flatten().flat_map(|resource| resource.entries);
+    let value = |entry: ConfigEntry| Some((entry.name, entry.value?));
+    Ok(entries.filter_map(value).collect())
+}
+
+fn wrong_settings(settings: &DecisionLogSettings, found: &[(String, String)]) -> Vec<TopicError> {
+    let get = |key: &str| found.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+    let wrong = |key: &str, value: &str, wanted: &str, why| TopicError::Setting {
+        topic: settings.topic.clone(),
+        brokers: settings.brokers.clone(),
+        key: key.to_owned(),
+        found: value.to_owned(),
+        wanted: wanted.to_owned(),
+        why,
+    };
+    let mut all = Vec::new();
+    if let Some(policy) = get("cleanup.policy")
+        && !policy.split(',').any(|it| it.trim() == "delete")
+    {
+        let why = "decisions would be kept for ever";
+        all.push(wrong("cleanup.policy", policy, "[compact,delete]", why));
+    }
+    let hour = Duration::from_secs(3600).as_millis();
+    if let Some(retention) = get("retention.ms")
+        && retention.parse::<i128>().is_ok_and(|it| it >= 0 && it.unsigned_abs() < hour)
+    {
+        let why = "decisions that are still needed would be deleted during an outage";
+        let wanted = RETENTION.as_millis().to_string();
+        all.push(wrong("retention.ms", retention, &wanted, why));
+    }
+    all
+}
+
+/// Runs a question of the admin client to its end; it is driven by a thread of its own.
+fn block_on<T>(question: impl Future<Output = Result<T, KafkaError>>) -> Result<T, KafkaError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+    runtime.block_on(question)
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}
+
+fn client_config(settings: &DecisionLogSettings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (key, value) in &settings.properties {
+        config.set(key, value);
+    }
+    config
+        .set("bootstrap.servers", &settings.brokers)
+        .set("client.id", format!("{}-admin", settings.client_id))
+        .set("group.id", &settings.group_id)
+        .set("allow.auto.create.topics", "false");
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> DecisionLogSettings {
+        DecisionLogSettings {
+            topic: "spans_decisions".into(),
+            brokers: "kafka:9092".into(),
+            group_id: "tailsieve".into(),
+            client_id: "tailsieve".into(),
+            properties: Vec::new(),
+        }
+    }
+
+    fn found(pairs: &[(&str, &str)]) -> Vec<TopicError> {
+        let pairs: Vec<_> = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        wrong_settings(&settings(), &pairs)
+    }
+
+    #[test]
+    fn settings_that_lose_decisions_are_named_with_the_command() {
+        let good = [("cleanup.policy", "compact,delete"), ("retention.ms", "86400000")];
+        assert_eq!(found(&good), []);
+        assert_eq!(found(&[("cleanup.policy", "delete"), ("retention.ms", "-1")]), []);
+        let wrong = found(&[("cleanup.policy", "compact"), ("retention.ms", "60000")]);
+        let texts: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 2);
+        assert!(
+            texts[0].contains("--add-config 'cleanup.policy=[compact,delete]'"),
+            "{}",
+            texts[0]
+        );
+        assert!(texts[1].contains("retention.ms=60000"), "{}", texts[1]);
+    }
+
+    #[test]
+    fn the_command_creates_what_is_asked_for() {
+        let command = create_command(&settings(), 12);
+        assert!(command.starts_with(
+            "kafka-topics.sh --bootstrap-server kafka:9092 --create --topic spans_decisions \
+             --partitions 12 --config cleanup.policy=compact,delete"
+        ));
+    }
+}
