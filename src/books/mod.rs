@@ -2,7 +2,7 @@
 //!
 //! Owns the names and handles of the metrics that have to balance:
 //!
-//! received = kept + dropped + open + late + invalid + revoked.
+//! received = kept + dropped + open + late + invalid + revoked + replayed.
 //!
 //! A worker keeps a [`Tally`] of its own and posts it after each batch. Posting and reading
 //! exclude each other ([`Books::read`]), so a scrape never sees half of a posting. Bytes are the
@@ -23,7 +23,9 @@ use metrics::{
 use counters::{AmountCounters, SpanCounters, post_all};
 
 pub use policies::{CountedLeaf, CountedPolicy, PolicyCounters};
-pub use tally::{Amount, Invalid, LeafTally, Misrouted, PolicyTally, TRIGGERS, Tally, VOTES};
+pub use tally::{
+    Amount, Invalid, LeafTally, Misrouted, PolicyTally, Replayed, TRIGGERS, Tally, VOTES,
+};
 
 /// The process's books. All series exist, at 0, from the start.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ pub struct Books {
     misrouted: Vec<Counter>,
     late_kept: SpanCounters,
     late_dropped: SpanCounters,
+    replayed: Vec<SpanCounters>,
     revoked: AmountCounters,
     triggers: Vec<Counter>,
     oversized_spans: Counter,
@@ -45,6 +48,8 @@ pub struct Books {
     open_traces: Gauge,
     open_spans: Gauge,
     open_bytes: Gauge,
+    /// From a trace's decision to when a late span of it was read, on the partition's clock.
+    pub late_age: Histogram,
     /// From when a trace's first span was read to its decision, on the partition's clock.
     pub decision_delay: Histogram,
     /// Spans of a decided trace.
@@ -66,6 +71,8 @@ impl Books {
     pub fn new() -> Self {
         describe();
         let refused = |reason: &Invalid| SpanCounters::new("invalid", "reason", reason.label());
+        let replayed =
+            |outcome: &Replayed| SpanCounters::new("replayed", "outcome", outcome.label());
         let refused_record = |reason: &Invalid| counter!("tailsieve_invalid_records_total", "reason" => reason.label());
         let misrouted = |kind: &Misrouted| counter!("tailsieve_misrouted_records_total", "kind" => kind.label());
         let trigger =
@@ -80,6 +87,7 @@ impl Books {
             misrouted: Misrouted::ALL.iter().map(misrouted).collect(),
             late_kept: SpanCounters::new("late", "decision", "keep"),
             late_dropped: SpanCounters::new("late", "decision", "drop"),
+            replayed: Replayed::ALL.iter().map(replayed).collect(),
             revoked: AmountCounters::new("revoked", &[]),
             triggers: TRIGGERS.iter().map(trigger).collect(),
             oversized_spans: counter!("tailsieve_oversized_spans_total"),
@@ -88,6 +96,7 @@ impl Books {
             open_traces: gauge!("tailsieve_open_traces"),
             open_spans: gauge!("tailsieve_open_spans"),
             open_bytes: gauge!("tailsieve_open_bytes"),
+            late_age: histogram!("tailsieve_late_age_seconds"),
             decision_delay: histogram!("tailsieve_decision_delay_seconds"),
             trace_spans: histogram!("tailsieve_trace_spans"),
             trace_bytes: histogram!("tailsieve_trace_size_bytes"),
@@ -114,6 +123,7 @@ impl Books {
         policies.post(tally);
         self.late_kept.post(tally.late_kept);
         self.late_dropped.post(tally.late_dropped);
+        self.replayed.iter().zip(tally.replayed).for_each(|(to, amount)| to.post(amount));
         self.revoked.post(tally.revoked);
         post_all(&self.triggers, &tally.triggers);
         self.oversized_spans.increment(tally.oversized_spans);
@@ -143,6 +153,11 @@ fn describe() {
             "of open traces whose partition was taken away; its next owner reads them again",
         ),
         ("invalid", "refused, by reason; a record that cannot be parsed counts its bytes"),
+        (
+            "replayed",
+            "that were read again and whose trace had been decided before: by whether it was \
+             dropped, they were delivered before, or are forwarded now",
+        ),
         ("late", "that came after their trace was decided, by that decision"),
     ];
     for (name, of) in spans {
@@ -166,6 +181,9 @@ fn describe() {
     describe_gauge!("tailsieve_open_traces", "traces that are not decided yet");
     describe_gauge!("tailsieve_open_spans", "spans of traces that are not decided yet");
     describe_gauge!("tailsieve_open_bytes", Unit::Bytes, "wire bytes of spans of open traces");
+    let text =
+        "from a trace's decision to when a late span of it was read, on the partition's clock";
+    describe_histogram!("tailsieve_late_age_seconds", Unit::Seconds, text);
     let text = "from a trace's first span to its decision, on the partition's clock";
     describe_histogram!("tailsieve_decision_delay_seconds", Unit::Seconds, text);
     describe_histogram!("tailsieve_trace_spans", "spans of a decided trace");

@@ -74,6 +74,29 @@ impl Misrouted {
     }
 }
 
+/// What became of spans that were read again, and whose trace was decided before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Replayed {
+    /// Their trace was dropped.
+    Dropped,
+    /// Their trace was kept, and they were delivered before.
+    Delivered,
+    /// Their trace was kept, and they may not have been delivered: they are, with that decision.
+    Forwarded,
+}
+
+impl Replayed {
+    pub(super) const ALL: [Self; 3] = [Self::Dropped, Self::Delivered, Self::Forwarded];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Delivered => "delivered_before",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
 /// What triggered a decision, as the metrics name it; in the order of the indices in a tally.
 pub const TRIGGERS: [&str; 4] = ["root", "wait", "size", "memory"];
 
@@ -131,6 +154,8 @@ pub struct Tally {
     pub late_kept: Amount,
     /// Late spans of dropped traces.
     pub late_dropped: Amount,
+    /// Spans that were read again (see [`Replayed`]).
+    pub replayed: [Amount; 3],
     /// Open traces whose partition was taken away.
     pub revoked: Amount,
     /// By trigger (see [`TRIGGERS`]): decisions.
@@ -156,6 +181,11 @@ impl Tally {
     /// Counts spans that are refused.
     pub fn refuse(&mut self, reason: Invalid, amount: Amount) {
         self.invalid[reason as usize].add(amount);
+    }
+
+    /// Counts spans that were read again.
+    pub fn replay(&mut self, outcome: Replayed, amount: Amount) {
+        self.replayed[outcome as usize].add(amount);
     }
 
     pub(super) fn clear(&mut self) {

@@ -46,6 +46,9 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
 const BROKER_SIDE: &[&str] =
     &["session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"];
 
+/// The session timeout of librdkafka and of brokers (KIP-735).
+const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
+
 pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
     let brokers = section.required("brokers", "localhost:9092", |node| {
         let brokers = values::list(values::name)(node)?;
@@ -59,6 +62,7 @@ pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
         consumer_protocol: false,
         start_from: StartFrom::Earliest,
         commit_interval: Duration::from_secs(1),
+        lease_timeout: Duration::ZERO,
         revoke_timeout: Duration::from_secs(2),
         future_tolerance: Duration::from_secs(5),
         properties: Vec::new(),
@@ -69,6 +73,7 @@ pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
     section.read("group_protocol", &mut source.consumer_protocol, values::choice(PROTOCOLS));
     section.read("start_from", &mut source.start_from, start_from);
     section.read("commit_interval", &mut source.commit_interval, values::wait);
+    let lease_timeout = section.optional("lease_timeout", values::wait);
     section.read("revoke_timeout", &mut source.revoke_timeout, values::duration);
     section.read("future_tolerance", &mut source.future_tolerance, values::duration);
     let mut consumers = 1;
@@ -78,8 +83,17 @@ pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
     if let Some(node) = section.node("properties") {
         source.properties = properties(node, source.consumer_protocol, problems);
     }
+    source.lease_timeout = lease_timeout.unwrap_or_else(|| lease_of(&source.properties));
     section.finish();
     Kafka { source, consumers, idle_grace }
+}
+
+/// Two thirds of the session timeout: a member that the group has given up knows it before
+/// another one acts.
+fn lease_of(properties: &[(String, String)]) -> Duration {
+    let own = properties.iter().rev().find(|(key, _)| key == "session.timeout.ms");
+    let own = own.and_then(|(_, value)| value.parse().ok()).map(Duration::from_millis);
+    own.unwrap_or(SESSION_TIMEOUT) * 2 / 3
 }
 
 fn start_from(node: &Node) -> Result<StartFrom, String> {

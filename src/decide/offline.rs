@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::books::Amount;
 use crate::config::PolicyFile;
-use crate::ids::{Generation, Partition, Pin, Timestamp, TraceId};
+use crate::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
 use crate::otlp::{AttributeKeys, Scan, ScanError, scan};
 use crate::policy::{self, Budgets, CompileError, Decision, PolicySet, ResourceFacts};
 use crate::reload;
@@ -24,6 +24,8 @@ const PARTITION: Partition = Partition(0);
 const GENERATION: Generation = Generation(0);
 /// Nothing is committed here, so all traces may hold the same pin.
 const PIN: Pin = Pin(0);
+/// And come from the same record.
+const OFFSET: Offset = Offset(0);
 
 /// A decision, and how it came about.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,6 +173,7 @@ impl Offline {
         self.counts.invalid_spans += found.invalid.len() as u64;
         self.resources.clear();
         self.resources.resize_with(found.resources.len(), Default::default);
+        let mut at_cap = Vec::new();
         let mut first = 0;
         while first < found.spans.len() {
             let run = next_run(&found.spans, first);
@@ -178,14 +181,18 @@ impl Offline {
             let Some(slot) = self.slot_for(&run) else { continue };
             self.add_facts(slot, record, found, &run);
             let spans = run.spans.len() as u32;
-            self.traces.append(slot, self.segment, run.framed.of(record), spans);
+            self.traces.append(slot, OFFSET, self.segment, run.framed.of(record), spans);
             if run.spans.iter().any(|span| span.is_root) {
                 self.traces.root_received(slot);
             }
-            if self.traces.is_at_cap(slot) {
-                let trace = self.traces.take(slot);
-                out(self.decide(&trace, Trigger::Size));
+            if self.traces.is_at_cap(slot) && !at_cap.contains(&slot) {
+                at_cap.push(slot);
             }
+        }
+        // Between two records, so that a decision covers whole records.
+        for slot in at_cap {
+            let trace = self.traces.take(slot);
+            out(self.decide(&trace, Trigger::Size));
         }
     }
 
@@ -198,7 +205,7 @@ impl Offline {
         let now = self.traces.clock();
         let decided = self.decided.get(PARTITION, id, GENERATION, now, self.decided_ttl);
         match decided.map(|decided| decided.decision) {
-            None => Some(self.traces.open(id, PIN)),
+            None => Some(self.traces.open(id, OFFSET, PIN)),
             Some(true) => {
                 self.counts.late_kept.add(run.amount());
                 None

@@ -32,7 +32,7 @@ use metrics::LogMetrics;
 use reader::{Command, Reader};
 use record::GroupHash;
 
-pub use record::{OwnerId, Recorded, Verdict};
+pub use record::{Kept, OwnerId, Recorded, Verdict};
 pub use settings::DecisionLogSettings;
 
 /// What a worker is told.

@@ -3,6 +3,7 @@
 //! Reading never fails on what another version or another program wrote: it says what is not
 //! understood, and the record is passed over.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use prost::Message;
@@ -19,6 +20,14 @@ use crate::trace::Trigger;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OwnerId(pub u64);
 
+impl OwnerId {
+    /// A new one.
+    pub fn draw() -> Self {
+        // The standard library's hash keys are random, which is all that is asked for.
+        Self(RandomState::new().hash_one(std::process::id()))
+    }
+}
+
 /// Which consumer group a record belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupHash(u32);
@@ -34,20 +43,24 @@ impl GroupHash {
     }
 }
 
-/// What was decided of a trace.
+/// What was decided of a trace. Policies may have changed since, so it refers to none of theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It was dropped.
     Dropped,
     /// It was kept.
-    Kept {
-        /// The policy on whose account.
-        policy: Arc<str>,
-        /// The threshold it passed.
-        threshold: Threshold,
-        /// Whether that threshold says what the chance was.
-        consistent: bool,
-    },
+    Kept(Kept),
+}
+
+/// Why a trace was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The name of the policy on whose account.
+    pub policy: Arc<str>,
+    /// The threshold it passed.
+    pub threshold: Threshold,
+    /// Whether that threshold says what the chance was.
+    pub consistent: bool,
 }
 
 /// A decision on record.
@@ -113,7 +126,7 @@ pub fn owned(owner: OwnerId, group: GroupHash, since: Timestamp) -> Vec<u8> {
 pub fn decided(owner: OwnerId, group: GroupHash, recorded: &Recorded) -> Vec<u8> {
     let (outcome, policy, threshold, consistent) = match &recorded.verdict {
         Verdict::Dropped => (Outcome::Dropped, recorded.dropped_by.as_deref(), 0, false),
-        Verdict::Kept { policy, threshold, consistent } => {
+        Verdict::Kept(Kept { policy, threshold, consistent }) => {
             (Outcome::Kept, Some(&**policy), threshold.value(), *consistent)
         }
     };
@@ -163,7 +176,7 @@ fn of_wire(trace_id: TraceId, decision: TraceDecision) -> Option<Recorded> {
         Outcome::Kept => {
             let (threshold, consistent) =
                 (Threshold::new(decision.threshold)?, decision.consistent);
-            (Verdict::Kept { policy: policy?, threshold, consistent }, None)
+            (Verdict::Kept(Kept { policy: policy?, threshold, consistent }), None)
         }
     };
     if decision.first_offset < 0 || decision.last_offset < decision.first_offset {
@@ -208,10 +221,9 @@ pub(crate) mod tests {
 
     pub(crate) fn recorded() -> impl Strategy<Value = Recorded> {
         let kept = ("[a-z]{1,12}", 0..=1_u64 << 56, any::<bool>()).prop_map(
-            |(policy, threshold, consistent)| Verdict::Kept {
-                policy: policy.into(),
-                threshold: Threshold::new(threshold).unwrap(),
-                consistent,
+            |(policy, threshold, consistent)| {
+                let threshold = Threshold::new(threshold).unwrap();
+                Verdict::Kept(Kept { policy: policy.into(), threshold, consistent })
             },
         );
         let verdict = prop_oneof![Just(Verdict::Dropped), kept];

@@ -140,6 +140,7 @@ fn settings(stage: &Stage, file: &PolicyFile) -> MemberSettings {
             consumer_protocol: true,
             start_from: StartFrom::Earliest,
             commit_interval: Duration::from_millis(500),
+            lease_timeout: Duration::from_secs(30),
             revoke_timeout: Duration::from_secs(2),
             future_tolerance: Duration::from_secs(5),
             properties: Vec::new(),

@@ -19,8 +19,10 @@ use tracing::{debug, error, info, warn};
 
 use super::events::Rebalance;
 use super::inbox::InboxSender;
+use super::lease::Lease;
 use super::metrics::SourceMetrics;
 use super::ownership::{Owned, Ownership};
+use super::resume::Resume;
 use super::settings::SourceSettings;
 use super::statistics::{Learned, Statistics};
 use crate::ids::{Partition, Position};
@@ -39,7 +41,6 @@ pub(super) struct Mine {
     pub(super) handed_over: AtomicI64,
     /// The timestamp of the last record read; negative before the first.
     pub(super) last_timestamp: AtomicI64,
-    committed: AtomicI64,
 }
 
 /// What the callbacks and the poll loop of one consumer share. All of it is used on the
@@ -50,6 +51,8 @@ pub(super) struct Context {
     pub(super) ownership: Arc<Ownership>,
     pub(super) workers: Vec<InboxSender>,
     pub(super) metrics: Arc<SourceMetrics>,
+    /// For how long the membership may be believed in.
+    pub(super) lease: Arc<Lease>,
     mine: Mutex<HashMap<Partition, Arc<Mine>>>,
     statistics: Mutex<Statistics>,
     learned: Mutex<Vec<Learned>>,
@@ -89,11 +92,13 @@ impl Context {
         workers: Vec<InboxSender>,
         metrics: Arc<SourceMetrics>,
     ) -> Self {
+        let lease = Arc::new(Lease::new(settings.lease_timeout));
         Self {
             settings,
             ownership,
             workers,
             metrics,
+            lease,
             mine: Mutex::default(),
             statistics: Mutex::new(Statistics::new(Instant::now())),
             learned: Mutex::default(),
@@ -145,18 +150,17 @@ impl Context {
     }
 
     /// Enters a partition that starts at `start`, and tells its worker.
-    pub(super) fn acquire(&self, partition: Partition, start: Position) {
+    pub(super) fn acquire(&self, partition: Partition, start: Position, resume: Resume) {
         let worker = self.ownership.least_loaded(self.workers.len());
-        let owned = self.ownership.acquire(partition, worker, start);
+        let owned = self.ownership.acquire(partition, worker, &self.lease, start, resume);
         let mine = Mine {
             owned: Arc::clone(&owned),
             position: AtomicI64::new(start.0),
             handed_over: AtomicI64::new(start.0),
             last_timestamp: AtomicI64::new(-1),
-            committed: AtomicI64::new(-1),
         };
         lock(&self.mine).insert(partition, Arc::new(mine));
-        self.send(worker, Rebalance::Assigned { partition, owned, start });
+        self.send(worker, Rebalance::Assigned { partition, owned, start, resume });
         self.metrics.assigned.increment(1);
     }
 
@@ -211,38 +215,47 @@ impl Context {
         }
     }
 
-    /// Commits the watermarks of those of `partitions` whose watermark moved.
+    /// Commits the watermarks of `partitions`, also of those that did not move: what the group
+    /// answers says that this process is a member of it.
     pub(super) fn commit(
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: impl Iterator<Item = Partition>,
         mode: CommitMode,
     ) {
-        let mut list = TopicPartitionList::new();
-        let mut moved = Vec::new();
-        for (partition, mine) in partitions.filter_map(|p| Some((p, self.partition(p)?))) {
-            let position = mine.owned.committable();
-            if position.0 < 0 || position.0 == mine.committed.load(Ordering::Relaxed) {
-                continue;
-            }
-            let offset = KafkaOffset::Offset(position.0);
-            if list.add_partition_offset(&self.settings.topic, partition.0, offset).is_ok() {
-                moved.push((mine, position));
-            }
-        }
-        if moved.is_empty() {
+        let now = Instant::now();
+        let is_sync = matches!(mode, CommitMode::Sync);
+        if !is_sync && !self.lease.may_ask(now) {
             return;
         }
-        match consumer.commit(&list, mode) {
-            Ok(()) => {
-                for (mine, position) in moved {
-                    mine.committed.store(position.0, Ordering::Relaxed);
-                }
-                if matches!(mode, CommitMode::Sync) {
-                    self.metrics.commits.increment(1);
-                }
+        let mut list = TopicPartitionList::new();
+        for (partition, mine) in partitions.filter_map(|p| Some((p, self.partition(p)?))) {
+            let (position, resume) = mine.owned.committable();
+            if position.0 < 0 {
+                continue;
             }
-            Err(error) => self.commit_failed(&error),
+            let mut element = list.add_partition(&self.settings.topic, partition.0);
+            element.set_metadata(resume.to_text());
+            if let Err(error) = element.set_offset(KafkaOffset::Offset(position.0)) {
+                warn!(%error, partition = partition.0, "kafka.commit_failed");
+            }
+        }
+        if list.count() == 0 {
+            return;
+        }
+        if !is_sync {
+            self.lease.ask(now);
+        }
+        match consumer.commit(&list, mode) {
+            Ok(()) if is_sync => {
+                self.lease.renew(now);
+                self.metrics.commits.increment(1);
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.lease.answered(false);
+                self.commit_failed(&error);
+            }
         }
     }
 
@@ -255,6 +268,7 @@ impl Context {
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
+        self.lease.renew(Instant::now());
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
         let mut starts = HashMap::new();
@@ -263,7 +277,10 @@ impl Context {
             starts = self.starts(consumer, &partitions);
         }
         for partition in &partitions {
-            let start = starts.get(partition).copied();
+            let (start, resume) = match starts.get(partition) {
+                Some((start, resume)) => (Some(*start), *resume),
+                None => (None, Resume::default()),
+            };
             // Where the start is not known librdkafka looks the committed offset up itself, for
             // as long as it takes; and says so if there is none.
             let offset = start.map_or(KafkaOffset::Stored, |start| KafkaOffset::Offset(start.0));
@@ -271,7 +288,7 @@ impl Context {
             {
                 warn!(%error, partition = partition.0, "kafka.assign_failed");
             }
-            self.acquire(*partition, start.unwrap_or(Position(-1)));
+            self.acquire(*partition, start.unwrap_or(Position(-1)), resume);
         }
         if let Err(error) = consumer.incremental_assign(list) {
             error!(%error, "kafka.assign_failed");
@@ -344,16 +361,11 @@ impl ConsumerContext for Context {
         self.metrics.owned_partitions.set(lock(&self.mine).len() as f64);
     }
 
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        let Err(error) = result else {
-            self.metrics.commits.increment(1);
-            return;
-        };
-        self.commit_failed(&error);
-        for element in offsets.elements() {
-            if let Some(mine) = self.partition(Partition(element.partition())) {
-                mine.committed.store(-1, Ordering::Relaxed);
-            }
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        self.lease.answered(result.is_ok());
+        match result {
+            Ok(()) => self.metrics.commits.increment(1),
+            Err(error) => self.commit_failed(&error),
         }
     }
 }

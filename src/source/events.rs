@@ -5,6 +5,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::ownership::Owned;
+use super::resume::Resume;
 use crate::ids::{Generation, Partition, Position, Timestamp};
 
 /// A change of what this process owns. It overtakes the records that wait in the inbox: those of
@@ -25,6 +26,8 @@ pub enum Rebalance {
         owned: Arc<Owned>,
         /// Where reading starts.
         start: Position,
+        /// What the one who committed that position left behind.
+        resume: Resume,
     },
     /// A partition is about to be given up: decide nothing more, see what is in flight
     /// delivered, bring [`Owned::set_committable`] up to date, say so, and forget the partition.

@@ -4,6 +4,8 @@
 //! Promises that
 //! - every acquisition of a partition has a new [`Generation`](crate::ids::Generation), and what
 //!   was read under an older one can be told from it;
+//! - a process that the group may have expelled meanwhile is told so ([`Standing::Suspended`]):
+//!   the group has to confirm the membership again and again;
 //! - offsets are committed in one place, on the consumer's thread, and never above what the
 //!   partition's worker says is committable;
 //! - on revoke the worker is asked to finish what is in flight, the watermark is committed, and
@@ -18,10 +20,12 @@ mod consumer;
 mod events;
 mod handle;
 mod inbox;
+mod lease;
 mod metrics;
 mod ownership;
 mod pending;
 mod range;
+mod resume;
 mod settings;
 mod starts;
 mod statistics;
@@ -32,5 +36,6 @@ pub use clock::now;
 pub use events::{CaughtUp, Rebalance};
 pub use handle::{ConsumerHandle, ConsumerStatus, StartError, start};
 pub use inbox::{Event, Inbox, InboxSender, inboxes};
-pub use ownership::{Owned, Ownership};
+pub use ownership::{Owned, Ownership, Standing};
+pub use resume::Resume;
 pub use settings::{SourceSettings, StartFrom};

@@ -1,10 +1,12 @@
 //! Which partitions this process owns, under which generation, and how far each may be committed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 
+use super::lease::Lease;
+use super::resume::Resume;
 use crate::ids::{Generation, Partition, Position};
 
 /// Numbers all acquisitions of the process, whichever consumer makes them.
@@ -17,18 +19,41 @@ pub struct Owned {
     pub generation: Generation,
     /// Index of the worker that keeps the partition's state.
     pub worker: usize,
-    committable: AtomicI64,
+    lease: Arc<Lease>,
+    committable: Mutex<(Position, Resume)>,
+}
+
+/// Whether this process may act for a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Current,
+    /// Nobody knows: the group has not confirmed the membership for so long that it may have
+    /// given the partition to another member. Nothing may be done until that is cleared up.
+    Suspended,
+    /// It may not any more.
+    Ended,
 }
 
 impl Owned {
-    /// Says that everything below `position` is decided and delivered.
-    pub fn set_committable(&self, position: Position) {
-        self.committable.store(position.0, Ordering::Release);
+    /// Says that everything below `position` is decided and delivered, and what the next owner has
+    /// to know to go on from there.
+    pub fn set_committable(&self, position: Position, resume: Resume) {
+        *self.lock() = (position, resume);
     }
 
     /// What may be committed.
-    pub fn committable(&self) -> Position {
-        Position(self.committable.load(Ordering::Acquire))
+    pub fn committable(&self) -> (Position, Resume) {
+        *self.lock()
+    }
+
+    /// True while the group has confirmed the membership not long ago.
+    pub fn is_leased(&self) -> bool {
+        self.lease.is_valid()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Position, Resume)> {
+        self.committable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -44,11 +69,13 @@ impl Ownership {
         &self,
         partition: Partition,
         worker: usize,
+        lease: &Arc<Lease>,
         start: Position,
+        resume: Resume,
     ) -> Arc<Owned> {
         let generation = Generation(GENERATIONS.fetch_add(1, Ordering::Relaxed));
-        let committable = AtomicI64::new(start.0);
-        let owned = Arc::new(Owned { generation, worker, committable });
+        let (lease, committable) = (Arc::clone(lease), Mutex::new((start, resume)));
+        let owned = Arc::new(Owned { generation, worker, lease, committable });
         self.partitions.insert(partition, Arc::clone(&owned));
         owned
     }
@@ -63,9 +90,14 @@ impl Ownership {
         self.partitions.get(&partition).map(|owned| Arc::clone(&owned))
     }
 
-    /// True while `generation` is the current acquisition of `partition`.
-    pub fn is_current(&self, partition: Partition, generation: Generation) -> bool {
-        self.partitions.get(&partition).is_some_and(|owned| owned.generation == generation)
+    /// Whether this process may act for `partition` as it was acquired under `generation`.
+    pub fn standing(&self, partition: Partition, generation: Generation) -> Standing {
+        match self.partitions.get(&partition) {
+            Some(owned) if owned.generation != generation => Standing::Ended,
+            Some(owned) if owned.is_leased() => Standing::Current,
+            Some(_) => Standing::Suspended,
+            None => Standing::Ended,
+        }
     }
 
     /// Number of partitions owned.
@@ -89,26 +121,49 @@ impl Ownership {
 }
 
 #[cfg(test)]
+impl Ownership {
+    /// Enters an acquisition with a lease that lasts.
+    pub(crate) fn acquire_for_test(&self, partition: Partition, start: Position) -> Arc<Owned> {
+        let lease = Arc::new(Lease::new(std::time::Duration::from_secs(3600)));
+        self.acquire(partition, 0, &lease, start, Resume::default())
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn an_old_generation_is_not_current() {
         let ownership = Ownership::default();
-        let first = ownership.acquire(Partition(3), 0, Position(0)).generation;
-        assert!(ownership.is_current(Partition(3), first));
+        let first = ownership.acquire_for_test(Partition(3), Position(0)).generation;
+        assert_eq!(ownership.standing(Partition(3), first), Standing::Current);
         ownership.release(Partition(3));
-        assert!(!ownership.is_current(Partition(3), first));
-        let second = ownership.acquire(Partition(3), 0, Position(0)).generation;
-        assert!(second > first && !ownership.is_current(Partition(3), first));
+        assert_eq!(ownership.standing(Partition(3), first), Standing::Ended);
+        let second = ownership.acquire_for_test(Partition(3), Position(0)).generation;
+        assert!(second > first);
+        assert_eq!(ownership.standing(Partition(3), first), Standing::Ended);
+    }
+
+    #[test]
+    fn without_a_lease_an_acquisition_is_suspended() {
+        let ownership = Ownership::default();
+        let lease = Arc::new(Lease::new(Duration::ZERO));
+        let (start, resume) = (Position(0), Resume::default());
+        let owned = ownership.acquire(Partition(3), 0, &lease, start, resume);
+        assert_eq!(ownership.standing(Partition(3), owned.generation), Standing::Suspended);
     }
 
     #[test]
     fn partitions_are_spread_over_the_workers() {
         let ownership = Ownership::default();
+        let lease = Arc::new(Lease::new(Duration::from_secs(60)));
         for partition in 0..9 {
             let worker = ownership.least_loaded(3);
-            ownership.acquire(Partition(partition), worker, Position(0));
+            let (partition, resume) = (Partition(partition), Resume::default());
+            ownership.acquire(partition, worker, &lease, Position(0), resume);
         }
         let of = |worker| ownership.partitions.iter().filter(|o| o.worker == worker).count();
         assert_eq!((of(0), of(1), of(2)), (3, 3, 3));

@@ -7,6 +7,7 @@ use rdkafka::consumer::Consumer as _;
 use tracing::error;
 
 use super::consumer::Consumer;
+use super::resume::Resume;
 use crate::ids::{Partition, Position};
 
 impl Consumer {
@@ -45,7 +46,7 @@ impl Consumer {
     fn start_over(&self, partition: Partition, start: Option<Position>) {
         let Some(start) = start else { return };
         self.context.lose(partition);
-        self.context.acquire(partition, start);
+        self.context.acquire(partition, start, Resume::default());
         self.assign_again(partition, start);
     }
 

@@ -35,6 +35,9 @@ pub struct SourceSettings {
     pub start_from: StartFrom,
     /// How often offsets are committed.
     pub commit_interval: Duration,
+    /// For how long a membership is believed in that the group has not confirmed; shorter than
+    /// the session timeout.
+    pub lease_timeout: Duration,
     /// How long a revoke may wait for exports in flight.
     pub revoke_timeout: Duration,
     /// How far ahead of the wall clock a record's timestamp may be before it is clamped.

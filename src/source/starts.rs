@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tracing::{info, warn};
 
 use super::assignment::Context;
+use super::resume::Resume;
 use super::settings::StartFrom;
 use crate::ids::{Partition, Position};
 
@@ -21,7 +22,7 @@ impl Context {
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &[Partition],
-    ) -> HashMap<Partition, Position> {
+    ) -> HashMap<Partition, (Position, Resume)> {
         let mut starts = HashMap::new();
         let list = self.list(partitions.iter().copied());
         let committed = match consumer.committed_offsets(list, LOOKUP_TIMEOUT) {
@@ -34,8 +35,12 @@ impl Context {
         for element in committed.elements() {
             let partition = Partition(element.partition());
             let start = match element.offset() {
-                KafkaOffset::Offset(offset) if element.error().is_ok() => Some(Position(offset)),
-                _ if element.error().is_ok() => self.start_without_commit(consumer, partition),
+                KafkaOffset::Offset(offset) if element.error().is_ok() => {
+                    Some((Position(offset), Resume::of_text(element.metadata())))
+                }
+                _ if element.error().is_ok() => self
+                    .start_without_commit(consumer, partition)
+                    .map(|start| (start, Resume::default())),
                 _ => None,
             };
             starts.extend(start.map(|start| (partition, start)));

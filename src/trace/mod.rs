@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 use crate::facts::Summary;
-use crate::ids::{Pin, Timestamp, TraceId};
+use crate::ids::{Offset, Pin, Timestamp, TraceId};
 
 pub use decided::{Decided, DecidedTraces};
 pub use headers::{HeaderId, Headers};
@@ -49,6 +49,10 @@ pub struct OpenTrace {
     pub payload: Payload,
     /// The pin on its first record.
     pub pin: Pin,
+    /// Its first record.
+    pub first: Offset,
+    /// The last record with spans of it so far.
+    pub last: Offset,
     /// The partition's clock when its first span was read.
     pub opened_at: Timestamp,
     /// The partition's clock when its root span was read, the first if there are several.
@@ -92,9 +96,14 @@ pub struct OpenTraces {
 impl OpenTraces {
     /// No traces; the clock stands at the beginning of time until a record moves it.
     pub fn new(limits: Limits) -> Self {
+        Self::at(limits, Timestamp(i64::MIN))
+    }
+
+    /// No traces; the clock goes on from `clock`.
+    pub fn at(limits: Limits, clock: Timestamp) -> Self {
         Self {
             limits,
-            clock: Timestamp(i64::MIN),
+            clock,
             index: HashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -122,13 +131,16 @@ impl OpenTraces {
         self.index.get(&id).copied()
     }
 
-    /// Opens the trace `id`, which is not open, at the current clock.
-    pub fn open(&mut self, id: TraceId, pin: Pin) -> Slot {
+    /// Opens the trace `id`, which is not open, at the current clock. Its first record is at
+    /// `offset`, which `pin` holds.
+    pub fn open(&mut self, id: TraceId, offset: Offset, pin: Pin) -> Slot {
         self.serial += 1;
         let trace = OpenTrace {
             summary: Summary::new(id),
             payload: Payload::default(),
             pin,
+            first: offset,
+            last: offset,
             opened_at: self.clock,
             root_at: None,
             cost: TRACE_OVERHEAD,
@@ -158,10 +170,19 @@ impl OpenTraces {
         self.slots[slot.0 as usize].as_mut().expect("a slot is used only while its trace is open")
     }
 
-    /// Adds `spans` spans, back to back in `framed`, to the trace at `slot`. The headers are held
-    /// by the payload from now on; whoever takes the trace releases them.
-    pub fn append(&mut self, slot: Slot, segment: Segment, framed: &[u8], spans: u32) {
+    /// Adds `spans` spans of the record at `offset`, back to back in `framed`, to the trace at
+    /// `slot`. The headers are held by the payload from now on; whoever takes the trace releases
+    /// them.
+    pub fn append(
+        &mut self,
+        slot: Slot,
+        offset: Offset,
+        segment: Segment,
+        framed: &[u8],
+        spans: u32,
+    ) {
         let trace = self.get_mut(slot);
+        trace.last = offset;
         let cost = trace.payload.push(segment, framed);
         trace.cost += cost;
         trace.summary.spans += spans;

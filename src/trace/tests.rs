@@ -24,8 +24,8 @@ fn segment() -> Segment {
 }
 
 fn arrive(traces: &mut OpenTraces, n: u8, root: bool, bytes: usize) -> Slot {
-    let slot = traces.find(id(n)).unwrap_or_else(|| traces.open(id(n), Pin(0)));
-    traces.append(slot, segment(), &vec![0; bytes], 1);
+    let slot = traces.find(id(n)).unwrap_or_else(|| traces.open(id(n), Offset(0), Pin(0)));
+    traces.append(slot, Offset(0), segment(), &vec![0; bytes], 1);
     if root {
         traces.root_received(slot);
     }

@@ -5,16 +5,18 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::decide::Remembered;
+use super::deliver::{Part, Undelivered};
 use super::gather::{ask_resource, gather};
 use super::partition::PartitionState;
 use super::runs::{SpanRun, next_run};
 use super::{Desk, Shared};
-use crate::books::{Amount, Invalid, Misrouted};
+use crate::books::{Amount, Invalid, Misrouted, Replayed};
+use crate::decision_log::{Recorded, Verdict};
 use crate::ids::{Offset, Partition, TraceId};
 use crate::limited::Limited;
 use crate::otlp::{InvalidReason, Scan, ScanError};
 use crate::source::Record;
-use crate::trace::{Segment, Slot};
+use crate::trace::{Decided, Segment, Slot, Trigger};
 
 impl PartitionState {
     /// Takes in what a scan found in a record.
@@ -38,6 +40,7 @@ impl PartitionState {
             first += run.spans.len();
             self.arrive_run(shared, desk, record.offset, value, found, &run);
         }
+        self.decide_at_cap(shared, desk);
         let held = self.resources.drain(..).filter_map(|resource| resource.header);
         for header in held.chain(self.scopes.drain(..).flatten()) {
             self.headers.release(header);
@@ -55,6 +58,12 @@ impl PartitionState {
     ) {
         let id = run.trace_id();
         desk.tally.received.add(run.amount());
+        if let Some(recorded) = self.replay.find(id, offset) {
+            let recorded = recorded.clone();
+            let segment = self.hold_segment(value, found, run);
+            self.arrive_again(shared, desk, offset, (segment, run.framed.of(value)), run, recorded);
+            return;
+        }
         let slot = match self.traces.find(id) {
             Some(slot) => slot,
             None => {
@@ -63,15 +72,14 @@ impl PartitionState {
                 let decided = shared.decided.get(self.partition, id, self.generation(), now, ttl);
                 if let Some(decided) = decided {
                     let segment = self.hold_segment(value, found, run);
-                    let framed = run.framed.of(value);
-                    let (spans, late) = (run.amount(), &decided.decision);
-                    self.arrive_late(shared, desk, offset, segment, framed, spans, late);
+                    let spans = (segment, run.framed.of(value));
+                    self.arrive_late(shared, desk, offset, spans, run, &decided);
                     return;
                 }
                 let opened = Amount { traces: 1, ..Amount::default() };
                 desk.tally.received.add(opened);
                 desk.opened.add(opened);
-                self.traces.open(id, self.watermark.pin(offset))
+                self.traces.open(id, offset, self.watermark.pin(offset))
             }
         };
         desk.opened.add(run.amount());
@@ -79,13 +87,22 @@ impl PartitionState {
         let segment = self.hold_segment(value, found, run);
         self.headers.hold_again(segment.resource);
         self.headers.hold_again(segment.scope);
-        self.traces.append(slot, segment, run.framed.of(value), run.spans.len() as u32);
+        let count = run.spans.len() as u32;
+        self.traces.append(slot, offset, segment, run.framed.of(value), count);
         if run.spans.iter().any(|span| span.is_root) {
             self.traces.root_received(slot);
         }
-        if self.traces.is_at_cap(slot) {
+        if self.traces.is_at_cap(slot) && !self.at_cap.contains(&slot) {
+            self.at_cap.push(slot);
+        }
+    }
+
+    /// Decides the traces that the record brought to a cap: once it was taken in, so that a
+    /// decision covers whole records.
+    fn decide_at_cap(&mut self, shared: &Shared, desk: &mut Desk) {
+        for slot in std::mem::take(&mut self.at_cap) {
             let trace = self.traces.take(slot);
-            self.decide(shared, desk, &trace, crate::trace::Trigger::Size);
+            self.decide(shared, desk, &trace, Trigger::Size);
         }
     }
 
@@ -118,27 +135,71 @@ impl PartitionState {
     }
 
     /// Spans whose trace is decided: they follow it.
-    #[expect(clippy::too_many_arguments, reason = "what a late run is made of")]
     fn arrive_late(
         &mut self,
         shared: &Shared,
         desk: &mut Desk,
         offset: Offset,
-        segment: Segment,
-        framed: &[u8],
-        amount: Amount,
-        decided: &Remembered,
+        spans: (Segment, &[u8]),
+        run: &SpanRun<'_>,
+        decided: &Decided<Remembered>,
     ) {
-        match decided {
-            Remembered::Dropped => desk.tally.late_dropped.add(amount),
-            Remembered::Kept(kept) => {
-                desk.tally.late_kept.add(amount);
-                let pin = self.watermark.pin(offset);
-                let segments = std::iter::once((segment, framed));
-                let additions = shared.annotations.of(kept);
-                self.forward(desk, pin, segments, &additions);
-            }
+        let age = self.traces.clock().since(decided.at);
+        shared.books.late_age.record(age.as_secs_f64());
+        let Remembered { verdict, covers: (first, last), trigger } = &decided.decision;
+        let Verdict::Kept(kept) = verdict else {
+            desk.tally.late_dropped.add(run.amount());
+            return;
+        };
+        desk.tally.late_kept.add(run.amount());
+        let (id, additions) = (run.trace_id(), shared.annotations.of(kept));
+        let chunks = self.frame(desk, std::iter::once(spans), &additions);
+        if shared.log.is_some() {
+            let recorded = || Recorded {
+                trace_id: id,
+                verdict: verdict.clone(),
+                dropped_by: None,
+                first: *first,
+                last: *last,
+                at: decided.at,
+                trigger: *trigger,
+                delivered: true,
+            };
+            self.undelivered.entry(id).or_insert_with(|| Undelivered::but_late(recorded()));
         }
+        let pin = self.watermark.pin(offset);
+        self.deliver(shared, desk, id, Part::Late(offset), pin, chunks);
+    }
+
+    /// Spans of a record that is read again, whose trace was decided before.
+    fn arrive_again(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        offset: Offset,
+        spans: (Segment, &[u8]),
+        run: &SpanRun<'_>,
+        recorded: Recorded,
+    ) {
+        let amount = run.amount();
+        let kept = match &recorded.verdict {
+            Verdict::Dropped => return desk.tally.replay(Replayed::Dropped, amount),
+            Verdict::Kept(_) if recorded.delivered => {
+                return desk.tally.replay(Replayed::Delivered, amount);
+            }
+            Verdict::Kept(kept) => kept,
+        };
+        desk.tally.replay(Replayed::Forwarded, amount);
+        let (id, additions) = (run.trace_id(), shared.annotations.of(kept));
+        let chunks = self.frame(desk, std::iter::once(spans), &additions);
+        let is_last = offset >= recorded.last;
+        let trace = self.undelivered.entry(id);
+        let trace = trace.or_insert_with(|| Undelivered::in_parts(recorded));
+        if is_last {
+            trace.complete();
+        }
+        let pin = self.watermark.pin(offset);
+        self.deliver(shared, desk, id, Part::Covered, pin, chunks);
     }
 }
 

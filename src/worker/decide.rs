@@ -2,46 +2,33 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+use super::deliver::{Part, Undelivered};
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
-use crate::export::{Chunk, DeliveryId, Ticket};
-use crate::ids::Pin;
-use crate::otlp::{Additions, Chance, SpanSegment};
-use crate::policy::Decision;
+use crate::decision_log::{Kept, Recorded, Verdict};
+use crate::ids::Offset;
+use crate::otlp::{Additions, Chance};
+use crate::policy::{Decision, PolicySet};
 use crate::probability::Threshold;
-use crate::trace::{Decided, OpenTrace, Segment, Trigger};
+use crate::trace::{Decided, OpenTrace, Trigger};
 
-/// What is remembered of a decision, for the spans that come after it. Policies may have changed
-/// by then, so it refers to none of theirs.
+/// What is remembered of a decision, for the spans that come after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remembered {
-    /// The trace was dropped.
-    Dropped,
-    /// The trace was kept.
-    Kept(Kept),
+pub struct Remembered {
+    /// What was decided.
+    pub verdict: Verdict,
+    /// The first and the last record that the decision covers.
+    pub covers: (Offset, Offset),
+    /// Why it was decided when it was.
+    pub trigger: Trigger,
 }
 
-/// Why a trace was kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// The name of the policy on whose account.
-    pub policy: Arc<str>,
-    /// The threshold it passed.
-    pub threshold: Threshold,
-    /// Whether that threshold says what the chance was.
-    pub consistent: bool,
-}
-
-impl Kept {
-    fn chance(&self) -> Chance {
-        match (self.threshold, self.consistent) {
-            (Threshold::ALWAYS, true) => Chance::Certain,
-            (threshold, true) => Chance::Passed(threshold),
-            (Threshold::NEVER, false) => Chance::Unknown,
-            (threshold, false) => Chance::Apart(threshold),
-        }
+fn chance(kept: &Kept) -> Chance {
+    match (kept.threshold, kept.consistent) {
+        (Threshold::ALWAYS, true) => Chance::Certain,
+        (threshold, true) => Chance::Passed(threshold),
+        (Threshold::NEVER, false) => Chance::Unknown,
+        (threshold, false) => Chance::Apart(threshold),
     }
 }
 
@@ -60,7 +47,7 @@ impl Annotations {
     pub(super) fn of<'a>(&self, kept: &'a Kept) -> Additions<'a> {
         Additions {
             policy: self.policy.then_some(&*kept.policy),
-            chance: kept.chance(),
+            chance: chance(kept),
             tracestate: self.tracestate,
             sample_rate: self.sample_rate,
         }
@@ -84,24 +71,48 @@ impl PartitionState {
         let policies = &self.in_force.policies;
         let mut votes = desk.votes(policies);
         let decision = policies.decide(&trace.summary, now, &mut self.budgets, &mut votes);
-        let remembered = match decision {
-            Decision::Drop { .. } => {
-                self.watermark.release(trace.pin);
-                Remembered::Dropped
-            }
-            Decision::Keep { policy, threshold, consistent, leaf: _ } => {
-                let policy = Arc::clone(policies.name(policy));
-                let kept = Kept { policy, threshold, consistent };
-                let additions = shared.annotations.of(&kept);
-                self.forward(desk, trace.pin, trace.payload.segments(), &additions);
-                Remembered::Kept(kept)
-            }
-        };
+        let (verdict, dropped_by) = verdict(policies, &decision);
         desk.account(&self.in_force.policies, &decision, amount);
+        let trace_id = trace.summary.trace_id;
+        let recorded = Recorded {
+            trace_id,
+            verdict,
+            dropped_by,
+            first: trace.first,
+            last: trace.last,
+            at: now,
+            trigger,
+            delivered: false,
+        };
+        self.remember(shared, &recorded);
+        match &recorded.verdict {
+            Verdict::Dropped => {
+                if self.record(shared, desk, &recorded, Some(trace.pin)).is_none() {
+                    self.watermark.release(trace.pin);
+                }
+            }
+            Verdict::Kept(kept) => {
+                let additions = shared.annotations.of(kept);
+                let chunks = self.frame(desk, trace.payload.segments(), &additions);
+                if let Some(sequence) = self.record(shared, desk, &recorded, None) {
+                    let undelivered = Undelivered::whole(recorded, sequence);
+                    self.undelivered.insert(trace_id, undelivered);
+                }
+                self.deliver(shared, desk, trace_id, Part::Covered, trace.pin, chunks);
+            }
+        }
         self.release_headers(trace);
-        let generation = self.generation();
-        let decided = Decided { generation, at: now, decision: remembered };
-        shared.decided.insert(self.partition, trace.summary.trace_id, decided);
+    }
+
+    /// Remembers a decision for the spans that come late.
+    pub(super) fn remember(&self, shared: &Shared, recorded: &Recorded) {
+        let decision = Remembered {
+            verdict: recorded.verdict.clone(),
+            covers: (recorded.first, recorded.last),
+            trigger: recorded.trigger,
+        };
+        let decided = Decided { generation: self.generation(), at: recorded.at, decision };
+        shared.decided.insert(self.partition, recorded.trace_id, decided);
     }
 
     fn observe(&self, shared: &Shared, trace: &OpenTrace) {
@@ -112,40 +123,17 @@ impl PartitionState {
         books.trace_bytes.record(summary.bytes as f64);
         books.trace_duration.record(summary.duration().as_secs_f64());
     }
+}
 
-    /// Frames spans into chunks for the exporter. `pin`, which is held once, passes to them.
-    pub(super) fn forward<'a>(
-        &mut self,
-        desk: &mut Desk,
-        pin: Pin,
-        segments: impl Iterator<Item = (Segment, &'a [u8])>,
-        additions: &Additions<'_>,
-    ) {
-        let headers = &self.headers;
-        let segments = segments.map(|(segment, spans)| SpanSegment {
-            resource: headers.get(segment.resource),
-            scope: headers.get(segment.scope),
-            spans,
-        });
-        let framed = desk.framer.frame(segments, additions);
-        desk.tally.oversized_spans += u64::from(framed.oversized_spans);
-        desk.tally.malformed_tracestate += u64::from(framed.malformed_tracestate);
-        if framed.chunks.is_empty() {
-            self.watermark.release(pin);
-            return;
+/// A decision in words that outlive the policies; and who dropped it, if a policy did.
+fn verdict(policies: &PolicySet, decision: &Decision) -> (Verdict, Option<Arc<str>>) {
+    match *decision {
+        Decision::Drop { policy } => {
+            (Verdict::Dropped, policy.map(|policy| Arc::clone(policies.name(policy))))
         }
-        let (partition, generation, worker) = (self.partition, self.generation(), self.worker);
-        for (number, chunk) in framed.chunks.into_iter().enumerate() {
-            if number > 0 {
-                self.watermark.hold(pin);
-            }
-            self.in_flight += 1;
-            desk.kept.push(Chunk {
-                bytes: Bytes::from(chunk.bytes),
-                spans: chunk.spans,
-                traces: u32::from(number == 0),
-                ticket: Ticket { partition, generation, delivery: DeliveryId(pin.0), worker },
-            });
+        Decision::Keep { policy, threshold, consistent, leaf: _ } => {
+            let policy = Arc::clone(policies.name(policy));
+            (Verdict::Kept(Kept { policy, threshold, consistent }), None)
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What a worker has at hand: buffers that are used again, and what was counted and not posted.
 
+use std::collections::VecDeque;
+
 use crate::books::{Amount, Tally};
+use crate::decision_log::{Line, Receipt};
 use crate::export::Chunk;
 use crate::otlp::{Framer, Scan};
 use crate::policy::{Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
@@ -24,6 +27,8 @@ pub(super) struct Desk {
     pub(super) memory_posted: u64,
     /// Chunks of traces kept since the exporter was last fed.
     pub(super) kept: Vec<Chunk>,
+    /// Records that the decision log has not taken yet.
+    pub(super) lines: VecDeque<(Receipt, Line)>,
 }
 
 impl Desk {
@@ -38,6 +43,7 @@ impl Desk {
             closed: Amount::default(),
             memory_posted: 0,
             kept: Vec::new(),
+            lines: VecDeque::new(),
         };
         desk.count_for(in_force);
         desk

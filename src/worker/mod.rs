@@ -2,17 +2,22 @@
 //!
 //! Owns the order of things: due deadlines before the record that passes them, spans into traces,
 //! complete traces to a decision, kept ones to the exporter, acks back to the watermark. Promises
-//! that nothing of an ownership that ended has an effect, that when the exporter is full no more
-//! records are taken, while acks and rebalances still are, and that policies change between two
-//! batches of records, for all its partitions at once. Leaves what each step means to the modules
-//! it calls.
+//! that nothing of an ownership that ended has an effect; that nothing leaves before the decision
+//! is on record; that when the exporter or the decision log is full, or it is not known whether
+//! the partitions are still this process's, no more records are taken, while acks and rebalances
+//! still are; and that policies change between two batches of records, for all its partitions at
+//! once. Leaves what each step means to the modules it calls.
 
 mod arrivals;
 mod decide;
+mod deliver;
 mod desk;
 mod gather;
 mod in_force;
 mod partition;
+mod recording;
+mod recover;
+mod replay;
 mod runs;
 mod shares;
 mod switch;
@@ -27,19 +32,24 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::books::Books;
+use crate::decision_log::{DecisionLog, LogEvent};
 use crate::export::{Ack, Chunk, Exporter};
-use crate::ids::{Generation, Partition, Pin, Position};
+use crate::ids::{Generation, Partition, Position};
 use crate::memory::Memory;
-use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch};
+use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch, Resume};
 use crate::trace::DecidedTraces;
 
 pub use arrivals::Keying;
-pub use decide::{Annotations, Kept, Remembered};
+pub use decide::{Annotations, Remembered};
 use desk::Desk;
 pub use gather::{ask_resource, gather, keys_for};
 pub use in_force::{InForce, PoliciesInForce};
 use partition::{PartitionState, Revocation};
 pub use runs::{SpanRun, next_run};
+
+/// How soon it is tried again to write to the decision log, or looked whether the membership is
+/// confirmed.
+const RETRY_WAIT: Duration = Duration::from_millis(50);
 
 /// What all workers of the process share.
 #[derive(Debug)]
@@ -52,6 +62,10 @@ pub struct Shared {
     pub idle_grace: Duration,
     /// The largest chunk that the exporter takes.
     pub max_chunk_bytes: usize,
+    /// Where decisions are put on record, unless that is switched off.
+    pub log: Option<Arc<DecisionLog>>,
+    /// Bytes of kept traces that may wait for the decision log in one worker.
+    pub max_unrecorded_bytes: u64,
     /// The traces decided lately.
     pub decided: DecidedTraces<Remembered>,
     /// The bound on open traces.
@@ -70,6 +84,7 @@ pub struct Worker {
     exporter: Exporter,
     inbox: Inbox,
     acks: mpsc::UnboundedReceiver<Vec<Ack>>,
+    log_events: mpsc::UnboundedReceiver<LogEvent>,
     /// Tells of policies that came into force.
     policies: watch::Receiver<Arc<InForce>>,
     /// Those that the partitions judge by and the tally is of.
@@ -91,6 +106,7 @@ impl Worker {
         exporter: Exporter,
         inbox: Inbox,
         acks: mpsc::UnboundedReceiver<Vec<Ack>>,
+        log_events: mpsc::UnboundedReceiver<LogEvent>,
     ) -> Self {
         let mut policies = shared.policies.follow();
         let in_force = Arc::clone(&policies.borrow_and_update());
@@ -103,6 +119,7 @@ impl Worker {
             exporter,
             inbox,
             acks,
+            log_events,
             policies,
             in_force,
             topic_size: 1,
@@ -117,7 +134,10 @@ impl Worker {
     pub async fn run(mut self, stop: CancellationToken) {
         let exporter = self.exporter.clone();
         loop {
-            let is_stalled = !self.waiting.is_empty();
+            let is_suspended = self.is_suspended();
+            let is_full = !self.waiting.is_empty();
+            let is_stalled = is_suspended || is_full || self.is_behind_on_record();
+            let has_to_retry = is_suspended || !self.desk.lines.is_empty();
             let next_chunk = self.waiting.front().map_or(0, |chunk| chunk.bytes.len());
             let revoke_deadline = self.revoke_deadline();
             tokio::select! {
@@ -128,11 +148,13 @@ impl Worker {
                 },
                 () = stop.cancelled() => break,
                 Some(acks) = self.acks.recv() => self.acknowledge(acks),
-                () = exporter.room(next_chunk), if is_stalled => self.feed_exporter(),
+                Some(event) = self.log_events.recv() => self.told_by_log(event),
+                () = exporter.room(next_chunk), if is_full => self.feed(),
+                () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => self.feed(),
                 () = until(revoke_deadline) => self.finish_revocations(),
                 Ok(()) = self.policies.changed(), if !is_stalled => self.switch(),
                 Some(event) = self.inbox.events.recv(), if !is_stalled => match event {
-                    Event::Records(batch) => self.take_in(&batch),
+                    Event::Records(batch) => self.take_in(batch),
                     Event::CaughtUp(partitions) => self.run_clocks_on(&partitions),
                 },
             }
@@ -145,15 +167,22 @@ impl Worker {
         debug!(worker = self.index, "worker.stopped");
     }
 
-    fn take_in(&mut self, batch: &RecordBatch) {
+    fn take_in(&mut self, batch: RecordBatch) {
         self.keep_up();
         if let Some(state) = current(&mut self.partitions, batch.partition, batch.generation) {
+            if let Some(parked) = &mut state.recovering {
+                parked.push_back(batch);
+                return;
+            }
             for record in batch.records() {
                 state.take_in(&self.shared, &mut self.desk, &record);
             }
+            state.publish();
         }
+        // Its room in the inbox is free from here on.
+        drop(batch);
         self.relieve_memory();
-        self.feed_exporter();
+        self.feed();
         self.post();
     }
 
@@ -162,19 +191,20 @@ impl Worker {
         self.keep_up();
         for quiet in caught_up {
             let state = current(&mut self.partitions, quiet.partition, quiet.generation);
-            if let Some(state) = state {
+            if let Some(state) = state.filter(|state| state.recovering.is_none()) {
                 state.caught_up(&self.shared, &mut self.desk, quiet);
             }
         }
-        self.feed_exporter();
+        self.feed();
         self.post();
     }
 
     fn rebalance(&mut self, event: Rebalance) {
         match event {
             Rebalance::Resized { partitions } => self.share_out(partitions),
-            Rebalance::Assigned { partition, owned, start } => {
-                let state = self.partition_state(partition, owned, start);
+            Rebalance::Assigned { partition, owned, start, resume } => {
+                let mut state = self.partition_state(partition, owned, start, resume);
+                state.recover(&self.shared, resume);
                 if let Some(old) = self.partitions.insert(partition, state) {
                     self.forget(old);
                 }
@@ -206,9 +236,10 @@ impl Worker {
         partition: Partition,
         owned: Arc<Owned>,
         start: Position,
+        resume: Resume,
     ) -> PartitionState {
         let (in_force, topic_size) = (&self.in_force, self.topic_size);
-        PartitionState::new(self.index, partition, owned, start, in_force, topic_size)
+        PartitionState::new(self.index, partition, owned, start, resume, in_force, topic_size)
     }
 
     /// Lets go of revoked partitions that have nothing in flight, or no time left.
@@ -216,14 +247,14 @@ impl Worker {
         let now = Instant::now();
         let is_done = |(partition, state): (&Partition, &PartitionState)| {
             let revocation = state.revocation.as_ref()?;
-            (state.in_flight == 0 || revocation.deadline <= now).then_some(*partition)
+            (state.in_flight() == 0 || revocation.deadline <= now).then_some(*partition)
         };
         let done: Vec<Partition> = self.partitions.iter().filter_map(is_done).collect();
         for partition in done {
             let Some(mut state) = self.partitions.remove(&partition) else { continue };
             state.publish();
             if let Some(revocation) = state.revocation.take() {
-                let unfinished = state.in_flight;
+                let unfinished = state.in_flight();
                 info!(partition = partition.0, unfinished, "partition.handed_over");
                 // The consumer may have given up waiting.
                 let _ = revocation.done.send(partition);
@@ -245,6 +276,9 @@ impl Worker {
             }
             !goes
         });
+        self.desk.lines.retain(|(receipt, _)| {
+            receipt.partition != partition || receipt.generation != generation
+        });
     }
 
     fn acknowledge(&mut self, acks: Vec<Ack>) {
@@ -253,12 +287,24 @@ impl Worker {
             if let Some(state) =
                 current_or_revoked(&mut self.partitions, ticket.partition, ticket.generation)
             {
-                state.acknowledged(Pin(ticket.delivery.0));
+                state.settled(&self.shared, &mut self.desk, ticket.delivery);
+                state.publish();
             }
         }
+        self.feed();
+        self.go_on_with_revocations();
+    }
+
+    fn go_on_with_revocations(&mut self) {
         if self.partitions.values().any(|state| state.revocation.is_some()) {
             self.finish_revocations();
         }
+    }
+
+    /// Hands on what the partitions have for the decision log and the exporter.
+    fn feed(&mut self) {
+        self.feed_log();
+        self.feed_exporter();
     }
 
     /// Hands kept traces to the exporter, in order, as far as it has room.

@@ -1,17 +1,24 @@
 //! The state of one partition under one ownership.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use hashbrown::HashMap;
 use tokio::time::Instant;
 
+use super::deliver::{Delivery, Undelivered};
+use super::recording::{LogPositions, Recording};
+use super::replay::Replay;
 use super::{Desk, InForce, Shared};
 use crate::books::{Amount, Invalid};
-use crate::ids::{Generation, Partition, Pin, Position};
+use crate::decision_log::OwnerId;
+use crate::export::DeliveryId;
+use crate::ids::{Generation, Partition, Position, Timestamp, TraceId};
 use crate::otlp::scan;
 use crate::policy::{Budgets, ResourceFacts};
-use crate::source::{CaughtUp, Owned, Record};
-use crate::trace::{HeaderId, Headers, OpenTrace, OpenTraces, TRACE_OVERHEAD, Trigger};
+use crate::source::{CaughtUp, Owned, Record, RecordBatch, Resume};
+use crate::trace::{HeaderId, Headers, OpenTrace, OpenTraces, Slot, TRACE_OVERHEAD, Trigger};
 use crate::watermark::Watermark;
 
 /// A partition that is being given up: who waits for it, and how long.
@@ -33,9 +40,24 @@ pub(super) struct PartitionState {
     pub(super) headers: Headers,
     pub(super) budgets: Budgets,
     pub(super) watermark: Watermark,
-    /// Chunks that are not acknowledged yet.
-    pub(super) in_flight: usize,
+    /// As whom it writes to the decision log.
+    pub(super) owner: OwnerId,
+    /// Until the decision log is read back: the records that came meanwhile.
+    pub(super) recovering: Option<VecDeque<RecordBatch>>,
+    /// What was decided, before this ownership, of records that are read again.
+    pub(super) replay: Replay,
+    /// What waits for the decision log.
+    pub(super) recording: Recording,
+    pub(super) log_positions: LogPositions,
+    /// What is on its way to the backend.
+    pub(super) deliveries: HashMap<DeliveryId, Delivery, foldhash::fast::RandomState>,
+    pub(super) next_delivery: u64,
+    pub(super) chunks_in_flight: usize,
+    /// Kept traces that are not on record as delivered. Empty without a decision log.
+    pub(super) undelivered: HashMap<TraceId, Undelivered, foldhash::fast::RandomState>,
     pub(super) revocation: Option<Revocation>,
+    /// Traces that the record in hand brought to a cap.
+    pub(super) at_cap: Vec<Slot>,
     /// Per resource and per scope of the record in hand: used again from record to record.
     pub(super) resources: Vec<ResourceInHand>,
     pub(super) scopes: Vec<Option<HeaderId>>,
@@ -54,20 +76,31 @@ impl PartitionState {
         partition: Partition,
         owned: Arc<Owned>,
         start: Position,
+        resume: Resume,
         in_force: &Arc<InForce>,
         topic_size: u32,
     ) -> Self {
+        let clock = resume.clock.unwrap_or(Timestamp(i64::MIN));
         Self {
             worker,
             partition,
             owned,
             in_force: Arc::clone(in_force),
-            traces: OpenTraces::new(in_force.limits),
+            traces: OpenTraces::at(in_force.limits, clock),
             headers: Headers::default(),
             budgets: in_force.policies.budgets(topic_size),
-            watermark: Watermark::new(start),
-            in_flight: 0,
+            watermark: Watermark::new(start, clock),
+            owner: OwnerId::draw(),
+            recovering: None,
+            replay: Replay::default(),
+            recording: Recording::default(),
+            log_positions: LogPositions::new(resume.log.unwrap_or(Position(0))),
+            deliveries: HashMap::default(),
+            next_delivery: 0,
+            chunks_in_flight: 0,
+            undelivered: HashMap::default(),
             revocation: None,
+            at_cap: Vec::new(),
             resources: Vec::new(),
             scopes: Vec::new(),
         }
@@ -79,7 +112,12 @@ impl PartitionState {
 
     /// Bytes that count against the memory bound.
     pub(super) fn cost(&self) -> u64 {
-        self.traces.cost() + self.headers.bytes()
+        self.traces.cost() + self.headers.bytes() + self.recording.bytes()
+    }
+
+    /// How much was handed to the backend and the decision log and is not settled.
+    pub(super) fn in_flight(&self) -> usize {
+        self.chunks_in_flight + self.recording.len()
     }
 
     /// Handles one record: what is due before it, then its spans.
@@ -90,10 +128,10 @@ impl PartitionState {
         }
         self.traces.advance_clock(record.timestamp);
         self.decide_due(shared, desk);
-        self.watermark.read(record.offset);
+        self.watermark.read(record.offset, self.traces.clock());
         desk.tally.records += 1;
         self.read_value(shared, desk, record);
-        self.publish();
+        self.replay.passed(self.watermark.next());
     }
 
     fn read_value(&mut self, shared: &Shared, desk: &mut Desk, record: &Record<'_>) {
@@ -118,8 +156,9 @@ impl PartitionState {
         if self.watermark.next() > quiet.position {
             return;
         }
-        self.watermark.skip_to(quiet.position);
         self.traces.advance_clock(quiet.at.before(shared.idle_grace));
+        self.watermark.skip_to(quiet.position, self.traces.clock());
+        self.replay.passed(self.watermark.next());
         self.decide_due(shared, desk);
         self.publish();
     }
@@ -140,17 +179,13 @@ impl PartitionState {
         self.publish();
     }
 
-    /// A chunk that held `pin` is done with.
-    pub(super) fn acknowledged(&mut self, pin: Pin) {
-        debug_assert!(self.in_flight > 0, "a chunk is acknowledged once");
-        self.in_flight -= 1;
-        self.watermark.release(pin);
-        self.publish();
-    }
-
-    /// Tells the consumer what may be committed.
-    pub(super) fn publish(&self) {
-        self.owned.set_committable(self.watermark.committable());
+    /// Tells the consumer what may be committed, and what the next owner has to know.
+    pub(super) fn publish(&mut self) {
+        let committable = self.watermark.committable();
+        let clock = (committable.clock.0 > i64::MIN).then_some(committable.clock);
+        let remembered = committable.clock.before(self.in_force.decision_cache_ttl);
+        let log = self.log_positions.since(remembered);
+        self.owned.set_committable(committable.position, Resume { clock, log: Some(log) });
     }
 
     /// Counts out what is still open: the partition's next owner reads it again.

@@ -97,7 +97,7 @@ impl Worker {
             state.decide_due(&self.shared, &mut self.desk);
             state.publish();
         }
-        self.feed_exporter();
+        self.feed();
         self.post();
         self.mention_small_shares();
     }

@@ -50,8 +50,8 @@ impl Scrape {
 pub fn check_books(scrape: &Scrape) -> Result<(), String> {
     // A trace is received when it is opened: late and invalid spans make none.
     balance(scrape, "traces", &["kept", "dropped", "revoked"])?;
-    balance(scrape, "spans", &["kept", "dropped", "late", "invalid", "revoked"])?;
-    balance(scrape, "bytes", &["kept", "dropped", "late", "invalid", "revoked"])
+    balance(scrape, "spans", &["kept", "dropped", "late", "invalid", "revoked", "replayed"])?;
+    balance(scrape, "bytes", &["kept", "dropped", "late", "invalid", "revoked", "replayed"])
 }
 
 fn balance(scrape: &Scrape, unit: &str, gone: &[&str]) -> Result<(), String> {

@@ -1,0 +1,244 @@
+//! Deliveries under way: what they hold, and what is put on record when they are done.
+
+use crate::decision_log::{Line, Receipt, Recorded};
+use crate::export::{Chunk, DeliveryId, Ticket};
+use crate::ids::{Offset, Pin, TraceId};
+use crate::otlp::{Additions, FramedChunk, SpanSegment};
+use crate::trace::Segment;
+
+use super::partition::PartitionState;
+use super::{Desk, Shared};
+
+/// Some chunks of one trace that are on their way to the backend.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pin: Pin,
+    /// Chunks that are not settled yet.
+    left: usize,
+    trace_id: TraceId,
+    part: Part,
+}
+
+/// Which spans of a trace are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Those that the decision covers.
+    Covered,
+    /// Late ones, of the record at this offset.
+    Late(Offset),
+}
+
+/// A kept trace that is not on record as delivered.
+#[derive(Debug)]
+pub(super) struct Undelivered {
+    recorded: Recorded,
+    /// The record of the decision, which nothing of the trace may overtake; `None` if it was on
+    /// the log before this ownership began, or is no concern any more.
+    sequence: Option<u64>,
+    /// Deliveries of what the decision covers.
+    covered: usize,
+    /// All that the decision covers was handed over.
+    is_whole: bool,
+    /// It is on record that what the decision covers was delivered.
+    is_recorded: bool,
+    /// Deliveries of late spans, and the last record with such spans.
+    late: usize,
+    late_until: Option<Offset>,
+}
+
+impl Undelivered {
+    /// A trace of which everything is about to be delivered, once `sequence` is written.
+    pub(super) fn whole(recorded: Recorded, sequence: u64) -> Self {
+        Self { sequence: Some(sequence), is_whole: true, ..Self::in_parts(recorded) }
+    }
+
+    /// A trace whose decision is on record, and that is delivered as it is read.
+    pub(super) fn in_parts(recorded: Recorded) -> Self {
+        Self {
+            recorded,
+            sequence: None,
+            covered: 0,
+            is_whole: false,
+            is_recorded: false,
+            late: 0,
+            late_until: None,
+        }
+    }
+
+    /// A trace that is delivered, besides spans that come late.
+    pub(super) fn but_late(recorded: Recorded) -> Self {
+        Self { is_whole: true, is_recorded: true, ..Self::in_parts(recorded) }
+    }
+
+    /// All that the decision covers was handed over.
+    pub(super) fn complete(&mut self) {
+        self.is_whole = true;
+    }
+
+    fn begins(&mut self, part: Part) {
+        match part {
+            Part::Covered => self.covered += 1,
+            Part::Late(offset) => {
+                self.late += 1;
+                self.late_until = self.late_until.max(Some(offset));
+            }
+        }
+    }
+
+    fn ends(&mut self, part: Part) {
+        let left = if part == Part::Covered { &mut self.covered } else { &mut self.late };
+        debug_assert!(*left > 0, "a delivery ends once");
+        *left = left.saturating_sub(1);
+    }
+
+    /// What has to be put on record now.
+    fn to_record(&mut self) -> Vec<Recorded> {
+        let mut records = Vec::new();
+        if self.is_whole && self.covered == 0 && !self.is_recorded {
+            self.is_recorded = true;
+            records.push(Recorded { delivered: true, ..self.recorded.clone() });
+        }
+        if self.is_recorded
+            && self.late == 0
+            && let Some(last) = self.late_until.take_if(|last| *last > self.recorded.last)
+        {
+            self.recorded.last = last;
+            records.push(Recorded { delivered: true, ..self.recorded.clone() });
+        }
+        records
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_recorded && self.covered == 0 && self.late == 0
+    }
+}
+
+impl PartitionState {
+    /// Frames spans into chunks.
+    pub(super) fn frame<'a>(
+        &self,
+        desk: &mut Desk,
+        segments: impl Iterator<Item = (Segment, &'a [u8])>,
+        additions: &Additions<'_>,
+    ) -> Vec<FramedChunk> {
+        let headers = &self.headers;
+        let segments = segments.map(|(segment, spans)| SpanSegment {
+            resource: headers.get(segment.resource),
+            scope: headers.get(segment.scope),
+            spans,
+        });
+        let framed = desk.framer.frame(segments, additions);
+        desk.tally.oversized_spans += u64::from(framed.oversized_spans);
+        desk.tally.malformed_tracestate += u64::from(framed.malformed_tracestate);
+        framed.chunks
+    }
+
+    /// Has chunks of a trace delivered, as soon as its decision is on record. `pin`, which is held
+    /// once, is released when they are.
+    pub(super) fn deliver(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        trace_id: TraceId,
+        part: Part,
+        pin: Pin,
+        chunks: Vec<FramedChunk>,
+    ) {
+        let sequence = self.undelivered.get_mut(&trace_id).and_then(|trace| {
+            trace.begins(part);
+            trace.sequence
+        });
+        let delivery = DeliveryId(self.next_delivery);
+        self.next_delivery += 1;
+        let left = chunks.len();
+        self.deliveries.insert(delivery, Delivery { pin, left, trace_id, part });
+        if left == 0 {
+            self.delivered(shared, desk, delivery);
+            return;
+        }
+        self.chunks_in_flight += left;
+        let ticket = Ticket {
+            partition: self.partition,
+            generation: self.generation(),
+            delivery,
+            worker: self.worker,
+        };
+        let chunk = |(number, chunk): (usize, FramedChunk)| Chunk {
+            bytes: chunk.bytes.into(),
+            spans: chunk.spans,
+            traces: u32::from(number == 0 && part == Part::Covered),
+            ticket,
+        };
+        let chunks: Vec<Chunk> = chunks.into_iter().enumerate().map(chunk).collect();
+        let free = match sequence {
+            Some(sequence) => self.recording.wait(sequence, chunks),
+            None => Some(chunks),
+        };
+        desk.kept.extend(free.into_iter().flatten());
+    }
+
+    /// A chunk of a delivery is settled.
+    pub(super) fn settled(&mut self, shared: &Shared, desk: &mut Desk, delivery: DeliveryId) {
+        let Some(under_way) = self.deliveries.get_mut(&delivery) else {
+            debug_assert!(false, "a chunk is settled once");
+            return;
+        };
+        self.chunks_in_flight -= 1;
+        under_way.left -= 1;
+        if under_way.left == 0 {
+            self.delivered(shared, desk, delivery);
+        }
+    }
+
+    fn delivered(&mut self, shared: &Shared, desk: &mut Desk, delivery: DeliveryId) {
+        let Some(Delivery { pin, trace_id, part, .. }) = self.deliveries.remove(&delivery) else {
+            return;
+        };
+        self.watermark.release(pin);
+        let Some(trace) = self.undelivered.get_mut(&trace_id) else { return };
+        trace.ends(part);
+        let records = trace.to_record();
+        if trace.is_done() {
+            self.undelivered.remove(&trace_id);
+        }
+        for recorded in records {
+            self.record(shared, desk, &recorded, None);
+        }
+    }
+
+    /// Puts what is known of a decision on record. Until that is done the record holds `pin`.
+    /// Returns its number; `None` without a decision log.
+    pub(super) fn record(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        recorded: &Recorded,
+        pin: Option<Pin>,
+    ) -> Option<u64> {
+        let log = shared.log.as_ref()?;
+        let sequence = self.recording.push(pin);
+        let receipt = self.receipt(sequence);
+        desk.lines.push_back((receipt, Line::new(log, self.owner, recorded)));
+        Some(sequence)
+    }
+
+    /// Whom the log tells of the record `sequence`.
+    pub(super) fn receipt(&self, sequence: u64) -> Receipt {
+        Receipt {
+            worker: self.worker,
+            partition: self.partition,
+            generation: self.generation(),
+            sequence,
+        }
+    }
+
+    /// A record is on the log: what waited for it goes on.
+    pub(super) fn recorded(&mut self, desk: &mut Desk, sequence: u64, offset: Offset) {
+        self.log_positions.note(self.traces.clock(), offset.next());
+        let Some(let_go) = self.recording.written(sequence) else { return };
+        if let Some(pin) = let_go.pin {
+            self.watermark.release(pin);
+        }
+        desk.kept.extend(let_go.chunks);
+    }
+}

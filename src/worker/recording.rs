@@ -1,0 +1,166 @@
+//! What waits until its record is safe on the decision log, in the order it was written.
+
+use std::collections::VecDeque;
+
+use crate::export::Chunk;
+use crate::ids::{Pin, Position, Timestamp};
+
+/// Positions of the log are noted at most this often, on the partition's clock.
+const NOTE_INTERVAL_MILLIS: i64 = 1000;
+
+/// The records of one partition that are not written yet. They are numbered one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Recording {
+    /// The number of the first entry.
+    first: u64,
+    entries: VecDeque<Entry>,
+    /// Bytes of the chunks that wait.
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    is_written: bool,
+    pin: Option<Pin>,
+    chunks: Vec<Chunk>,
+}
+
+/// What a record that was written lets go.
+#[derive(Debug, Default)]
+pub(super) struct LetGo {
+    /// A pin that it held.
+    pub(super) pin: Option<Pin>,
+    /// What may be delivered now.
+    pub(super) chunks: Vec<Chunk>,
+}
+
+impl Recording {
+    /// A record is on its way, which holds `pin`. Returns its number.
+    pub(super) fn push(&mut self, pin: Option<Pin>) -> u64 {
+        self.entries.push_back(Entry { is_written: false, pin, chunks: Vec::new() });
+        self.first + self.entries.len() as u64 - 1
+    }
+
+    /// Makes chunks wait for the record `sequence`; hands them back if it is written.
+    pub(super) fn wait(&mut self, sequence: u64, chunks: Vec<Chunk>) -> Option<Vec<Chunk>> {
+        let bytes: u64 = chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum();
+        let Some(entry) = self.entry(sequence).filter(|entry| !entry.is_written) else {
+            return Some(chunks);
+        };
+        entry.chunks.extend(chunks);
+        self.bytes += bytes;
+        None
+    }
+
+    /// The record `sequence` is written; `None` if that is known already.
+    pub(super) fn written(&mut self, sequence: u64) -> Option<LetGo> {
+        let entry = self.entry(sequence).filter(|entry| !entry.is_written)?;
+        entry.is_written = true;
+        let let_go = LetGo { pin: entry.pin.take(), chunks: std::mem::take(&mut entry.chunks) };
+        self.bytes -= let_go.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>();
+        while self.entries.front().is_some_and(|entry| entry.is_written) {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+        Some(let_go)
+    }
+
+    /// Bytes of the chunks that wait.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// How many records are not known to be written, about.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn entry(&mut self, sequence: u64) -> Option<&mut Entry> {
+        let index = sequence.checked_sub(self.first)?;
+        self.entries.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+/// From where the log has to be read back, by the partition's clock.
+#[derive(Debug)]
+pub(super) struct LogPositions {
+    /// At this clock everything that is decided later comes at this position or behind it. In
+    /// order; never empty.
+    notes: VecDeque<(Timestamp, Position)>,
+}
+
+impl LogPositions {
+    /// All that is known is that `from` is early enough.
+    pub(super) fn new(from: Position) -> Self {
+        Self { notes: VecDeque::from([(Timestamp(i64::MIN), from)]) }
+    }
+
+    /// Everything below `position` is written, and it is `clock`.
+    pub(super) fn note(&mut self, clock: Timestamp, position: Position) {
+        let (last, _) = self.notes.back().copied().unwrap_or((Timestamp(i64::MIN), position));
+        if clock.0.saturating_sub(last.0) >= NOTE_INTERVAL_MILLIS {
+            self.notes.push_back((clock, position));
+        }
+    }
+
+    /// A position at or behind which is everything that was decided at `clock` or later. Asked
+    /// with a clock that never goes back.
+    pub(super) fn since(&mut self, clock: Timestamp) -> Position {
+        while self.notes.get(1).is_some_and(|(at, _)| *at < clock) {
+            self.notes.pop_front();
+        }
+        self.notes.front().map_or(Position(0), |(_, position)| *position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::export::{DeliveryId, Ticket};
+    use crate::ids::{Generation, Partition};
+
+    fn chunk(bytes: usize) -> Chunk {
+        let ticket = Ticket {
+            partition: Partition(0),
+            generation: Generation(0),
+            delivery: DeliveryId(0),
+            worker: 0,
+        };
+        Chunk { bytes: Bytes::from(vec![0; bytes]), spans: 1, traces: 1, ticket }
+    }
+
+    #[test]
+    fn chunks_leave_with_their_record_in_whatever_order_records_are_written() {
+        let mut recording = Recording::default();
+        let sequences: Vec<u64> = (0..3).map(|pin| recording.push(Some(Pin(pin)))).collect();
+        assert!(recording.wait(sequences[1], vec![chunk(10)]).is_none());
+        assert!(recording.wait(sequences[1], vec![chunk(5)]).is_none());
+        assert_eq!((recording.bytes(), recording.len()), (15, 3));
+        let let_go = recording.written(sequences[1]).unwrap();
+        assert_eq!((let_go.pin, let_go.chunks.len(), recording.bytes()), (Some(Pin(1)), 2, 0));
+        assert!(recording.written(sequences[1]).is_none(), "told twice, done once");
+        assert!(recording.wait(sequences[1], vec![chunk(1)]).is_some(), "nothing to wait for");
+        assert_eq!(recording.written(sequences[0]).unwrap().pin, Some(Pin(0)));
+        assert_eq!(recording.len(), 1);
+        assert_eq!(recording.written(sequences[2]).unwrap().pin, Some(Pin(2)));
+        let next = recording.push(None);
+        assert_eq!((next, recording.len()), (3, 1));
+        assert!(recording.wait(0, vec![chunk(1)]).is_some());
+    }
+
+    #[test]
+    fn the_log_is_read_from_before_the_first_decision_that_counts() {
+        let mut positions = LogPositions::new(Position(5));
+        positions.note(Timestamp(1000), Position(10));
+        positions.note(Timestamp(1500), Position(15));
+        positions.note(Timestamp(2000), Position(20));
+        positions.note(Timestamp(3000), Position(30));
+        assert_eq!(positions.since(Timestamp(900)), Position(5));
+        assert_eq!(positions.since(Timestamp(1000)), Position(5), "some at 1000 came before");
+        assert_eq!(positions.since(Timestamp(1001)), Position(10));
+        assert_eq!(positions.since(Timestamp(2001)), Position(20));
+        assert_eq!(positions.since(Timestamp(9000)), Position(30));
+    }
+}

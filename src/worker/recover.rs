@@ -1,0 +1,110 @@
+//! What a worker and the decision log tell each other.
+
+use std::collections::VecDeque;
+
+use tracing::info;
+
+use super::partition::PartitionState;
+use super::{Shared, Worker, current, current_or_revoked};
+use crate::decision_log::{LogEvent, Recorded};
+use crate::ids::{Generation, Partition, Position};
+use crate::source::Resume;
+
+/// Records that may wait for the log before no more spans are taken in.
+const MAX_WAITING_LINES: usize = 10_000;
+
+impl PartitionState {
+    /// Asks for what was decided before. Until that is known nothing of the partition is judged.
+    pub(super) fn recover(&mut self, shared: &Shared, resume: Resume) {
+        let Some(log) = &shared.log else { return };
+        self.recovering = Some(VecDeque::new());
+        log.recover(self.receipt(0), self.owner, resume.log);
+    }
+
+    fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
+        let start = self.watermark.next();
+        for recorded in decisions {
+            self.remember(shared, recorded);
+            self.replay.learn(start, recorded);
+        }
+    }
+}
+
+impl Worker {
+    /// True while it is not known whether a partition still is this process's.
+    pub(super) fn is_suspended(&self) -> bool {
+        self.partitions.values().any(|state| !state.owned.is_leased())
+    }
+
+    /// True while so much waits for the decision log that nothing more may be decided.
+    pub(super) fn is_behind_on_record(&self) -> bool {
+        let waiting: u64 = self.partitions.values().map(|state| state.recording.bytes()).sum();
+        self.desk.lines.len() > MAX_WAITING_LINES || waiting > self.shared.max_unrecorded_bytes
+    }
+
+    /// Hands records to the decision log, in order, as far as it has room.
+    pub(super) fn feed_log(&mut self) {
+        let Some(log) = &self.shared.log else { return };
+        while let Some((receipt, line)) = self.desk.lines.pop_front() {
+            let state = self.partitions.get(&receipt.partition);
+            let state = state.filter(|state| state.generation() == receipt.generation);
+            let Some(state) = state else { continue };
+            if !state.owned.is_leased() {
+                self.desk.lines.push_front((receipt, line));
+                return;
+            }
+            if let Err(line) = log.append(receipt, line) {
+                self.desk.lines.push_front((receipt, line));
+                return;
+            }
+        }
+    }
+
+    pub(super) fn told_by_log(&mut self, event: LogEvent) {
+        match event {
+            LogEvent::Written(written) => {
+                for it in written {
+                    let receipt = it.receipt;
+                    let state = current_or_revoked(
+                        &mut self.partitions,
+                        receipt.partition,
+                        receipt.generation,
+                    );
+                    if let Some(state) = state {
+                        state.recorded(&mut self.desk, receipt.sequence, it.offset);
+                    }
+                }
+                self.partitions.values_mut().for_each(PartitionState::publish);
+                self.feed();
+                self.go_on_with_revocations();
+            }
+            LogEvent::Unwritten { receipt, line } => self.desk.lines.push_back((receipt, line)),
+            LogEvent::Decisions { partition, generation, decisions } => {
+                if let Some(state) = current(&mut self.partitions, partition, generation) {
+                    state.learn(&self.shared, &decisions);
+                }
+            }
+            LogEvent::Recovered { partition, generation, from } => {
+                self.recovered(partition, generation, from);
+            }
+        }
+        self.post();
+    }
+
+    /// The log of a partition was read back: what came meanwhile is taken in.
+    fn recovered(&mut self, partition: Partition, generation: Generation, from: Position) {
+        let Some(state) = current(&mut self.partitions, partition, generation) else { return };
+        state.log_positions = super::recording::LogPositions::new(from);
+        let parked = state.recovering.take().unwrap_or_default();
+        info!(
+            partition = partition.0,
+            start = state.watermark.next().0,
+            replayed_traces = state.replay.len(),
+            waited_batches = parked.len(),
+            "partition.recovered"
+        );
+        for batch in parked {
+            self.take_in(batch);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What was decided before this ownership began, of records that are read again.
+//!
+//! A record below the old owner's position holds spans of traces that it had decided already. They
+//! follow that decision: what was dropped, or delivered, is passed over; what was kept and perhaps
+//! not delivered is delivered, span for span as it is read.
+
+use smallvec::SmallVec;
+
+use crate::decision_log::Recorded;
+use crate::ids::{Offset, Position, TraceId};
+
+/// The decisions that cover records which are read again.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    /// More than one for a trace whose earlier decision had been forgotten when it came again.
+    by_trace: hashbrown::HashMap<TraceId, SmallVec<[Recorded; 1]>, foldhash::fast::RandomState>,
+    /// Behind this there is nothing that any of them covers.
+    until: Option<Offset>,
+}
+
+impl Replay {
+    /// Takes note of a decision if it covers anything from `start` on.
+    pub(super) fn learn(&mut self, start: Position, recorded: &Recorded) {
+        if recorded.last.0 < start.0 {
+            return;
+        }
+        self.until = self.until.max(Some(recorded.last));
+        self.by_trace.entry(recorded.trace_id).or_default().push(recorded.clone());
+    }
+
+    /// The decision that covers the spans of a trace in the record at `offset`.
+    pub(super) fn find(&self, id: TraceId, offset: Offset) -> Option<&Recorded> {
+        if self.until.is_none_or(|until| until < offset) {
+            return None;
+        }
+        let covers = |recorded: &&Recorded| recorded.first <= offset && offset <= recorded.last;
+        self.by_trace.get(&id)?.iter().filter(covers).min_by_key(|recorded| recorded.last)
+    }
+
+    /// Everything below `next` was read: what covers nothing further is forgotten.
+    pub(super) fn passed(&mut self, next: Position) {
+        if self.until.is_some_and(|until| until.0 < next.0) {
+            *self = Self::default();
+        }
+    }
+
+    /// How many traces it knows.
+    pub(super) fn len(&self) -> usize {
+        self.by_trace.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision_log::Verdict;
+    use crate::ids::Timestamp;
+    use crate::trace::Trigger;
+
+    fn id(trace: u8) -> TraceId {
+        TraceId::from_slice(&[trace; 16]).unwrap()
+    }
+
+    fn recorded(trace: u8, first: i64, last: i64) -> Recorded {
+        Recorded {
+            trace_id: id(trace),
+            verdict: Verdict::Dropped,
+            dropped_by: None,
+            first: Offset(first),
+            last: Offset(last),
+            at: Timestamp(0),
+            trigger: Trigger::Wait,
+            delivered: false,
+        }
+    }
+
+    #[test]
+    fn a_decision_covers_from_its_first_to_its_last_record() {
+        let mut replay = Replay::default();
+        replay.learn(Position(100), &recorded(1, 90, 110));
+        replay.learn(Position(100), &recorded(1, 120, 130));
+        replay.learn(Position(100), &recorded(2, 50, 99));
+        let found = |trace, offset| replay.find(id(trace), Offset(offset)).map(|it| it.last.0);
+        assert_eq!(found(1, 100), Some(110));
+        assert_eq!(found(1, 110), Some(110));
+        assert_eq!(found(1, 115), None, "between two decisions it is late");
+        assert_eq!(found(1, 120), Some(130));
+        assert_eq!(found(1, 131), None);
+        assert_eq!(found(2, 100), None);
+        assert_eq!(replay.len(), 1, "what covers nothing that is read again is not kept");
+    }
+
+    #[test]
+    fn it_is_forgotten_when_it_was_passed() {
+        let mut replay = Replay::default();
+        replay.learn(Position(0), &recorded(1, 0, 10));
+        replay.passed(Position(10));
+        assert_eq!(replay.len(), 1);
+        replay.passed(Position(11));
+        assert_eq!(replay.len(), 0);
+    }
+}
