@@ -65,7 +65,7 @@ impl PartitionState {
                     let segment = self.hold_segment(value, found, run);
                     let framed = run.framed.of(value);
                     let (spans, late) = (run.amount(), &decided.decision);
-                    self.arrive_late(shared, desk, offset, segment, framed, spans, late);
+                    self.arrive_late(shared, desk, id, offset, segment, framed, spans, late);
                     return;
                 }
                 let opened = Amount { traces: 1, ..Amount::default() };
@@ -123,6 +123,7 @@ impl PartitionState {
         &mut self,
         shared: &Shared,
         desk: &mut Desk,
+        id: TraceId,
         offset: Offset,
         segment: Segment,
         framed: &[u8],
@@ -136,7 +137,7 @@ impl PartitionState {
                 let pin = self.watermark.pin(offset);
                 let segments = std::iter::once((segment, framed));
                 let additions = shared.annotations.of(kept);
-                self.forward(desk, pin, segments, &additions);
+                self.forward(desk, pin, id, segments, &additions);
             }
         }
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
 use crate::export::{Chunk, DeliveryId, Ticket};
-use crate::ids::Pin;
+use crate::ids::{Pin, TraceId};
 use crate::otlp::{Additions, Chance, SpanSegment};
 use crate::policy::Decision;
 use crate::probability::Threshold;
@@ -93,7 +93,8 @@ impl PartitionState {
                 let policy = Arc::clone(policies.name(policy));
                 let kept = Kept { policy, threshold, consistent };
                 let additions = shared.annotations.of(&kept);
-                self.forward(desk, trace.pin, trace.payload.segments(), &additions);
+                let trace_id = trace.summary.trace_id;
+                self.forward(desk, trace.pin, trace_id, trace.payload.segments(), &additions);
                 Remembered::Kept(kept)
             }
         };
@@ -118,6 +119,7 @@ impl PartitionState {
         &mut self,
         desk: &mut Desk,
         pin: Pin,
+        trace_id: TraceId,
         segments: impl Iterator<Item = (Segment, &'a [u8])>,
         additions: &Additions<'_>,
     ) {
@@ -142,6 +144,7 @@ impl PartitionState {
             self.in_flight += 1;
             desk.kept.push(Chunk {
                 bytes: Bytes::from(chunk.bytes),
+                trace_id,
                 spans: chunk.spans,
                 traces: u32::from(number == 0),
                 ticket: Ticket { partition, generation, delivery: DeliveryId(pin.0), worker },
