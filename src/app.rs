@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::books::Books;
-use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
+use crate::decision_log::{DecisionLog, DecisionLogSettings, LogError, LogEvent, LogSink};
+use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
 use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
@@ -34,6 +35,8 @@ pub struct MemberSettings {
     pub queue_bytes: usize,
     /// How far behind the wall clock the clock of a quiet partition stays.
     pub idle_grace: Duration,
+    /// Where decisions are put on record, unless that is switched off.
+    pub decision_log: Option<DecisionLogSettings>,
     /// How many decisions are remembered.
     pub decision_cache_entries: u64,
     /// What is written on kept spans.
@@ -51,6 +54,9 @@ pub enum StartError {
     /// The exporter cannot be made.
     #[error(transparent)]
     Export(#[from] crate::export::ExportError),
+    /// The decision log cannot be made.
+    #[error(transparent)]
+    DecisionLog(#[from] LogError),
     /// No thread could be had.
     #[error("a worker's thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -63,6 +69,7 @@ pub struct Member {
     workers: Vec<JoinHandle<()>>,
     stop_workers: CancellationToken,
     exporter: Exporter,
+    log: Option<Arc<DecisionLog>>,
 }
 
 /// How a member is.
@@ -70,12 +77,18 @@ pub struct Member {
 pub struct Readiness {
     consumers: Vec<Arc<ConsumerStatus>>,
     exporter: Exporter,
+    log: Option<Arc<DecisionLog>>,
 }
 
 impl Readiness {
     /// `Ok` if Kafka is connected and the group joined; else what is missing.
     pub fn kafka(&self) -> Result<(), String> {
         self.consumers.iter().try_for_each(|consumer| consumer.ready())
+    }
+
+    /// `Ok` if what was decided before is known for all partitions; else what is missing.
+    pub fn decision_log(&self) -> Result<(), String> {
+        self.log.as_ref().map_or(Ok(()), |log| log.ready())
     }
 
     /// `Ok` if the backend answers; else what is missing.
@@ -91,8 +104,12 @@ impl Readiness {
 struct OwnershipFence(Arc<Ownership>);
 
 impl Fence for OwnershipFence {
-    fn is_current(&self, partition: Partition, generation: Generation) -> bool {
-        self.0.is_current(partition, generation)
+    fn standing(&self, partition: Partition, generation: Generation) -> Standing {
+        match self.0.standing(partition, generation) {
+            source::Standing::Current => Standing::Current,
+            source::Standing::Suspended => Standing::Suspended,
+            source::Standing::Ended => Standing::Ended,
+        }
     }
 }
 
@@ -113,11 +130,17 @@ impl Member {
         let fence = Arc::new(OwnershipFence(Arc::clone(&ownership)));
         let exporter =
             Exporter::start(&settings.export, runtime, fence, sinks, ExportMetrics::new())?;
+        let (log_sinks, log_events): (Vec<LogSink>, Vec<_>) =
+            (0..settings.workers).map(|_| log_channel()).unzip();
+        let log = settings.decision_log.as_ref().map(|log| DecisionLog::start(log, log_sinks));
+        let log = log.transpose()?.map(Arc::new);
         let shared = Arc::new(Shared {
             policies,
             annotations: settings.annotations,
             idle_grace: settings.idle_grace,
             max_chunk_bytes: settings.export.max_request_bytes,
+            log: log.clone(),
+            max_unrecorded_bytes: settings.export.sending_queue.queue_size_bytes as u64,
             decided: DecidedTraces::new(settings.decision_cache_entries),
             memory,
             books,
@@ -125,8 +148,10 @@ impl Member {
         });
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
-        for (index, (inbox, acks)) in inboxes.into_iter().zip(acks).enumerate() {
-            let worker = Worker::new(index, Arc::clone(&shared), exporter.clone(), inbox, acks);
+        let ends = inboxes.into_iter().zip(acks).zip(log_events);
+        for (index, ((inbox, acks), log_events)) in ends.enumerate() {
+            let (shared, exporter) = (Arc::clone(&shared), exporter.clone());
+            let worker = Worker::new(index, shared, exporter, inbox, acks, log_events);
             let stop = stop_workers.clone();
             let worker_runtime = Builder::new_current_thread().enable_time().build()?;
             let thread = thread::Builder::new().name(format!("{name}-worker-{index}"));
@@ -147,7 +172,7 @@ impl Member {
                 senders.clone(),
             )?);
         }
-        Ok(Self { consumers, workers, stop_workers, exporter })
+        Ok(Self { consumers, workers, stop_workers, exporter, log })
     }
 
     /// Tells how the member is, for as long as it runs.
@@ -155,6 +180,7 @@ impl Member {
         Readiness {
             consumers: self.consumers.iter().map(ConsumerHandle::status).collect(),
             exporter: self.exporter.clone(),
+            log: self.log.clone(),
         }
     }
 
@@ -179,6 +205,7 @@ impl Member {
     pub fn crash(self) {
         self.consumers.iter().for_each(ConsumerHandle::crash);
         self.exporter.stop();
+        self.log.iter().for_each(|log| log.crash());
         self.consumers.into_iter().for_each(ConsumerHandle::join);
         self.stop_workers.cancel();
         for worker in self.workers {
@@ -194,6 +221,15 @@ fn ack_channel() -> (AckSink, mpsc::UnboundedReceiver<Vec<Ack>>) {
     let sink: AckSink = Box::new(move |acks: Vec<Ack>| {
         // A worker that is gone needs no acks.
         let _ = sender.send(acks);
+    });
+    (sink, receiver)
+}
+
+fn log_channel() -> (LogSink, mpsc::UnboundedReceiver<LogEvent>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let sink: LogSink = Box::new(move |event: LogEvent| {
+        // A worker that is gone needs no log.
+        let _ = sender.send(event);
     });
     (sink, receiver)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
@@ -18,6 +18,7 @@ use crate::admin::{self, AdminError, Check, Pages, PolicyPages};
 use crate::app::{Member, MemberSettings, Readiness, StartError};
 use crate::books::Books;
 use crate::config::{self, PolicyFile, Settings};
+use crate::decision_log::topic::{self, TopicError};
 use crate::memory::Memory;
 use crate::policy;
 use crate::reload::{self, Answer, ReloadSettings, Reloader};
@@ -30,6 +31,9 @@ pub const EXIT_USAGE: u8 = 2;
 /// How long after `shutdown_timeout` the process may still take before it ends by force.
 const LAST_SECONDS: Duration = Duration::from_secs(5);
 
+/// For how long a cluster is waited for in which topics are to be created.
+const CREATE_PATIENCE: Duration = Duration::from_secs(60);
+
 /// How often it is looked at whether the member is ready, for the log.
 const READINESS_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -39,6 +43,9 @@ pub struct RunArgs {
     /// The static file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+    /// Create the topics that are missing: that of the decision log
+    #[arg(long)]
+    pub create_topics: bool,
 }
 
 /// Why the member does not run.
@@ -59,6 +66,9 @@ pub enum RunError {
     /// The admin pages cannot be served.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// The topic of the decision log is not as it has to be.
+    #[error(transparent)]
+    DecisionLog(#[from] TopicError),
     /// A part cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -73,6 +83,7 @@ impl RunError {
         match self {
             Self::Config(_)
             | Self::Policies(_)
+            | Self::DecisionLog(_)
             | Self::Telemetry(TelemetryError::Filter { .. }) => ExitCode::from(EXIT_USAGE),
             _ => ExitCode::FAILURE,
         }
@@ -90,7 +101,34 @@ pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(
     let format = if log_format == LogFormat::Auto { telemetry.log_format } else { log_format };
     telemetry::init(format, log.or(telemetry.log.as_deref()))?;
     let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
+    check_topics(&settings, args.create_topics)?;
     serve(&settings, &policies, &runtime)
+}
+
+/// Holds the topics against what they have to be, if the cluster answers. If it does not, the
+/// member waits for it, and says so.
+fn check_topics(settings: &Settings, create: bool) -> Result<(), TopicError> {
+    let Some(log) = &settings.decision_log else { return Ok(()) };
+    let started = Instant::now();
+    loop {
+        match topic::check(log, &settings.source.topic, create) {
+            Ok(warnings) => {
+                for warning in warnings {
+                    warn!(%warning, "decision_log.topic");
+                }
+                return Ok(());
+            }
+            Err(error) if error.may_pass() => {
+                let brokers = &settings.source.brokers;
+                warn!(%error, brokers, "decision_log.topic_unknown: it was not checked");
+                // To create it somebody has to be there.
+                if !create || started.elapsed() > CREATE_PATIENCE {
+                    return Ok(());
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<(), RunError> {
@@ -190,6 +228,7 @@ pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings
         workers: settings.workers,
         queue_bytes: settings.queue_bytes,
         idle_grace: settings.idle_grace,
+        decision_log: settings.decision_log.clone(),
         decision_cache_entries: file.decision_cache_entries,
         annotations: Annotations {
             policy: settings.annotate.policy,
@@ -211,6 +250,7 @@ fn checks(readiness: Readiness, is_stopping: Arc<AtomicBool>) -> Checks {
         };
         vec![
             Check { name: "kafka", state: readiness.kafka() },
+            Check { name: "decision_log", state: readiness.decision_log() },
             Check { name: "backend", state: readiness.backend() },
             Check { name: "running", state: running },
         ]

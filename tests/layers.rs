@@ -77,11 +77,15 @@ const MODULES: &[Module] = &[
     app("ledger"),
     app("app"),
     edge("reload", &["config", "worker", "trace", "policy"]),
-    edge("config", &["source", "export", "policy", "ottl", "telemetry", "units", "ids"]),
+    edge(
+        "config",
+        &["source", "decision_log", "export", "policy", "ottl", "telemetry", "units", "ids"],
+    ),
     edge(
         "worker",
         &[
             "source",
+            "decision_log",
             "export",
             "otlp",
             "trace",

@@ -65,8 +65,16 @@ impl Checked {
 }
 
 /// Keys of a static file.
-const OF_CONFIG: &[&str] =
-    &["kafka", "export", "buffer", "annotate", "admin", "telemetry", "shutdown_timeout"];
+const OF_CONFIG: &[&str] = &[
+    "kafka",
+    "decision_log",
+    "export",
+    "buffer",
+    "annotate",
+    "admin",
+    "telemetry",
+    "shutdown_timeout",
+];
 
 /// Keys of the files with policies.
 const OF_POLICIES: &[&str] = &["policies", "processors", "tail_sampling", "decision_wait"];

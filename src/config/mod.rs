@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::decision_log::DecisionLogSettings;
 use crate::export::ExportSettings;
 use crate::policy::spec::PolicySpec;
 use crate::source::SourceSettings;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub max_bytes: u64,
     /// `buffer.queue_bytes`: bytes of records that may wait for the workers.
     pub queue_bytes: usize,
+    /// Section `decision_log`; `None` if it is switched off.
+    pub decision_log: Option<DecisionLogSettings>,
     /// Section `export`.
     pub export: ExportSettings,
     /// Section `annotate`.

@@ -10,6 +10,8 @@ use super::diagnostics::Problem;
 use super::document::{Document, Node};
 use super::reader::{Problems, Section};
 use super::{Annotate, Settings, TelemetrySettings, export, kafka, policies, values};
+use crate::decision_log::DecisionLogSettings;
+use crate::source::SourceSettings;
 use crate::telemetry::{self, LogFormat};
 
 /// Where the pages are served unless the file says otherwise: the port that OpenTelemetry's
@@ -37,6 +39,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
     let problems = Problems::default();
     let mut root = Section::new(&document.root, &problems);
     let kafka = kafka::read(root.section("kafka"), &problems);
+    let decision_log = decision_log(root.section("decision_log"), &kafka.source);
     let buffer = buffer(root.section("buffer"));
     let export = export::read(&mut root, &problems);
     let annotate = annotate(root.section("annotate"));
@@ -53,6 +56,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
     root.finish();
     let default_listen = || ADMIN_LISTEN.parse().expect("the default is an address");
     let settings = Settings {
+        decision_log,
         source: kafka.source,
         consumers: kafka.consumers,
         idle_grace: kafka.idle_grace,
@@ -78,6 +82,23 @@ fn processor(node: &Node) -> Result<String, String> {
         return Ok(text);
     }
     Err(format!("expected `tail_sampling` or `tail_sampling/NAME`, found {}", values::shown(node)))
+}
+
+/// What the decision log of a topic is called unless it is said.
+const DECISIONS: &str = "_decisions";
+
+fn decision_log(mut section: Section<'_>, source: &SourceSettings) -> Option<DecisionLogSettings> {
+    let mut enabled = true;
+    section.read("enabled", &mut enabled, values::boolean);
+    let topic = section.optional("topic", values::name);
+    section.finish();
+    enabled.then(|| DecisionLogSettings {
+        topic: topic.unwrap_or_else(|| format!("{}{DECISIONS}", source.topic)),
+        brokers: source.brokers.clone(),
+        group_id: source.group_id.clone(),
+        client_id: "tailsieve".to_owned(),
+        properties: source.properties.clone(),
+    })
 }
 
 struct Buffer {

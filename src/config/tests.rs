@@ -33,11 +33,13 @@ fn the_commented_files_hold_the_defaults() {
     let of = |settings: &Settings| {
         let mut settings = settings.clone();
         settings.source.brokers.clear();
+        settings.decision_log.iter_mut().for_each(|log| log.brokers.clear());
         settings.policies = PathBuf::new();
         settings.export.endpoint = String::new();
         settings.telemetry.log = None;
         let source = &settings.source;
-        let times = (source.commit_interval, source.revoke_timeout, source.future_tolerance);
+        let waits = (source.revoke_timeout, source.future_tolerance);
+        let times = (source.commit_interval, source.lease_timeout, waits);
         format!("{settings:?} {times:?}")
     };
     assert_eq!(of(&commented), of(&defaults));

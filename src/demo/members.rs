@@ -8,11 +8,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::DemoError;
-use super::stage::{GROUP, Stage, TOPIC};
+use super::stage::{DECISIONS, GROUP, Stage, TOPIC};
 use crate::admin::{self, AdminError, Check, Pages};
 use crate::app::{Member, MemberSettings, Readiness, StartError};
 use crate::books::Books;
 use crate::config::PolicyFile;
+use crate::decision_log::DecisionLogSettings;
 use crate::export::ExportSettings;
 use crate::memory::Memory;
 use crate::reload;
@@ -125,6 +126,7 @@ fn checks(readiness: &Mutex<Vec<Readiness>>) -> Vec<Check> {
     let members = readiness.lock().unwrap_or_else(PoisonError::into_inner);
     vec![
         Check { name: "kafka", state: members.iter().try_for_each(Readiness::kafka) },
+        Check { name: "decision_log", state: members.iter().try_for_each(Readiness::decision_log) },
         Check { name: "backend", state: members.iter().try_for_each(Readiness::backend) },
     ]
 }
@@ -149,6 +151,13 @@ fn settings(stage: &Stage, file: &PolicyFile) -> MemberSettings {
         workers: 1,
         queue_bytes: 64 << 20,
         idle_grace: Duration::from_secs(1),
+        decision_log: Some(DecisionLogSettings {
+            topic: DECISIONS.to_owned(),
+            brokers: stage.brokers(),
+            group_id: GROUP.to_owned(),
+            client_id: "tailsieve".to_owned(),
+            properties: Vec::new(),
+        }),
         decision_cache_entries: file.decision_cache_entries,
         annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
         export: ExportSettings { endpoint: stage.backend(), ..ExportSettings::default() },

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
@@ -207,7 +207,7 @@ impl Context {
             }
             waiting -= 1;
         }
-        self.commit(consumer, partitions.iter().copied(), CommitMode::Sync);
+        self.commit(consumer, partitions.iter().copied());
         for partition in partitions {
             lock(&self.mine).remove(partition);
             self.ownership.release(*partition);
@@ -221,13 +221,7 @@ impl Context {
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: impl Iterator<Item = Partition>,
-        mode: CommitMode,
     ) {
-        let now = Instant::now();
-        let is_sync = matches!(mode, CommitMode::Sync);
-        if !is_sync && !self.lease.may_ask(now) {
-            return;
-        }
         let mut list = TopicPartitionList::new();
         for (partition, mine) in partitions.filter_map(|p| Some((p, self.partition(p)?))) {
             let (position, resume) = mine.owned.committable();
@@ -243,19 +237,14 @@ impl Context {
         if list.count() == 0 {
             return;
         }
-        if !is_sync {
-            self.lease.ask(now);
-        }
-        match consumer.commit(&list, mode) {
-            Ok(()) if is_sync => {
-                self.lease.renew(now);
+        // Waited for: librdkafka tells nobody what became of the others.
+        let asked = Instant::now();
+        match consumer.commit(&list, CommitMode::Sync) {
+            Ok(()) => {
+                self.lease.renew(asked);
                 self.metrics.commits.increment(1);
             }
-            Ok(()) => {}
-            Err(error) => {
-                self.lease.answered(false);
-                self.commit_failed(&error);
-            }
+            Err(error) => self.commit_failed(&error),
         }
     }
 
@@ -359,13 +348,5 @@ impl ConsumerContext for Context {
             self.revoked(consumer, list);
         }
         self.metrics.owned_partitions.set(lock(&self.mine).len() as f64);
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        self.lease.answered(result.is_ok());
-        match result {
-            Ok(()) => self.metrics.commits.increment(1),
-            Err(error) => self.commit_failed(&error),
-        }
     }
 }

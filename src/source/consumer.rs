@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{error, info, warn};
 
@@ -98,13 +98,18 @@ impl Consumer {
         }
         self.hand_over();
         self.tell(self.context.take_learned());
-        if Instant::now() >= self.next_commit {
-            self.next_commit = Instant::now() + self.context.settings.commit_interval;
-            let partitions = self.context.partitions();
-            let partitions = partitions.into_iter().map(|(partition, _)| partition);
-            self.context.commit(&self.consumer, partitions, CommitMode::Async);
-        }
+        self.commit_when_due();
         Turn::On
+    }
+
+    fn commit_when_due(&mut self) {
+        if Instant::now() < self.next_commit {
+            return;
+        }
+        self.next_commit = Instant::now() + self.context.settings.commit_interval;
+        let partitions = self.context.partitions();
+        let partitions = partitions.into_iter().map(|(partition, _)| partition);
+        self.context.commit(&self.consumer, partitions);
     }
 
     fn hand_over(&mut self) {
@@ -142,6 +147,8 @@ impl Consumer {
                 }
                 return room;
             }
+            // Also while nothing is read: it is what the lease lives on.
+            self.commit_when_due();
             if since.elapsed() < PAUSE_AFTER {
                 thread::sleep(Duration::from_millis(2));
                 continue;

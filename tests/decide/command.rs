@@ -270,11 +270,11 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 }
 
 #[test]
-fn a_trace_at_its_cap_is_decided_at_once() {
+fn a_trace_at_its_cap_is_decided_at_the_end_of_the_record() {
     let policies = format!("maximum_trace_spans: 2\n{}", file(&[p("span_count", "min_spans: 3")]));
     let (input, _) = capture("at:0 0..1 child ; 0..1 ; 0..1 / 0..1 child");
     let (lines, summary) = decide_lines(&policies, &input);
     let decided: Vec<_> = lines.iter().map(|it| (&it["trigger"], &it["spans"])).collect();
-    assert_eq!(decided, [(&json!("size"), &json!(2)), (&json!("wait"), &json!(1))]);
-    assert_eq!(summary["late"]["dropped"]["spans"], 1);
+    assert_eq!(decided, [(&json!("size"), &json!(3)), (&json!("wait"), &json!(1))]);
+    assert_eq!(summary["late"]["dropped"]["spans"], 0);
 }

@@ -123,7 +123,11 @@ impl Member {
         let file = dir.join(format!("{name}.yaml"));
         fs::write(&file, config.replace("$ADMIN", &admin)).unwrap();
         let mut command = tailsieve();
-        command.arg("--log-format=json").arg("run").arg("--config").arg(file).current_dir(dir);
+        command
+            .arg("--log-format=json")
+            .args(["run", "--create-topics", "--config"])
+            .arg(file)
+            .current_dir(dir);
         Self { process: Process::spawn(command, dir, name), admin }
     }
 

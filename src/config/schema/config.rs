@@ -15,6 +15,8 @@ use super::scalars::{AnyText, Duration, OneOrMore, Size, Text, Var};
 pub(super) struct Config {
     /// Where spans come from.
     kafka: Kafka,
+    /// Where decisions are put on record.
+    decision_log: Option<DecisionLog>,
     /// The bounds on what is in memory.
     buffer: Option<Buffer>,
     /// Where kept traces go.
@@ -55,6 +57,9 @@ struct Kafka {
     start_from: Option<Text>,
     /// How often offsets are committed; 1s by default.
     commit_interval: Option<Duration>,
+    /// For how long a membership is believed in that the group has not confirmed; two thirds of
+    /// session.timeout.ms by default.
+    lease_timeout: Option<Duration>,
     /// How long a partition that goes to another member may wait for deliveries; 2s by default.
     revoke_timeout: Option<Duration>,
     /// How much a record's time may be ahead of this machine's clock; 5s by default.
@@ -66,6 +71,17 @@ struct Kafka {
     idle_grace: Option<Duration>,
     /// Settings of librdkafka.
     properties: Option<Properties>,
+}
+
+/// Where decisions are put on record.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DecisionLog {
+    /// Whether they are; true by default. Without it traces may be judged twice after a crash.
+    enabled: Option<Var<bool>>,
+    /// A topic with as many partitions as kafka.topic; its name with `_decisions` behind it by
+    /// default.
+    topic: Option<Text>,
 }
 
 /// The protocol of a consumer group.

@@ -9,13 +9,14 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message;
 
 use crate::books::Books;
+use crate::decision_log::Verdict;
 use crate::facts::Summary;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::memory::Memory;
 use crate::otlp::{Scan, scan};
 use crate::policy::spec::{Mode, PolicyKind, PolicySpec, StatusCode};
 use crate::policy::{self, Decision};
-use crate::source::{Ownership, Record};
+use crate::source::{Ownership, Record, Resume};
 use crate::trace::{DecidedTraces, Limits};
 use crate::worker::partition::PartitionState;
 use crate::worker::switch::Rescan;
@@ -138,6 +139,8 @@ pub fn shared(policies: InForce) -> Shared {
         annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
         idle_grace: Duration::from_secs(1),
         max_chunk_bytes: MAX_CHUNK,
+        log: None,
+        max_unrecorded_bytes: 1 << 20,
         decided: DecidedTraces::new(1000),
         memory: Arc::new(Memory::new(1 << 30)),
         books: Arc::new(Books::new()),
@@ -157,8 +160,16 @@ impl Bench {
         let shared = shared(first);
         let in_force = shared.policies.get();
         let desk = Desk::new(&in_force, MAX_CHUNK);
-        let owned = Ownership::default().acquire(Partition(0), 0, Position(0));
-        let state = PartitionState::new(0, Partition(0), owned, Position(0), &in_force, 1);
+        let owned = Ownership::default().acquire_for_test(Partition(0), Position(0));
+        let state = PartitionState::new(
+            0,
+            Partition(0),
+            owned,
+            Position(0),
+            Resume::default(),
+            &in_force,
+            1,
+        );
         Self { shared, desk, state, offset: 0 }
     }
 
@@ -200,9 +211,9 @@ impl Bench {
     /// The policy that kept a trace; `None` if it was dropped.
     #[track_caller]
     pub fn kept_by(&self, trace: u8) -> Option<String> {
-        match self.decided(trace).expect("the trace is decided") {
-            Remembered::Kept(kept) => Some(kept.policy.to_string()),
-            Remembered::Dropped => None,
+        match self.decided(trace).expect("the trace is decided").verdict {
+            Verdict::Kept(kept) => Some(kept.policy.to_string()),
+            Verdict::Dropped => None,
         }
     }
 

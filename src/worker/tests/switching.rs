@@ -10,11 +10,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::bench::*;
-use crate::export::{AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
+use crate::export::{AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 use crate::policy::spec::{PolicyKind, PolicySpec};
 use crate::receiver::Receiver;
-use crate::source::{self, Ownership, Rebalance, Record, RecordBatch};
+use crate::source::{self, Ownership, Rebalance, Record, RecordBatch, Resume};
 use crate::trace::Limits;
 use crate::worker::{InForce, Worker};
 
@@ -281,8 +281,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Open;
 
 impl Fence for Open {
-    fn is_current(&self, _: Partition, _: Generation) -> bool {
-        true
+    fn standing(&self, _: Partition, _: Generation) -> Standing {
+        Standing::Current
     }
 }
 
@@ -308,11 +308,13 @@ async fn a_worker_without_records_switches_all_the_same() {
     let shared = std::sync::Arc::new(shared(in_force(&[everything("old")])));
     let (senders, mut inboxes) = source::inboxes(1, 1 << 20);
     let inbox = inboxes.pop().unwrap();
-    let worker = Worker::new(0, shared.clone(), exporter, inbox, acks);
+    let worker = Worker::new(0, shared.clone(), exporter, inbox, acks, mpsc::unbounded_channel().1);
     let (partition, start) = (Partition(0), Position(0));
-    let owned = Ownership::default().acquire(partition, 0, start);
+    let owned = Ownership::default().acquire_for_test(partition, start);
     let generation = owned.generation;
-    senders[0].rebalance(Rebalance::Assigned { partition, owned, start }).unwrap();
+    senders[0]
+        .rebalance(Rebalance::Assigned { partition, owned, start, resume: Resume::default() })
+        .unwrap();
     let value = record("shop", vec![with(span(1), "color", "red")]);
     let timestamp = Timestamp(0);
     let record = Record { offset: Offset(0), timestamp, key: None, value: Some(&value) };
