@@ -19,6 +19,7 @@ pub mod memory;
 pub mod otlp;
 pub mod otlp_json;
 pub mod ottl;
+pub mod partitioner;
 pub mod policy;
 pub mod policy_tests;
 pub mod probability;

@@ -112,6 +112,7 @@ const MODULES: &[Module] = &[
     pure("trace", &["facts", "span", "ids"]),
     pure("policy", &["ottl", "facts", "span", "probability", "tracestate", "ids"]),
     pure("watermark", &["ids"]),
+    pure("partitioner", &["ids"]),
     pure("facts", &["span", "ids"]),
     pure("ottl", &["span", "tracestate", "ids"]),
     pure("span", &["ids"]),
