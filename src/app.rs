@@ -17,6 +17,7 @@ use crate::books::Books;
 use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
+use crate::routing::Routing;
 use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
 use crate::trace::DecidedTraces;
 use crate::worker::{Annotations, Keying, PoliciesInForce, Shared, Worker};
@@ -63,6 +64,7 @@ pub struct Member {
     workers: Vec<JoinHandle<()>>,
     stop_workers: CancellationToken,
     exporter: Exporter,
+    routing: Arc<Routing>,
 }
 
 /// How a member is.
@@ -70,6 +72,7 @@ pub struct Member {
 pub struct Readiness {
     consumers: Vec<Arc<ConsumerStatus>>,
     exporter: Exporter,
+    routing: Arc<Routing>,
 }
 
 impl Readiness {
@@ -84,6 +87,11 @@ impl Readiness {
             return Ok(());
         }
         Err(format!("the OTLP backend {} does not answer", self.exporter.endpoint()))
+    }
+
+    /// What is wrong with how traces are spread over partitions; it keeps no span from flowing.
+    pub fn routing(&self) -> Vec<String> {
+        self.routing.notes()
     }
 }
 
@@ -113,6 +121,7 @@ impl Member {
         let fence = Arc::new(OwnershipFence(Arc::clone(&ownership)));
         let exporter =
             Exporter::start(&settings.export, runtime, fence, sinks, ExportMetrics::new())?;
+        let routing = Arc::new(Routing::default());
         let shared = Arc::new(Shared {
             policies,
             annotations: settings.annotations,
@@ -122,6 +131,7 @@ impl Member {
             memory,
             books,
             keying: Keying::default(),
+            routing: Arc::clone(&routing),
         });
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
@@ -147,7 +157,7 @@ impl Member {
                 senders.clone(),
             )?);
         }
-        Ok(Self { consumers, workers, stop_workers, exporter })
+        Ok(Self { consumers, workers, stop_workers, exporter, routing })
     }
 
     /// Tells how the member is, for as long as it runs.
@@ -155,6 +165,7 @@ impl Member {
         Readiness {
             consumers: self.consumers.iter().map(ConsumerHandle::status).collect(),
             exporter: self.exporter.clone(),
+            routing: Arc::clone(&self.routing),
         }
     }
 

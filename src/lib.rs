@@ -27,6 +27,7 @@ pub mod proto;
 pub mod publish;
 pub mod receiver;
 pub mod reload;
+pub mod routing;
 pub mod run;
 pub mod schema;
 pub mod source;

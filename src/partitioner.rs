@@ -138,9 +138,9 @@ impl Placements {
 
 /// 32 bits, made positive as Sarama does it.
 fn fnv1a(key: &[u8]) -> u32 {
-    let hash = key.iter().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = key
+        .iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     hash.cast_signed().unsigned_abs()
 }
 

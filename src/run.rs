@@ -130,7 +130,8 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
         runtime.handle(),
     )?;
     let is_stopping = Arc::new(AtomicBool::new(false));
-    let checks = checks(member.readiness(), Arc::clone(&is_stopping));
+    let readiness = member.readiness();
+    let checks = checks(readiness.clone(), Arc::clone(&is_stopping));
     let stop_pages = CancellationToken::new();
     let reload_settings = ReloadSettings {
         path: settings.policies.clone(),
@@ -145,6 +146,7 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
     let pages = Pages {
         metrics: Arc::new(move || books.read(|| render.render()) + &standing.standing().metrics()),
         readiness: Arc::clone(&checks),
+        notes: Arc::new(move || readiness.routing()),
         policies: Some(policy_pages(reloader)),
     };
     let pages = runtime.spawn(admin::serve(listener, pages, stop_pages.clone()));
