@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::decide::{self, DecideArgs};
 use crate::demo::{self, DemoArgs};
+use crate::doctor::{self, DoctorArgs};
 use crate::generate::{self, GenerateArgs};
 use crate::policy_tests::{self, TestArgs};
 use crate::run::{self, RunArgs};
@@ -32,6 +33,7 @@ enum Command {
     Run(RunArgs),
     Generate(GenerateArgs),
     Demo(DemoArgs),
+    Doctor(DoctorArgs),
     Decide(DecideArgs),
     Test(TestArgs),
     Validate(ValidateArgs),
@@ -67,6 +69,10 @@ impl Cli {
                     Err(error) => failed(&error, error.exit_code()),
                 }
             }
+            Command::Doctor(args) => match doctor::run(args) {
+                Ok(code) => ExitCode::from(code),
+                Err(error) => failed(&error, ExitCode::FAILURE),
+            },
             Command::Schema(args) => match schema::run(*args) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, ExitCode::FAILURE),

@@ -9,6 +9,7 @@ pub mod config;
 pub mod decide;
 pub mod decision_log;
 pub mod demo;
+pub mod doctor;
 pub mod export;
 pub mod facts;
 pub mod generate;

@@ -67,6 +67,7 @@ const MODULES: &[Module] = &[
     app("main"),
     app("cli"),
     app("demo"),
+    app("doctor"),
     app("policy_tests"),
     app("decide"),
     app("run"),
