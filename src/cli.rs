@@ -9,6 +9,7 @@ use crate::demo::{self, DemoArgs};
 use crate::doctor::{self, DoctorArgs};
 use crate::generate::{self, GenerateArgs};
 use crate::policy_tests::{self, TestArgs};
+use crate::rekey::{self, RekeyArgs};
 use crate::run::{self, RunArgs};
 use crate::schema::{self, SchemaArgs};
 use crate::telemetry::{self, LogFormat};
@@ -31,6 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(RunArgs),
+    Rekey(RekeyArgs),
     Generate(GenerateArgs),
     Demo(DemoArgs),
     Doctor(DoctorArgs),
@@ -46,6 +48,10 @@ impl Cli {
         let log = self.log.as_deref();
         match &self.command {
             Command::Run(args) => match run::run(args, self.log_format, log) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, error.exit_code()),
+            },
+            Command::Rekey(args) => match rekey::run(args, self.log_format, log) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),
             },

@@ -27,6 +27,7 @@ pub mod probability;
 pub mod proto;
 pub mod publish;
 pub mod receiver;
+pub mod rekey;
 pub mod reload;
 pub mod routing;
 pub mod run;

@@ -237,20 +237,25 @@ async fn tell_readiness(checks: Checks) {
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// Takes both from now on. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// The name of the next one.
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -260,7 +265,7 @@ impl Signals {
 
 /// A second signal, or a stop that hangs, ends the process as it is: whatever is not committed is
 /// read again by the next owner.
-fn end_by_force(mut signals: Signals, timeout: Duration, runtime: &Runtime) {
+pub fn end_by_force(mut signals: Signals, timeout: Duration, runtime: &Runtime) {
     runtime.spawn(async move {
         let why = tokio::select! {
             name = signals.next() => name,

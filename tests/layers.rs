@@ -70,6 +70,7 @@ const MODULES: &[Module] = &[
     app("doctor"),
     app("policy_tests"),
     app("decide"),
+    app("rekey"),
     app("run"),
     app("validate"),
     app("schema"),

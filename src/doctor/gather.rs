@@ -220,7 +220,11 @@ fn describe_cluster(client: &Client) -> Result<Cluster, String> {
     Ok(Cluster { brokers, topics: topics.collect() })
 }
 
-fn topic_configs(config: &ClientConfig, topic: &str) -> Result<BTreeMap<String, String>, String> {
+/// The settings of a topic, or why they cannot be seen. Blocks.
+pub fn topic_configs(
+    config: &ClientConfig,
+    topic: &str,
+) -> Result<BTreeMap<String, String>, String> {
     let admin: AdminClient<DefaultClientContext> =
         config.create().map_err(|error| error.to_string())?;
     let options = AdminOptions::new().request_timeout(Some(QUESTION));

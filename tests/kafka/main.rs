@@ -9,6 +9,7 @@
 mod bad_input;
 mod bounds;
 mod chaos;
+mod doctor;
 mod reload;
 mod rig;
 mod starting;
