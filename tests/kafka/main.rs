@@ -10,6 +10,8 @@ mod bad_input;
 mod bounds;
 mod chaos;
 mod doctor;
+mod misrouting;
+mod rekey;
 mod reload;
 mod rig;
 mod starting;
