@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -77,6 +77,12 @@ pub(super) fn check(from: &SourceSettings, to: &str, create: bool) -> Result<usi
     if found.is_none() && create {
         topic::create_topic(&config, to, partitions, &CONFIG)?;
         info!(topic = to, partitions, "rekey.topic_created");
+        // The brokers learn of it one after the other.
+        patiently(|| match topic::partitions(&client, to)? {
+            Some(_) => Ok(()),
+            None => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
+        })
+        .map_err(unreachable)?;
     } else if found.is_none() {
         let broker = from.brokers.split(',').next().unwrap_or_default();
         let command = format!(

@@ -66,6 +66,16 @@ impl Findings {
     }
 }
 
+/// A topic that the whole cluster knows of.
+fn new_topic(rig: &Rig, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Topic {
+    let topic = rig.kafka.topic(name, partitions, configs);
+    let client: BaseConsumer = rig.kafka.client().create().unwrap();
+    eventually("the topic to be known", Duration::from_secs(30), || {
+        log_topic::partitions(&client, topic.name()).ok().flatten()
+    });
+    topic
+}
+
 fn make_decision_log(rig: &Rig, topic: &Topic) {
     let settings = DecisionLogSettings {
         topic: format!("{}_decisions", topic.name()),
@@ -96,7 +106,7 @@ fn write(rig: &Rig, topic: &Topic, partitioner: &str, records: &[(Vec<u8>, Vec<u
 #[ignore = "needs Kafka: run ./tests/run"]
 fn doctor_is_content_with_what_is_well_and_names_what_is_not() {
     let mut rig = Rig::new("doctor", POLICIES);
-    rig.topic = rig.kafka.topic("doctor", 12, &[GOOD]);
+    rig.topic = new_topic(&rig, "doctor", 12, &[GOOD]);
     make_decision_log(&rig, &rig.topic);
     let member = rig.member("member");
     rig.write(traffic(Layout::Keyed), true).finish();
@@ -156,7 +166,7 @@ fn foreign_groups(rig: &Rig, config: &str) {
 fn doctor_names_wrong_settings_of_topics() {
     let mut rig = Rig::new("doctor-settings", POLICIES);
     let settings = [("cleanup.policy", "compact"), ("retention.ms", "10000")];
-    rig.topic = rig.kafka.topic("doctor-settings", 1, &settings);
+    rig.topic = new_topic(&rig, "doctor-settings", 1, &settings);
     let found = doctor(&rig, &rig.config());
     found.assert("timestamps", "warning", "--add-config 'message.timestamp.type=LogAppendTime'");
     found.assert("retention", "error", "--add-config 'retention.ms=86400000'");
@@ -183,7 +193,7 @@ fn doctor_names_what_is_wrong_with_records() {
     found.assert("clocks", "error", "NTP");
 
     // The same records as the Collector placed them, placed by a Java producer.
-    rig.topic = rig.kafka.topic("doctor-families", 12, &[GOOD]);
+    rig.topic = new_topic(&rig, "doctor-families", 12, &[GOOD]);
     rig.write(traffic(Layout::Keyed), true).finish();
     let placed: Vec<_> = rig.topic.records();
     let again = placed.iter().filter_map(|record| {
