@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -15,6 +15,9 @@ use crate::source::SourceSettings;
 
 /// For how long a cluster that does not answer is asked again.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a topic is looked for that does not seem to be there.
+const LOOKS: u32 = 4;
 
 /// How long is waited in between.
 const WAIT: Duration = Duration::from_secs(1);
@@ -71,18 +74,14 @@ pub(super) fn check(from: &SourceSettings, to: &str, create: bool) -> Result<usi
     let config = client_config(from);
     let unreachable = |error| TopicsError::Unreachable { brokers: from.brokers.clone(), error };
     let client: BaseConsumer = config.create().map_err(unreachable)?;
-    let partitions = patiently(|| topic::partitions(&client, &from.topic)).map_err(unreachable)?;
+    let partitions = look_up(&client, &from.topic, LOOKS).map_err(unreachable)?;
     let partitions = partitions.ok_or_else(|| TopicsError::NoInput(from.topic.clone()))?;
-    let found = patiently(|| topic::partitions(&client, to)).map_err(unreachable)?;
+    let looks = if create { 1 } else { LOOKS };
+    let found = look_up(&client, to, looks).map_err(unreachable)?;
     if found.is_none() && create {
         topic::create_topic(&config, to, partitions, &CONFIG)?;
         info!(topic = to, partitions, "rekey.topic_created");
-        // The brokers learn of it one after the other.
-        patiently(|| match topic::partitions(&client, to)? {
-            Some(_) => Ok(()),
-            None => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
-        })
-        .map_err(unreachable)?;
+        look_up(&client, to, LOOKS).map_err(unreachable)?;
     } else if found.is_none() {
         let broker = from.brokers.split(',').next().unwrap_or_default();
         let command = format!(
@@ -101,6 +100,18 @@ fn max_bytes(config: &ClientConfig, to: &str) -> usize {
     });
     let max = configs.get("max.message.bytes").and_then(|value| value.parse().ok());
     max.unwrap_or(DEFAULT_MAX_BYTES).saturating_sub(AROUND_VALUE).max(1)
+}
+
+/// Number of partitions of a topic. Brokers learn of a new one one after the other, so that it is
+/// not there is believed after some `looks` only.
+fn look_up(client: &BaseConsumer, name: &str, looks: u32) -> Result<Option<usize>, KafkaError> {
+    for _ in 1..looks {
+        if let Some(partitions) = patiently(|| topic::partitions(client, name))? {
+            return Ok(Some(partitions));
+        }
+        thread::sleep(WAIT);
+    }
+    patiently(|| topic::partitions(client, name))
 }
 
 fn patiently<T>(mut ask: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
