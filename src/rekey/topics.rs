@@ -54,7 +54,7 @@ pub enum TopicsError {
     },
     /// It cannot be created.
     #[error(transparent)]
-    NotCreated(#[from] TopicError),
+    NotCreated(Box<TopicError>),
     /// Nobody answers.
     #[error("the cluster at {brokers} does not answer: {error}")]
     Unreachable {
@@ -79,7 +79,8 @@ pub(super) fn check(from: &SourceSettings, to: &str, create: bool) -> Result<usi
     let looks = if create { 1 } else { LOOKS };
     let found = look_up(&client, to, looks).map_err(unreachable)?;
     if found.is_none() && create {
-        topic::create_topic(&config, to, partitions, &CONFIG)?;
+        topic::create_topic(&config, to, partitions, &CONFIG)
+            .map_err(|error| TopicsError::NotCreated(Box::new(error)))?;
         info!(topic = to, partitions, "rekey.topic_created");
         look_up(&client, to, LOOKS).map_err(unreachable)?;
     } else if found.is_none() {

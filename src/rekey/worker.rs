@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::metrics::{Fate, RekeyMetrics};
 use super::receipts::{Receipt, Settle, Settled, Written};
 use super::value;
-use crate::ids::{Generation, Partition, Position, Timestamp};
+use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
 use crate::limited::Limited;
 use crate::otlp::{SplitRecord, Splitter};
 use crate::publish::{Outgoing, Publisher, Refusal};
@@ -57,6 +57,42 @@ struct State {
     watermark: Watermark,
     in_flight: usize,
     revocation: Option<(Instant, std::sync::mpsc::Sender<Partition>)>,
+}
+
+impl State {
+    fn new(owned: Arc<Owned>, start: Position) -> Self {
+        let watermark = Watermark::new(start);
+        Self { owned, watermark, in_flight: 0, revocation: None }
+    }
+
+    /// Takes note of a record; false if it was read before, or is not to be read any more.
+    fn read(&mut self, record: &Record<'_>) -> bool {
+        if self.revocation.is_some() || record.offset.next() <= self.watermark.next() {
+            return false;
+        }
+        self.watermark.read(record.offset);
+        true
+    }
+
+    /// There is nothing to read below `position`.
+    fn skip_to(&mut self, position: Position) {
+        if self.watermark.next() <= position {
+            self.watermark.skip_to(position);
+            self.publish();
+        }
+    }
+
+    /// One of the records that the pinned one was split into is on the topic.
+    fn written(&mut self, pin: Pin) {
+        self.in_flight -= 1;
+        self.watermark.release(pin);
+        self.publish();
+    }
+
+    /// Tells the consumer what may be committed.
+    fn publish(&self) {
+        self.owned.set_committable(self.watermark.committable());
+    }
 }
 
 impl Worker {
@@ -117,9 +153,7 @@ impl Worker {
     }
 
     fn assigned(&mut self, partition: Partition, owned: Arc<Owned>, start: Position) {
-        let watermark = Watermark::new(start);
-        let state = State { owned, watermark, in_flight: 0, revocation: None };
-        self.partitions.insert(partition, state);
+        self.partitions.insert(partition, State::new(owned, start));
     }
 
     /// The state of a partition, if `generation` is its current one.
@@ -140,16 +174,13 @@ impl Worker {
         for record in batch.records() {
             let (partition, generation) = (batch.partition, batch.generation);
             let Some(state) = self.current(partition, generation) else { return };
-            // What was read before, after the client went back.
-            if state.revocation.is_some() || record.offset.next() <= state.watermark.next() {
+            if !state.read(&record) {
                 continue;
             }
-            state.watermark.read(record.offset);
             for (key, value) in self.split(partition, &record) {
                 self.write(partition, generation, &record, key, value);
             }
         }
-        self.publish(batch.partition);
         self.write_waiting();
     }
 
@@ -259,9 +290,7 @@ impl Worker {
                     self.parts.metrics.written.increment(1);
                     self.parts.metrics.written_bytes.increment(receipt.bytes as u64);
                     if let Some(state) = self.current(receipt.partition, receipt.generation) {
-                        state.in_flight -= 1;
-                        state.watermark.release(receipt.pin);
-                        state.owned.set_committable(state.watermark.committable());
+                        state.written(receipt.pin);
                     }
                 }
                 Settled::Again(written) => {
@@ -278,18 +307,9 @@ impl Worker {
 
     fn caught_up(&mut self, caught_up: &[CaughtUp]) {
         for quiet in caught_up {
-            if let Some(state) = self.current(quiet.partition, quiet.generation)
-                && state.watermark.next() <= quiet.position
-            {
-                state.watermark.skip_to(quiet.position);
-                state.owned.set_committable(state.watermark.committable());
+            if let Some(state) = self.current(quiet.partition, quiet.generation) {
+                state.skip_to(quiet.position);
             }
-        }
-    }
-
-    fn publish(&mut self, partition: Partition) {
-        if let Some(state) = self.partitions.get(&partition) {
-            state.owned.set_committable(state.watermark.committable());
         }
     }
 
@@ -303,7 +323,7 @@ impl Worker {
         let done: Vec<Partition> = self.partitions.iter().filter_map(is_done).collect();
         for partition in done {
             let Some(state) = self.partitions.remove(&partition) else { continue };
-            state.owned.set_committable(state.watermark.committable());
+            state.publish();
             self.forget(partition, state.owned.generation);
             if let Some((_, done)) = state.revocation {
                 let unfinished = state.in_flight;

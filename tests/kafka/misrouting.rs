@@ -53,8 +53,8 @@ fn two_partitioners_and_added_partitions_are_told() {
     }
     java.flush(Duration::from_secs(60)).unwrap();
     member.wait_for_metrics("two partitioners", |scrape| {
-        let is_counted = |kind: &&str| scrape.get(&series(kind)) > Some(0.0);
-        ["two_partitions", "two_partitioners"].iter().all(|kind| is_counted(kind))
+        let is_counted = |kind| scrape.get(&series(kind)) > Some(0.0);
+        is_counted("two_partitions") && is_counted("two_partitioners")
     });
 
     let admin: AdminClient<DefaultClientContext> = rig.kafka.client().create().unwrap();

@@ -133,7 +133,8 @@ fn what_cannot_be_read_is_passed_on() {
     let json = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{
         "traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","name":"n"}]}]}]}"#;
     let producer: BaseProducer = rig.kafka.client().create().unwrap();
-    let odd: [(Option<&[u8]>, Option<&[u8]>); 4] = [
+    type Part<'a> = Option<&'a [u8]>;
+    let odd: [(Part<'_>, Part<'_>); 4] = [
         (Some(b"k"), Some(b"\xff\xff no protobuf")),
         (None, Some(b"\xfe\xfe neither")),
         (Some(b"null"), None),
