@@ -71,6 +71,9 @@ fn protocol_fix(error: &str, complaints: &[String]) -> &'static str {
         || (all.contains("refuses") && says(&["ssl", "sasl"]))
     {
         "this build has no TLS: build with `--features tls`"
+    } else if says(&["invalid response size"]) {
+        "what answers there is no Kafka broker, or one that speaks TLS: correct kafka.brokers, or set \
+         kafka.properties security.protocol to SSL or SASL_SSL"
     } else if says(&["plaintext broker listener", "wrong version number"]) {
         "the listener speaks plaintext: set kafka.properties security.protocol: PLAINTEXT (or \
          SASL_PLAINTEXT), or name the port of the TLS listener"
@@ -143,9 +146,9 @@ fn judge_partitions(plan: &Plan, facts: &Facts, partitions: usize) -> Finding {
     let consumers = plan.consumers.max(members);
     let fix = || {
         format!(
-            "kafka-topics.sh --bootstrap-server {} --alter --topic {topic} --partitions {} (in \
-             quiet hours: traces that are open then are judged in two parts, once; the decision \
-             log's topic needs as many)",
+            "in quiet hours, since traces that are open then are judged in two parts, once; and the \
+             same for the decision log's topic:\nkafka-topics.sh --bootstrap-server {} --alter \
+             --topic {topic} --partitions {}",
             broker(plan),
             consumers.next_multiple_of(4).max(12)
         )

@@ -68,8 +68,8 @@ fn offsets(plan: &Plan, ranges: &[Range], partitions: usize) -> Finding {
     let (topic, group) = (&plan.topic, &plan.group_id);
     let reset = |to: &str| {
         format!(
-            "kafka-consumer-groups.sh --bootstrap-server {} --group {group} --topic {topic} \
-             --reset-offsets {to} --execute (with all members stopped)",
+            "with all members stopped:\nkafka-consumer-groups.sh --bootstrap-server {} --group \
+             {group} --topic {topic} --reset-offsets {to} --execute",
             broker(plan)
         )
     };
@@ -90,7 +90,7 @@ fn offsets(plan: &Plan, ranges: &[Range], partitions: usize) -> Finding {
              lost; a member counts them and goes on behind them"
         );
         let fix = "start members again, keep records longer (retention.ms), or give up on what is \
-                   lost:\n"
+                   lost "
             .to_owned()
             + &reset("--to-earliest");
         return Finding::error(OFFSETS, text, fix);
