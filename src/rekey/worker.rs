@@ -17,7 +17,7 @@ use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
 use crate::limited::Limited;
 use crate::otlp::{SplitRecord, Splitter};
 use crate::publish::{Outgoing, Publisher, Refusal};
-use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, Record, RecordBatch};
+use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, Record, RecordBatch, Resume};
 use crate::watermark::Watermark;
 
 /// How long a full producer is waited with.
@@ -28,6 +28,9 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// How often it is said that records cannot be read.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Nothing here depends on the time of a partition.
+const NO_CLOCK: Timestamp = Timestamp(0);
 
 /// What a worker is made with.
 pub(super) struct Parts {
@@ -61,7 +64,7 @@ struct State {
 
 impl State {
     fn new(owned: Arc<Owned>, start: Position) -> Self {
-        let watermark = Watermark::new(start);
+        let watermark = Watermark::new(start, NO_CLOCK);
         Self { owned, watermark, in_flight: 0, revocation: None }
     }
 
@@ -70,14 +73,14 @@ impl State {
         if self.revocation.is_some() || record.offset.next() <= self.watermark.next() {
             return false;
         }
-        self.watermark.read(record.offset);
+        self.watermark.read(record.offset, NO_CLOCK);
         true
     }
 
     /// There is nothing to read below `position`.
     fn skip_to(&mut self, position: Position) {
         if self.watermark.next() <= position {
-            self.watermark.skip_to(position);
+            self.watermark.skip_to(position, NO_CLOCK);
             self.publish();
         }
     }
@@ -91,7 +94,7 @@ impl State {
 
     /// Tells the consumer what may be committed.
     fn publish(&self) {
-        self.owned.set_committable(self.watermark.committable());
+        self.owned.set_committable(self.watermark.committable().position, Resume::default());
     }
 }
 
@@ -130,7 +133,7 @@ impl Worker {
     fn rebalance(&mut self, event: Rebalance) {
         match event {
             Rebalance::Resized { .. } => {}
-            Rebalance::Assigned { partition, owned, start } => {
+            Rebalance::Assigned { partition, owned, start, .. } => {
                 self.assigned(partition, owned, start)
             }
             Rebalance::Revoked { partition, generation, timeout, done } => {
