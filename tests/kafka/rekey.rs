@@ -192,3 +192,60 @@ fn topics_are_checked_before_anything_is_read() {
     process.wait_for_line("kafka.assigned");
     assert!(process.terminate().success());
 }
+
+/// Scenario: a span is larger than the topic to write takes; later the topic is told to take it.
+/// Guarantees: until then its offset is held, however often it is refused; then it comes through.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn what_is_not_taken_holds_its_offset_until_it_is() {
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+    use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
+    use rdkafka::client::DefaultClientContext;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    let mut rig = Rig::new("rekey-large", POLICIES);
+    rig.topic = rig.kafka.topic("rekey-large-to", 1, &[("max.message.bytes", "2000")]);
+    let from = rig.kafka.topic("rekey-large-from", 1, &[]);
+    // No compression makes it small.
+    let mut state = 1_u64;
+    let mut letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        char::from(b'a' + (state >> 33) as u8 % 26)
+    };
+    let name: String = (0..100_000).map(|_| letter()).collect();
+    let span = Span { trace_id: vec![7; 16], span_id: vec![7; 8], name, ..Span::default() };
+    let scope = ScopeSpans { spans: vec![span], ..ScopeSpans::default() };
+    let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
+    let value = TracesData { resource_spans: vec![resource] }.encode_to_vec();
+    let producer: BaseProducer = rig.kafka.client().create().unwrap();
+    let record = BaseRecord::<[u8], [u8]>::to(from.name()).payload(&value);
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(Duration::from_secs(60)).unwrap();
+
+    let (mut process, admin) = rekey(&rig, &from, "rekey");
+    process.wait_for_line("rekey.not_taken");
+    let retried = |metrics: &str| {
+        let line =
+            metrics.lines().find(|it| it.starts_with("tailsieve_rekey_retried_records_total"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    // Each try is a second after the one before, and offsets are committed every second.
+    eventually("some tries", PATIENCE, || {
+        let (_, metrics) = http_get(&admin, "/metrics")?;
+        retried(&metrics).filter(|tries| *tries >= 4)
+    });
+    let group = format!("{}-rekey", rig.topic.name());
+    assert_ne!(rig.kafka.committed(&group, &from)[&0], Some(1), "the offset is held");
+
+    let client: AdminClient<DefaultClientContext> = rig.kafka.client().create().unwrap();
+    let topic = ResourceSpecifier::Topic(rig.topic.name());
+    let larger = AlterConfig::new(topic).set("max.message.bytes", "1000000");
+    let options = AdminOptions::new();
+    let altered = rig.runtime.block_on(client.alter_configs([&larger], &options)).unwrap();
+    altered.into_iter().for_each(|result| drop(result.unwrap()));
+    settle(&rig, &from);
+    assert!(process.terminate().success());
+    let records = rig.topic.records();
+    let id = "07".repeat(16);
+    assert_eq!(records[0].key(), Some(id.as_bytes()));
+    assert_eq!(records[0].payload(), Some(value.as_slice()));
+}
