@@ -18,6 +18,7 @@ use crate::decision_log::{DecisionLog, DecisionLogSettings, LogError, LogEvent, 
 use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
+use crate::routing::Routing;
 use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
 use crate::trace::DecidedTraces;
 use crate::worker::{Annotations, Keying, PoliciesInForce, Shared, Worker};
@@ -70,6 +71,7 @@ pub struct Member {
     stop_workers: CancellationToken,
     exporter: Exporter,
     log: Option<Arc<DecisionLog>>,
+    routing: Arc<Routing>,
 }
 
 /// How a member is.
@@ -78,6 +80,7 @@ pub struct Readiness {
     consumers: Vec<Arc<ConsumerStatus>>,
     exporter: Exporter,
     log: Option<Arc<DecisionLog>>,
+    routing: Arc<Routing>,
 }
 
 impl Readiness {
@@ -97,6 +100,11 @@ impl Readiness {
             return Ok(());
         }
         Err(format!("the OTLP backend {} does not answer", self.exporter.endpoint()))
+    }
+
+    /// What is wrong with how traces are spread over partitions; it keeps no span from flowing.
+    pub fn routing(&self) -> Vec<String> {
+        self.routing.notes()
     }
 }
 
@@ -134,6 +142,7 @@ impl Member {
             (0..settings.workers).map(|_| log_channel()).unzip();
         let log = settings.decision_log.as_ref().map(|log| DecisionLog::start(log, log_sinks));
         let log = log.transpose()?.map(Arc::new);
+        let routing = Arc::new(Routing::default());
         let shared = Arc::new(Shared {
             policies,
             annotations: settings.annotations,
@@ -145,6 +154,7 @@ impl Member {
             memory,
             books,
             keying: Keying::default(),
+            routing: Arc::clone(&routing),
         });
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
@@ -172,7 +182,7 @@ impl Member {
                 senders.clone(),
             )?);
         }
-        Ok(Self { consumers, workers, stop_workers, exporter, log })
+        Ok(Self { consumers, workers, stop_workers, exporter, log, routing })
     }
 
     /// Tells how the member is, for as long as it runs.
@@ -181,6 +191,7 @@ impl Member {
             consumers: self.consumers.iter().map(ConsumerHandle::status).collect(),
             exporter: self.exporter.clone(),
             log: self.log.clone(),
+            routing: Arc::clone(&self.routing),
         }
     }
 

@@ -6,8 +6,10 @@ use clap::{Parser, Subcommand};
 
 use crate::decide::{self, DecideArgs};
 use crate::demo::{self, DemoArgs};
+use crate::doctor::{self, DoctorArgs};
 use crate::generate::{self, GenerateArgs};
 use crate::policy_tests::{self, TestArgs};
+use crate::rekey::{self, RekeyArgs};
 use crate::run::{self, RunArgs};
 use crate::schema::{self, SchemaArgs};
 use crate::telemetry::{self, LogFormat};
@@ -30,8 +32,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(RunArgs),
+    Rekey(RekeyArgs),
     Generate(GenerateArgs),
     Demo(DemoArgs),
+    Doctor(DoctorArgs),
     Decide(DecideArgs),
     Test(TestArgs),
     Validate(ValidateArgs),
@@ -44,6 +48,10 @@ impl Cli {
         let log = self.log.as_deref();
         match &self.command {
             Command::Run(args) => match run::run(args, self.log_format, log) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, error.exit_code()),
+            },
+            Command::Rekey(args) => match rekey::run(args, self.log_format, log) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),
             },
@@ -67,6 +75,10 @@ impl Cli {
                     Err(error) => failed(&error, error.exit_code()),
                 }
             }
+            Command::Doctor(args) => match doctor::run(args) {
+                Ok(code) => ExitCode::from(code),
+                Err(error) => failed(&error, ExitCode::FAILURE),
+            },
             Command::Schema(args) => match schema::run(*args) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, ExitCode::FAILURE),

@@ -168,7 +168,8 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
         runtime.handle(),
     )?;
     let is_stopping = Arc::new(AtomicBool::new(false));
-    let checks = checks(member.readiness(), Arc::clone(&is_stopping));
+    let readiness = member.readiness();
+    let checks = checks(readiness.clone(), Arc::clone(&is_stopping));
     let stop_pages = CancellationToken::new();
     let reload_settings = ReloadSettings {
         path: settings.policies.clone(),
@@ -183,6 +184,7 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
     let pages = Pages {
         metrics: Arc::new(move || books.read(|| render.render()) + &standing.standing().metrics()),
         readiness: Arc::clone(&checks),
+        notes: Arc::new(move || readiness.routing()),
         policies: Some(policy_pages(reloader)),
     };
     let pages = runtime.spawn(admin::serve(listener, pages, stop_pages.clone()));
@@ -275,20 +277,25 @@ async fn tell_readiness(checks: Checks) {
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// Takes both from now on. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// The name of the next one.
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -298,7 +305,7 @@ impl Signals {
 
 /// A second signal, or a stop that hangs, ends the process as it is: whatever is not committed is
 /// read again by the next owner.
-fn end_by_force(mut signals: Signals, timeout: Duration, runtime: &Runtime) {
+pub fn end_by_force(mut signals: Signals, timeout: Duration, runtime: &Runtime) {
     runtime.spawn(async move {
         let why = tokio::select! {
             name = signals.next() => name,

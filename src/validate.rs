@@ -85,6 +85,11 @@ fn check_one(path: &Path, processor: Option<&str>) -> Checked {
 }
 
 impl Report {
+    /// What was found in each file.
+    pub fn files(&self) -> &[Checked] {
+        &self.files
+    }
+
     /// The exit code.
     pub fn exit_code(&self, strict: bool) -> u8 {
         let has_warnings = self.files.iter().any(|file| !file.warnings.is_empty());

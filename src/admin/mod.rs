@@ -41,6 +41,8 @@ pub struct Pages {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The conditions of being ready, as they are now.
     pub readiness: Arc<dyn Fn() -> Vec<Check> + Send + Sync>,
+    /// What deserves attention and does not keep spans from flowing, as it is now.
+    pub notes: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The policies in force, if they are looked after.
     pub policies: Option<PolicyPages>,
 }

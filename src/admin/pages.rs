@@ -25,13 +25,14 @@ pub(super) async fn livez() -> &'static str {
 }
 
 /// 200 if everything that spans need on their way is there; 503 and what is missing otherwise.
-/// With `?verbose`, every check.
+/// With `?verbose`, every check, and what deserves attention.
 pub(super) async fn readyz(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Response {
     let is_verbose = asks_for(query.as_deref(), "verbose");
     let checks = (pages.readiness)();
     let is_ready = checks.iter().all(|check| check.state.is_ok());
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, report(&checks, is_verbose)).into_response()
+    let notes = if is_verbose { (pages.notes)() } else { Vec::new() };
+    (status, report(&checks, &notes, is_verbose)).into_response()
 }
 
 /// What is in force; with `?format=json`, as JSON.
@@ -58,7 +59,7 @@ fn asks_for(query: Option<&str>, what: &str) -> bool {
     query.is_some_and(|query| query.split('&').any(|it| it.starts_with(what)))
 }
 
-fn report(checks: &[Check], is_verbose: bool) -> String {
+fn report(checks: &[Check], notes: &[String], is_verbose: bool) -> String {
     let mut text = String::new();
     for Check { name, state } in checks {
         let line = match state {
@@ -69,6 +70,9 @@ fn report(checks: &[Check], is_verbose: bool) -> String {
         text.push_str(&line);
         text.push('\n');
     }
+    notes.iter().for_each(|note| {
+        let _ = writeln!(text, "[!] {note}");
+    });
     let is_ready = checks.iter().all(|check| check.state.is_ok());
     text.push_str(if is_ready { "ready\n" } else { "not ready\n" });
     text

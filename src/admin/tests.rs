@@ -14,6 +14,7 @@ async fn start(state: Result<(), String>) -> (String, CancellationToken) {
     let pages = Pages {
         metrics: Arc::new(|| "spans 1\n".to_owned()),
         readiness: Arc::new(move || checks.clone()),
+        notes: Arc::new(|| vec!["two_partitions: they are".to_owned()]),
         policies: Some(PolicyPages {
             text: Arc::new(|| "errors enforce\n".to_owned()),
             json: Arc::new(|| "{}\n".to_owned()),
@@ -54,6 +55,8 @@ async fn a_member_that_lacks_something_is_alive_and_says_what() {
 async fn a_ready_member_says_so_and_metrics_are_text_for_prometheus() {
     let (base, stop) = start(Ok(())).await;
     assert_eq!(get(format!("{base}/readyz")).await, (200, "ready\n".to_owned()));
+    let verbose = "[+] kafka ok\n[+] backend ok\n[!] two_partitions: they are\nready\n".to_owned();
+    assert_eq!(get(format!("{base}/readyz?verbose")).await, (200, verbose));
     let response = reqwest::get(format!("{base}/metrics")).await.unwrap();
     let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
     assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");

@@ -170,7 +170,8 @@ fn describe() {
     let text = "bytes of the values of records read from Kafka";
     describe_counter!("tailsieve_received_record_bytes_total", Unit::Bytes, text);
     describe_counter!("tailsieve_invalid_records_total", "records refused whole, by reason");
-    let text = "records whose key does not keep their trace in one partition, by kind";
+    let text = "records that do not keep their trace in one partition, by kind; two_partitions and \
+                two_partitioners of one trace in 64; partitions_added once each time";
     describe_counter!("tailsieve_misrouted_records_total", text);
     describe_counter!("tailsieve_decision_triggers_total", "decisions by what triggered them");
     let text = "spans of kept traces that are larger than a request may be, and were left out";

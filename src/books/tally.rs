@@ -50,7 +50,7 @@ impl Invalid {
     }
 }
 
-/// How a record's key fails to keep its trace in one partition.
+/// How a trace is not kept in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Misrouted {
     /// The record has no key: the producer spreads its traces over all partitions.
@@ -59,10 +59,24 @@ pub enum Misrouted {
     ForeignKey,
     /// The record holds more than one trace.
     ManyTraces,
+    /// Spans of its trace came in on another partition too; of a sample of the traces.
+    TwoPartitions,
+    /// Another partitioner placed it than placed most; of a sample of the traces.
+    TwoPartitioners,
+    /// Partitions were added to the topic: once each time, not for each record.
+    PartitionsAdded,
 }
 
 impl Misrouted {
-    pub(super) const ALL: [Self; 3] = [Self::NullKey, Self::ForeignKey, Self::ManyTraces];
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::NullKey,
+        Self::ForeignKey,
+        Self::ManyTraces,
+        Self::TwoPartitions,
+        Self::TwoPartitioners,
+        Self::PartitionsAdded,
+    ];
 
     /// The value of the metric's label.
     pub fn label(self) -> &'static str {
@@ -70,6 +84,9 @@ impl Misrouted {
             Self::NullKey => "null_key",
             Self::ForeignKey => "foreign_key",
             Self::ManyTraces => "many_traces",
+            Self::TwoPartitions => "two_partitions",
+            Self::TwoPartitioners => "two_partitioners",
+            Self::PartitionsAdded => "partitions_added",
         }
     }
 }
@@ -143,7 +160,7 @@ pub struct Tally {
     /// Records that were refused whole, by reason.
     pub invalid_records: [u64; 4],
     /// Records whose keys are wrong (see [`Misrouted`]).
-    pub misrouted: [u64; 3],
+    pub misrouted: [u64; Misrouted::ALL.len()],
     /// By policy, in the order of the set.
     pub policies: Vec<PolicyTally>,
     /// By child of `composite` policies, in the order of the set.

@@ -109,7 +109,8 @@ impl Members {
         let address = listener.local_addr().unwrap_or(listen);
         let members = Arc::clone(&self.readiness);
         let readiness = Arc::new(move || checks(&members));
-        let pages = Pages { metrics, readiness, policies: None };
+        let notes = Arc::new(Vec::new);
+        let pages = Pages { metrics, readiness, notes, policies: None };
         tokio::spawn(admin::serve(listener, pages, self.stop_pages.clone()));
         Ok(address)
     }

@@ -20,6 +20,7 @@ mod rpc_status;
 mod secret;
 mod settings;
 mod transport;
+mod trial;
 
 #[cfg(test)]
 mod testing;
@@ -46,6 +47,7 @@ use self::transport::Transport;
 pub use self::metrics::ExportMetrics;
 pub use self::secret::Secret;
 pub use self::settings::{Compression, ExportSettings, QueueSettings, RetrySettings};
+pub use self::trial::{TrialError, try_backend};
 
 /// How often a backend that nobody sends to is asked for a connection while it is down.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
@@ -140,7 +142,7 @@ pub enum Standing {
 pub type AckSink = Box<dyn Fn(Vec<Ack>) + Send + Sync>;
 
 /// Why an exporter cannot be started.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExportError {
     /// The endpoint cannot be used.
     #[error("export endpoint {endpoint:?}: {reason}")]

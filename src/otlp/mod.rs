@@ -19,6 +19,7 @@ mod plain;
 mod scan;
 mod schema;
 mod splice;
+mod split;
 pub mod tracestate;
 mod wire;
 
@@ -27,6 +28,7 @@ pub use frame::{Framed, FramedChunk, Framer, SpanSegment};
 pub use keys::{AttributeKeys, Extras};
 pub use scan::scan;
 pub use splice::{Additions, Chance};
+pub use split::{Part, SplitRecord, Splitter};
 pub use wire::ScanError;
 
 #[cfg(test)]

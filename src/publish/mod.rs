@@ -20,7 +20,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig};
 use thiserror::Error;
 use tracing::error;
 
-use crate::ids::{Offset, Partition};
+use crate::ids::{Offset, Partition, Timestamp};
 
 use client::Client;
 
@@ -200,9 +200,23 @@ impl<R: Receipts> Publisher<R> {
         outgoing: &Outgoing<'_>,
         receipt: R::Receipt,
     ) -> Result<(), (Refusal, R::Receipt)> {
+        self.publish_at(outgoing, None, receipt)
+    }
+
+    /// As [`publish`](Self::publish), with a time of its own where the topic takes the producer's.
+    ///
+    /// # Errors
+    /// When it is not taken; the receipt comes back.
+    pub fn publish_at(
+        &self,
+        outgoing: &Outgoing<'_>,
+        timestamp: Option<Timestamp>,
+        receipt: R::Receipt,
+    ) -> Result<(), (Refusal, R::Receipt)> {
         let mut record =
             BaseRecord::<[u8], [u8], _>::with_opaque_to(outgoing.topic, Box::new(receipt));
         record.partition = outgoing.partition.map(|partition| partition.0);
+        record.timestamp = timestamp.map(|timestamp| timestamp.0);
         record.key = outgoing.key;
         record.payload = outgoing.value;
         if !outgoing.headers.is_empty() {

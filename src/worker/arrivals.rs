@@ -10,9 +10,9 @@ use super::gather::{ask_resource, gather};
 use super::partition::PartitionState;
 use super::runs::{SpanRun, next_run};
 use super::{Desk, Shared};
-use crate::books::{Amount, Invalid, Misrouted, Replayed};
+use crate::books::{Amount, Invalid, Replayed};
 use crate::decision_log::{Recorded, Verdict};
-use crate::ids::{Offset, Partition, TraceId};
+use crate::ids::{Offset, Partition};
 use crate::limited::Limited;
 use crate::otlp::{InvalidReason, Scan, ScanError};
 use crate::source::Record;
@@ -29,7 +29,7 @@ impl PartitionState {
         found: &Scan,
     ) {
         count_refused(desk, found);
-        check_key(shared, desk, record, found);
+        check_routing(shared, desk, self.partition, record, found);
         self.resources.clear();
         self.resources.resize_with(found.resources.len(), Default::default);
         self.scopes.clear();
@@ -215,50 +215,33 @@ fn count_refused(desk: &mut Desk, found: &Scan) {
     }
 }
 
-/// Holds a record's key against the traces it carries.
-fn check_key(shared: &Shared, desk: &mut Desk, record: &Record<'_>, found: &Scan) {
+/// Looks at whether a record keeps its trace in one partition.
+fn check_routing(
+    shared: &Shared,
+    desk: &mut Desk,
+    partition: Partition,
+    record: &Record<'_>,
+    found: &Scan,
+) {
     let Some(first) = found.spans.first() else { return };
     let id = first.trace_id;
-    let kind = match record.key {
-        None => Misrouted::NullKey,
-        Some(_) if found.spans.iter().any(|span| span.trace_id != id) => Misrouted::ManyTraces,
-        Some(key) if key == id.as_bytes() || TraceId::from_hex(key) == Some(id) => return,
-        Some(_) => Misrouted::ForeignKey,
-    };
-    desk.tally.misrouted[kind as usize] += 1;
-    shared.keying.misrouted(kind);
+    let is_alone = found.spans.iter().all(|span| span.trace_id == id);
+    shared.routing.check(partition, record.key, id, is_alone, &mut desk.tally);
 }
 
 /// What is said, once in a while, about records that are not as they should be.
 #[derive(Debug)]
 pub struct Keying {
-    misrouted: Limited,
     malformed: Limited,
 }
 
 impl Default for Keying {
     fn default() -> Self {
-        Self {
-            misrouted: Limited::new(Duration::from_secs(60)),
-            malformed: Limited::new(Duration::from_secs(10)),
-        }
+        Self { malformed: Limited::new(Duration::from_secs(10)) }
     }
 }
 
 impl Keying {
-    fn misrouted(&self, kind: Misrouted) {
-        if let Some(left_out) = self.misrouted.allow() {
-            warn!(
-                kind = kind.label(),
-                left_out,
-                "records.misrouted: the topic is not keyed by trace id, so the spans of a trace \
-                 lie in several partitions and are judged apart; set `partition_traces_by_id: \
-                 true` on the Collector's Kafka exporter, or key the records by the trace id as \
-                 32 lower-case hexadecimal digits"
-            );
-        }
-    }
-
     pub(super) fn malformed(&self, partition: Partition, offset: Offset, error: &ScanError) {
         if let Some(left_out) = self.malformed.allow() {
             let (partition, offset) = (partition.0, offset.0);

@@ -36,6 +36,7 @@ use crate::decision_log::{DecisionLog, LogEvent};
 use crate::export::{Ack, Chunk, Exporter};
 use crate::ids::{Generation, Partition, Position};
 use crate::memory::Memory;
+use crate::routing::Routing;
 use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch, Resume};
 use crate::trace::DecidedTraces;
 
@@ -72,8 +73,10 @@ pub struct Shared {
     pub memory: Arc<Memory>,
     /// The books.
     pub books: Arc<Books>,
-    /// Whether the topic is keyed.
+    /// What is said about records that cannot be read.
     pub keying: Keying,
+    /// Whether the topic keeps each trace in one partition.
+    pub routing: Arc<Routing>,
 }
 
 /// One worker. Runs until its inbox is closed.
@@ -201,7 +204,10 @@ impl Worker {
 
     fn rebalance(&mut self, event: Rebalance) {
         match event {
-            Rebalance::Resized { partitions } => self.share_out(partitions),
+            Rebalance::Resized { partitions } => {
+                self.shared.routing.resized(partitions, &mut self.desk.tally);
+                self.share_out(partitions);
+            }
             Rebalance::Assigned { partition, owned, start, resume } => {
                 let mut state = self.partition_state(partition, owned, start, resume);
                 state.recover(&self.shared, resume);

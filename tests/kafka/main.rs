@@ -9,6 +9,9 @@
 mod bad_input;
 mod bounds;
 mod chaos;
+mod doctor;
+mod misrouting;
+mod rekey;
 mod reload;
 mod rig;
 mod starting;

@@ -159,9 +159,14 @@ policies: policies.yaml
 
     /// Starts writing traffic: in its own time, or as fast as it goes without `pace`.
     pub fn write(&self, settings: ModelSettings, pace: bool) -> Writing {
+        self.write_to(&self.topic, settings, pace)
+    }
+
+    /// As [`write`](Self::write), to another topic.
+    pub fn write_to(&self, topic: &Topic, settings: ModelSettings, pace: bool) -> Writing {
         let producer = ProducerSettings {
             pace_from: pace.then_some(settings.start),
-            ..ProducerSettings::new(self.kafka.address(), self.topic.name())
+            ..ProducerSettings::new(self.kafka.address(), topic.name())
         };
         let ledger = Arc::new(Mutex::new(Ledger::new(settings.describe())));
         let counters = Arc::new(Counters::default());

@@ -145,6 +145,7 @@ pub fn shared(policies: InForce) -> Shared {
         memory: Arc::new(Memory::new(1 << 30)),
         books: Arc::new(Books::new()),
         keying: Keying::default(),
+        routing: Arc::default(),
     }
 }
 

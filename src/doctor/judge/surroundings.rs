@@ -1,0 +1,50 @@
+//! The backend, and this machine.
+
+use super::super::facts::{Facts, Plan};
+use super::super::finding::Finding;
+use super::unanswered;
+use crate::export::TrialError;
+
+const BACKEND: &str = "backend";
+const ADMIN: &str = "admin pages";
+
+pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) {
+    findings.push(match &facts.backend {
+        None => unanswered(BACKEND),
+        Some(Ok(())) => Finding::ok(BACKEND, format!("{} takes spans", plan.backend)),
+        Some(Err(TrialError::Settings(error))) => {
+            Finding::error(BACKEND, error.to_string(), "correct section export")
+        }
+        Some(Err(TrialError::Refused { code, message })) => {
+            let text = format!("{} does not take spans: {code}: {message}", plan.backend);
+            Finding::error(BACKEND, text, backend_fix(code))
+        }
+    });
+    findings.push(match &facts.admin {
+        None => unanswered(ADMIN),
+        Some(Ok(())) => Finding::ok(ADMIN, format!("{} is free", plan.admin_listen)),
+        Some(Err(error)) => {
+            let text = format!("{} cannot be listened on: {error}", plan.admin_listen);
+            let fix = "nothing, if a member runs here already; otherwise set admin.listen to a \
+                       free port";
+            Finding::warning(ADMIN, text, fix)
+        }
+    });
+}
+
+fn backend_fix(code: &str) -> &'static str {
+    match code.to_uppercase().as_str() {
+        "UNAUTHENTICATED" | "PERMISSION_DENIED" => {
+            "set export.headers: Authorization, or X-Scope-OrgID where there are tenants"
+        }
+        "UNIMPLEMENTED" | "NOT_FOUND" | "INTERNAL" | "UNKNOWN" => {
+            "this is no OTLP receiver for traces over this protocol: correct export.endpoint \
+             (4317 is gRPC)"
+        }
+        "UNAVAILABLE" | "DEADLINE_EXCEEDED" => {
+            "start the backend, correct export.endpoint (host:port of its OTLP receiver), or open \
+             the way to it"
+        }
+        _ => "look at the backend's logs",
+    }
+}

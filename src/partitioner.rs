@@ -1,0 +1,295 @@
+//! Which partition a key goes to, by each of the three families of partitioners in use.
+//!
+//! Owns the hashes (FNV-1a as the Collector, Sarama and franz-go have it, murmur2 as Java has it,
+//! CRC32 as librdkafka has it by default), and the judgement of which family placed the records of
+//! a topic. Promises to agree with librdkafka's own on every key. Two families on one topic put
+//! the spans of a trace into different partitions, so that is what has to be told.
+
+use crate::ids::Partition;
+
+/// A family of partitioners: producers of one family agree on where a key belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Family {
+    /// The Collector, Sarama, franz-go; `partitioner=fnv1a_random` of librdkafka.
+    Fnv1a,
+    /// The Java client; `murmur2_random` of librdkafka.
+    Murmur2,
+    /// librdkafka unless it is told otherwise (`consistent_random`).
+    Crc32,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fnv1a, Self::Murmur2, Self::Crc32];
+
+    /// Its name, and who partitions so.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fnv1a => "FNV-1a (the Collector)",
+            Self::Murmur2 => "murmur2 (Java clients)",
+            Self::Crc32 => "CRC32 (librdkafka's default)",
+        }
+    }
+
+    /// The partition of `key` among `partitions`.
+    ///
+    /// # Panics
+    /// If there are no partitions.
+    pub fn partition(self, key: &[u8], partitions: u32) -> Partition {
+        let hash = match self {
+            Self::Fnv1a => fnv1a(key),
+            Self::Murmur2 => murmur2(key) & 0x7fff_ffff,
+            Self::Crc32 => crc32(key),
+        };
+        Partition((hash % partitions).cast_signed())
+    }
+
+    const fn bit(self) -> usize {
+        1 << self as usize
+    }
+}
+
+/// Which families put `key` into `partition`: an index for [`Placements`].
+pub fn explanation(key: &[u8], partition: Partition, partitions: u32) -> usize {
+    let explains = |family: &&Family| family.partition(key, partitions) == partition;
+    Family::ALL.iter().filter(explains).map(|family| family.bit()).sum()
+}
+
+/// Keys needed before anything is said of a topic.
+const ENOUGH: u64 = 64;
+
+/// Keys that the family of the majority does not explain, before another one is suspected.
+const ENOUGH_OTHERS: u64 = 24;
+
+/// How many keys were placed as which families would have: by [`explanation`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placements(pub [u64; 8]);
+
+/// Who placed the keys of a topic.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict {
+    /// Too few keys were looked at.
+    TooFew,
+    /// One family did.
+    One(Family),
+    /// Two did, at least.
+    Several {
+        /// The one that explains most.
+        most: Family,
+        /// The one that explains most of the rest.
+        other: Family,
+        /// The share of keys that `most` does not explain.
+        share: f64,
+    },
+    /// None of these families: an own partitioner, or partitions were added.
+    Unknown,
+}
+
+impl Placements {
+    /// Counts one key.
+    pub fn add(&mut self, explanation: usize) {
+        self.0[explanation] += 1;
+    }
+
+    /// Keys looked at.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    fn count(&self, is_counted: impl Fn(usize) -> bool) -> u64 {
+        let counted = self.0.iter().enumerate().filter(|(explanation, _)| is_counted(*explanation));
+        counted.map(|(_, count)| count).sum()
+    }
+
+    /// The family that explains most of those that `but` does not.
+    fn most(&self, but: usize) -> Family {
+        let explained = |family: &Family| {
+            self.count(|explanation| explanation & but == 0 && explanation & family.bit() != 0)
+        };
+        // The first of equals: the Collector's.
+        let best = Family::ALL.into_iter().rev().max_by_key(explained);
+        best.unwrap_or(Family::Fnv1a)
+    }
+
+    /// Who placed these keys. A key that is placed well by chance looks like another family's, so
+    /// a few that the majority's does not explain prove nothing, and neither do keys that no
+    /// family explains.
+    pub fn verdict(&self) -> Verdict {
+        let total = self.total();
+        if total < ENOUGH {
+            return Verdict::TooFew;
+        }
+        let most = self.most(0);
+        let others = self.count(|explanation| explanation & most.bit() == 0);
+        if others * 100 <= total {
+            return Verdict::One(most);
+        }
+        let unexplained = self.0[0];
+        if unexplained * 10 > others {
+            return Verdict::Unknown;
+        }
+        if others < ENOUGH_OTHERS {
+            return Verdict::TooFew;
+        }
+        let share = others as f64 / total as f64;
+        Verdict::Several { most, other: self.most(most.bit()), share }
+    }
+}
+
+/// 32 bits, made positive as Sarama does it.
+fn fnv1a(key: &[u8]) -> u32 {
+    let hash = key
+        .iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    hash.cast_signed().unsigned_abs()
+}
+
+/// MurmurHash2 with the seed of the Java client.
+fn murmur2(key: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mut hash = 0x9747_b28c ^ key.len() as u32;
+    let (words, rest) = key.as_chunks::<4>();
+    for word in words {
+        let mut word = u32::from_le_bytes(*word).wrapping_mul(M);
+        word ^= word >> 24;
+        hash = hash.wrapping_mul(M) ^ word.wrapping_mul(M);
+    }
+    if !rest.is_empty() {
+        for (place, byte) in rest.iter().enumerate() {
+            hash ^= u32::from(*byte) << (8 * place);
+        }
+        hash = hash.wrapping_mul(M);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(M);
+    hash ^ hash >> 15
+}
+
+/// The CRC32 of zlib.
+fn crc32(key: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| CRC32[usize::from(crc as u8 ^ byte)] ^ crc >> 8;
+    !key.iter().fold(!0, step)
+}
+
+static CRC32: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+    use rdkafka::{ClientConfig, ClientContext, Message as _, message::DeliveryResult};
+
+    use super::*;
+
+    const PARTITIONS: u32 = 37;
+
+    #[derive(Default)]
+    struct Placed(Mutex<Vec<(Vec<u8>, i32)>>);
+
+    impl ClientContext for Placed {}
+
+    impl ProducerContext for Placed {
+        type DeliveryOpaque = ();
+
+        fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+            let message = result.as_ref().unwrap();
+            let key = message.key().unwrap().to_vec();
+            self.0.lock().unwrap().push((key, message.partition()));
+        }
+    }
+
+    /// Keys of every length up to 64, and trace ids in hexadecimal.
+    fn keys() -> Vec<Vec<u8>> {
+        let mut random = StdRng::seed_from_u64(7);
+        let any = (1..=64).flat_map(|length| [length; 8]);
+        let mut keys: Vec<Vec<u8>> =
+            any.map(|length| (0..length).map(|_| random.random()).collect()).collect();
+        keys.extend((0..500).map(|_| format!("{:032x}", random.random::<u128>()).into_bytes()));
+        keys
+    }
+
+    fn placed_by_librdkafka(brokers: &str, partitioner: &str) -> Vec<(Vec<u8>, i32)> {
+        let producer: BaseProducer<Placed> = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("partitioner", partitioner)
+            .create_with_context(Placed::default())
+            .unwrap();
+        for key in keys() {
+            let record = BaseRecord::<[u8], [u8]>::to("t").key(&key).payload(b"v");
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(Duration::from_secs(30)).unwrap();
+        std::mem::take(&mut producer.context().0.lock().unwrap())
+    }
+
+    #[test]
+    fn every_family_places_keys_as_librdkafka_does() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("t", PARTITIONS as i32, 1).unwrap();
+        let families =
+            [("fnv1a", Family::Fnv1a), ("murmur2", Family::Murmur2), ("consistent", Family::Crc32)];
+        for (partitioner, family) in families {
+            let placed = placed_by_librdkafka(&cluster.bootstrap_servers(), partitioner);
+            assert_eq!(placed.len(), keys().len());
+            for (key, partition) in placed {
+                let own = family.partition(&key, PARTITIONS);
+                assert_eq!(own, Partition(partition), "{partitioner} of {key:02x?}");
+            }
+        }
+    }
+
+    /// Places `keys` keys each: by some families, or by chance.
+    fn verdict(partitions: u32, by: &[(Option<Family>, usize)]) -> Verdict {
+        let mut random = StdRng::seed_from_u64(11);
+        let mut placements = Placements::default();
+        for (family, keys) in by {
+            for _ in 0..*keys {
+                let key = format!("{:032x}", random.random::<u128>()).into_bytes();
+                let partition = match family {
+                    Some(family) => family.partition(&key, partitions),
+                    None => Partition(random.random_range(0..partitions).cast_signed()),
+                };
+                placements.add(explanation(&key, partition, partitions));
+            }
+        }
+        placements.verdict()
+    }
+
+    #[test]
+    fn the_families_on_a_topic_are_told_apart() {
+        use Family::{Crc32, Fnv1a, Murmur2};
+        for partitions in [2, 3, 12, 48] {
+            for family in Family::ALL {
+                let one = verdict(partitions, &[(Some(family), 500)]);
+                assert_eq!(one, Verdict::One(family), "{partitions} partitions");
+            }
+            let two = verdict(partitions, &[(Some(Murmur2), 900), (Some(Crc32), 100)]);
+            let Verdict::Several { most: Murmur2, other: Crc32, share } = two else {
+                panic!("{two:?} of {partitions} partitions");
+            };
+            assert!((0.03..=0.1).contains(&share), "{share} of {partitions} partitions");
+            let own = verdict(partitions, &[(None, 500)]);
+            assert_eq!(own, Verdict::Unknown, "{partitions} partitions");
+            let some = verdict(partitions, &[(Some(Fnv1a), 60)]);
+            assert_eq!(some, Verdict::TooFew);
+        }
+    }
+}
