@@ -19,7 +19,7 @@ use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
 use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
 use crate::trace::DecidedTraces;
-use crate::worker::{Annotations, Keying, PoliciesInForce, Shared, Worker};
+use crate::worker::{Annotations, Keying, PoliciesInForce, Refusals, Shared, Worker};
 
 /// What a member has to know.
 #[derive(Clone, Debug)]
@@ -122,6 +122,7 @@ impl Member {
             memory,
             books,
             keying: Keying::default(),
+            refusals: Refusals::default(),
         });
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod decide;
 pub mod demo;
+pub mod encoding;
 pub mod export;
 pub mod facts;
 pub mod generate;

@@ -9,10 +9,10 @@ use super::gather::{ask_resource, gather};
 use super::partition::PartitionState;
 use super::runs::{SpanRun, next_run};
 use super::{Desk, Shared};
-use crate::books::{Amount, Invalid, Misrouted};
-use crate::ids::{Offset, Partition, TraceId};
+use crate::books::{Amount, Misrouted};
+use crate::ids::{Offset, TraceId};
 use crate::limited::Limited;
-use crate::otlp::{InvalidReason, Scan, ScanError};
+use crate::otlp::Scan;
 use crate::source::Record;
 use crate::trace::{Segment, Slot};
 
@@ -26,7 +26,7 @@ impl PartitionState {
         value: &[u8],
         found: &Scan,
     ) {
-        count_refused(desk, found);
+        self.refuse_spans(desk, record, value, found);
         check_key(shared, desk, record, found);
         self.resources.clear();
         self.resources.resize_with(found.resources.len(), Default::default);
@@ -142,18 +142,6 @@ impl PartitionState {
     }
 }
 
-fn count_refused(desk: &mut Desk, found: &Scan) {
-    for span in &found.invalid {
-        let amount = Amount { traces: 0, spans: 1, bytes: span.framed.len() as u64 };
-        desk.tally.received.add(amount);
-        let reason = match span.reason {
-            InvalidReason::TraceId => Invalid::TraceId,
-            InvalidReason::SpanId => Invalid::SpanId,
-        };
-        desk.tally.refuse(reason, amount);
-    }
-}
-
 /// Holds a record's key against the traces it carries.
 fn check_key(shared: &Shared, desk: &mut Desk, record: &Record<'_>, found: &Scan) {
     let Some(first) = found.spans.first() else { return };
@@ -168,19 +156,15 @@ fn check_key(shared: &Shared, desk: &mut Desk, record: &Record<'_>, found: &Scan
     shared.keying.misrouted(kind);
 }
 
-/// What is said, once in a while, about records that are not as they should be.
+/// What is said, once in a while, about records that are not keyed as they should be.
 #[derive(Debug)]
 pub struct Keying {
     misrouted: Limited,
-    malformed: Limited,
 }
 
 impl Default for Keying {
     fn default() -> Self {
-        Self {
-            misrouted: Limited::new(Duration::from_secs(60)),
-            malformed: Limited::new(Duration::from_secs(10)),
-        }
+        Self { misrouted: Limited::new(Duration::from_secs(60)) }
     }
 }
 
@@ -195,13 +179,6 @@ impl Keying {
                  true` on the Collector's Kafka exporter, or key the records by the trace id as \
                  32 lower-case hexadecimal digits"
             );
-        }
-    }
-
-    pub(super) fn malformed(&self, partition: Partition, offset: Offset, error: &ScanError) {
-        if let Some(left_out) = self.malformed.allow() {
-            let (partition, offset) = (partition.0, offset.0);
-            warn!(partition, offset, %error, left_out, "record.malformed: it is not OTLP protobuf");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a worker has at hand: buffers that are used again, and what was counted and not posted.
 
 use crate::books::{Amount, Tally};
+use crate::encoding::Decoder;
 use crate::export::Chunk;
 use crate::otlp::{Framer, Scan};
 use crate::policy::{Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
@@ -12,6 +13,8 @@ use super::in_force::InForce;
 pub(super) struct Desk {
     /// Taken out for as long as its results are read.
     pub(super) scan: Option<Box<Scan>>,
+    /// Taken out for as long as what it decoded is read; made for the first value that needs it.
+    pub(super) decoder: Option<Box<Decoder>>,
     pub(super) framer: Framer,
     pub(super) tally: Tally,
     /// What shadow policies said of the trace in hand.
@@ -30,6 +33,7 @@ impl Desk {
     pub(super) fn new(in_force: &InForce, max_chunk_bytes: usize) -> Self {
         let mut desk = Self {
             scan: None,
+            decoder: None,
             framer: Framer::new(max_chunk_bytes),
             tally: Tally::default(),
             shadows: Vec::new(),

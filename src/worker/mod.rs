@@ -13,6 +13,7 @@ mod desk;
 mod gather;
 mod in_force;
 mod partition;
+mod refuse;
 mod runs;
 mod shares;
 mod switch;
@@ -39,6 +40,7 @@ use desk::Desk;
 pub use gather::{ask_resource, gather, keys_for};
 pub use in_force::{InForce, PoliciesInForce};
 use partition::{PartitionState, Revocation};
+pub use refuse::Refusals;
 pub use runs::{SpanRun, next_run};
 
 /// What all workers of the process share.
@@ -60,6 +62,8 @@ pub struct Shared {
     pub books: Arc<Books>,
     /// Whether the topic is keyed.
     pub keying: Keying,
+    /// What is said of records that are refused.
+    pub refusals: Refusals,
 }
 
 /// One worker. Runs until its inbox is closed.

@@ -6,9 +6,8 @@ use std::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::{Desk, InForce, Shared};
-use crate::books::{Amount, Invalid};
+use crate::books::Amount;
 use crate::ids::{Generation, Partition, Pin, Position};
-use crate::otlp::scan;
 use crate::policy::{Budgets, ResourceFacts};
 use crate::source::{CaughtUp, Owned, Record};
 use crate::trace::{HeaderId, Headers, OpenTrace, OpenTraces, TRACE_OVERHEAD, Trigger};
@@ -96,23 +95,6 @@ impl PartitionState {
         self.publish();
     }
 
-    fn read_value(&mut self, shared: &Shared, desk: &mut Desk, record: &Record<'_>) {
-        let Some(value) = record.value else {
-            refuse_record(desk, Invalid::NullValue, 0);
-            return;
-        };
-        desk.tally.record_bytes += value.len() as u64;
-        let mut found = desk.scan.take().unwrap_or_default();
-        match scan(value, &self.in_force.keys, &mut found) {
-            Ok(()) => self.arrive(shared, desk, record, value, &found),
-            Err(error) => {
-                refuse_record(desk, Invalid::Malformed, value.len() as u64);
-                shared.keying.malformed(self.partition, record.offset, &error);
-            }
-        }
-        desk.scan = Some(found);
-    }
-
     /// There is nothing to read: the wall clock carries the partition's on.
     pub(super) fn caught_up(&mut self, shared: &Shared, desk: &mut Desk, quiet: &CaughtUp) {
         if self.watermark.next() > quiet.position {
@@ -174,13 +156,6 @@ impl PartitionState {
 pub(super) fn amount_of(trace: &OpenTrace) -> Amount {
     let summary = &trace.summary;
     Amount { traces: 1, spans: u64::from(summary.spans), bytes: summary.bytes }
-}
-
-fn refuse_record(desk: &mut Desk, reason: Invalid, bytes: u64) {
-    let amount = Amount { traces: 0, spans: 0, bytes };
-    desk.tally.received.add(amount);
-    desk.tally.refuse(reason, amount);
-    desk.tally.invalid_records[reason as usize] += 1;
 }
 
 const _: () = assert!(

@@ -20,7 +20,8 @@ use crate::trace::{DecidedTraces, Limits};
 use crate::worker::partition::PartitionState;
 use crate::worker::switch::Rescan;
 use crate::worker::{
-    Annotations, Desk, InForce, Keying, PoliciesInForce, Remembered, Shared, ask_resource, gather,
+    Annotations, Desk, InForce, Keying, PoliciesInForce, Refusals, Remembered, Shared,
+    ask_resource, gather,
 };
 
 pub const LIMITS: Limits = Limits {
@@ -142,6 +143,7 @@ pub fn shared(policies: InForce) -> Shared {
         memory: Arc::new(Memory::new(1 << 30)),
         books: Arc::new(Books::new()),
         keying: Keying::default(),
+        refusals: Refusals::default(),
     }
 }
 
