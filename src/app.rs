@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::books::Books;
+use crate::dead_letters::{DeadLetterSettings, DeadLetters, Input, Receipt};
 use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
@@ -40,6 +41,8 @@ pub struct MemberSettings {
     pub annotations: Annotations,
     /// The way out.
     pub export: ExportSettings,
+    /// Where goes what is refused, if it is kept.
+    pub dead_letter: Option<DeadLetterSettings>,
 }
 
 /// Why a member cannot be started.
@@ -51,6 +54,9 @@ pub enum StartError {
     /// The exporter cannot be made.
     #[error(transparent)]
     Export(#[from] crate::export::ExportError),
+    /// The producer of dead letters cannot be made.
+    #[error("dead letters: {0}")]
+    DeadLetters(String),
     /// No thread could be had.
     #[error("a worker's thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -63,6 +69,7 @@ pub struct Member {
     workers: Vec<JoinHandle<()>>,
     stop_workers: CancellationToken,
     exporter: Exporter,
+    dead_letters: DeadLetters,
 }
 
 /// How a member is.
@@ -113,6 +120,9 @@ impl Member {
         let fence = Arc::new(OwnershipFence(Arc::clone(&ownership)));
         let exporter =
             Exporter::start(&settings.export, runtime, fence, sinks, ExportMetrics::new())?;
+        let (letter_sinks, letter_inboxes): (Vec<_>, Vec<_>) =
+            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let dead_letters = start_dead_letters(&settings, letter_sinks)?;
         let shared = Arc::new(Shared {
             policies,
             annotations: settings.annotations,
@@ -123,11 +133,14 @@ impl Member {
             books,
             keying: Keying::default(),
             refusals: Refusals::default(),
+            dead_letters: dead_letters.clone(),
         });
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
-        for (index, (inbox, acks)) in inboxes.into_iter().zip(acks).enumerate() {
-            let worker = Worker::new(index, Arc::clone(&shared), exporter.clone(), inbox, acks);
+        let inboxes = inboxes.into_iter().zip(acks).zip(letter_inboxes);
+        for (index, ((inbox, acks), letters)) in inboxes.enumerate() {
+            let (shared, exporter) = (Arc::clone(&shared), exporter.clone());
+            let worker = Worker::new(index, shared, exporter, inbox, acks, letters);
             let stop = stop_workers.clone();
             let worker_runtime = Builder::new_current_thread().enable_time().build()?;
             let thread = thread::Builder::new().name(format!("{name}-worker-{index}"));
@@ -148,7 +161,7 @@ impl Member {
                 senders.clone(),
             )?);
         }
-        Ok(Self { consumers, workers, stop_workers, exporter })
+        Ok(Self { consumers, workers, stop_workers, exporter, dead_letters })
     }
 
     /// Tells how the member is, for as long as it runs.
@@ -180,6 +193,7 @@ impl Member {
     pub fn crash(self) {
         self.consumers.iter().for_each(ConsumerHandle::crash);
         self.exporter.stop();
+        self.dead_letters.crash();
         self.consumers.into_iter().for_each(ConsumerHandle::join);
         self.stop_workers.cancel();
         for worker in self.workers {
@@ -188,6 +202,22 @@ impl Member {
             }
         }
     }
+}
+
+fn start_dead_letters(
+    settings: &MemberSettings,
+    sinks: Vec<mpsc::UnboundedSender<Receipt>>,
+) -> Result<DeadLetters, StartError> {
+    let SourceSettings { brokers, properties, topic, .. } = &settings.source;
+    let input = Input { brokers, properties, topic };
+    let started = match &settings.dead_letter {
+        Some(dead_letter) => DeadLetters::start(dead_letter, input, sinks),
+        None => {
+            DeadLetters::describe();
+            Ok(DeadLetters::default())
+        }
+    };
+    started.map_err(|error| StartError::DeadLetters(error.to_string()))
 }
 
 fn ack_channel() -> (AckSink, mpsc::UnboundedReceiver<Vec<Ack>>) {

@@ -6,6 +6,7 @@ pub mod books;
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod dead_letters;
 pub mod decide;
 pub mod demo;
 pub mod encoding;

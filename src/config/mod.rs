@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::dead_letters::DeadLetterSettings;
 use crate::export::ExportSettings;
 use crate::policy::spec::PolicySpec;
 use crate::source::SourceSettings;
@@ -53,6 +54,8 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// Section `export`.
     pub export: ExportSettings,
+    /// Section `dead_letter`.
+    pub dead_letter: Option<DeadLetterSettings>,
     /// Section `annotate`.
     pub annotate: Annotate,
     /// `admin.listen`.

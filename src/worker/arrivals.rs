@@ -26,7 +26,7 @@ impl PartitionState {
         value: &[u8],
         found: &Scan,
     ) {
-        self.refuse_spans(desk, record, value, found);
+        self.refuse_spans(shared, desk, record, value, found);
         check_key(shared, desk, record, found);
         self.resources.clear();
         self.resources.resize_with(found.resources.len(), Default::default);

@@ -1,6 +1,9 @@
 //! What a worker has at hand: buffers that are used again, and what was counted and not posted.
 
+use std::collections::VecDeque;
+
 use crate::books::{Amount, Tally};
+use crate::dead_letters::{Letter, Receipt};
 use crate::encoding::Decoder;
 use crate::export::Chunk;
 use crate::otlp::{Framer, Scan};
@@ -25,6 +28,9 @@ pub(super) struct Desk {
     pub(super) closed: Amount,
     /// What this worker's use of memory was when it was last posted.
     pub(super) memory_posted: u64,
+    /// Letters that the dead-letter producer has no room for. While there are any, no records are
+    /// taken: there are never more than those of one batch.
+    pub(super) unsent: VecDeque<(Letter, Receipt)>,
     /// Chunks of traces kept since the exporter was last fed.
     pub(super) kept: Vec<Chunk>,
 }
@@ -41,6 +47,7 @@ impl Desk {
             opened: Amount::default(),
             closed: Amount::default(),
             memory_posted: 0,
+            unsent: VecDeque::new(),
             kept: Vec::new(),
         };
         desk.count_for(in_force);

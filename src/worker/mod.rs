@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::books::Books;
+use crate::dead_letters::{DeadLetters, Receipt};
 use crate::export::{Ack, Chunk, Exporter};
 use crate::ids::{Generation, Partition, Pin, Position};
 use crate::memory::Memory;
@@ -41,6 +42,7 @@ pub use gather::{ask_resource, gather, keys_for};
 pub use in_force::{InForce, PoliciesInForce};
 use partition::{PartitionState, Revocation};
 pub use refuse::Refusals;
+use refuse::send_letters;
 pub use runs::{SpanRun, next_run};
 
 /// What all workers of the process share.
@@ -64,6 +66,8 @@ pub struct Shared {
     pub keying: Keying,
     /// What is said of records that are refused.
     pub refusals: Refusals,
+    /// Where they go.
+    pub dead_letters: DeadLetters,
 }
 
 /// One worker. Runs until its inbox is closed.
@@ -74,6 +78,7 @@ pub struct Worker {
     exporter: Exporter,
     inbox: Inbox,
     acks: mpsc::UnboundedReceiver<Vec<Ack>>,
+    letters: mpsc::UnboundedReceiver<Receipt>,
     /// Tells of policies that came into force.
     policies: watch::Receiver<Arc<InForce>>,
     /// Those that the partitions judge by and the tally is of.
@@ -95,6 +100,7 @@ impl Worker {
         exporter: Exporter,
         inbox: Inbox,
         acks: mpsc::UnboundedReceiver<Vec<Ack>>,
+        letters: mpsc::UnboundedReceiver<Receipt>,
     ) -> Self {
         let mut policies = shared.policies.follow();
         let in_force = Arc::clone(&policies.borrow_and_update());
@@ -107,6 +113,7 @@ impl Worker {
             exporter,
             inbox,
             acks,
+            letters,
             policies,
             in_force,
             topic_size: 1,
@@ -120,8 +127,11 @@ impl Worker {
     /// Works until `stop` is called off.
     pub async fn run(mut self, stop: CancellationToken) {
         let exporter = self.exporter.clone();
+        let dead_letters = self.shared.dead_letters.clone();
         loop {
-            let is_stalled = !self.waiting.is_empty();
+            let has_unsent = !self.desk.unsent.is_empty();
+            let is_full = !self.waiting.is_empty();
+            let is_stalled = is_full || has_unsent;
             let next_chunk = self.waiting.front().map_or(0, |chunk| chunk.bytes.len());
             let revoke_deadline = self.revoke_deadline();
             tokio::select! {
@@ -132,7 +142,11 @@ impl Worker {
                 },
                 () = stop.cancelled() => break,
                 Some(acks) = self.acks.recv() => self.acknowledge(acks),
-                () = exporter.room(next_chunk), if is_stalled => self.feed_exporter(),
+                Some(receipt) = self.letters.recv() => self.letter_settled(receipt),
+                () = exporter.room(next_chunk), if is_full => self.feed_exporter(),
+                () = dead_letters.room(), if has_unsent => {
+                    send_letters(&dead_letters, &mut self.desk);
+                }
                 () = until(revoke_deadline) => self.finish_revocations(),
                 Ok(()) = self.policies.changed(), if !is_stalled => self.switch(),
                 Some(event) = self.inbox.events.recv(), if !is_stalled => match event {
@@ -220,7 +234,8 @@ impl Worker {
         let now = Instant::now();
         let is_done = |(partition, state): (&Partition, &PartitionState)| {
             let revocation = state.revocation.as_ref()?;
-            (state.in_flight == 0 || revocation.deadline <= now).then_some(*partition)
+            (state.in_flight + state.letters == 0 || revocation.deadline <= now)
+                .then_some(*partition)
         };
         let done: Vec<Partition> = self.partitions.iter().filter_map(is_done).collect();
         for partition in done {
@@ -242,6 +257,9 @@ impl Worker {
         state.abandon(&mut self.desk);
         let generation = state.generation();
         let partition = state.partition;
+        self.desk.unsent.retain(|(_, receipt)| {
+            receipt.partition != partition || receipt.generation != generation
+        });
         self.waiting.retain(|chunk| {
             let goes = chunk.ticket.partition == partition && chunk.ticket.generation == generation;
             if goes {

@@ -34,6 +34,8 @@ pub(super) struct PartitionState {
     pub(super) watermark: Watermark,
     /// Chunks that are not acknowledged yet.
     pub(super) in_flight: usize,
+    /// Letters that are not settled yet.
+    pub(super) letters: usize,
     pub(super) revocation: Option<Revocation>,
     /// Per resource and per scope of the record in hand: used again from record to record.
     pub(super) resources: Vec<ResourceInHand>,
@@ -66,6 +68,7 @@ impl PartitionState {
             budgets: in_force.policies.budgets(topic_size),
             watermark: Watermark::new(start),
             in_flight: 0,
+            letters: 0,
             revocation: None,
             resources: Vec::new(),
             scopes: Vec::new(),

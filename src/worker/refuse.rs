@@ -5,12 +5,13 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::partition::PartitionState;
-use super::{Desk, Shared};
+use super::{Desk, Shared, Worker, current_or_revoked};
 use crate::books::{Amount, Invalid};
+use crate::dead_letters::{DeadLetters, Kind, Letter, Receipt};
 use crate::encoding::{self, Compression, DecodeError, Decoded, Encoding};
-use crate::ids::{Offset, Partition};
+use crate::ids::{Offset, Partition, Pin};
 use crate::limited::Limited;
-use crate::otlp::{InvalidReason, Scan, ScanError, scan};
+use crate::otlp::{InvalidReason, Scan, ScanError, only_invalid, scan};
 use crate::source::Record;
 
 /// Why a whole record is refused.
@@ -77,22 +78,112 @@ impl PartitionState {
         desk.tally.received.add(amount);
         desk.tally.refuse(reason, amount);
         desk.tally.invalid_records[reason as usize] += 1;
-        shared.refusals.record(self.partition, record.offset, reason, &why.message());
+        let message = why.message();
+        shared.refusals.record(self.partition, record.offset, reason, &message);
+        if shared.dead_letters.is_open() {
+            let value = record.value.map(<[u8]>::to_vec);
+            let letter = self.letter(Kind::Record, record, reason, message, value);
+            self.send(shared, desk, record.offset, letter);
+        }
     }
 
-    /// Refuses the invalid spans of a record.
+    /// Refuses the invalid spans of a record: a letter for each reason.
     pub(super) fn refuse_spans(
         &mut self,
+        shared: &Shared,
         desk: &mut Desk,
-        _record: &Record<'_>,
-        _value: &[u8],
+        record: &Record<'_>,
+        value: &[u8],
         found: &Scan,
     ) {
+        if found.invalid.is_empty() {
+            return;
+        }
         for span in &found.invalid {
             let amount = Amount { traces: 0, spans: 1, bytes: span.framed.len() as u64 };
             desk.tally.received.add(amount);
             desk.tally.refuse(invalid(span.reason), amount);
         }
+        for (why, message) in [
+            (InvalidReason::TraceId, "the trace id is not 16 bytes, or all zeros"),
+            (InvalidReason::SpanId, "the span id is not 8 bytes, or all zeros"),
+        ] {
+            if found.invalid.iter().all(|span| span.reason != why) {
+                continue;
+            }
+            let reason = invalid(why);
+            shared.refusals.record(self.partition, record.offset, reason, message);
+            if shared.dead_letters.is_open() {
+                let spans = Some(only_invalid(value, found, why));
+                let letter = self.letter(Kind::Spans, record, reason, message.to_owned(), spans);
+                self.send(shared, desk, record.offset, letter);
+            }
+        }
+    }
+
+    fn letter(
+        &self,
+        kind: Kind,
+        record: &Record<'_>,
+        reason: Invalid,
+        message: String,
+        value: Option<Vec<u8>>,
+    ) -> Letter {
+        Letter {
+            kind,
+            reason: reason.label().to_owned(),
+            message,
+            partition: self.partition,
+            offset: Some(record.offset),
+            exporter: None,
+            attempts: record.attempts,
+            key: record.key.map(<[u8]>::to_vec),
+            value,
+        }
+    }
+
+    /// Sends a letter about the record in hand, whose offset is held back until it is settled.
+    fn send(&mut self, shared: &Shared, desk: &mut Desk, offset: Offset, letter: Letter) {
+        let receipt = Receipt {
+            partition: self.partition,
+            generation: self.generation(),
+            pin: self.watermark.pin(offset),
+            worker: self.worker,
+        };
+        self.letters += 1;
+        desk.unsent.push_back((letter, receipt));
+        send_letters(&shared.dead_letters, desk);
+    }
+
+    /// A letter is written or given up.
+    pub(super) fn letter_settled(&mut self, pin: Pin) {
+        debug_assert!(self.letters > 0, "a letter is settled once");
+        self.letters -= 1;
+        self.watermark.release(pin);
+        self.publish();
+    }
+}
+
+impl Worker {
+    /// A letter is settled, of a partition that may be gone.
+    pub(super) fn letter_settled(&mut self, receipt: Receipt) {
+        let Receipt { partition, generation, pin, .. } = receipt;
+        if let Some(state) = current_or_revoked(&mut self.partitions, partition, generation) {
+            state.letter_settled(pin);
+            if state.revocation.is_some() {
+                self.finish_revocations();
+            }
+        }
+    }
+}
+
+/// Hands letters to the producer, in order, as far as it has room.
+pub(super) fn send_letters(dead_letters: &DeadLetters, desk: &mut Desk) {
+    while let Some((letter, receipt)) = desk.unsent.front() {
+        if dead_letters.try_send(letter, *receipt).is_err() {
+            break;
+        }
+        desk.unsent.pop_front();
     }
 }
 

@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message;
 
 use crate::books::Books;
+use crate::dead_letters::DeadLetters;
 use crate::facts::Summary;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::memory::Memory;
@@ -144,6 +145,7 @@ pub fn shared(policies: InForce) -> Shared {
         books: Arc::new(Books::new()),
         keying: Keying::default(),
         refusals: Refusals::default(),
+        dead_letters: DeadLetters::default(),
     }
 }
 
@@ -167,15 +169,20 @@ impl Bench {
     /// Puts a record on the desk; returns it.
     pub fn take_in(&mut self, at: i64, service: &str, spans: Vec<Span>) -> Vec<u8> {
         let value = record(service, spans);
-        let record = Record {
-            offset: Offset(self.offset),
-            timestamp: Timestamp(at),
-            key: None,
-            value: Some(&value),
-        };
+        self.take_in_record(at, Some(&value));
+        value
+    }
+
+    /// Puts any value on the desk.
+    pub fn take_in_value(&mut self, value: Option<&[u8]>) {
+        self.take_in_record(0, value);
+    }
+
+    fn take_in_record(&mut self, at: i64, value: Option<&[u8]>) {
+        let (offset, timestamp) = (Offset(self.offset), Timestamp(at));
+        let record = Record { offset, timestamp, key: None, value, attempts: 0 };
         self.offset += 1;
         self.state.take_in(&self.shared, &mut self.desk, &record);
-        value
     }
 
     pub fn run_clock_to(&mut self, at: i64) {

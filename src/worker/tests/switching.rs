@@ -308,14 +308,15 @@ async fn a_worker_without_records_switches_all_the_same() {
     let shared = std::sync::Arc::new(shared(in_force(&[everything("old")])));
     let (senders, mut inboxes) = source::inboxes(1, 1 << 20);
     let inbox = inboxes.pop().unwrap();
-    let worker = Worker::new(0, shared.clone(), exporter, inbox, acks);
+    let worker = Worker::new(0, shared.clone(), exporter, inbox, acks, mpsc::unbounded_channel().1);
     let (partition, start) = (Partition(0), Position(0));
     let owned = Ownership::default().acquire(partition, 0, start);
     let generation = owned.generation;
     senders[0].rebalance(Rebalance::Assigned { partition, owned, start }).unwrap();
     let value = record("shop", vec![with(span(1), "color", "red")]);
     let timestamp = Timestamp(0);
-    let record = Record { offset: Offset(0), timestamp, key: None, value: Some(&value) };
+    let record =
+        Record { offset: Offset(0), timestamp, key: None, value: Some(&value), attempts: 0 };
     let room = senders[0].try_room(value.len()).unwrap();
     senders[0].records(RecordBatch::of_one(partition, generation, record, room)).unwrap();
     let stop = CancellationToken::new();
