@@ -69,7 +69,6 @@ const MODULES: &[Module] = &[
     app("demo"),
     app("policy_tests"),
     app("decide"),
-    app("replay"),
     app("run"),
     app("validate"),
     app("schema"),
