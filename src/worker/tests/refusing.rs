@@ -1,5 +1,7 @@
 //! Records that are not what they should be: what is counted, what is sent, what is held back.
 
+use std::time::Duration;
+
 use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
 use prost::Message;
 use rdkafka::mocking::MockCluster;
@@ -10,7 +12,6 @@ use crate::books::{Amount, Invalid, Tally};
 use crate::dead_letters::{DeadLetterSettings, DeadLetters, Input, Kind, Receipt};
 use crate::encoding::Encoding;
 use crate::ids::Position;
-use std::time::Duration;
 
 fn bench() -> Bench {
     Bench::new(in_force(&[everything("all")]))
@@ -27,6 +28,9 @@ fn bench_with_letters(brokers: &str) -> (Bench, mpsc::UnboundedReceiver<Receipt>
     (bench, told)
 }
 
+/// A value, why it is refused, and what it is counted as.
+type Case = (Option<&'static [u8]>, Invalid, Option<Encoding>);
+
 fn assert_balanced(tally: &Tally) {
     let mut sum = Amount::default();
     tally.invalid.iter().for_each(|amount| sum.add(*amount));
@@ -35,7 +39,7 @@ fn assert_balanced(tally: &Tally) {
 
 #[test]
 fn each_reason_is_counted_and_the_books_balance() {
-    let cases: [(Option<&[u8]>, Invalid, Option<Encoding>); 7] = [
+    let cases: [Case; 7] = [
         (None, Invalid::NullValue, None),
         (Some(b"\xff\xff"), Invalid::Malformed, Some(Encoding::OtlpProto)),
         (Some(b"\x1f\x8b\x08 no gzip"), Invalid::Compressed, Some(Encoding::OtlpProto)),
