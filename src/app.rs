@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::books::Books;
+use crate::dead_letters::{DeadLetterSettings, DeadLetters, Input, Receipt};
 use crate::decision_log::{DecisionLog, DecisionLogSettings, LogError, LogEvent, LogSink};
 use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
 use crate::ids::{Generation, Partition};
@@ -21,7 +22,7 @@ use crate::memory::Memory;
 use crate::routing::Routing;
 use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
 use crate::trace::DecidedTraces;
-use crate::worker::{Annotations, Keying, PoliciesInForce, Shared, Worker};
+use crate::worker::{Annotations, PoliciesInForce, Refusals, Shared, Told, Worker};
 
 /// What a member has to know.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub struct MemberSettings {
     pub annotations: Annotations,
     /// The way out.
     pub export: ExportSettings,
+    /// Where goes what is refused, if it is kept.
+    pub dead_letter: Option<DeadLetterSettings>,
 }
 
 /// Why a member cannot be started.
@@ -58,6 +61,9 @@ pub enum StartError {
     /// The decision log cannot be made.
     #[error(transparent)]
     DecisionLog(#[from] LogError),
+    /// The producer of dead letters cannot be made.
+    #[error("dead letters: {0}")]
+    DeadLetters(String),
     /// No thread could be had.
     #[error("a worker's thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -72,6 +78,7 @@ pub struct Member {
     exporter: Exporter,
     log: Option<Arc<DecisionLog>>,
     routing: Arc<Routing>,
+    dead_letters: DeadLetters,
 }
 
 /// How a member is.
@@ -143,6 +150,9 @@ impl Member {
         let log = settings.decision_log.as_ref().map(|log| DecisionLog::start(log, log_sinks));
         let log = log.transpose()?.map(Arc::new);
         let routing = Arc::new(Routing::default());
+        let (letter_sinks, letter_inboxes): (Vec<_>, Vec<_>) =
+            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let dead_letters = start_dead_letters(&settings, letter_sinks)?;
         let shared = Arc::new(Shared {
             policies,
             annotations: settings.annotations,
@@ -153,15 +163,17 @@ impl Member {
             decided: DecidedTraces::new(settings.decision_cache_entries),
             memory,
             books,
-            keying: Keying::default(),
             routing: Arc::clone(&routing),
+            refusals: Refusals::default(),
+            dead_letters: dead_letters.clone(),
         });
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
-        let ends = inboxes.into_iter().zip(acks).zip(log_events);
-        for (index, ((inbox, acks), log_events)) in ends.enumerate() {
+        let told = acks.into_iter().zip(log_events).zip(letter_inboxes);
+        for (index, (inbox, ((acks, log), letters))) in inboxes.into_iter().zip(told).enumerate() {
             let (shared, exporter) = (Arc::clone(&shared), exporter.clone());
-            let worker = Worker::new(index, shared, exporter, inbox, acks, log_events);
+            let told = Told { acks, log, letters };
+            let worker = Worker::new(index, shared, exporter, inbox, told);
             let stop = stop_workers.clone();
             let worker_runtime = Builder::new_current_thread().enable_time().build()?;
             let thread = thread::Builder::new().name(format!("{name}-worker-{index}"));
@@ -182,7 +194,7 @@ impl Member {
                 senders.clone(),
             )?);
         }
-        Ok(Self { consumers, workers, stop_workers, exporter, log, routing })
+        Ok(Self { consumers, workers, stop_workers, exporter, log, dead_letters, routing })
     }
 
     /// Tells how the member is, for as long as it runs.
@@ -217,6 +229,7 @@ impl Member {
         self.consumers.iter().for_each(ConsumerHandle::crash);
         self.exporter.stop();
         self.log.iter().for_each(|log| log.crash());
+        self.dead_letters.crash();
         self.consumers.into_iter().for_each(ConsumerHandle::join);
         self.stop_workers.cancel();
         for worker in self.workers {
@@ -225,6 +238,22 @@ impl Member {
             }
         }
     }
+}
+
+fn start_dead_letters(
+    settings: &MemberSettings,
+    sinks: Vec<mpsc::UnboundedSender<Receipt>>,
+) -> Result<DeadLetters, StartError> {
+    let SourceSettings { brokers, properties, topic, .. } = &settings.source;
+    let input = Input { brokers, properties, topic };
+    let started = match &settings.dead_letter {
+        Some(dead_letter) => DeadLetters::start(dead_letter, input, sinks),
+        None => {
+            DeadLetters::describe();
+            Ok(DeadLetters::default())
+        }
+    };
+    started.map_err(|error| StartError::DeadLetters(error.to_string()))
 }
 
 fn ack_channel() -> (AckSink, mpsc::UnboundedReceiver<Vec<Ack>>) {

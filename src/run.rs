@@ -238,6 +238,7 @@ pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings
             sample_rate: settings.annotate.sample_rate,
         },
         export: settings.export.clone(),
+        dead_letter: settings.dead_letter.clone(),
     }
 }
 

@@ -20,6 +20,8 @@ use metrics::{
     gauge, histogram,
 };
 
+use crate::encoding::{Compression, Encoding};
+
 use counters::{AmountCounters, SpanCounters, post_all};
 
 pub use policies::{CountedLeaf, CountedPolicy, PolicyCounters};
@@ -33,6 +35,8 @@ pub struct Books {
     gate: RwLock<()>,
     records: Counter,
     record_bytes: Counter,
+    encoded: Vec<Counter>,
+    compressed: Vec<Counter>,
     received: AmountCounters,
     invalid: Vec<SpanCounters>,
     invalid_records: Vec<Counter>,
@@ -74,6 +78,8 @@ impl Books {
         let replayed =
             |outcome: &Replayed| SpanCounters::new("replayed", "outcome", outcome.label());
         let refused_record = |reason: &Invalid| counter!("tailsieve_invalid_records_total", "reason" => reason.label());
+        let encoded = |it: &Encoding| counter!("tailsieve_received_encoded_records_total", "encoding" => it.name());
+        let compressed = |it: &Compression| counter!("tailsieve_received_compressed_records_total", "compression" => it.name());
         let misrouted = |kind: &Misrouted| counter!("tailsieve_misrouted_records_total", "kind" => kind.label());
         let trigger =
             |name: &&'static str| counter!("tailsieve_decision_triggers_total", "trigger" => *name);
@@ -81,6 +87,8 @@ impl Books {
             gate: RwLock::new(()),
             records: counter!("tailsieve_received_records_total"),
             record_bytes: counter!("tailsieve_received_record_bytes_total"),
+            encoded: Encoding::ALL.iter().map(encoded).collect(),
+            compressed: Compression::ALL.iter().map(compressed).collect(),
             received: AmountCounters::new("received", &[]),
             invalid: Invalid::ALL.iter().map(refused).collect(),
             invalid_records: Invalid::ALL.iter().map(refused_record).collect(),
@@ -116,6 +124,8 @@ impl Books {
         let _posting = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         self.records.increment(tally.records);
         self.record_bytes.increment(tally.record_bytes);
+        post_all(&self.encoded, &tally.encoded);
+        post_all(&self.compressed, &tally.compressed);
         self.received.post(tally.received);
         self.invalid.iter().zip(tally.invalid).for_each(|(to, amount)| to.post(amount));
         post_all(&self.invalid_records, &tally.invalid_records);
@@ -169,6 +179,10 @@ fn describe() {
     describe_counter!("tailsieve_received_records_total", "records read from Kafka");
     let text = "bytes of the values of records read from Kafka";
     describe_counter!("tailsieve_received_record_bytes_total", Unit::Bytes, text);
+    let text = "records with a value, by what it is written in, below its compression";
+    describe_counter!("tailsieve_received_encoded_records_total", text);
+    let text = "records whose values are compressed by themselves, by how";
+    describe_counter!("tailsieve_received_compressed_records_total", text);
     describe_counter!("tailsieve_invalid_records_total", "records refused whole, by reason");
     let text = "records that do not keep their trace in one partition, by kind; two_partitions and \
                 two_partitioners of one trace in 64; partitions_added once each time";

@@ -3,6 +3,8 @@
 //! Counting allocates nothing: the vectors are made for one policy set, and made anew for the
 //! next one.
 
+use crate::encoding::{Compression, Encoding};
+
 /// An amount of spans: how many traces they belong to, how many they are, their wire bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
@@ -30,6 +32,14 @@ pub enum Invalid {
     NullValue,
     /// The record is not a `TracesData` message.
     Malformed,
+    /// The record begins like compressed data and cannot be unpacked.
+    Compressed,
+    /// The record unpacks to more than is allowed.
+    TooLarge,
+    /// The record is JSON, and not that of OTLP traces.
+    Json,
+    /// The record is in an encoding that is known by name only.
+    Unsupported,
     /// A span's trace id is not 16 bytes, or all zeros.
     TraceId,
     /// A span's id is not 8 bytes, or all zeros.
@@ -37,13 +47,27 @@ pub enum Invalid {
 }
 
 impl Invalid {
-    pub(super) const ALL: [Self; 4] =
-        [Self::NullValue, Self::Malformed, Self::TraceId, Self::SpanId];
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::NullValue,
+        Self::Malformed,
+        Self::Compressed,
+        Self::TooLarge,
+        Self::Json,
+        Self::Unsupported,
+        Self::TraceId,
+        Self::SpanId,
+    ];
 
-    pub(super) fn label(self) -> &'static str {
+    /// The value of the metric's label.
+    pub fn label(self) -> &'static str {
         match self {
             Self::NullValue => "null_value",
             Self::Malformed => "malformed",
+            Self::Compressed => "decompression",
+            Self::TooLarge => "too_large",
+            Self::Json => "json",
+            Self::Unsupported => "unsupported_encoding",
             Self::TraceId => "trace_id",
             Self::SpanId => "span_id",
         }
@@ -153,12 +177,16 @@ pub struct Tally {
     pub records: u64,
     /// Bytes of the values of the records read.
     pub record_bytes: u64,
+    /// By [`Encoding`]: records read.
+    pub encoded: [u64; Encoding::ALL.len()],
+    /// By [`Compression`]: records read whose values are compressed.
+    pub compressed: [u64; Compression::ALL.len()],
     /// Spans read; their traces are counted when they are opened.
     pub received: Amount,
     /// Spans that were refused, by reason (see [`Invalid`]).
-    pub invalid: [Amount; 4],
+    pub invalid: [Amount; Invalid::ALL.len()],
     /// Records that were refused whole, by reason.
-    pub invalid_records: [u64; 4],
+    pub invalid_records: [u64; Invalid::ALL.len()],
     /// Records whose keys are wrong (see [`Misrouted`]).
     pub misrouted: [u64; Misrouted::ALL.len()],
     /// By policy, in the order of the set.

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::dead_letters::DeadLetterSettings;
 use crate::decision_log::DecisionLogSettings;
 use crate::export::ExportSettings;
 use crate::policy::spec::PolicySpec;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub decision_log: Option<DecisionLogSettings>,
     /// Section `export`.
     pub export: ExportSettings,
+    /// Section `dead_letter`.
+    pub dead_letter: Option<DeadLetterSettings>,
     /// Section `annotate`.
     pub annotate: Annotate,
     /// `admin.listen`.

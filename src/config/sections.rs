@@ -10,6 +10,7 @@ use super::diagnostics::Problem;
 use super::document::{Document, Node};
 use super::reader::{Problems, Section};
 use super::{Annotate, Settings, TelemetrySettings, export, kafka, policies, values};
+use crate::dead_letters::DeadLetterSettings;
 use crate::decision_log::DecisionLogSettings;
 use crate::source::SourceSettings;
 use crate::telemetry::{self, LogFormat};
@@ -42,6 +43,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
     let decision_log = decision_log(root.section("decision_log"), &kafka.source);
     let buffer = buffer(root.section("buffer"));
     let export = export::read(&mut root, &problems);
+    let dead_letter = dead_letter(&mut root, &kafka.source.topic);
     let annotate = annotate(root.section("annotate"));
     let mut admin = root.section("admin");
     let admin_listen = admin.optional("listen", address);
@@ -64,6 +66,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
         max_bytes: buffer.max_bytes,
         queue_bytes: buffer.queue_bytes,
         export,
+        dead_letter,
         annotate,
         admin_listen: admin_listen.unwrap_or_else(default_listen),
         telemetry,
@@ -117,6 +120,20 @@ fn buffer(mut section: Section<'_>) -> Buffer {
         buffer.workers = available_parallelism().map_or(1, NonZeroUsize::get);
     }
     buffer
+}
+
+fn dead_letter(root: &mut Section<'_>, input_topic: &str) -> Option<DeadLetterSettings> {
+    root.node("dead_letter")?;
+    let mut section = root.section("dead_letter");
+    let topic = section.required("topic", "otlp_spans_dead", |node| {
+        let topic = values::name(node)?;
+        let is_loop = topic == input_topic;
+        if is_loop { Err(format!("`{topic}` is the topic that is read")) } else { Ok(topic) }
+    });
+    let mut message_timeout = Duration::from_secs(30);
+    section.read("message_timeout", &mut message_timeout, values::wait);
+    section.finish();
+    Some(DeadLetterSettings { topic: topic.unwrap_or_default(), message_timeout })
 }
 
 fn annotate(mut section: Section<'_>) -> Annotate {

@@ -162,5 +162,6 @@ fn settings(stage: &Stage, file: &PolicyFile) -> MemberSettings {
         decision_cache_entries: file.decision_cache_entries,
         annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
         export: ExportSettings { endpoint: stage.backend(), ..ExportSettings::default() },
+        dead_letter: None,
     }
 }

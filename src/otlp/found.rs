@@ -38,6 +38,8 @@ pub enum InvalidReason {
 pub struct InvalidSpan {
     /// Why.
     pub reason: InvalidReason,
+    /// Index of its scope in the scan.
+    pub scope: u32,
     /// The span with its tag and length.
     pub framed: Slice,
 }

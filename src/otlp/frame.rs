@@ -3,8 +3,8 @@
 use super::splice::{Additions, Spliced, splice};
 use super::wire::{Reader, delimited_len, write_delimited_head};
 
-const RESOURCE_SPANS_FIELD: u32 = 1;
-const SCOPE_SPANS_FIELD: u32 = 2;
+pub(super) const RESOURCE_SPANS_FIELD: u32 = 1;
+pub(super) const SCOPE_SPANS_FIELD: u32 = 2;
 
 /// Spans that share resource and scope.
 #[derive(Clone, Copy, Debug)]

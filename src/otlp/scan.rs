@@ -236,7 +236,7 @@ impl Scanner<'_> {
                 };
                 self.out.attributes.truncate(attributes.start as usize);
                 self.out.event_bounds.clear();
-                self.out.invalid.push(InvalidSpan { reason, framed });
+                self.out.invalid.push(InvalidSpan { reason, scope, framed });
                 return false;
             }
         };

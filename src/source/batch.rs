@@ -62,6 +62,7 @@ struct RecordRef {
     key: Option<u32>,
     /// Length of the value; `None` for a null value.
     value: Option<u32>,
+    attempts: u32,
     start: usize,
 }
 
@@ -76,6 +77,8 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value, if it has one.
     pub value: Option<&'a [u8]>,
+    /// How often it was a dead letter: a replay writes that on what it brings back.
+    pub attempts: u32,
 }
 
 impl RecordBatch {
@@ -95,6 +98,7 @@ impl RecordBatch {
             timestamp: record.timestamp,
             key: record.key.map(length),
             value: record.value.map(length),
+            attempts: record.attempts,
             start,
         });
     }
@@ -121,6 +125,7 @@ impl RecordBatch {
                 timestamp: record.timestamp,
                 key: record.key.map(|_| &bytes[record.start..value_start]),
                 value: record.value.map(value),
+                attempts: record.attempts,
             }
         })
     }
@@ -158,7 +163,7 @@ mod tests {
         let parts =
             [(None, Some(b"v".as_slice())), (Some(b"k".as_slice()), None), (Some(b""), Some(b""))];
         for (offset, (key, value)) in (0..).map(Offset).zip(parts) {
-            batch.push(Record { offset, timestamp: Timestamp(0), key, value });
+            batch.push(Record { offset, timestamp: Timestamp(0), key, value, attempts: 0 });
         }
         let read: Vec<_> = batch.records().map(|record| (record.key, record.value)).collect();
         assert_eq!(read, parts);
@@ -174,6 +179,7 @@ mod tests {
             timestamp: Timestamp(0),
             key: None,
             value: Some(b"v"),
+            attempts: 0,
         });
         let place = batch.buffers.bytes.as_ptr();
         drop(batch);

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tracing::{info, warn};
 
 use super::assignment::{Context, Mine};
 use super::batch::{Record, RecordBatch, SpareBuffers};
+use crate::dead_letters::ATTEMPTS;
 use crate::ids::{Offset, Partition, Timestamp};
 
 /// Batches that are being filled.
@@ -38,6 +39,14 @@ fn tell_timestamps(timestamp: rdkafka::Timestamp) {
              differently"
         ),
     }
+}
+
+/// What the header [`ATTEMPTS`] says; nearly no record has headers.
+fn attempts(message: &BorrowedMessage<'_>) -> u32 {
+    let Some(headers) = message.headers() else { return 0 };
+    let header = headers.iter().find(|header| header.key == ATTEMPTS);
+    let text = header.and_then(|header| std::str::from_utf8(header.value?).ok());
+    text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 impl Pending {
@@ -77,7 +86,8 @@ impl Pending {
             // What was read under the old generation is read again by whoever owns it now.
             *batch = RecordBatch::new(partition, generation, &self.spare);
         }
-        batch.push(Record { offset, timestamp, key: message.key(), value: message.payload() });
+        let (key, value) = (message.key(), message.payload());
+        batch.push(Record { offset, timestamp, key, value, attempts: attempts(message) });
         self.bytes += message.payload_len() + message.key_len();
     }
 }

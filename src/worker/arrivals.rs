@@ -1,20 +1,15 @@
 //! The spans of a record, into their traces.
 
-use std::time::Duration;
-
-use tracing::warn;
-
 use super::decide::Remembered;
 use super::deliver::{Part, Undelivered};
 use super::gather::{ask_resource, gather};
 use super::partition::PartitionState;
 use super::runs::{SpanRun, next_run};
 use super::{Desk, Shared};
-use crate::books::{Amount, Invalid, Replayed};
+use crate::books::{Amount, Replayed};
 use crate::decision_log::{Recorded, Verdict};
 use crate::ids::{Offset, Partition};
-use crate::limited::Limited;
-use crate::otlp::{InvalidReason, Scan, ScanError};
+use crate::otlp::Scan;
 use crate::source::Record;
 use crate::trace::{Decided, Segment, Slot, Trigger};
 
@@ -28,7 +23,7 @@ impl PartitionState {
         value: &[u8],
         found: &Scan,
     ) {
-        count_refused(desk, found);
+        self.refuse_spans(shared, desk, record, value, found);
         check_routing(shared, desk, self.partition, record, found);
         self.resources.clear();
         self.resources.resize_with(found.resources.len(), Default::default);
@@ -203,18 +198,6 @@ impl PartitionState {
     }
 }
 
-fn count_refused(desk: &mut Desk, found: &Scan) {
-    for span in &found.invalid {
-        let amount = Amount { traces: 0, spans: 1, bytes: span.framed.len() as u64 };
-        desk.tally.received.add(amount);
-        let reason = match span.reason {
-            InvalidReason::TraceId => Invalid::TraceId,
-            InvalidReason::SpanId => Invalid::SpanId,
-        };
-        desk.tally.refuse(reason, amount);
-    }
-}
-
 /// Looks at whether a record keeps its trace in one partition.
 fn check_routing(
     shared: &Shared,
@@ -227,25 +210,4 @@ fn check_routing(
     let id = first.trace_id;
     let is_alone = found.spans.iter().all(|span| span.trace_id == id);
     shared.routing.check(partition, record.key, id, is_alone, &mut desk.tally);
-}
-
-/// What is said, once in a while, about records that are not as they should be.
-#[derive(Debug)]
-pub struct Keying {
-    malformed: Limited,
-}
-
-impl Default for Keying {
-    fn default() -> Self {
-        Self { malformed: Limited::new(Duration::from_secs(10)) }
-    }
-}
-
-impl Keying {
-    pub(super) fn malformed(&self, partition: Partition, offset: Offset, error: &ScanError) {
-        if let Some(left_out) = self.malformed.allow() {
-            let (partition, offset) = (partition.0, offset.0);
-            warn!(partition, offset, %error, left_out, "record.malformed: it is not OTLP protobuf");
-        }
-    }
 }

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::books::{Amount, Tally};
-use crate::decision_log::{Line, Receipt};
+use crate::dead_letters::{Letter, Receipt};
+use crate::decision_log::{self, Line};
+use crate::encoding::Decoder;
 use crate::export::Chunk;
 use crate::otlp::{Framer, Scan};
 use crate::policy::{Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
@@ -15,6 +17,8 @@ use super::in_force::InForce;
 pub(super) struct Desk {
     /// Taken out for as long as its results are read.
     pub(super) scan: Option<Box<Scan>>,
+    /// Taken out for as long as what it decoded is read; made for the first value that needs it.
+    pub(super) decoder: Option<Box<Decoder>>,
     pub(super) framer: Framer,
     pub(super) tally: Tally,
     /// What shadow policies said of the trace in hand.
@@ -25,16 +29,20 @@ pub(super) struct Desk {
     pub(super) closed: Amount,
     /// What this worker's use of memory was when it was last posted.
     pub(super) memory_posted: u64,
+    /// Letters that the dead-letter producer has no room for. While there are any, no records are
+    /// taken: there are never more than those of one batch.
+    pub(super) unsent: VecDeque<(Letter, Receipt)>,
     /// Chunks of traces kept since the exporter was last fed.
     pub(super) kept: Vec<Chunk>,
     /// Records that the decision log has not taken yet.
-    pub(super) lines: VecDeque<(Receipt, Line)>,
+    pub(super) lines: VecDeque<(decision_log::Receipt, Line)>,
 }
 
 impl Desk {
     pub(super) fn new(in_force: &InForce, max_chunk_bytes: usize) -> Self {
         let mut desk = Self {
             scan: None,
+            decoder: None,
             framer: Framer::new(max_chunk_bytes),
             tally: Tally::default(),
             shadows: Vec::new(),
@@ -42,6 +50,7 @@ impl Desk {
             opened: Amount::default(),
             closed: Amount::default(),
             memory_posted: 0,
+            unsent: VecDeque::new(),
             kept: Vec::new(),
             lines: VecDeque::new(),
         };

@@ -17,6 +17,7 @@ mod in_force;
 mod partition;
 mod recording;
 mod recover;
+mod refuse;
 mod replay;
 mod runs;
 mod shares;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::books::Books;
+use crate::dead_letters::{DeadLetters, Receipt};
 use crate::decision_log::{DecisionLog, LogEvent};
 use crate::export::{Ack, Chunk, Exporter};
 use crate::ids::{Generation, Partition, Position};
@@ -40,12 +42,13 @@ use crate::routing::Routing;
 use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch, Resume};
 use crate::trace::DecidedTraces;
 
-pub use arrivals::Keying;
 pub use decide::{Annotations, Remembered};
 use desk::Desk;
 pub use gather::{ask_resource, gather, keys_for};
 pub use in_force::{InForce, PoliciesInForce};
 use partition::{PartitionState, Revocation};
+pub use refuse::Refusals;
+use refuse::send_letters;
 pub use runs::{SpanRun, next_run};
 
 /// How soon it is tried again to write to the decision log, or looked whether the membership is
@@ -73,10 +76,23 @@ pub struct Shared {
     pub memory: Arc<Memory>,
     /// The books.
     pub books: Arc<Books>,
-    /// What is said about records that cannot be read.
-    pub keying: Keying,
     /// Whether the topic keeps each trace in one partition.
     pub routing: Arc<Routing>,
+    /// What is said of records that are refused.
+    pub refusals: Refusals,
+    /// Where they go.
+    pub dead_letters: DeadLetters,
+}
+
+/// Where a worker is told what became of what it handed on.
+#[derive(Debug)]
+pub struct Told {
+    /// By the exporter.
+    pub acks: mpsc::UnboundedReceiver<Vec<Ack>>,
+    /// By the decision log.
+    pub log: mpsc::UnboundedReceiver<LogEvent>,
+    /// By the producer of dead letters.
+    pub letters: mpsc::UnboundedReceiver<Receipt>,
 }
 
 /// One worker. Runs until its inbox is closed.
@@ -86,8 +102,7 @@ pub struct Worker {
     shared: Arc<Shared>,
     exporter: Exporter,
     inbox: Inbox,
-    acks: mpsc::UnboundedReceiver<Vec<Ack>>,
-    log_events: mpsc::UnboundedReceiver<LogEvent>,
+    told: Told,
     /// Tells of policies that came into force.
     policies: watch::Receiver<Arc<InForce>>,
     /// Those that the partitions judge by and the tally is of.
@@ -108,8 +123,7 @@ impl Worker {
         shared: Arc<Shared>,
         exporter: Exporter,
         inbox: Inbox,
-        acks: mpsc::UnboundedReceiver<Vec<Ack>>,
-        log_events: mpsc::UnboundedReceiver<LogEvent>,
+        told: Told,
     ) -> Self {
         let mut policies = shared.policies.follow();
         let in_force = Arc::clone(&policies.borrow_and_update());
@@ -121,8 +135,7 @@ impl Worker {
             shared,
             exporter,
             inbox,
-            acks,
-            log_events,
+            told,
             policies,
             in_force,
             topic_size: 1,
@@ -136,10 +149,12 @@ impl Worker {
     /// Works until `stop` is called off.
     pub async fn run(mut self, stop: CancellationToken) {
         let exporter = self.exporter.clone();
+        let dead_letters = self.shared.dead_letters.clone();
         loop {
             let is_suspended = self.is_suspended();
+            let has_unsent = !self.desk.unsent.is_empty();
             let is_full = !self.waiting.is_empty();
-            let is_stalled = is_suspended || is_full || self.is_behind_on_record();
+            let is_stalled = is_suspended || is_full || has_unsent || self.is_behind_on_record();
             let has_to_retry = is_suspended || !self.desk.lines.is_empty();
             let next_chunk = self.waiting.front().map_or(0, |chunk| chunk.bytes.len());
             let revoke_deadline = self.revoke_deadline();
@@ -150,9 +165,13 @@ impl Worker {
                     None => break,
                 },
                 () = stop.cancelled() => break,
-                Some(acks) = self.acks.recv() => self.acknowledge(acks),
-                Some(event) = self.log_events.recv() => self.told_by_log(event),
+                Some(acks) = self.told.acks.recv() => self.acknowledge(acks),
+                Some(event) = self.told.log.recv() => self.told_by_log(event),
+                Some(receipt) = self.told.letters.recv() => self.letter_settled(receipt),
                 () = exporter.room(next_chunk), if is_full => self.feed(),
+                () = dead_letters.room(), if has_unsent => {
+                    send_letters(&dead_letters, &mut self.desk);
+                }
                 () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => self.feed(),
                 () = until(revoke_deadline) => self.finish_revocations(),
                 Ok(()) = self.policies.changed(), if !is_stalled => self.switch(),
@@ -275,6 +294,9 @@ impl Worker {
         state.abandon(&mut self.desk);
         let generation = state.generation();
         let partition = state.partition;
+        self.desk.unsent.retain(|(_, receipt)| {
+            receipt.partition != partition || receipt.generation != generation
+        });
         self.waiting.retain(|chunk| {
             let goes = chunk.ticket.partition == partition && chunk.ticket.generation == generation;
             if goes {

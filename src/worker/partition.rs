@@ -11,11 +11,10 @@ use super::deliver::{Delivery, Undelivered};
 use super::recording::{LogPositions, Recording};
 use super::replay::Replay;
 use super::{Desk, InForce, Shared};
-use crate::books::{Amount, Invalid};
+use crate::books::Amount;
 use crate::decision_log::OwnerId;
 use crate::export::DeliveryId;
 use crate::ids::{Generation, Partition, Position, Timestamp, TraceId};
-use crate::otlp::scan;
 use crate::policy::{Budgets, ResourceFacts};
 use crate::source::{CaughtUp, Owned, Record, RecordBatch, Resume};
 use crate::trace::{HeaderId, Headers, OpenTrace, OpenTraces, Slot, TRACE_OVERHEAD, Trigger};
@@ -55,6 +54,8 @@ pub(super) struct PartitionState {
     pub(super) chunks_in_flight: usize,
     /// Kept traces that are not on record as delivered. Empty without a decision log.
     pub(super) undelivered: HashMap<TraceId, Undelivered, foldhash::fast::RandomState>,
+    /// Letters that are not settled yet.
+    pub(super) letters: usize,
     pub(super) revocation: Option<Revocation>,
     /// Traces that the record in hand brought to a cap.
     pub(super) at_cap: Vec<Slot>,
@@ -99,6 +100,7 @@ impl PartitionState {
             next_delivery: 0,
             chunks_in_flight: 0,
             undelivered: HashMap::default(),
+            letters: 0,
             revocation: None,
             at_cap: Vec::new(),
             resources: Vec::new(),
@@ -117,7 +119,7 @@ impl PartitionState {
 
     /// How much was handed to the backend and the decision log and is not settled.
     pub(super) fn in_flight(&self) -> usize {
-        self.chunks_in_flight + self.recording.len()
+        self.chunks_in_flight + self.recording.len() + self.letters
     }
 
     /// Handles one record: what is due before it, then its spans.
@@ -132,23 +134,6 @@ impl PartitionState {
         desk.tally.records += 1;
         self.read_value(shared, desk, record);
         self.replay.passed(self.watermark.next());
-    }
-
-    fn read_value(&mut self, shared: &Shared, desk: &mut Desk, record: &Record<'_>) {
-        let Some(value) = record.value else {
-            refuse_record(desk, Invalid::NullValue, 0);
-            return;
-        };
-        desk.tally.record_bytes += value.len() as u64;
-        let mut found = desk.scan.take().unwrap_or_default();
-        match scan(value, &self.in_force.keys, &mut found) {
-            Ok(()) => self.arrive(shared, desk, record, value, &found),
-            Err(error) => {
-                refuse_record(desk, Invalid::Malformed, value.len() as u64);
-                shared.keying.malformed(self.partition, record.offset, &error);
-            }
-        }
-        desk.scan = Some(found);
     }
 
     /// There is nothing to read: the wall clock carries the partition's on.
@@ -209,13 +194,6 @@ impl PartitionState {
 pub(super) fn amount_of(trace: &OpenTrace) -> Amount {
     let summary = &trace.summary;
     Amount { traces: 1, spans: u64::from(summary.spans), bytes: summary.bytes }
-}
-
-fn refuse_record(desk: &mut Desk, reason: Invalid, bytes: u64) {
-    let amount = Amount { traces: 0, spans: 0, bytes };
-    desk.tally.received.add(amount);
-    desk.tally.refuse(reason, amount);
-    desk.tally.invalid_records[reason as usize] += 1;
 }
 
 const _: () = assert!(

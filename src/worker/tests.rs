@@ -2,4 +2,5 @@
 
 mod bench;
 mod counting;
+mod refusing;
 mod switching;

@@ -21,6 +21,8 @@ pub(super) struct Config {
     buffer: Option<Buffer>,
     /// Where kept traces go.
     export: Export,
+    /// Where goes what is refused; nowhere by default.
+    dead_letter: Option<DeadLetter>,
     /// What is written on kept spans.
     annotate: Option<Annotate>,
     /// The pages for operation.
@@ -186,6 +188,16 @@ struct Queue {
     /// Requests on their way at once; 4 by default.
     #[schemars(extend("minimum" = 1))]
     num_consumers: Option<Var<u32>>,
+}
+
+/// Where goes what is refused.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct DeadLetter {
+    /// The topic, in the same cluster.
+    topic: Text,
+    /// When a letter that Kafka does not take is given up, counted and logged; 30s by default.
+    message_timeout: Option<Duration>,
 }
 
 /// What is written on kept spans.

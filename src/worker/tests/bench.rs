@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message;
 
 use crate::books::Books;
+use crate::dead_letters::DeadLetters;
 use crate::decision_log::Verdict;
 use crate::facts::Summary;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
@@ -21,7 +22,7 @@ use crate::trace::{DecidedTraces, Limits};
 use crate::worker::partition::PartitionState;
 use crate::worker::switch::Rescan;
 use crate::worker::{
-    Annotations, Desk, InForce, Keying, PoliciesInForce, Remembered, Shared, ask_resource, gather,
+    Annotations, Desk, InForce, PoliciesInForce, Refusals, Remembered, Shared, ask_resource, gather,
 };
 
 pub const LIMITS: Limits = Limits {
@@ -144,8 +145,9 @@ pub fn shared(policies: InForce) -> Shared {
         decided: DecidedTraces::new(1000),
         memory: Arc::new(Memory::new(1 << 30)),
         books: Arc::new(Books::new()),
-        keying: Keying::default(),
         routing: Arc::default(),
+        refusals: Refusals::default(),
+        dead_letters: DeadLetters::default(),
     }
 }
 
@@ -177,15 +179,20 @@ impl Bench {
     /// Puts a record on the desk; returns it.
     pub fn take_in(&mut self, at: i64, service: &str, spans: Vec<Span>) -> Vec<u8> {
         let value = record(service, spans);
-        let record = Record {
-            offset: Offset(self.offset),
-            timestamp: Timestamp(at),
-            key: None,
-            value: Some(&value),
-        };
+        self.take_in_record(at, Some(&value));
+        value
+    }
+
+    /// Puts any value on the desk.
+    pub fn take_in_value(&mut self, value: Option<&[u8]>) {
+        self.take_in_record(0, value);
+    }
+
+    fn take_in_record(&mut self, at: i64, value: Option<&[u8]>) {
+        let (offset, timestamp) = (Offset(self.offset), Timestamp(at));
+        let record = Record { offset, timestamp, key: None, value, attempts: 0 };
         self.offset += 1;
         self.state.take_in(&self.shared, &mut self.desk, &record);
-        value
     }
 
     pub fn run_clock_to(&mut self, at: i64) {

@@ -16,7 +16,7 @@ use crate::policy::spec::{PolicyKind, PolicySpec};
 use crate::receiver::Receiver;
 use crate::source::{self, Ownership, Rebalance, Record, RecordBatch, Resume};
 use crate::trace::Limits;
-use crate::worker::{InForce, Worker};
+use crate::worker::{InForce, Told, Worker};
 
 #[test]
 fn what_only_the_new_policies_ask_is_found_in_old_bytes() {
@@ -308,7 +308,9 @@ async fn a_worker_without_records_switches_all_the_same() {
     let shared = std::sync::Arc::new(shared(in_force(&[everything("old")])));
     let (senders, mut inboxes) = source::inboxes(1, 1 << 20);
     let inbox = inboxes.pop().unwrap();
-    let worker = Worker::new(0, shared.clone(), exporter, inbox, acks, mpsc::unbounded_channel().1);
+    let (log, letters) = (mpsc::unbounded_channel().1, mpsc::unbounded_channel().1);
+    let told = Told { acks, log, letters };
+    let worker = Worker::new(0, shared.clone(), exporter, inbox, told);
     let (partition, start) = (Partition(0), Position(0));
     let owned = Ownership::default().acquire_for_test(partition, start);
     let generation = owned.generation;
@@ -317,7 +319,8 @@ async fn a_worker_without_records_switches_all_the_same() {
         .unwrap();
     let value = record("shop", vec![with(span(1), "color", "red")]);
     let timestamp = Timestamp(0);
-    let record = Record { offset: Offset(0), timestamp, key: None, value: Some(&value) };
+    let record =
+        Record { offset: Offset(0), timestamp, key: None, value: Some(&value), attempts: 0 };
     let room = senders[0].try_room(value.len()).unwrap();
     senders[0].records(RecordBatch::of_one(partition, generation, record, room)).unwrap();
     let stop = CancellationToken::new();

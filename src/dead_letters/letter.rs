@@ -1,0 +1,102 @@
+//! A letter: what was refused, why, and where it was.
+
+use std::time::SystemTime;
+
+use crate::ids::{Offset, Partition};
+
+/// The header that names the reason.
+pub const REASON: &str = "tailsieve.reason";
+
+/// The header that counts how often the contents became a letter. A replay writes it on what it
+/// brings back; without it, it was the first time.
+pub const ATTEMPTS: &str = "tailsieve.attempts";
+
+/// What a letter holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A record as it was read, key and value.
+    Record,
+    /// The invalid spans of a record that also holds others, or of which the rest is in order: a
+    /// `TracesData` of only those, with the record's key.
+    Spans,
+    /// Spans of kept traces that a backend refused for good: an `ExportTraceServiceRequest`.
+    Refused,
+}
+
+impl Kind {
+    /// The value of its header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::Spans => "spans",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// A letter to the dead-letter topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// What it holds.
+    pub kind: Kind,
+    /// Why it was refused, in a word: the `reason` of the metrics, or the code of a backend.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+    /// The partition it was read from.
+    pub partition: Partition,
+    /// The offset it was read at; `None` for what comes from several records.
+    pub offset: Option<Offset>,
+    /// The exporter that could not deliver it.
+    pub exporter: Option<String>,
+    /// How often its contents were refused before.
+    pub attempts: u32,
+    /// The key of the record.
+    pub key: Option<Vec<u8>>,
+    /// What was refused.
+    pub value: Option<Vec<u8>>,
+}
+
+impl Letter {
+    /// A request, or a part of one, that the backend of `exporter` refused for good with this code
+    /// and message.
+    pub fn refused(
+        partition: Partition,
+        bytes: &[u8],
+        exporter: &str,
+        code: &str,
+        message: &str,
+    ) -> Self {
+        Self {
+            kind: Kind::Refused,
+            reason: code.to_owned(),
+            message: message.to_owned(),
+            partition,
+            offset: None,
+            exporter: Some(exporter.to_owned()),
+            attempts: 0,
+            key: None,
+            value: Some(bytes.to_vec()),
+        }
+    }
+
+    pub(super) fn headers(&self, topic: &str, now: SystemTime) -> Vec<(&'static str, String)> {
+        let mut headers = vec![
+            ("tailsieve.kind", self.kind.name().to_owned()),
+            (REASON, self.reason.clone()),
+            ("tailsieve.message", self.message.clone()),
+            ("tailsieve.topic", topic.to_owned()),
+            ("tailsieve.partition", self.partition.0.to_string()),
+        ];
+        if let Some(offset) = self.offset {
+            headers.push(("tailsieve.offset", offset.0.to_string()));
+        }
+        if let Some(exporter) = &self.exporter {
+            headers.push(("tailsieve.exporter", exporter.clone()));
+        }
+        headers.push(("tailsieve.timestamp", humantime::format_rfc3339_millis(now).to_string()));
+        headers.push(("tailsieve.version", env!("CARGO_PKG_VERSION").to_owned()));
+        headers.push((ATTEMPTS, (self.attempts + 1).to_string()));
+        headers
+    }
+}

@@ -1,0 +1,144 @@
+use metrics_exporter_prometheus::PrometheusBuilder;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::RDKafkaRespErr;
+
+use super::*;
+
+fn letter() -> Letter {
+    Letter {
+        kind: Kind::Record,
+        reason: "malformed".to_owned(),
+        message: "it is not OTLP protobuf: a field's tag is invalid".to_owned(),
+        partition: Partition(3),
+        offset: Some(Offset(42)),
+        exporter: None,
+        attempts: 1,
+        key: Some(b"key".to_vec()),
+        value: Some(b"\xff\x00value".to_vec()),
+    }
+}
+
+fn receipt(pin: u64) -> Receipt {
+    Receipt { partition: Partition(3), generation: Generation(7), pin: Pin(pin), worker: 1 }
+}
+
+struct World {
+    brokers: String,
+    letters: DeadLetters,
+    told: mpsc::UnboundedReceiver<Receipt>,
+}
+
+fn start(
+    cluster: &MockCluster<'_, impl rdkafka::client::ClientContext>,
+    timeout: Duration,
+) -> World {
+    let brokers = cluster.bootstrap_servers();
+    let ((other, _), (mine, told)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let settings = DeadLetterSettings { topic: "dead".to_owned(), message_timeout: timeout };
+    let input = Input { brokers: &brokers, properties: &[], topic: "spans" };
+    let letters = DeadLetters::start(&settings, input, vec![other, mine]).unwrap();
+    World { brokers, letters, told }
+}
+
+fn first_record(brokers: &str) -> rdkafka::message::OwnedMessage {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", "reader");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut list = rdkafka::TopicPartitionList::new();
+    list.add_partition_offset("dead", 0, rdkafka::Offset::Beginning).unwrap();
+    consumer.assign(&list).unwrap();
+    loop {
+        if let Some(message) = consumer.poll(Duration::from_secs(1)) {
+            return message.unwrap().detach();
+        }
+    }
+}
+
+#[test]
+fn a_letter_is_the_record_with_why_and_from_where() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("dead", 1, 1).unwrap();
+    let mut world = start(&cluster, Duration::from_secs(30));
+    world.letters.try_send(&letter(), receipt(5)).unwrap();
+    assert_eq!(world.told.blocking_recv(), Some(receipt(5)));
+    let written = first_record(&world.brokers);
+    assert_eq!(written.key(), letter().key.as_deref());
+    assert_eq!(written.payload(), letter().value.as_deref());
+    let text = |value: Option<&[u8]>| String::from_utf8(value.unwrap().to_vec()).unwrap();
+    let headers: Vec<_> =
+        written.headers().unwrap().iter().map(|it| (it.key.to_owned(), text(it.value))).collect();
+    let time = &headers.iter().find(|(key, _)| key == "tailsieve.timestamp").unwrap().1;
+    assert!(humantime::parse_rfc3339(time).is_ok(), "{time}");
+    let expected = [
+        ("tailsieve.kind", "record"),
+        ("tailsieve.reason", "malformed"),
+        ("tailsieve.message", "it is not OTLP protobuf: a field's tag is invalid"),
+        ("tailsieve.topic", "spans"),
+        ("tailsieve.partition", "3"),
+        ("tailsieve.offset", "42"),
+        ("tailsieve.timestamp", time),
+        ("tailsieve.version", env!("CARGO_PKG_VERSION")),
+        ("tailsieve.attempts", "2"),
+    ];
+    assert_eq!(headers, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn what_a_backend_refused_names_the_exporter_and_no_offset() {
+    let letter = Letter::refused(Partition(1), b"spans", "tempo", "INVALID_ARGUMENT", "no");
+    let headers = letter.headers("spans", SystemTime::UNIX_EPOCH);
+    let get = |key| headers.iter().find(|(name, _)| *name == key).map(|(_, it)| it.as_str());
+    assert_eq!(get("tailsieve.kind"), Some("refused"));
+    assert_eq!(get("tailsieve.reason"), Some("INVALID_ARGUMENT"));
+    assert_eq!(get("tailsieve.exporter"), Some("tempo"));
+    assert_eq!(get("tailsieve.offset"), None);
+    assert_eq!(get("tailsieve.attempts"), Some("1"));
+}
+
+#[test]
+fn a_letter_that_cannot_be_written_is_given_up_counted_and_its_receipt_comes_back() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let scrape = recorder.handle();
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("dead", 1, 1).unwrap();
+    let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[error]);
+    metrics::with_local_recorder(&recorder, || {
+        let mut world = start(&cluster, Duration::from_secs(30));
+        world.letters.try_send(&letter(), receipt(1)).unwrap();
+        assert_eq!(world.told.blocking_recv(), Some(receipt(1)));
+        // Refused by the client itself.
+        let huge = Letter { value: Some(vec![0; MAX_LETTER_BYTES + 1]), ..letter() };
+        world.letters.try_send(&huge, receipt(2)).unwrap();
+        assert_eq!(world.told.blocking_recv(), Some(receipt(2)));
+        world.letters.try_send(&letter(), receipt(3)).unwrap();
+        assert_eq!(world.told.blocking_recv(), Some(receipt(3)));
+    });
+    let text = scrape.render();
+    let series = |outcome| format!("tailsieve_dead_letters_total{{outcome=\"{outcome}\"}}");
+    assert!(text.contains(&format!("{} 2\n", series("failed"))), "{text}");
+    assert!(text.contains(&format!("{} 1\n", series("written"))), "{text}");
+}
+
+#[tokio::test]
+async fn a_full_queue_hands_the_letter_back_and_tells_when_there_is_room() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("dead", 1, 1).unwrap();
+    cluster.broker_down(1).unwrap();
+    let mut world = start(&cluster, Duration::from_secs(600));
+    let large = Letter { value: Some(vec![0; 30 << 20]), ..letter() };
+    let (one, two, three) = (receipt(1), receipt(2), receipt(3));
+    world.letters.try_send(&large, one).unwrap();
+    world.letters.try_send(&large, two).unwrap();
+    assert_eq!(world.letters.try_send(&large, three), Err(Full));
+    cluster.broker_up(1).unwrap();
+    while world.letters.try_send(&large, three) == Err(Full) {
+        world.letters.room().await;
+    }
+    for expected in [one, two, three] {
+        assert_eq!(world.told.recv().await, Some(expected));
+    }
+}
