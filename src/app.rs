@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::books::Books;
-use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
+use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
 use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
@@ -91,8 +91,11 @@ impl Readiness {
 struct OwnershipFence(Arc<Ownership>);
 
 impl Fence for OwnershipFence {
-    fn is_current(&self, partition: Partition, generation: Generation) -> bool {
-        self.0.is_current(partition, generation)
+    fn standing(&self, partition: Partition, generation: Generation) -> Standing {
+        match self.0.is_current(partition, generation) {
+            true => Standing::Current,
+            false => Standing::Ended,
+        }
     }
 }
 

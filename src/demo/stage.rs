@@ -14,8 +14,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::{Handle, Runtime};
 
 use super::DemoError;
-use crate::export::{Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Fence, Ticket};
-use crate::ids::{Generation, Partition};
+use crate::export::{
+    Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Fence, Standing, Ticket,
+};
+use crate::ids::{Generation, Partition, TraceId};
 use crate::ledger::{Check, Expectation, Ledger, Verdict};
 use crate::receiver::{Receiver, Sink};
 
@@ -110,7 +112,7 @@ fn sink(check: &Arc<Mutex<Check>>, forwarder: Option<Exporter>) -> Sink {
     })
 }
 
-/// A request as a chunk that belongs to no partition.
+/// A request as a chunk that belongs to no partition and, with many traces in it, to no trace.
 fn whole_request(bytes: Bytes) -> Chunk {
     let ticket = Ticket {
         partition: Partition(0),
@@ -118,15 +120,16 @@ fn whole_request(bytes: Bytes) -> Chunk {
         delivery: DeliveryId(0),
         worker: 0,
     };
-    Chunk { bytes, spans: 0, traces: 0, ticket }
+    let trace_id = TraceId::from_slice(&[0xff; 16]).expect("16 bytes that are not zero");
+    Chunk { bytes, trace_id, spans: 0, traces: 0, ticket }
 }
 
 /// Nothing of `--export` depends on who owns a partition.
 struct Unfenced;
 
 impl Fence for Unfenced {
-    fn is_current(&self, _partition: Partition, _generation: Generation) -> bool {
-        true
+    fn standing(&self, _partition: Partition, _generation: Generation) -> Standing {
+        Standing::Current
     }
 }
 

@@ -19,11 +19,14 @@ use super::queue::Queue;
 use super::retry::{Backoff, Verdict, judge};
 use super::settings::RetrySettings;
 use super::transport::{Failure, Reply, Request, Transport};
-use super::{Ack, AckSink, Chunk, Fence, Outcome};
+use super::{Ack, AckSink, Chunk, Fence, Outcome, Refusal, Standing};
 use crate::limited::Limited;
 
 /// How often the same kind of trouble is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often the fence is asked again while it does not know.
+const SUSPENDED_WAIT: Duration = Duration::from_millis(100);
 
 /// What all consumers share.
 pub(super) struct Shared {
@@ -72,19 +75,28 @@ pub(super) async fn consume<T: Transport>(shared: Arc<Shared>, transport: Arc<T>
     }
 }
 
-/// Sends the chunks as one request until it is settled, or returns them in halves that have to be
-/// sent apart.
+/// Sends the chunks as one request until it is settled, or returns them in two parts that have to
+/// be sent one after the other.
 async fn deliver<T: Transport>(
     shared: &Shared,
     transport: &T,
     mut chunks: Vec<Chunk>,
 ) -> Option<[Vec<Chunk>; 2]> {
-    let first_attempt = Instant::now();
+    let mut first_attempt = Instant::now();
     let mut backoff = Backoff::new(&shared.retry);
     loop {
-        chunks = shared.without_abandoned(chunks);
-        if chunks.is_empty() {
-            return None;
+        let (current, suspended) = shared.without_abandoned(chunks);
+        match (current.is_empty(), suspended.is_empty()) {
+            (true, true) => return None,
+            (false, true) => chunks = current,
+            (false, false) => return Some([current, suspended]),
+            (true, false) => {
+                tokio::time::sleep(SUSPENDED_WAIT).await;
+                // What must not be sent does not age.
+                first_attempt += SUSPENDED_WAIT;
+                chunks = suspended;
+                continue;
+            }
         }
         let failure = match attempt(shared, transport, &chunks).await {
             Ok(reply) => {
@@ -164,17 +176,23 @@ impl Shared {
         possible
     }
 
-    /// Leaves out the chunks whose partition was given up since they were handed in.
-    fn without_abandoned(&self, chunks: Vec<Chunk>) -> Vec<Chunk> {
-        let (current, abandoned): (Vec<_>, Vec<_>) = chunks.into_iter().partition(|chunk| {
+    /// Leaves out the chunks whose partition was given up since they were handed in. The rest: what
+    /// may be sent, and what has to wait until it is known whether it may.
+    fn without_abandoned(&self, chunks: Vec<Chunk>) -> (Vec<Chunk>, Vec<Chunk>) {
+        let (mut current, mut suspended, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+        for chunk in chunks {
             let ticket = &chunk.ticket;
-            self.fence.is_current(ticket.partition, ticket.generation)
-        });
-        if !abandoned.is_empty() {
-            self.metrics.abandoned_spans.increment(spans(&abandoned));
-            self.settle(abandoned, Outcome::Abandoned);
+            match self.fence.standing(ticket.partition, ticket.generation) {
+                Standing::Current => current.push(chunk),
+                Standing::Suspended => suspended.push(chunk),
+                Standing::Ended => ended.push(chunk),
+            }
         }
-        current
+        if !ended.is_empty() {
+            self.metrics.abandoned_spans.increment(spans(&ended));
+            self.settle(ended, Outcome::Abandoned, |_| None);
+        }
+        (current, suspended)
     }
 
     fn delivered(&self, chunks: Vec<Chunk>, reply: &Reply) {
@@ -194,7 +212,7 @@ impl Shared {
                 "export_partial_success"
             );
         }
-        self.settle(chunks, Outcome::Delivered);
+        self.settle(chunks, Outcome::Delivered, |_| None);
     }
 
     fn refused(&self, chunks: Vec<Chunk>, reason: &'static str, error: &str) {
@@ -212,7 +230,11 @@ impl Shared {
                 "export_refused"
             );
         }
-        self.settle(chunks, Outcome::Refused);
+        let message = shortened(error);
+        self.settle(chunks, Outcome::Refused, |chunk| {
+            let (bytes, message) = (chunk.bytes.clone(), message.to_owned());
+            Some(Box::new(Refusal { bytes, reason, message }))
+        });
     }
 
     /// Waits before the next attempt. The start of a drain ends a wait of our own choice, for one
@@ -243,7 +265,12 @@ impl Shared {
 
     /// Tells the workers, then gives the room back: whoever is told finds its chunks still counted
     /// and never the other way round.
-    fn settle(&self, chunks: Vec<Chunk>, outcome: Outcome) {
+    fn settle(
+        &self,
+        chunks: Vec<Chunk>,
+        outcome: Outcome,
+        refusal: impl Fn(&Chunk) -> Option<Box<Refusal>>,
+    ) {
         let count = chunks.len();
         let bytes = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
         let mut by_worker: Vec<Vec<Ack>> = self.acks.iter().map(|_| Vec::new()).collect();
@@ -251,7 +278,8 @@ impl Shared {
             let worker = by_worker.get_mut(chunk.ticket.worker);
             debug_assert!(worker.is_some(), "a ticket names a worker that has a sink");
             if let Some(acks) = worker {
-                acks.push(Ack { ticket: chunk.ticket, outcome, spans: chunk.spans });
+                let refusal = refusal(&chunk);
+                acks.push(Ack { ticket: chunk.ticket, outcome, spans: chunk.spans, refusal });
             }
         }
         for (sink, acks) in self.acks.iter().zip(by_worker) {

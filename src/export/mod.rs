@@ -34,7 +34,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::ids::{Generation, Partition};
+use crate::ids::{Generation, Partition, TraceId};
 
 use self::delivery::{LogLimits, Shared};
 use self::endpoint::Endpoint;
@@ -50,15 +50,17 @@ pub use self::settings::{Compression, ExportSettings, QueueSettings, RetrySettin
 /// How often a backend that nobody sends to is asked for a connection while it is down.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Some whole traces, or a part of a large one, ready to be sent.
+/// Spans of one trace, all of them or a part, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Chunk {
     /// Encoded `ResourceSpans` fields: a valid `ExportTraceServiceRequest` by itself, and at most
     /// `max_request_bytes`.
     pub bytes: Bytes,
+    /// The trace that the spans are of.
+    pub trace_id: TraceId,
     /// How many spans are in it.
     pub spans: u32,
-    /// How many traces begin in it: of a large trace in several chunks, the first counts.
+    /// 1 if the trace begins in it: of a large trace in several chunks, the first counts.
     pub traces: u32,
     /// Whom to tell when it is settled.
     pub ticket: Ticket,
@@ -82,7 +84,7 @@ pub struct Ticket {
 pub struct DeliveryId(pub u64);
 
 /// A chunk is settled: its room in the queue is free again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
     /// The ticket of the chunk.
     pub ticket: Ticket,
@@ -90,6 +92,19 @@ pub struct Ack {
     pub outcome: Outcome,
     /// How many spans were in it.
     pub spans: u32,
+    /// What was refused, and why: there if and only if the outcome is [`Outcome::Refused`].
+    pub refusal: Option<Box<Refusal>>,
+}
+
+/// A chunk that the backend will never take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The bytes of the chunk.
+    pub bytes: Bytes,
+    /// The code of the backend, or the limit that was passed: one of a fixed set of names.
+    pub reason: &'static str,
+    /// What the backend said, shortened.
+    pub message: String,
 }
 
 /// How a chunk ended.
@@ -97,7 +112,7 @@ pub struct Ack {
 pub enum Outcome {
     /// The backend took it, perhaps rejecting some spans of the request (partial success).
     Delivered,
-    /// The backend will never take it; counted and logged.
+    /// The backend will never take it; counted and logged, and the ack carries it.
     Refused,
     /// Its partition was given up before it was delivered; the next owner sends it again.
     Abandoned,
@@ -106,7 +121,19 @@ pub enum Outcome {
 /// Knows which acquisition of a partition is the current one.
 pub trait Fence: Send + Sync {
     /// Whether this process still holds the partition under this generation. Must not block.
-    fn is_current(&self, partition: Partition, generation: Generation) -> bool;
+    fn standing(&self, partition: Partition, generation: Generation) -> Standing;
+}
+
+/// How an acquisition of a partition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The partition is held under it.
+    Current,
+    /// It is not known at the moment, since the lease with the group has lapsed: nothing is sent,
+    /// and it is asked again, until one of the others is known.
+    Suspended,
+    /// It is over.
+    Ended,
 }
 
 /// Where the acks of one worker go, in batches. Called from the runtime; must not block.

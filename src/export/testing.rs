@@ -17,7 +17,10 @@ pub(super) const PAUSED_DAY: Duration = Duration::from_secs(86_400);
 /// A chunk of one span and one trace, with `size` bytes that name its pin.
 pub(super) fn chunk(pin: u64, size: usize) -> Chunk {
     let bytes = vec![u8::try_from(pin % 256).unwrap(); size];
-    Chunk { bytes: Bytes::from(bytes), spans: 1, traces: 1, ticket: ticket(pin) }
+    let mut trace_id = [0xee; 16];
+    trace_id[8..].copy_from_slice(&pin.to_be_bytes());
+    let trace_id = TraceId::from_slice(&trace_id).unwrap();
+    Chunk { bytes: Bytes::from(bytes), trace_id, spans: 1, traces: 1, ticket: ticket(pin) }
 }
 
 pub(super) fn ticket(pin: u64) -> Ticket {
@@ -29,8 +32,13 @@ pub(super) fn ticket(pin: u64) -> Ticket {
     }
 }
 
-/// A fence whose current generation can be moved on.
+/// A fence whose current generation can be moved on; at 0 it does not know which one is current.
 pub(super) struct TestFence(pub(super) AtomicU64);
+
+impl TestFence {
+    /// A generation of which it is never known whether it is current.
+    pub(super) const SUSPENDED: Generation = Generation(u64::MAX);
+}
 
 impl Default for TestFence {
     fn default() -> Self {
@@ -39,8 +47,13 @@ impl Default for TestFence {
 }
 
 impl Fence for TestFence {
-    fn is_current(&self, _partition: Partition, generation: Generation) -> bool {
-        generation.0 == self.0.load(Ordering::Relaxed)
+    fn standing(&self, _partition: Partition, generation: Generation) -> Standing {
+        match self.0.load(Ordering::Relaxed) {
+            _ if generation == Self::SUSPENDED => Standing::Suspended,
+            0 => Standing::Suspended,
+            current if current == generation.0 => Standing::Current,
+            _ => Standing::Ended,
+        }
     }
 }
 

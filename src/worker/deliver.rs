@@ -165,6 +165,7 @@ impl PartitionState {
         };
         let chunk = |(number, chunk): (usize, FramedChunk)| Chunk {
             bytes: chunk.bytes.into(),
+            trace_id,
             spans: chunk.spans,
             traces: u32::from(number == 0 && part == Part::Covered),
             ticket,

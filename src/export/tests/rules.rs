@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::super::testing::{Harness, PAUSED_DAY, ack_channel, acks, chunk, failure};
+use super::super::testing::{Harness, PAUSED_DAY, TestFence, ack_channel, acks, chunk, failure};
 use super::super::transport::{Failure, Reply};
 use super::super::*;
 
@@ -201,6 +201,47 @@ async fn a_generation_that_ends_during_the_retries_is_not_sent_again() {
     harness.fence.0.store(2, Ordering::Relaxed);
     assert_eq!(harness.acks(1).await, [(1, Outcome::Abandoned)]);
     assert_eq!(harness.sent().len(), 1);
+}
+
+/// Scenario: it is not known for a while whether the partition of a chunk is still held.
+/// Guarantees: nothing is sent meanwhile; afterwards it is sent if the partition is held, else not;
+/// chunks whose partition is known to be held do not wait for it.
+#[tokio::test(start_paused = true)]
+async fn a_suspended_chunk_waits_until_it_is_known_who_owns_it() {
+    for (becomes, outcome) in [(1, Outcome::Delivered), (2, Outcome::Abandoned)] {
+        let mut settings = settings();
+        settings.retry_on_failure.max_elapsed_time = Duration::from_secs(60);
+        let mut harness = Harness::start(&settings, |_, _| accept());
+        harness.fence.0.store(0, Ordering::Relaxed);
+        harness.exporter.try_send(chunk(1, 10)).unwrap();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(harness.sent().len(), 0);
+        assert!(harness.acks.try_recv().is_err());
+        harness.fence.0.store(becomes, Ordering::Relaxed);
+        assert_eq!(harness.acks(1).await, [(1, outcome)]);
+        assert_eq!(harness.sent().len(), usize::from(becomes == 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_chunk_does_not_hold_up_the_others_of_its_request() {
+    let mut harness = Harness::start(&settings(), |_, _| accept());
+    let mut suspended = chunk(1, 10);
+    suspended.ticket.generation = TestFence::SUSPENDED;
+    harness.exporter.try_send(suspended).unwrap();
+    harness.exporter.try_send(chunk(2, 10)).unwrap();
+    assert_eq!(harness.acks(1).await, [(2, Outcome::Delivered)]);
+    assert_eq!(harness.sent()[0].pins, [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ack_of_what_is_refused_carries_it() {
+    let mut harness = Harness::start(&settings(), |_, _| fail(Code::PermissionDenied));
+    harness.exporter.try_send(chunk(7, 10)).unwrap();
+    let acks = tokio::time::timeout(PAUSED_DAY, harness.acks.recv()).await.unwrap().unwrap();
+    let refusal = acks[0].refusal.as_deref().unwrap();
+    assert_eq!(refusal.bytes, chunk(7, 10).bytes);
+    assert_eq!((refusal.reason, &*refusal.message), ("PERMISSION_DENIED", "scripted"));
 }
 
 #[tokio::test(start_paused = true)]

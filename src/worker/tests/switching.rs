@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::bench::*;
-use crate::export::{AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
+use crate::export::{AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 use crate::policy::spec::{PolicyKind, PolicySpec};
 use crate::receiver::Receiver;
@@ -281,8 +281,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Open;
 
 impl Fence for Open {
-    fn is_current(&self, _: Partition, _: Generation) -> bool {
-        true
+    fn standing(&self, _: Partition, _: Generation) -> Standing {
+        Standing::Current
     }
 }
 
