@@ -114,8 +114,13 @@ impl Member {
         let (sinks, acks): (Vec<AckSink>, Vec<_>) =
             (0..settings.workers).map(|_| ack_channel()).unzip();
         let fence = Arc::new(OwnershipFence(Arc::clone(&ownership)));
-        let exporter =
-            Exporter::start(&settings.export, runtime, fence, sinks, ExportMetrics::new())?;
+        let exporter = Exporter::start(
+            &settings.export,
+            runtime,
+            fence,
+            sinks,
+            ExportMetrics::new(&settings.export),
+        )?;
         let shared = Arc::new(Shared {
             policies,
             annotations: settings.annotations,

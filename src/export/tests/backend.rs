@@ -45,7 +45,7 @@ fn start(settings: &ExportSettings) -> (Exporter, mpsc::UnboundedReceiver<Vec<Ac
         &Handle::current(),
         Arc::new(TestFence::default()),
         vec![sink],
-        ExportMetrics::new(),
+        ExportMetrics::new(settings),
     );
     (exporter.unwrap(), acks)
 }
@@ -280,7 +280,7 @@ async fn a_backend_that_comes_late_gets_everything() {
     for pin in 0..10 {
         exporter.try_send(trace(pin, 10)).unwrap();
     }
-    let no_retry = "tailsieve_export_retries_total 0\n";
+    let no_retry = "tailsieve_export_retries_total{exporter=\"default\"} 0\n";
     while recorder.handle().render().contains(no_retry) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -324,14 +324,13 @@ async fn reachable_without_traffic_once_the_backend_listens() {
 
 #[tokio::test]
 async fn an_exporter_that_cannot_work_does_not_start() {
-    let settings =
-        ExportSettings { endpoint: "https://tempo:4317".to_owned(), ..ExportSettings::default() };
+    let settings = ExportSettings { endpoint: "tempo".to_owned(), ..ExportSettings::default() };
     let result = Exporter::start(
         &settings,
         &Handle::current(),
         Arc::new(TestFence::default()),
         Vec::new(),
-        ExportMetrics::new(),
+        ExportMetrics::new(&settings),
     );
     assert!(matches!(result, Err(ExportError::Endpoint { .. })));
 }

@@ -300,7 +300,7 @@ async fn a_worker_without_records_switches_all_the_same() {
     let (sink, acks) = mpsc::unbounded_channel();
     let sink: AckSink = Box::new(move |acks| drop(sink.send(acks)));
     let runtime = tokio::runtime::Handle::current();
-    let metrics = ExportMetrics::new();
+    let metrics = ExportMetrics::new(&settings);
     let exporter =
         Exporter::start(&settings, &runtime, std::sync::Arc::new(Open), vec![sink], metrics)
             .unwrap();
