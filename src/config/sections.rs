@@ -38,7 +38,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
     let mut root = Section::new(&document.root, &problems);
     let kafka = kafka::read(root.section("kafka"), &problems);
     let buffer = buffer(root.section("buffer"));
-    let export = export::read(&mut root, &problems);
+    let exports = export::read(&mut root, &kafka.source, folder, &problems);
     let annotate = annotate(root.section("annotate"));
     let mut admin = root.section("admin");
     let admin_listen = admin.optional("listen", address);
@@ -59,7 +59,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
         workers: buffer.workers,
         max_bytes: buffer.max_bytes,
         queue_bytes: buffer.queue_bytes,
-        export,
+        exports,
         annotate,
         admin_listen: admin_listen.unwrap_or_else(default_listen),
         telemetry,

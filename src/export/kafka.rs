@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::oneshot;
 
 use super::ExportError;
-use super::settings::ExportSettings;
+use super::settings::{ExportSettings, KafkaTarget};
 use super::transport::{Failure, Piece, Reply, Request, Transport};
 use crate::ids::{Offset, Partition};
 use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
@@ -19,8 +19,7 @@ use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, R
 /// Writes chunks to a topic; see the module.
 pub(super) struct KafkaTransport {
     publisher: Arc<Publisher<Told>>,
-    brokers: String,
-    topic: String,
+    target: KafkaTarget,
     timeout: std::time::Duration,
 }
 
@@ -77,22 +76,21 @@ impl KafkaTransport {
         let publisher = Publisher::start(publisher, Told);
         Ok(Self {
             publisher: Arc::new(publisher.map_err(|error| refused(error.to_string()))?),
-            brokers: target.brokers,
-            topic: target.topic,
+            target,
             timeout: settings.timeout,
         })
     }
 
     /// Where it writes to.
     pub(super) fn endpoint(&self) -> String {
-        format!("kafka://{}/{}", self.brokers, self.topic)
+        self.target.to_string()
     }
 
     fn publish(&self, piece: &Piece) -> oneshot::Receiver<Settled> {
         let (sender, receiver) = oneshot::channel();
         let key = piece.trace_id.to_string();
         let record = Outgoing {
-            topic: &self.topic,
+            topic: &self.target.topic,
             partition: None,
             key: Some(key.as_bytes()),
             value: Some(&piece.bytes),
@@ -129,7 +127,7 @@ impl Transport for KafkaTransport {
     }
 
     async fn probe(&self) -> Result<(), Failure> {
-        let (publisher, topic) = (Arc::clone(&self.publisher), self.topic.clone());
+        let (publisher, topic) = (Arc::clone(&self.publisher), self.target.topic.clone());
         let timeout = self.timeout;
         let asked = tokio::task::spawn_blocking(move || publisher.reach(&topic, timeout)).await;
         match asked {

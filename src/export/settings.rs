@@ -92,6 +92,14 @@ impl Default for ExportSettings {
 }
 
 impl ExportSettings {
+    /// Where it sends to, for the log.
+    pub fn target(&self) -> String {
+        match &self.kafka {
+            Some(target) => target.to_string(),
+            None => self.endpoint.clone(),
+        }
+    }
+
     /// The defaults of a protocol.
     pub fn of(protocol: Protocol) -> Self {
         let default = Self { protocol, ..Self::default() };
@@ -133,6 +141,12 @@ pub struct KafkaTarget {
     pub topic: String,
     /// Further settings of librdkafka; they may hold passwords.
     pub properties: Vec<(String, String)>,
+}
+
+impl std::fmt::Display for KafkaTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "kafka://{}/{}", self.brokers, self.topic)
+    }
 }
 
 impl std::fmt::Debug for KafkaTarget {

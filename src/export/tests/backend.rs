@@ -15,11 +15,11 @@ use super::super::testing::{self, Log, TestFence, ack_channel, chunk};
 use super::super::*;
 use crate::receiver::{Behaviour, Receiver};
 
-const LOCALHOST: SocketAddr =
+pub(super) const LOCALHOST: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A receiver that keeps what it took.
-async fn receiver_at(addr: SocketAddr) -> (Receiver, Log<Bytes>) {
+pub(super) async fn receiver_at(addr: SocketAddr) -> (Receiver, Log<Bytes>) {
     let taken: Log<Bytes> = Arc::default();
     let log = taken.clone();
     let sink = Box::new(move |bytes| log.lock().unwrap().push(bytes));
@@ -27,7 +27,7 @@ async fn receiver_at(addr: SocketAddr) -> (Receiver, Log<Bytes>) {
 }
 
 /// Settings that retry within milliseconds.
-fn settings(addr: SocketAddr) -> ExportSettings {
+pub(super) fn settings(addr: SocketAddr) -> ExportSettings {
     let mut settings = ExportSettings {
         endpoint: addr.to_string(),
         flush_interval: Duration::from_millis(1),
@@ -38,7 +38,7 @@ fn settings(addr: SocketAddr) -> ExportSettings {
     settings
 }
 
-fn start(settings: &ExportSettings) -> (Exporter, mpsc::UnboundedReceiver<Vec<Ack>>) {
+pub(super) fn start(settings: &ExportSettings) -> (Exporter, mpsc::UnboundedReceiver<Vec<Ack>>) {
     let (sink, acks) = ack_channel();
     let exporter = Exporter::start(
         settings,
@@ -51,7 +51,7 @@ fn start(settings: &ExportSettings) -> (Exporter, mpsc::UnboundedReceiver<Vec<Ac
 }
 
 /// A chunk of one trace with one span whose name is the pin, padded to about `size` bytes.
-fn trace(pin: u64, size: usize) -> Chunk {
+pub(super) fn trace(pin: u64, size: usize) -> Chunk {
     let span = Span { name: format!("{pin}"), trace_state: "x".repeat(size), ..Span::default() };
     let resource_spans = ResourceSpans {
         scope_spans: vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }],
@@ -62,7 +62,7 @@ fn trace(pin: u64, size: usize) -> Chunk {
 }
 
 /// The names of all spans in the requests, sorted.
-fn names(taken: &Log<Bytes>) -> Vec<u64> {
+pub(super) fn names(taken: &Log<Bytes>) -> Vec<u64> {
     let mut names = Vec::new();
     for bytes in taken.lock().unwrap().iter() {
         let request = ExportTraceServiceRequest::decode(bytes.clone()).unwrap();
@@ -75,7 +75,7 @@ fn names(taken: &Log<Bytes>) -> Vec<u64> {
 }
 
 /// The next `count` acks, or a failure when a busy machine would have brought them long ago.
-async fn acks(
+pub(super) async fn acks(
     receiver: &mut mpsc::UnboundedReceiver<Vec<Ack>>,
     count: usize,
 ) -> Vec<(u64, Outcome)> {

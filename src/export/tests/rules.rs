@@ -208,6 +208,22 @@ async fn a_generation_that_ends_during_the_retries_is_not_sent_again() {
     assert_eq!(harness.sent().len(), 1);
 }
 
+/// Scenario: some pieces of a request were taken although the attempt failed.
+/// Guarantees: those are settled and not sent again; the others are.
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_of_a_failed_request_is_not_sent_again() {
+    let mut harness = Harness::start(&settings(), |_, attempt| match attempt {
+        1 => Err(Failure { taken: vec![0, 2], ..failure(Code::Unavailable) }),
+        _ => accept(),
+    });
+    for pin in 0..4 {
+        harness.exporter.try_send(chunk(pin, 10)).unwrap();
+    }
+    assert_eq!(harness.acks(2).await, [(0, Outcome::Delivered), (2, Outcome::Delivered)]);
+    assert_eq!(harness.acks(2).await, [(1, Outcome::Delivered), (3, Outcome::Delivered)]);
+    assert_eq!(harness.sent()[1].pins, [1, 3]);
+}
+
 /// Scenario: it is not known for a while whether the partition of a chunk is still held.
 /// Guarantees: nothing is sent meanwhile; afterwards it is sent if the partition is held, else not;
 /// chunks whose partition is known to be held do not wait for it.
