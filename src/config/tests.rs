@@ -164,7 +164,9 @@ fn syntax_errors_and_duplicate_keys_have_their_place() {
 /// A static file with these exporters, a line each.
 fn with_exporters(exporters: &[&str]) -> String {
     let exporters: String = exporters.iter().map(|line| format!("  {line}\n")).collect();
-    format!("kafka: {{brokers: k:9092, properties: {{a: b}}}}\npolicies: p.yaml\nexporters:\n{exporters}")
+    format!(
+        "kafka: {{brokers: k:9092, properties: {{a: b}}}}\npolicies: p.yaml\nexporters:\n{exporters}"
+    )
 }
 
 #[test]
