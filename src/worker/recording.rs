@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
     use crate::export::{DeliveryId, Ticket};
-    use crate::ids::{Generation, Partition};
+    use crate::ids::{Generation, Partition, TraceId};
 
     fn chunk(bytes: usize) -> Chunk {
         let ticket = Ticket {
@@ -128,7 +128,8 @@ mod tests {
             delivery: DeliveryId(0),
             worker: 0,
         };
-        Chunk { bytes: Bytes::from(vec![0; bytes]), spans: 1, traces: 1, ticket }
+        let trace_id = TraceId::from_slice(&[1; 16]).unwrap();
+        Chunk { bytes: Bytes::from(vec![0; bytes]), trace_id, spans: 1, traces: 1, ticket }
     }
 
     #[test]
