@@ -8,10 +8,13 @@ use super::super::*;
 use super::backend::{LOCALHOST, receiver_at, settings, trace};
 use crate::receiver::Receiver;
 
+/// Ends a test that waits in vain.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What the name stands for; tests change it.
 type Addresses = Arc<Mutex<Vec<SocketAddr>>>;
 
-fn start(addresses: &Addresses, max_age: Duration) -> Exporter {
+fn start(addresses: &Addresses, connections: usize, max_age: Duration) -> Exporter {
     let addresses = addresses.clone();
     let resolve: Resolve = Arc::new(move |host, port| {
         assert_eq!((&*host, port), ("tempo.example", 4317));
@@ -20,7 +23,7 @@ fn start(addresses: &Addresses, max_age: Duration) -> Exporter {
     });
     let settings = ExportSettings {
         endpoint: "tempo.example:4317".to_owned(),
-        connections: 2,
+        connections,
         connection_max_age: max_age,
         ..settings(LOCALHOST)
     };
@@ -34,10 +37,13 @@ fn start(addresses: &Addresses, max_age: Duration) -> Exporter {
 /// Sends traces until the receiver got one.
 async fn until_reached(exporter: &Exporter, receiver: &Receiver) {
     let before = receiver.requests();
-    while receiver.requests() == before {
-        exporter.try_send(trace(1, 10)).unwrap();
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let reached = async {
+        while receiver.requests() == before {
+            exporter.try_send(trace(1, 10)).unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.expect("nothing comes");
 }
 
 #[tokio::test]
@@ -45,7 +51,7 @@ async fn several_connections_reach_all_addresses_of_a_name() {
     let (first, _) = receiver_at(LOCALHOST).await;
     let (second, _) = receiver_at(LOCALHOST).await;
     let addresses = vec![first.local_addr(), second.local_addr()];
-    let exporter = start(&Arc::new(Mutex::new(addresses)), Duration::ZERO);
+    let exporter = start(&Arc::new(Mutex::new(addresses)), 2, Duration::ZERO);
     until_reached(&exporter, &first).await;
     until_reached(&exporter, &second).await;
 }
@@ -57,7 +63,7 @@ async fn an_address_where_nobody_listens_is_passed_over() {
     gone.kill().await;
     let (receiver, _) = receiver_at(LOCALHOST).await;
     let addresses = vec![nobody, receiver.local_addr()];
-    let exporter = start(&Arc::new(Mutex::new(addresses)), Duration::ZERO);
+    let exporter = start(&Arc::new(Mutex::new(addresses)), 2, Duration::ZERO);
     while receiver.requests() < 4 {
         until_reached(&exporter, &receiver).await;
     }
@@ -71,7 +77,7 @@ async fn a_connection_that_is_renewed_goes_where_the_name_points_now() {
     let (old, _) = receiver_at(LOCALHOST).await;
     let (new, _) = receiver_at(LOCALHOST).await;
     let addresses = Arc::new(Mutex::new(vec![old.local_addr()]));
-    let exporter = start(&addresses, Duration::from_millis(20));
+    let exporter = start(&addresses, 1, Duration::from_millis(20));
     until_reached(&exporter, &old).await;
     addresses.lock().unwrap()[0] = new.local_addr();
     until_reached(&exporter, &new).await;
