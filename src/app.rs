@@ -43,8 +43,8 @@ pub struct MemberSettings {
     pub decision_cache_entries: u64,
     /// What is written on kept spans.
     pub annotations: Annotations,
-    /// The way out.
-    pub export: ExportSettings,
+    /// The ways out; never empty.
+    pub exports: Vec<ExportSettings>,
     /// Where goes what is refused, if it is kept.
     pub dead_letter: Option<DeadLetterSettings>,
 }
@@ -75,7 +75,7 @@ pub struct Member {
     consumers: Vec<ConsumerHandle>,
     workers: Vec<JoinHandle<()>>,
     stop_workers: CancellationToken,
-    exporter: Exporter,
+    exporters: Vec<Exporter>,
     log: Option<Arc<DecisionLog>>,
     routing: Arc<Routing>,
     dead_letters: DeadLetters,
@@ -85,7 +85,7 @@ pub struct Member {
 #[derive(Clone, Debug)]
 pub struct Readiness {
     consumers: Vec<Arc<ConsumerStatus>>,
-    exporter: Exporter,
+    exporters: Vec<Exporter>,
     log: Option<Arc<DecisionLog>>,
     routing: Arc<Routing>,
 }
@@ -103,10 +103,12 @@ impl Readiness {
 
     /// `Ok` if the backend answers; else what is missing.
     pub fn backend(&self) -> Result<(), String> {
-        if self.exporter.reachable() {
+        let away = |exporter: &&Exporter| !exporter.reachable();
+        let away: Vec<_> = self.exporters.iter().filter(away).map(Exporter::endpoint).collect();
+        if away.is_empty() {
             return Ok(());
         }
-        Err(format!("the OTLP backend {} does not answer", self.exporter.endpoint()))
+        Err(format!("the backend {} does not answer", away.join(" and ")))
     }
 
     /// What is wrong with how traces are spread over partitions; it keeps no span from flowing.
@@ -140,11 +142,15 @@ impl Member {
     ) -> Result<Self, StartError> {
         let ownership = Arc::new(Ownership::default());
         let (senders, inboxes) = source::inboxes(settings.workers, settings.queue_bytes);
-        let (sinks, acks): (Vec<AckSink>, Vec<_>) =
-            (0..settings.workers).map(|_| ack_channel()).unzip();
-        let fence = Arc::new(OwnershipFence(Arc::clone(&ownership)));
-        let exporter =
-            Exporter::start(&settings.export, runtime, fence, sinks, ExportMetrics::new())?;
+        let (ack_senders, acks): (Vec<_>, Vec<_>) =
+            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let fence: Arc<dyn Fence> = Arc::new(OwnershipFence(Arc::clone(&ownership)));
+        let mut exporters = Vec::with_capacity(settings.exports.len());
+        for (number, export) in settings.exports.iter().enumerate() {
+            let sinks = ack_senders.iter().map(|sender| ack_sink(number, sender.clone()));
+            let (fence, metrics) = (Arc::clone(&fence), ExportMetrics::new(export));
+            exporters.push(Exporter::start(export, runtime, fence, sinks.collect(), metrics)?);
+        }
         let (log_sinks, log_events): (Vec<LogSink>, Vec<_>) =
             (0..settings.workers).map(|_| log_channel()).unzip();
         let log = settings.decision_log.as_ref().map(|log| DecisionLog::start(log, log_sinks));
@@ -157,9 +163,12 @@ impl Member {
             policies,
             annotations: settings.annotations,
             idle_grace: settings.idle_grace,
-            max_chunk_bytes: settings.export.max_request_bytes,
+            exporters: settings.exports.iter().map(|export| export.name.clone()).collect(),
+            max_chunk_bytes: smallest(&settings.exports, |export| export.max_request_bytes),
             log: log.clone(),
-            max_unrecorded_bytes: settings.export.sending_queue.queue_size_bytes as u64,
+            max_unrecorded_bytes: smallest(&settings.exports, |export| {
+                export.sending_queue.queue_size_bytes
+            }) as u64,
             decided: DecidedTraces::new(settings.decision_cache_entries),
             memory,
             books,
@@ -171,9 +180,9 @@ impl Member {
         let mut workers = Vec::with_capacity(settings.workers);
         let told = acks.into_iter().zip(log_events).zip(letter_inboxes);
         for (index, (inbox, ((acks, log), letters))) in inboxes.into_iter().zip(told).enumerate() {
-            let (shared, exporter) = (Arc::clone(&shared), exporter.clone());
+            let (shared, exporters) = (Arc::clone(&shared), exporters.clone());
             let told = Told { acks, log, letters };
-            let worker = Worker::new(index, shared, exporter, inbox, told);
+            let worker = Worker::new(index, shared, exporters, inbox, told);
             let stop = stop_workers.clone();
             let worker_runtime = Builder::new_current_thread().enable_time().build()?;
             let thread = thread::Builder::new().name(format!("{name}-worker-{index}"));
@@ -194,14 +203,14 @@ impl Member {
                 senders.clone(),
             )?);
         }
-        Ok(Self { consumers, workers, stop_workers, exporter, log, dead_letters, routing })
+        Ok(Self { consumers, workers, stop_workers, exporters, log, dead_letters, routing })
     }
 
     /// Tells how the member is, for as long as it runs.
     pub fn readiness(&self) -> Readiness {
         Readiness {
             consumers: self.consumers.iter().map(ConsumerHandle::status).collect(),
-            exporter: self.exporter.clone(),
+            exporters: self.exporters.clone(),
             log: self.log.clone(),
             routing: Arc::clone(&self.routing),
         }
@@ -213,8 +222,11 @@ impl Member {
         let deadline = Instant::now() + timeout;
         self.consumers.iter().for_each(ConsumerHandle::stop);
         self.consumers.into_iter().for_each(ConsumerHandle::join);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let unsettled = runtime.block_on(self.exporter.drain(left));
+        let mut unsettled = 0;
+        for exporter in &self.exporters {
+            let left = deadline.saturating_duration_since(Instant::now());
+            unsettled += runtime.block_on(exporter.drain(left));
+        }
         self.stop_workers.cancel();
         for worker in self.workers {
             if worker.join().is_err() {
@@ -227,7 +239,7 @@ impl Member {
     /// Ends the member as a crash would: nothing is finished, handed over or committed.
     pub fn crash(self) {
         self.consumers.iter().for_each(ConsumerHandle::crash);
-        self.exporter.stop();
+        self.exporters.iter().for_each(Exporter::stop);
         self.log.iter().for_each(|log| log.crash());
         self.dead_letters.crash();
         self.consumers.into_iter().for_each(ConsumerHandle::join);
@@ -256,13 +268,16 @@ fn start_dead_letters(
     started.map_err(|error| StartError::DeadLetters(error.to_string()))
 }
 
-fn ack_channel() -> (AckSink, mpsc::UnboundedReceiver<Vec<Ack>>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let sink: AckSink = Box::new(move |acks: Vec<Ack>| {
+fn ack_sink(exporter: usize, acks: mpsc::UnboundedSender<(usize, Vec<Ack>)>) -> AckSink {
+    Box::new(move |settled: Vec<Ack>| {
         // A worker that is gone needs no acks.
-        let _ = sender.send(acks);
-    });
-    (sink, receiver)
+        let _ = acks.send((exporter, settled));
+    })
+}
+
+/// The smallest of a setting: what holds for all exporters.
+fn smallest(exports: &[ExportSettings], of: impl Fn(&ExportSettings) -> usize) -> usize {
+    exports.iter().map(of).min().unwrap_or(0)
 }
 
 fn log_channel() -> (LogSink, mpsc::UnboundedReceiver<LogEvent>) {

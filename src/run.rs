@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use crate::admin::{self, AdminError, Check, Pages, PolicyPages};
 use crate::app::{Member, MemberSettings, Readiness, StartError};
 use crate::books::Books;
-use crate::config::{self, PolicyFile, Settings};
+use crate::config::{self, PolicyFile, Settings, Surroundings};
 use crate::decision_log::topic::{self, TopicError};
 use crate::memory::Memory;
 use crate::policy;
@@ -146,7 +146,7 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
         brokers = settings.source.brokers,
         topic = settings.source.topic,
         group_id = settings.source.group_id,
-        backend = settings.export.endpoint,
+        backend = settings.exports[0].target(),
         admin = %settings.admin_listen,
         policies = file.policies.len(),
         policy_hash = file.hash,
@@ -173,7 +173,10 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
     let stop_pages = CancellationToken::new();
     let reload_settings = ReloadSettings {
         path: settings.policies.clone(),
-        processor: settings.policies_processor.clone(),
+        surroundings: Surroundings {
+            processor: settings.policies_processor.clone(),
+            exporters: Some(settings.exporters()),
+        },
         poll_interval: settings.policies_poll_interval,
     };
     let reloader = {
@@ -237,7 +240,7 @@ pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings
             tracestate: settings.annotate.tracestate,
             sample_rate: settings.annotate.sample_rate,
         },
-        export: settings.export.clone(),
+        exports: settings.exports.clone(),
         dead_letter: settings.dead_letter.clone(),
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::config::{self, Checked, Finding};
+use crate::config::{self, Checked, Finding, Surroundings};
 
 /// What the command ends with if there are only warnings and `--strict` is given.
 pub const EXIT_WARNINGS: u8 = 1;
@@ -61,7 +61,7 @@ pub fn check(args: &ValidateArgs) -> Report {
     let mut seen = BTreeSet::new();
     for file in &args.files {
         if seen.insert(file.clone()) {
-            report.files.push(check_one(file, args.processor.as_deref()));
+            report.files.push(check_one(file, args.processor.clone(), None));
         }
     }
     // After the files that were asked for, so that none of them is taken for one of these.
@@ -69,17 +69,19 @@ pub fn check(args: &ValidateArgs) -> Report {
         let Some((path, processor)) = checked.policies else { continue };
         if seen.insert(path.clone()) {
             let processor = processor.or_else(|| args.processor.clone());
-            report.files.push(check_one(&path, processor.as_deref()));
+            report.files.push(check_one(&path, processor, checked.exporters));
         }
     }
     report
 }
 
 /// The processor is meant for files in which there can be one.
-fn check_one(path: &Path, processor: Option<&str>) -> Checked {
-    let checked = config::check(path, processor);
-    if processor.is_some() && checked.kind == config::Kind::Policies {
-        return config::check(path, None);
+fn check_one(path: &Path, processor: Option<String>, exporters: Option<Vec<String>>) -> Checked {
+    let mut surroundings = Surroundings { processor, exporters };
+    let checked = config::check(path, &surroundings);
+    if surroundings.processor.is_some() && checked.kind == config::Kind::Policies {
+        surroundings.processor = None;
+        return config::check(path, &surroundings);
     }
     checked
 }

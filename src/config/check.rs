@@ -6,7 +6,7 @@ use super::diagnostics::{Diagnostics, Finding, Problem};
 use super::document::{Document, Node, Value, Variables};
 use super::policies::{self, Form, Reading};
 use super::reader::nearest;
-use super::{Errors, folder, name, policy_tests, sections, text, values};
+use super::{Errors, Settings, Surroundings, folder, name, policy_tests, sections, text, values};
 
 /// What a file is, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +54,15 @@ pub struct Checked {
     pub notes: Vec<Finding>,
     /// The policy file that a static file names, and the processor in it.
     pub policies: Option<(PathBuf, Option<String>)>,
+    /// The names of the exporters, if it is a static file without errors.
+    pub exporters: Option<Vec<String>>,
 }
 
 impl Checked {
     fn broken(file: &str, kind: Kind, errors: &Diagnostics) -> Self {
         let (file, errors) = (file.to_owned(), errors.findings().to_vec());
         let (warnings, notes) = (Vec::new(), Vec::new());
-        Self { file, kind, errors, warnings, notes, policies: None }
+        Self { file, kind, errors, warnings, notes, policies: None, exporters: None }
     }
 }
 
@@ -69,6 +71,8 @@ const OF_CONFIG: &[&str] = &[
     "kafka",
     "decision_log",
     "export",
+    "exporters",
+    "dead_letter",
     "buffer",
     "annotate",
     "admin",
@@ -79,9 +83,8 @@ const OF_CONFIG: &[&str] = &[
 /// Keys of the files with policies.
 const OF_POLICIES: &[&str] = &["policies", "processors", "tail_sampling", "decision_wait"];
 
-/// Checks the file at `path`; `processor` is the one that is meant if it is a Collector
-/// configuration.
-pub fn check(path: &Path, processor: Option<&str>) -> Checked {
+/// Checks the file at `path`, with what is known around it if it is a policy file.
+pub fn check(path: &Path, surroundings: &Surroundings) -> Checked {
     let file = name(path);
     let document = text(path).and_then(|text| Document::parse_alone(&file, &text));
     let mut document = match document {
@@ -98,7 +101,7 @@ pub fn check(path: &Path, processor: Option<&str>) -> Checked {
         let errors = unknown(&document);
         return Checked::broken(&file, Kind::Unknown, &errors);
     }
-    let reading = policies::read(&mut document, processor);
+    let reading = policies::read(&mut document, surroundings);
     let Reading { errors, warnings, notes, form, .. } = reading;
     let findings = |problems| document.diagnostics(problems).findings().to_vec();
     let kind = match form {
@@ -107,15 +110,18 @@ pub fn check(path: &Path, processor: Option<&str>) -> Checked {
         Form::Collector => Kind::Collector,
     };
     let (errors, warnings, notes) = (findings(errors), findings(warnings), findings(notes));
-    Checked { file, kind, errors, warnings, notes, policies: None }
+    Checked { file, kind, errors, warnings, notes, policies: None, exporters: None }
 }
 
 fn check_static(document: &mut Document, path: &Path) -> Checked {
     document.substitute(&[], Variables::Explicit);
-    let (_, problems) = sections::settings(document, folder(path));
-    let errors = document.diagnostics(document.all_problems(problems));
+    let (settings, problems) = sections::settings(document, folder(path));
+    let problems = document.all_problems(problems);
+    let exporters = problems.is_empty().then(|| Settings::exporters(&settings));
+    let errors = document.diagnostics(problems);
     let mut checked = Checked::broken(&name(path), Kind::Config, &errors);
     checked.policies = sections::policies_path(document, folder(path));
+    checked.exporters = exporters;
     checked
 }
 

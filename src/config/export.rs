@@ -1,32 +1,125 @@
-//! Section `export` of the static file.
+//! Sections `export` and `exporters` of the static file.
+
+mod kafka;
+mod security;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use garde::Validate;
 
 use super::document::{Entry, Node, Value};
 use super::reader::{Problems, Section};
 use super::values;
-use crate::export::{Compression, ExportSettings, Secret};
+use crate::export::{Compression, ExportSettings, Protocol, Secret};
+use crate::source::SourceSettings;
+
+const PROTOCOLS: &[(&str, Protocol)] =
+    &[("grpc", Protocol::Grpc), ("http", Protocol::Http), ("kafka", Protocol::Kafka)];
 
 const COMPRESSIONS: &[(&str, Compression)] =
     &[("gzip", Compression::Gzip), ("zstd", Compression::Zstd), ("none", Compression::None)];
 
-pub(super) fn read(root: &mut Section<'_>, problems: &Problems) -> ExportSettings {
-    let mut settings = ExportSettings::default();
-    let node = root.node("export");
-    let mut section = root.section("export");
-    if let Some(endpoint) = section.required("endpoint", "tempo:4317", values::name) {
-        settings.endpoint = endpoint;
+/// What only OTLP over a connection of its own has.
+const OF_OTLP: &[&str] = &[
+    "endpoint",
+    "headers",
+    "auth",
+    "tls",
+    "compression",
+    "connections",
+    "connection_max_age",
+    "retry_on_resource_exhausted",
+];
+
+/// What only a Kafka exporter has.
+const OF_KAFKA: &[&str] = &["topic", "brokers", "properties"];
+
+/// More are hardly meant, and each has a queue and connections of its own.
+const MAX_EXPORTERS: usize = 32;
+
+/// What the reader of an exporter knows beside its section.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    /// Paths in the file are relative to it.
+    folder: &'a Path,
+    /// The settings that a Kafka exporter has unless it is told others.
+    source: &'a SourceSettings,
+    problems: &'a Problems,
+}
+
+/// The exporters, in the order of the file; never empty.
+pub(super) fn read(
+    root: &mut Section<'_>,
+    source: &SourceSettings,
+    folder: &Path,
+    problems: &Problems,
+) -> Vec<ExportSettings> {
+    let context = Context { folder, source, problems };
+    let Some(several) = root.node("exporters") else {
+        let node = root.node("export");
+        return vec![exporter(root.section("export"), node, "default", context)];
+    };
+    if root.has("export") {
+        let help = "move what stands under `export` to a name under `exporters`";
+        let message = "`export` and `exporters` are both given";
+        problems.add(several.place, message, Some(help.to_owned()));
+        root.node("export");
     }
-    section.read("headers", &mut settings.headers, headers);
-    section.read("compression", &mut settings.compression, values::choice(COMPRESSIONS));
+    let exporters = named(several, context);
+    if exporters.is_empty() { vec![ExportSettings::default()] } else { exporters }
+}
+
+fn named(several: &Node, context: Context<'_>) -> Vec<ExportSettings> {
+    let help = || Some("for example `exporters: {tempo: {endpoint: tempo:4317}}`".to_owned());
+    let entries = match &several.value {
+        Value::Map(entries) if !entries.is_empty() => entries,
+        _ => {
+            let message = "expected exporters by their names";
+            context.problems.add(several.place, message, help());
+            return Vec::new();
+        }
+    };
+    if let Some(entry) = entries.get(MAX_EXPORTERS) {
+        let message = format!("there are more than {MAX_EXPORTERS} exporters");
+        context.problems.add(entry.place, message, None);
+    }
+    let exporter = |entry: &Entry| {
+        if !is_name(&entry.key) {
+            let message = format!("`{}` is no name of an exporter", entry.key);
+            let help = "up to 64 letters, digits, `-`, `_`, `.` and `/`";
+            context.problems.add(entry.place, message, Some(help.to_owned()));
+        }
+        let section = Section::new(&entry.node, context.problems);
+        exporter(section, Some(&entry.node), &entry.key, context)
+    };
+    entries.iter().map(exporter).collect()
+}
+
+/// Names are labels of metrics and parts of client ids.
+fn is_name(name: &str) -> bool {
+    let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_fine)
+}
+
+fn exporter(
+    mut section: Section<'_>,
+    node: Option<&Node>,
+    name: &str,
+    context: Context<'_>,
+) -> ExportSettings {
+    let protocol = section.optional("protocol", values::choice(PROTOCOLS)).unwrap_or_default();
+    let mut settings = ExportSettings { name: name.to_owned(), ..ExportSettings::of(protocol) };
+    if protocol == Protocol::Kafka {
+        settings.kafka = Some(kafka::target(&mut section, context));
+        without(&mut section, OF_OTLP, "kafka", context.problems);
+    } else {
+        otlp(&mut section, &mut settings, context.folder);
+        without(&mut section, OF_KAFKA, "grpc or http", context.problems);
+    }
     section.read("timeout", &mut settings.timeout, values::duration);
-    section.read("connections", &mut settings.connections, values::whole(0..=usize::MAX));
     section.read("max_request_bytes", &mut settings.max_request_bytes, values::size);
     section.read("flush_interval", &mut settings.flush_interval, values::duration);
-    let exhausted = &mut settings.retry_on_resource_exhausted;
-    section.read("retry_on_resource_exhausted", exhausted, values::boolean);
     retry(section.section("retry_on_failure"), &mut settings);
     let mut queue = section.section("sending_queue");
     queue.read("queue_size_bytes", &mut settings.sending_queue.queue_size_bytes, values::size);
@@ -35,9 +128,37 @@ pub(super) fn read(root: &mut Section<'_>, problems: &Problems) -> ExportSetting
     queue.finish();
     section.finish();
     if let Some(node) = node {
-        validate(&settings, node, problems);
+        validate(&settings, node, context.problems);
     }
     settings
+}
+
+fn otlp(section: &mut Section<'_>, settings: &mut ExportSettings, folder: &Path) {
+    let example = match settings.protocol {
+        Protocol::Http => "http://tempo:4318",
+        _ => "tempo:4317",
+    };
+    if let Some(endpoint) = section.required("endpoint", example, values::name) {
+        settings.endpoint = endpoint;
+    }
+    section.read("headers", &mut settings.headers, headers);
+    settings.auth = security::auth(section, folder);
+    settings.tls = security::tls(section, folder);
+    section.read("compression", &mut settings.compression, values::choice(COMPRESSIONS));
+    section.read("connections", &mut settings.connections, values::whole(0..=usize::MAX));
+    section.read("connection_max_age", &mut settings.connection_max_age, values::duration);
+    let exhausted = &mut settings.retry_on_resource_exhausted;
+    section.read("retry_on_resource_exhausted", exhausted, values::boolean);
+}
+
+/// These keys have no meaning with this protocol; that they stand there is a mistake.
+fn without(section: &mut Section<'_>, keys: &[&'static str], protocol: &str, problems: &Problems) {
+    for key in keys {
+        if let Some(node) = section.node(key) {
+            let message = format!("`{key}` has no meaning with protocol: {protocol}");
+            problems.add(node.place, message, Some("leave it out".to_owned()));
+        }
+    }
 }
 
 fn retry(mut section: Section<'_>, settings: &mut ExportSettings) {

@@ -113,7 +113,11 @@ fn start_from(node: &Node) -> Result<StartFrom, String> {
 }
 
 /// What is handed through to librdkafka, which checks names and values itself when it starts.
-fn properties(node: &Node, consumer_protocol: bool, problems: &Problems) -> Vec<(String, String)> {
+pub(super) fn properties(
+    node: &Node,
+    consumer_protocol: bool,
+    problems: &Problems,
+) -> Vec<(String, String)> {
     let Value::Map(entries) = &node.value else {
         let message = format!("properties: expected librdkafka settings, found {}", node.kind());
         problems.add(

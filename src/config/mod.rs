@@ -55,8 +55,8 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// Section `decision_log`; `None` if it is switched off.
     pub decision_log: Option<DecisionLogSettings>,
-    /// Section `export`.
-    pub export: ExportSettings,
+    /// Section `export`, or `exporters` in the order of the file; never empty.
+    pub exports: Vec<ExportSettings>,
     /// Section `dead_letter`.
     pub dead_letter: Option<DeadLetterSettings>,
     /// Section `annotate`.
@@ -73,6 +73,13 @@ pub struct Settings {
     pub policies_processor: Option<String>,
     /// `policies_poll_interval`: how often its contents are looked at.
     pub policies_poll_interval: Duration,
+}
+
+impl Settings {
+    /// The names of the exporters, in the order of the file.
+    pub fn exporters(&self) -> Vec<String> {
+        self.exports.iter().map(|export| export.name.clone()).collect()
+    }
 }
 
 /// What is written on kept spans.
@@ -153,8 +160,14 @@ pub fn load(path: &Path) -> Result<Settings, Diagnostics> {
 pub fn load_both(path: &Path) -> Result<(Settings, PolicyFile), Errors> {
     let document = Document::parse(&name(path), &text(path)?)?;
     let policies = sections::policies_path(&document, folder(path));
-    let policies = policies.map(|(path, processor)| load_policies_of(&path, processor.as_deref()));
-    match (static_file(&document, folder(path)), policies) {
+    let settings = static_file(&document, folder(path));
+    // As long as it is not known which exporters there are, no policy can name a wrong one.
+    let exporters = settings.as_ref().ok().map(Settings::exporters);
+    let policies = policies.map(|(path, processor)| {
+        let surroundings = Surroundings { processor, exporters };
+        parse_policies_in(&name(&path), &text(&path)?, &surroundings)
+    });
+    match (settings, policies) {
         (Ok(settings), Some(Ok(policies))) => Ok((settings, policies)),
         (settings, policies) => {
             Err(Errors(settings.err().into_iter().chain(policies.and_then(Result::err)).collect()))
@@ -214,8 +227,31 @@ pub fn parse_policies_of(
     text: &str,
     processor: Option<&str>,
 ) -> Result<PolicyFile, Diagnostics> {
+    let processor = processor.map(str::to_owned);
+    parse_policies_in(name, text, &Surroundings { processor, exporters: None })
+}
+
+/// What is known around a policy file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Which processor is meant, if it is a Collector configuration with several.
+    pub processor: Option<String>,
+    /// The names of the exporters of the static file, if they are known: those that policies may
+    /// name.
+    pub exporters: Option<Vec<String>>,
+}
+
+/// Reads the text of a policy file that stands beside a static file.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse_policies_in(
+    name: &str,
+    text: &str,
+    surroundings: &Surroundings,
+) -> Result<PolicyFile, Diagnostics> {
     let mut document = Document::parse_alone(name, text)?;
-    let reading = policies::read(&mut document, processor);
+    let reading = policies::read(&mut document, surroundings);
     if reading.errors.is_empty() {
         Ok(reading.file)
     } else {

@@ -42,7 +42,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
     let kafka = kafka::read(root.section("kafka"), &problems);
     let decision_log = decision_log(root.section("decision_log"), &kafka.source);
     let buffer = buffer(root.section("buffer"));
-    let export = export::read(&mut root, &problems);
+    let exports = export::read(&mut root, &kafka.source, folder, &problems);
     let dead_letter = dead_letter(&mut root, &kafka.source.topic);
     let annotate = annotate(root.section("annotate"));
     let mut admin = root.section("admin");
@@ -65,7 +65,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
         workers: buffer.workers,
         max_bytes: buffer.max_bytes,
         queue_bytes: buffer.queue_bytes,
-        export,
+        exports,
         dead_letter,
         annotate,
         admin_listen: admin_listen.unwrap_or_else(default_listen),

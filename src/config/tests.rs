@@ -1,6 +1,7 @@
 use super::*;
 
 use super::document::Variables;
+use crate::export::{Auth, TlsVersion};
 use crate::source::StartFrom;
 
 /// The static file `text`, as if it lay in /etc/tailsieve.
@@ -20,7 +21,10 @@ fn the_least_that_is_needed_is_enough() {
     let settings = settings(LEAST).unwrap();
     assert_eq!(settings.source.brokers, "k:9092");
     assert_eq!(settings.source.start_from, StartFrom::Earliest);
-    assert_eq!(settings.export, ExportSettings { endpoint: "t:4317".into(), ..Default::default() });
+    assert_eq!(
+        settings.exports,
+        [ExportSettings { endpoint: "t:4317".into(), ..Default::default() }]
+    );
     assert_eq!(settings.policies, Path::new("/etc/tailsieve/p.yaml"));
     assert!(settings.workers > 0);
 }
@@ -35,7 +39,7 @@ fn the_commented_files_hold_the_defaults() {
         settings.source.brokers.clear();
         settings.decision_log.iter_mut().for_each(|log| log.brokers.clear());
         settings.policies = PathBuf::new();
-        settings.export.endpoint = String::new();
+        settings.exports[0].endpoint = String::new();
         settings.telemetry.log = None;
         let source = &settings.source;
         let waits = (source.revoke_timeout, source.future_tolerance);
@@ -79,7 +83,7 @@ fn the_files_of_deploy_load() {
 fn every_error_is_told_at_once_with_its_place_and_what_to_do() {
     let told = errors(
         "kafka:\n  brokers: [k:9092]\n  topik: spans\n  consumers: 0\n  start_from: yesterday\n\
-         export:\n  endpoint: https://t:4317\n  compression: gzp\n  timeout: 5\n\
+         export:\n  endpoint: gopher://t:4317\n  compression: gzp\n  timeout: 5\n\
          buffer: 1GiB\n",
     );
     let expected = "\
@@ -105,10 +109,10 @@ t.yaml:5:15: start_from: expected earliest, latest or a time such as 2026-01-31T
  5 |   start_from: yesterday
    |               ^^^^^^^^^
 
-t.yaml:7:13: endpoint: export endpoint \"https://t:4317\": TLS is not supported yet, use http://
+t.yaml:7:13: endpoint: export endpoint \"gopher://t:4317\": only http:// and https:// are supported
    |
- 7 |   endpoint: https://t:4317
-   |             ^^^^^^^^^^^^^^
+ 7 |   endpoint: gopher://t:4317
+   |             ^^^^^^^^^^^^^^^
 
 t.yaml:8:16: compression: expected one of gzip, zstd, none, found `gzp`; did you mean gzip?
    |
@@ -157,6 +161,122 @@ fn syntax_errors_and_duplicate_keys_have_their_place() {
         told.contains("`brokers` is missing") && told.contains("`policies` is missing"),
         "{told}"
     );
+}
+
+/// A static file with these exporters, a line each.
+fn with_exporters(exporters: &[&str]) -> String {
+    let exporters: String = exporters.iter().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "kafka: {{brokers: k:9092, properties: {{a: b}}}}\npolicies: p.yaml\nexporters:\n{exporters}"
+    )
+}
+
+#[test]
+fn several_exporters_have_the_defaults_of_their_protocols() {
+    let text = with_exporters(&[
+        "tempo: {endpoint: t:4317, tls: {ca_file: ca.pem, min_version: '1.3'}}",
+        "vendor: {protocol: http, endpoint: https://v, auth: {bearer: {token_file: token}}}",
+        "archive: {protocol: kafka, topic: kept}",
+        "other: {protocol: kafka, topic: kept, brokers: [o:9092], timeout: 9s}",
+    ]);
+    let settings = settings(&text).unwrap();
+    assert_eq!(settings.exporters(), ["tempo", "vendor", "archive", "other"]);
+    let [tempo, vendor, archive, other] = &settings.exports[..] else { panic!("{text}") };
+    let tls = tempo.tls.as_ref().unwrap();
+    assert_eq!(tls.ca_file.as_deref(), Some(Path::new("/etc/tailsieve/ca.pem")));
+    assert_eq!(tls.min_version, TlsVersion::Tls13);
+    let token = PathBuf::from("/etc/tailsieve/token");
+    assert_eq!(vendor.auth, Some(Auth::BearerFile(token)));
+    let seconds = [tempo, vendor, archive, other].map(|export| export.timeout.as_secs());
+    assert_eq!(seconds, [5, 30, 30, 9]);
+    let target = |export: &ExportSettings| export.kafka.clone().unwrap();
+    let of_source = vec![("a".to_owned(), "b".to_owned())];
+    assert_eq!((target(archive).brokers, target(archive).properties), ("k:9092".into(), of_source));
+    assert_eq!((target(other).brokers, target(other).properties), ("o:9092".into(), vec![]));
+    assert!(archive.max_request_bytes < 1_000_000);
+}
+
+#[test]
+fn mistakes_in_exporters_are_told_with_their_place() {
+    let text = with_exporters(&[
+        "a: {endpoint: t:4317, topic: kept}",
+        "b: {protocol: kafka, topic: otlp_spans, endpoint: t:4317}",
+        "c: {protocol: http, endpoint: http://t:4318, tls: {cert_file: c.pem}}",
+        "d: {endpoint: t:4317, auth: {basic: {username: me}, bearer: {token: hunter2}}}",
+        "e: {endpoint: t:4317, auth: {bearer: {}}, headers: {Authorization: hunter2}}",
+        "f f: {endpoint: t:4317}",
+        "g: {protocol: kafka}",
+        "h: {endpoint: t:4317, headers: {authorization: x}, auth: {bearer: {token: hunter2}}}",
+    ]);
+    let told = errors(&format!("{text}export: {{endpoint: t:4317}}\n"));
+    for (place, message) in [
+        ("t.yaml:4:", "`topic` has no meaning with protocol: grpc or http"),
+        ("t.yaml:5:", "`endpoint` has no meaning with protocol: kafka"),
+        ("t.yaml:5:", "in circles"),
+        ("t.yaml:6:", "http:// is not encrypted, but `tls` is set"),
+        ("t.yaml:6:", "cert_file and key_file are needed together"),
+        ("t.yaml:7:", "one of `basic` and `bearer`"),
+        ("t.yaml:8:", "one of `token` and `token_file`"),
+        ("t.yaml:9:", "`f f` is no name of an exporter"),
+        ("t.yaml:10:", "`topic` is missing"),
+        ("t.yaml:11:", "`headers` has an authorization already"),
+        ("t.yaml:4:", "`export` and `exporters` are both given"),
+    ] {
+        let is_told = told.lines().any(|line| line.starts_with(place) && line.contains(message));
+        assert!(is_told, "{place} {message} is not in\n{told}");
+    }
+    let secret = errors(&with_exporters(&["d: {auth: {basic: {password: [hunter2]}}}"]));
+    assert!(!secret.contains("hunter2"), "{secret}");
+    for none in ["exporters: {}", "exporters: [a]", ""] {
+        let told = errors(&format!("kafka: {{brokers: k:9092}}\npolicies: p.yaml\n{none}\n"));
+        assert!(told.contains("expor") || told.contains("`endpoint` is missing"), "{told}");
+    }
+}
+
+#[test]
+fn policies_may_name_the_exporters_there_are() {
+    let text = "policies:\n- {name: a, type: always_sample, exporters: tempo}\n\
+                - {name: b, type: always_sample, exporters: [tempo, archive]}\n\
+                - {name: c, type: always_sample}\n";
+    let known = |names: &[&str]| Surroundings {
+        exporters: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+        ..Surroundings::default()
+    };
+    let file = parse_policies_in("p", text, &known(&["tempo", "archive"])).unwrap();
+    let policies = crate::policy::compile(&file.policies).unwrap();
+    let of = |index| policies.exporters(crate::policy::PolicyIndex(index));
+    assert_eq!(of(0), ["tempo"]);
+    assert_eq!(of(1), ["archive", "tempo"]);
+    assert_eq!(of(2), [""; 0]);
+    assert_eq!(parse_policies("p", text).unwrap().policies, file.policies);
+    let told = parse_policies_in("p", text, &known(&["temp"])).unwrap_err().to_string();
+    assert!(told.contains("p:2:") && told.contains("did you mean `temp`?"), "{told}");
+    assert!(told.contains("p:3:") && told.contains("`archive` is no exporter"), "{told}");
+    let inner = "{type: always_sample, exporters: tempo}";
+    for (text, message) in [
+        (format!("{{type: and, and: {{and_sub_policy: [{inner}]}}}}"), "only at a policy"),
+        (format!("{{type: drop, exporters: x, drop: {{drop_sub_policy: [{inner}]}}}}"), "dropped"),
+        ("{type: always_sample, exporters: []}".to_owned(), "must hold a value"),
+    ] {
+        let text = format!("policies: [{}]", text.replacen('{', "{name: a, ", 1));
+        let told = parse_policies("p", &text).unwrap_err().to_string();
+        assert!(told.contains(message), "{message} is not in\n{told}");
+    }
+}
+
+#[test]
+fn both_files_together_know_which_exporters_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.yaml");
+    fs::write(&path, with_exporters(&["tempo: {endpoint: t:4317}"])).unwrap();
+    let policies = |names: &str| {
+        let text = format!("policies: [{{name: a, type: always_sample, exporters: {names}}}]\n");
+        fs::write(folder.path().join("p.yaml"), text).unwrap();
+        load_both(&path)
+    };
+    policies("tempo").unwrap();
+    let told = policies("jaeger").unwrap_err().to_string();
+    assert!(told.contains("`jaeger` is no exporter; the static file has tempo"), "{told}");
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn settings(stage: &Stage, file: &PolicyFile) -> MemberSettings {
         }),
         decision_cache_entries: file.decision_cache_entries,
         annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
-        export: ExportSettings { endpoint: stage.backend(), ..ExportSettings::default() },
+        exports: vec![ExportSettings { endpoint: stage.backend(), ..ExportSettings::default() }],
         dead_letter: None,
     }
 }

@@ -140,6 +140,7 @@ fn forwarder(endpoint: &str) -> Result<Exporter, DemoError> {
     let fence = Arc::new(Unfenced);
     let no_acks = vec![Box::new(|_| {}) as crate::export::AckSink];
     // What is forwarded is not part of what the metrics tell about the members.
-    let metrics = metrics::with_local_recorder(&metrics::NoopRecorder, ExportMetrics::new);
+    let metrics =
+        metrics::with_local_recorder(&metrics::NoopRecorder, || ExportMetrics::new(&settings));
     Ok(Exporter::start(&settings, &Handle::current(), fence, no_acks, metrics)?)
 }

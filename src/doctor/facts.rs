@@ -32,8 +32,6 @@ pub struct Plan {
     pub dead_letter: Option<String>,
     /// `admin.listen`.
     pub admin_listen: SocketAddr,
-    /// `export.endpoint`.
-    pub backend: String,
 }
 
 impl Plan {
@@ -48,10 +46,9 @@ impl Plan {
             consumers: settings.consumers,
             future_tolerance: source.future_tolerance,
             decision_wait: policies.decision_wait,
-            decision_log: Some(format!("{}_decisions", source.topic)),
-            dead_letter: None,
+            decision_log: settings.decision_log.as_ref().map(|log| log.topic.clone()),
+            dead_letter: settings.dead_letter.as_ref().map(|letters| letters.topic.clone()),
             admin_listen: settings.admin_listen,
-            backend: settings.export.endpoint.clone(),
         }
     }
 }
@@ -139,8 +136,8 @@ pub struct Facts {
     pub ranges: Option<Result<Vec<Range>, String>>,
     /// Recent records.
     pub sample: Option<Sample>,
-    /// What the backend answers.
-    pub backend: Option<Result<(), TrialError>>,
+    /// What each backend answers; `None` before all have answered.
+    pub backends: Option<Vec<(String, Result<(), TrialError>)>>,
     /// Whether the admin address can be listened on.
     pub admin: Option<Result<(), String>>,
 }

@@ -18,7 +18,7 @@ use super::facts::{Brokers, Cluster, Facts, Group, GroupMember, Plan, Range, Rea
 use super::sample::{Sample, Seen};
 use crate::config::Settings;
 use crate::decision_log::{DecisionLogSettings, topic};
-use crate::export;
+use crate::export::{self, ExportSettings};
 use crate::ids::Partition;
 use crate::source;
 
@@ -73,8 +73,10 @@ fn ask_backend(board: &Board, settings: &Settings) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;
     };
-    let answer = runtime.block_on(export::try_backend(&settings.export));
-    note(board, |facts| facts.backend = Some(answer));
+    let ask = |settings| (ExportSettings::target(settings), export::try_backend(settings));
+    let asked = settings.exports.iter().map(ask);
+    let answers = asked.map(|(target, answer)| (target, runtime.block_on(answer))).collect();
+    note(board, |facts| facts.backends = Some(answers));
 }
 
 /// Hears what librdkafka complains about.

@@ -31,7 +31,6 @@ fn plan() -> Plan {
         decision_log: Some("otlp_spans_decisions".into()),
         dead_letter: Some("dead".into()),
         admin_listen: "127.0.0.1:9464".parse().unwrap(),
-        backend: "tempo:4317".into(),
     }
 }
 
@@ -107,7 +106,7 @@ fn healthy() -> Facts {
         })),
         ranges: Some(Ok((0..12).map(range).collect())),
         sample: Some(sample),
-        backend: Some(Ok(())),
+        backends: Some(vec![("tempo:4317".into(), Ok(()))]),
         admin: Some(Ok(())),
     }
 }
@@ -146,7 +145,8 @@ fn unreachable(facts: &mut Facts, reach: Reach, complaint: &str) {
 
 fn refused(facts: &mut Facts, code: &str) {
     let (code, message) = (code.into(), "no".into());
-    facts.backend = Some(Err(TrialError::Refused { code, message }));
+    let refused = Err(TrialError::Refused { code, message });
+    facts.backends = Some(vec![("tempo:4317".into(), refused)]);
 }
 
 #[test]

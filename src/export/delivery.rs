@@ -11,14 +11,15 @@ use std::time::Duration;
 use metrics::Gauge;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::Code;
+use tonic::Code as GrpcCode;
 
+use super::code::Code;
 use super::health::{Health, shortened};
-use super::metrics::{ExportMetrics, code_name};
+use super::metrics::ExportMetrics;
 use super::queue::Queue;
 use super::retry::{Backoff, Verdict, judge};
 use super::settings::RetrySettings;
-use super::transport::{Failure, Reply, Request, Transport};
+use super::transport::{Failure, Piece, Reply, Request, Transport};
 use super::{Ack, AckSink, Chunk, Fence, Outcome, Refusal, Standing};
 use crate::limited::Limited;
 
@@ -105,13 +106,14 @@ async fn deliver<T: Transport>(
             }
             Err(failure) => failure,
         };
+        chunks = shared.without_taken(chunks, &failure.taken);
         let told = match judge(&failure, shared.retry_on_resource_exhausted) {
             Verdict::Isolate | Verdict::Shrink if chunks.len() > 1 => {
                 let second = chunks.split_off(chunks.len() / 2);
                 return Some([chunks, second]);
             }
             Verdict::Isolate | Verdict::Refuse => {
-                shared.refused(chunks, code_name(failure.code), &failure.message);
+                shared.refused(chunks, failure.code.name(), &failure.message);
                 return None;
             }
             Verdict::Shrink => None,
@@ -133,14 +135,15 @@ async fn attempt<T: Transport>(
     transport: &T,
     chunks: &[Chunk],
 ) -> Result<Reply, Failure> {
-    let request = Request(chunks.iter().map(|chunk| chunk.bytes.clone()).collect());
+    let piece = |chunk: &Chunk| Piece { trace_id: chunk.trace_id, bytes: chunk.bytes.clone() };
+    let request = Request(chunks.iter().map(piece).collect());
     let bytes = request.len();
     let started = Instant::now();
     let result = {
         let _in_flight = InFlight::new(&shared.metrics.in_flight);
         transport.send(request).await
     };
-    let code = result.as_ref().map_or_else(|failure| failure.code, |_| Code::Ok);
+    let code = result.as_ref().err().map(|failure| failure.code);
     shared.metrics.attempt(code, bytes, started.elapsed());
     match &result {
         Err(failure) if is_down(failure) => {
@@ -154,8 +157,11 @@ async fn attempt<T: Transport>(
 /// Whether the failure means that nobody takes traces there. A backend that says how long to wait
 /// is alive.
 fn is_down(failure: &Failure) -> bool {
-    matches!(failure.code, Code::Unavailable | Code::DeadlineExceeded)
-        && failure.retry_after.is_none()
+    let is_away = match failure.code {
+        Code::Grpc(code) => matches!(code, GrpcCode::Unavailable | GrpcCode::DeadlineExceeded),
+        Code::Http(status) => matches!(status, 502..=504),
+    };
+    is_away && failure.retry_after.is_none()
 }
 
 impl Shared {
@@ -195,6 +201,18 @@ impl Shared {
         (current, suspended)
     }
 
+    /// Settles those that were taken although the attempt failed as a whole.
+    fn without_taken(&self, chunks: Vec<Chunk>, taken: &[usize]) -> Vec<Chunk> {
+        if taken.is_empty() {
+            return chunks;
+        }
+        let (done, rest): (Vec<_>, Vec<_>) =
+            chunks.into_iter().enumerate().partition(|(index, _)| taken.contains(index));
+        let bare = |chunks: Vec<(usize, Chunk)>| chunks.into_iter().map(|(_, chunk)| chunk);
+        self.delivered(bare(done).collect(), &Reply::default());
+        bare(rest).collect()
+    }
+
     fn delivered(&self, chunks: Vec<Chunk>, reply: &Reply) {
         let spans = spans(&chunks);
         let rejected = reply.rejected_spans.min(spans);
@@ -205,6 +223,7 @@ impl Shared {
             && let Some(suppressed) = self.log_limits.rejected.allow_at(Instant::now().into_std())
         {
             tracing::warn!(
+                exporter = self.health.exporter(),
                 rejected_spans = reply.rejected_spans,
                 request_spans = spans,
                 error = shortened(&reply.message),
@@ -221,6 +240,7 @@ impl Shared {
         if let Some(suppressed) = self.log_limits.refused.allow_at(Instant::now().into_std()) {
             let traces: u64 = chunks.iter().map(|chunk| u64::from(chunk.traces)).sum();
             tracing::error!(
+                exporter = self.health.exporter(),
                 reason,
                 error = shortened(error),
                 traces,
@@ -254,7 +274,8 @@ impl Shared {
         }
         if let Some(suppressed) = self.log_limits.throttled.allow_at(Instant::now().into_std()) {
             tracing::warn!(
-                code = code_name(failure.code),
+                exporter = self.health.exporter(),
+                code = failure.code.name(),
                 error = shortened(&failure.message),
                 wait_seconds = wait.as_secs_f64(),
                 suppressed,

@@ -1,130 +1,176 @@
-//! Where requests go: the checked form of `endpoint` and `headers`.
+//! Where requests go: the checked form of `endpoint`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use tonic::codegen::http::Uri;
-use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
+use http::Uri;
 
 use super::ExportError;
-use super::secret::Secret;
+use super::settings::{Protocol, TlsSettings};
 
-/// A checked OTLP/gRPC endpoint, shown as `http://host:port`.
+/// The path of OTLP/HTTP, below whatever path the endpoint has.
+const TRACES: &str = "/v1/traces";
+
+/// A checked OTLP endpoint, shown as a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint(Uri);
+pub(super) struct Endpoint {
+    uri: Uri,
+    port: u16,
+}
 
 impl Endpoint {
-    /// The endpoint written as `host:port` or `http://host:port`.
-    pub(super) fn parse(text: &str) -> Result<Self, ExportError> {
+    /// The endpoint written as `host:port` or as a URL.
+    ///
+    /// `https://` means TLS and `http://` none; without a scheme it is TLS if there are settings
+    /// for it that do not say `insecure`.
+    pub(super) fn parse(
+        text: &str,
+        protocol: Protocol,
+        tls: Option<&TlsSettings>,
+    ) -> Result<Self, ExportError> {
         let invalid = |reason: &'static str| ExportError::Endpoint {
             // An endpoint with user and password in it must not reach a log.
             endpoint: text.rsplit('@').next().unwrap_or_default().to_owned(),
             reason,
         };
-        let address = match text.split_once("://") {
-            Some(("http", address)) => address,
-            Some(("https", _)) => return Err(invalid("TLS is not supported yet, use http://")),
-            Some(_) => return Err(invalid("only http:// is supported")),
-            None => text,
+        let (scheme, address) = match text.split_once("://") {
+            Some(("http", _)) if tls.is_some_and(|tls| !tls.insecure) => {
+                return Err(invalid("http:// is not encrypted, but `tls` is set: use https://"));
+            }
+            Some(("https", _)) if tls.is_some_and(|tls| tls.insecure) => {
+                return Err(invalid("https:// and tls.insecure: true contradict each other"));
+            }
+            Some((scheme @ ("http" | "https"), address)) => (scheme, address),
+            Some(_) => return Err(invalid("only http:// and https:// are supported")),
+            None if tls.is_some_and(|tls| !tls.insecure) => ("https", text),
+            None => ("http", text),
         };
-        let address = address.strip_suffix('/').unwrap_or(address);
+        let address = address.trim_end_matches('/');
         if address.contains('@') {
-            return Err(invalid("credentials belong in `headers`"));
+            return Err(invalid("credentials belong in `headers` or `auth`"));
         }
-        if address.contains(['/', '?', '#']) {
-            return Err(invalid("OTLP over gRPC has no path"));
+        if address.contains(['?', '#']) {
+            return Err(invalid("an endpoint has no query; keys belong in `headers`"));
         }
-        let uri = Uri::from_str(&format!("http://{address}"))
+        let path = match protocol {
+            Protocol::Http if address.ends_with(TRACES) => "",
+            Protocol::Http => TRACES,
+            _ if address.contains('/') => return Err(invalid("OTLP over gRPC has no path")),
+            _ => "",
+        };
+        let uri = Uri::from_str(&format!("{scheme}://{address}{path}"))
             .map_err(|_| invalid("not of the form host:port"))?;
         let has_host = uri.host().is_some_and(|host| !host.is_empty());
-        if !has_host || uri.port_u16().is_none() {
-            return Err(invalid("not of the form host:port"));
+        let default_port = match (scheme, protocol) {
+            ("https", _) => Some(443),
+            (_, Protocol::Http) if text.contains("://") => Some(80),
+            _ => None,
+        };
+        match uri.port_u16().or(default_port) {
+            // A port that is written must be one, and not be taken for the default.
+            Some(port) if has_host && is_well_formed(&uri) => Ok(Self { uri, port }),
+            _ => Err(invalid("not of the form host:port")),
         }
-        Ok(Self(uri))
     }
 
-    /// The endpoint as a URI with scheme and authority.
+    /// The endpoint as a URI; of OTLP/HTTP it has the path.
     pub(super) fn uri(&self) -> Uri {
-        self.0.clone()
+        self.uri.clone()
     }
+
+    /// The name or address of the host, without brackets.
+    pub(super) fn host(&self) -> &str {
+        let host = self.uri.host().unwrap_or_default();
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// The port.
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether connections are encrypted.
+    pub(super) fn is_tls(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
+    }
+}
+
+/// Whether the authority is a host, or a host and a port that is a number.
+fn is_well_formed(uri: &Uri) -> bool {
+    let (authority, host) = (uri.authority().map_or("", |it| it.as_str()), uri.host());
+    authority.len() == host.map_or(0, str::len) || uri.port_u16().is_some()
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let authority = self.0.authority().map_or("", |authority| authority.as_str());
-        write!(f, "http://{authority}")
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        let path = self.uri.path().trim_end_matches('/');
+        write!(f, "{}://{authority}{path}", self.uri.scheme_str().unwrap_or("http"))
     }
-}
-
-/// The headers as gRPC metadata, marked as sensitive so that no library logs or indexes them.
-pub(super) fn metadata(headers: &BTreeMap<String, Secret>) -> Result<MetadataMap, ExportError> {
-    let mut metadata = MetadataMap::new();
-    for (name, value) in headers {
-        let invalid = |reason: &'static str| ExportError::Header { name: name.clone(), reason };
-        let lower = name.to_ascii_lowercase();
-        let is_reserved = lower.starts_with("grpc-")
-            || ["content-type", "te", "user-agent", "host", "connection"].contains(&lower.as_str());
-        if is_reserved {
-            return Err(invalid("reserved for the protocol"));
-        }
-        let key = MetadataKey::<Ascii>::from_str(&lower)
-            .map_err(|_| invalid("not a name of an ASCII gRPC header"))?;
-        let mut value = MetadataValue::<Ascii>::from_str(value.expose())
-            .map_err(|_| invalid("its value is not visible ASCII"))?;
-        value.set_sensitive(true);
-        metadata.insert(key, value);
-    }
-    Ok(metadata)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn grpc(text: &str) -> Result<Endpoint, ExportError> {
+        Endpoint::parse(text, Protocol::Grpc, None)
+    }
+
     #[test]
-    fn an_endpoint_is_host_and_port_with_or_without_http() {
+    fn an_endpoint_is_host_and_port_with_or_without_a_scheme() {
         for text in ["tempo:4317", "http://tempo:4317", "http://tempo:4317/"] {
-            assert_eq!(Endpoint::parse(text).unwrap().to_string(), "http://tempo:4317");
+            assert_eq!(grpc(text).unwrap().to_string(), "http://tempo:4317");
         }
-        let v6 = Endpoint::parse("[::1]:4317").unwrap();
+        let v6 = grpc("[::1]:4317").unwrap();
         assert_eq!(v6.to_string(), "http://[::1]:4317");
+        assert_eq!((v6.host(), v6.port()), ("::1", 4317));
+        let secure = grpc("https://tempo.example").unwrap();
+        assert_eq!((secure.host(), secure.port()), ("tempo.example", 443));
+        assert!(secure.is_tls() && !v6.is_tls());
+    }
+
+    #[test]
+    fn settings_of_tls_encrypt_what_has_no_scheme_and_never_contradict_it() {
+        let tls = TlsSettings::default();
+        let insecure = TlsSettings { insecure: true, ..TlsSettings::default() };
+        let parse = |text, tls| Endpoint::parse(text, Protocol::Grpc, Some(tls));
+        assert!(parse("tempo:4317", &tls).unwrap().is_tls());
+        assert!(!parse("tempo:4317", &insecure).unwrap().is_tls());
+        assert!(parse("https://tempo:4317", &tls).unwrap().is_tls());
+        assert!(!parse("http://tempo:4317", &insecure).unwrap().is_tls());
+        let error = parse("http://tempo:4317", &tls).unwrap_err().to_string();
+        assert!(error.contains("https://"), "{error}");
+        let error = parse("https://tempo:4317", &insecure).unwrap_err().to_string();
+        assert!(error.contains("contradict"), "{error}");
+    }
+
+    #[test]
+    fn over_http_the_path_of_traces_is_added_unless_it_is_there() {
+        let url = |text| Endpoint::parse(text, Protocol::Http, None).unwrap().uri().to_string();
+        assert_eq!(url("http://tempo:4318"), "http://tempo:4318/v1/traces");
+        assert_eq!(url("tempo:4318/"), "http://tempo:4318/v1/traces");
+        assert_eq!(url("https://tempo/otlp/"), "https://tempo/otlp/v1/traces");
+        assert_eq!(url("https://tempo/otlp/v1/traces"), "https://tempo/otlp/v1/traces");
+        assert_eq!(Endpoint::parse("http://t", Protocol::Http, None).unwrap().port(), 80);
     }
 
     #[test]
     fn what_cannot_work_is_refused_with_the_reason() {
-        let reason = |text: &str| Endpoint::parse(text).unwrap_err().to_string();
-        assert!(reason("https://tempo:4317").contains("TLS"));
+        let reason = |text: &str| grpc(text).unwrap_err().to_string();
         assert!(reason("grpc://tempo:4317").contains("http://"));
-        assert!(reason("tempo").contains("host:port"));
-        assert!(reason("").contains("host:port"));
-        assert!(reason(":4317").contains("host:port"));
+        for text in ["tempo", "", ":4317", "http://tempo", "tempo:99999", "https://tempo:x"] {
+            assert!(reason(text).contains("host:port"), "{text}");
+        }
         assert!(reason("tempo:4317/v1/traces").contains("path"));
+        let error = Endpoint::parse("http://t/?key=1", Protocol::Http, None).unwrap_err();
+        assert!(error.to_string().contains("query"));
     }
 
     #[test]
     fn credentials_in_an_endpoint_are_refused_and_not_repeated() {
-        let error = Endpoint::parse("http://me:hunter2@tempo:4317").unwrap_err();
+        let error = grpc("http://me:hunter2@tempo:4317").unwrap_err();
         assert!(!error.to_string().contains("hunter2"));
-    }
-
-    #[test]
-    fn headers_become_sensitive_metadata() {
-        let headers = BTreeMap::from([("X-Scope-OrgID".to_owned(), Secret::new("team"))]);
-        let metadata = metadata(&headers).unwrap();
-        let value = metadata.get("x-scope-orgid").unwrap();
-        assert!(value.is_sensitive());
-        assert_eq!(value.to_str().unwrap(), "team");
-    }
-
-    #[test]
-    fn bad_headers_are_refused_without_their_value() {
-        for (name, value) in
-            [("grpc-timeout", "1S"), ("te", "x"), ("a b", "x"), ("tab", "hunter2\u{7}")]
-        {
-            let headers = BTreeMap::from([(name.to_owned(), Secret::new(value))]);
-            let error = metadata(&headers).unwrap_err().to_string();
-            assert!(error.contains(name) && !error.contains("hunter2"));
-        }
+        assert!(error.to_string().contains("headers"));
     }
 }

@@ -12,7 +12,6 @@ use std::time::Duration;
 use metrics::Gauge;
 use tokio::time::Instant;
 
-use super::metrics::code_name;
 use super::transport::Failure;
 use crate::limited::Limited;
 
@@ -21,6 +20,7 @@ const REPEAT: Duration = Duration::from_secs(30);
 
 /// The state of the backend as the last attempts show it.
 pub(super) struct Health {
+    exporter: String,
     endpoint: String,
     up: AtomicBool,
     gauge: Gauge,
@@ -37,14 +37,19 @@ enum Said {
 }
 
 impl Health {
-    pub(super) fn new(endpoint: String, gauge: Gauge) -> Self {
+    pub(super) fn new(exporter: &str, endpoint: String, gauge: Gauge) -> Self {
         Self {
+            exporter: exporter.to_owned(),
             endpoint,
             up: AtomicBool::new(false),
             gauge,
             said: Mutex::new(Said::Nothing),
             limit: Limited::new(REPEAT),
         }
+    }
+
+    pub(super) fn exporter(&self) -> &str {
+        &self.exporter
     }
 
     pub(super) fn endpoint(&self) -> &str {
@@ -65,7 +70,8 @@ impl Health {
         self.gauge.set(1.0);
         // What the log was not told about needs no end either.
         if self.say(Said::Up) {
-            tracing::info!(endpoint = self.endpoint, "export_backend_up");
+            let (exporter, endpoint) = (&self.exporter, &self.endpoint);
+            tracing::info!(exporter, endpoint, "export_backend_up");
         }
     }
 
@@ -78,8 +84,9 @@ impl Health {
         };
         self.say(Said::Down);
         tracing::warn!(
+            exporter = self.exporter,
             endpoint = self.endpoint,
-            code = code_name(failure.code),
+            code = failure.code.name(),
             error = shortened(&failure.message),
             held_bytes,
             suppressed,
@@ -142,7 +149,7 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
-        let health = Health::new("http://tempo:4317".to_owned(), Gauge::noop());
+        let health = Health::new("default", "http://tempo:4317".to_owned(), Gauge::noop());
         let down = failure(Code::Unavailable);
 
         health.answered();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Unit};
-use tonic::Code;
+
+use super::code::{self, Code};
+use super::settings::ExportSettings;
 
 const SPANS: &str = "tailsieve_export_spans_total";
 const REQUESTS: &str = "tailsieve_export_requests_total";
@@ -14,32 +16,6 @@ const IN_FLIGHT: &str = "tailsieve_export_in_flight_requests";
 const QUEUE_BYTES: &str = "tailsieve_export_queue_bytes";
 const QUEUE_CAPACITY: &str = "tailsieve_export_queue_capacity_bytes";
 const UP: &str = "tailsieve_export_up";
-
-/// The codes of gRPC with their names, in the order of their numbers.
-const CODES: [(Code, &str); 17] = [
-    (Code::Ok, "OK"),
-    (Code::Cancelled, "CANCELLED"),
-    (Code::Unknown, "UNKNOWN"),
-    (Code::InvalidArgument, "INVALID_ARGUMENT"),
-    (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
-    (Code::NotFound, "NOT_FOUND"),
-    (Code::AlreadyExists, "ALREADY_EXISTS"),
-    (Code::PermissionDenied, "PERMISSION_DENIED"),
-    (Code::ResourceExhausted, "RESOURCE_EXHAUSTED"),
-    (Code::FailedPrecondition, "FAILED_PRECONDITION"),
-    (Code::Aborted, "ABORTED"),
-    (Code::OutOfRange, "OUT_OF_RANGE"),
-    (Code::Unimplemented, "UNIMPLEMENTED"),
-    (Code::Internal, "INTERNAL"),
-    (Code::Unavailable, "UNAVAILABLE"),
-    (Code::DataLoss, "DATA_LOSS"),
-    (Code::Unauthenticated, "UNAUTHENTICATED"),
-];
-
-/// The name of a gRPC code as the specification writes it.
-pub(super) fn code_name(code: Code) -> &'static str {
-    CODES[code as usize].1
-}
 
 /// Handles of every series the exporter writes. Made after the recorder is installed.
 pub struct ExportMetrics {
@@ -52,17 +28,20 @@ pub struct ExportMetrics {
     pub(super) queue_bytes: Gauge,
     pub(super) queue_capacity: Gauge,
     pub(super) up: Gauge,
-    requests: [Counter; 17],
+    /// By the name of the code; the first is that of success.
+    requests: Vec<(&'static str, Counter)>,
     duration: Histogram,
     sent_bytes: Counter,
 }
 
 impl ExportMetrics {
-    /// Describes the series to the installed recorder and takes their handles.
-    pub fn new() -> Self {
+    /// Describes the series to the installed recorder and takes their handles, for an exporter
+    /// with these settings.
+    pub fn new(settings: &ExportSettings) -> Self {
         describe();
+        let name = || settings.name.clone();
         let spans = |outcome: &'static str| {
-            let counter = metrics::counter!(SPANS, "outcome" => outcome);
+            let counter = metrics::counter!(SPANS, "exporter" => name(), "outcome" => outcome);
             counter.increment(0);
             counter
         };
@@ -74,33 +53,36 @@ impl ExportMetrics {
             counter.increment(0);
             counter
         };
+        let requests = |code: &'static str| {
+            let requests = metrics::counter!(REQUESTS, "exporter" => name(), "code" => code);
+            (code, counter(requests))
+        };
         Self {
             delivered_spans: spans("delivered"),
             refused_spans: spans("refused"),
             rejected_spans: spans("rejected"),
             abandoned_spans: spans("abandoned"),
-            retries: counter(metrics::counter!(RETRIES)),
-            in_flight: gauge(metrics::gauge!(IN_FLIGHT)),
-            queue_bytes: gauge(metrics::gauge!(QUEUE_BYTES)),
-            queue_capacity: gauge(metrics::gauge!(QUEUE_CAPACITY)),
-            up: gauge(metrics::gauge!(UP)),
-            requests: CODES.map(|(_, name)| counter(metrics::counter!(REQUESTS, "code" => name))),
-            duration: metrics::histogram!(DURATION),
-            sent_bytes: counter(metrics::counter!(SENT_BYTES)),
+            retries: counter(metrics::counter!(RETRIES, "exporter" => name())),
+            in_flight: gauge(metrics::gauge!(IN_FLIGHT, "exporter" => name())),
+            queue_bytes: gauge(metrics::gauge!(QUEUE_BYTES, "exporter" => name())),
+            queue_capacity: gauge(metrics::gauge!(QUEUE_CAPACITY, "exporter" => name())),
+            up: gauge(metrics::gauge!(UP, "exporter" => name())),
+            requests: code::names(settings.protocol).into_iter().map(requests).collect(),
+            duration: metrics::histogram!(DURATION, "exporter" => name()),
+            sent_bytes: counter(metrics::counter!(SENT_BYTES, "exporter" => name())),
         }
     }
 
-    /// Counts one attempt that ended with `code`.
-    pub(super) fn attempt(&self, code: Code, bytes: usize, took: Duration) {
-        self.requests[code as usize].increment(1);
+    /// Counts one attempt that ended with `code`; without one, it succeeded.
+    pub(super) fn attempt(&self, code: Option<Code>, bytes: usize, took: Duration) {
+        let name = code.map_or(self.requests[0].0, Code::name);
+        let requests = self.requests.iter().find(|(known, _)| *known == name);
+        debug_assert!(requests.is_some(), "{name} is a code of this protocol");
+        if let Some((_, requests)) = requests {
+            requests.increment(1);
+        }
         self.sent_bytes.increment(bytes as u64);
         self.duration.record(took.as_secs_f64());
-    }
-}
-
-impl Default for ExportMetrics {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -115,8 +97,8 @@ fn describe() {
     describe_counter!(
         REQUESTS,
         Unit::Count,
-        "attempts to send a request, by the gRPC code they ended with; a broken connection is \
-         UNAVAILABLE, a time-out DEADLINE_EXCEEDED"
+        "attempts to send a request, by the gRPC code or HTTP status they ended with; a broken \
+         connection is UNAVAILABLE, a time-out DEADLINE_EXCEEDED"
     );
     describe_counter!(RETRIES, Unit::Count, "attempts that repeat a failed one");
     describe_histogram!(DURATION, Unit::Seconds, "how long one attempt took");
@@ -139,30 +121,42 @@ fn describe() {
 mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
+    use super::super::settings::Protocol;
     use super::*;
 
     #[test]
-    fn codes_stand_at_their_number() {
-        for (number, (code, _)) in CODES.iter().enumerate() {
-            assert_eq!(*code as usize, number);
+    fn every_series_is_there_at_zero() {
+        for protocol in [Protocol::Grpc, Protocol::Http, Protocol::Kafka] {
+            let recorder = PrometheusBuilder::new().build_recorder();
+            let settings = ExportSettings { name: "a".to_owned(), ..ExportSettings::of(protocol) };
+            let _metrics =
+                metrics::with_local_recorder(&recorder, || ExportMetrics::new(&settings));
+            let text = recorder.handle().render();
+            let has = |series: String| assert!(text.contains(&series), "{series} not in\n{text}");
+            for outcome in ["delivered", "refused", "rejected", "abandoned"] {
+                has(format!("{SPANS}{{exporter=\"a\",outcome=\"{outcome}\"}} 0"));
+            }
+            for name in code::names(protocol) {
+                has(format!("{REQUESTS}{{exporter=\"a\",code=\"{name}\"}} 0"));
+            }
+            for name in [RETRIES, SENT_BYTES, IN_FLIGHT, QUEUE_BYTES, UP] {
+                has(format!("\n{name}{{exporter=\"a\"}} 0"));
+            }
         }
-        assert_eq!(code_name(Code::Unauthenticated), "UNAUTHENTICATED");
     }
 
     #[test]
-    fn every_series_is_there_at_zero() {
+    fn attempts_are_counted_by_their_end() {
         let recorder = PrometheusBuilder::new().build_recorder();
-        let _metrics = metrics::with_local_recorder(&recorder, ExportMetrics::new);
+        let settings = ExportSettings::of(Protocol::Http);
+        let metrics = metrics::with_local_recorder(&recorder, || ExportMetrics::new(&settings));
+        for code in [None, Some(Code::Http(429)), Some(Code::Http(418)), None] {
+            metrics.attempt(code, 1, Duration::ZERO);
+        }
         let text = recorder.handle().render();
-        for outcome in ["delivered", "refused", "rejected", "abandoned"] {
-            let series = format!("{SPANS}{{outcome=\"{outcome}\"}} 0");
-            assert!(text.contains(&series), "{series} is not in\n{text}");
-        }
-        for (_, name) in CODES {
-            assert!(text.contains(&format!("{REQUESTS}{{code=\"{name}\"}} 0")));
-        }
-        for name in [RETRIES, SENT_BYTES, IN_FLIGHT, QUEUE_BYTES, UP] {
-            assert!(text.contains(&format!("\n{name} 0")), "{name}\n{text}");
+        for (code, count) in [("200", 2), ("429", 1), ("4xx", 1), ("503", 0)] {
+            let series = format!("{REQUESTS}{{exporter=\"default\",code=\"{code}\"}} {count}");
+            assert!(text.contains(&series), "{series} not in\n{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Export of kept traces to an OTLP backend over gRPC.
+//! Export of kept traces to a backend: OTLP over gRPC or HTTP, or a topic of Kafka.
 //!
 //! Owns the way from encoded chunks of traces to acknowledgements: a queue bounded in bytes,
 //! requests under the backend's size limit, several in flight over several connections, retries as
@@ -9,16 +9,24 @@
 //!
 //! Leaves to others: what is in the bytes, what an ack releases, who owns a partition ([`Fence`]).
 
+mod code;
+mod connect;
+mod credentials;
 mod delivery;
 mod endpoint;
 mod grpc;
 mod health;
+mod http;
+mod kafka;
 mod metrics;
+mod pool;
 mod queue;
 mod retry;
 mod rpc_status;
 mod secret;
 mod settings;
+mod sources;
+mod tls;
 mod transport;
 mod trial;
 
@@ -37,16 +45,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ids::{Generation, Partition, TraceId};
 
+use self::connect::{Connector, Resolve, system_resolver};
+use self::credentials::Credentials;
 use self::delivery::{LogLimits, Shared};
 use self::endpoint::Endpoint;
 use self::grpc::GrpcTransport;
 use self::health::Health;
+use self::http::HttpTransport;
+use self::kafka::KafkaTransport;
 use self::queue::{Limits, Queue};
+use self::tls::Tls;
 use self::transport::Transport;
 
 pub use self::metrics::ExportMetrics;
 pub use self::secret::Secret;
-pub use self::settings::{Compression, ExportSettings, QueueSettings, RetrySettings};
+pub use self::settings::{
+    Auth, Compression, ExportSettings, KafkaTarget, Protocol, QueueSettings, RetrySettings,
+    TlsSettings, TlsVersion,
+};
 pub use self::trial::{TrialError, try_backend};
 
 /// How often a backend that nobody sends to is asked for a connection while it is down.
@@ -160,6 +176,26 @@ pub enum ExportError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The files of TLS cannot be used.
+    #[error("export tls: {what}: {reason}")]
+    Tls {
+        /// The file, or whatever it is.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What is to go into the header `authorization` cannot be used.
+    #[error("export auth: {reason}")]
+    Auth {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// librdkafka does not accept the settings.
+    #[error("export kafka: {reason}")]
+    Kafka {
+        /// What is wrong with them.
+        reason: String,
+    },
 }
 
 /// A running exporter. Clones are handles of the same one; it stops when the last is dropped.
@@ -175,7 +211,7 @@ impl Exporter {
     /// `acks` holds one sink for each worker, at the index that [`Ticket::worker`] names.
     ///
     /// # Errors
-    /// When the endpoint or a header cannot be used.
+    /// When the endpoint, a header or a file that the settings name cannot be used.
     pub fn start(
         settings: &ExportSettings,
         runtime: &Handle,
@@ -183,14 +219,40 @@ impl Exporter {
         acks: Vec<AckSink>,
         metrics: ExportMetrics,
     ) -> Result<Self, ExportError> {
-        let endpoint = Endpoint::parse(&settings.endpoint)?;
-        let transport = {
-            let _context = runtime.enter();
-            GrpcTransport::new(settings, &endpoint)?
+        Self::start_resolving(settings, runtime, fence, acks, metrics, system_resolver())
+    }
+
+    /// The same with another way of resolving names.
+    fn start_resolving(
+        settings: &ExportSettings,
+        runtime: &Handle,
+        fence: Arc<dyn Fence>,
+        acks: Vec<AckSink>,
+        metrics: ExportMetrics,
+        resolve: Resolve,
+    ) -> Result<Self, ExportError> {
+        let _context = runtime.enter();
+        let shared = |endpoint: String| {
+            let health = Health::new(&settings.name, endpoint, metrics.up.clone());
+            shared(settings, health, fence, acks, metrics)
         };
-        let health = Health::new(endpoint.to_string(), metrics.up.clone());
-        let shared = shared(settings, health, fence, acks, metrics);
-        Ok(Self::spawn(settings, runtime, shared, transport))
+        if settings.protocol == Protocol::Kafka {
+            let transport = KafkaTransport::new(settings)?;
+            let shared = shared(transport.endpoint());
+            return Ok(Self::spawn(settings, runtime, shared, transport));
+        }
+        let tls = settings.tls.as_ref();
+        let endpoint = Endpoint::parse(&settings.endpoint, settings.protocol, tls)?;
+        let credentials = Credentials::new(&settings.headers, settings.auth.as_ref())?;
+        let connector = connector(settings, &endpoint, resolve)?;
+        let shared = shared(endpoint.to_string());
+        Ok(if settings.protocol == Protocol::Http {
+            let transport = HttpTransport::new(settings, &endpoint, connector, credentials);
+            Self::spawn(settings, runtime, shared, transport)
+        } else {
+            let transport = GrpcTransport::new(settings, &endpoint, connector, credentials);
+            Self::spawn(settings, runtime, shared, transport)
+        })
     }
 
     fn spawn<T: Transport>(
@@ -233,6 +295,11 @@ impl Exporter {
         self.shared.health.is_up()
     }
 
+    /// What the settings call it.
+    pub fn name(&self) -> &str {
+        self.shared.health.exporter()
+    }
+
     /// Where it sends to, without credentials.
     pub fn endpoint(&self) -> &str {
         self.shared.health.endpoint()
@@ -262,6 +329,20 @@ impl Exporter {
         self.shared.queue.close();
         self.tasks.abort();
     }
+}
+
+fn connector(
+    settings: &ExportSettings,
+    endpoint: &Endpoint,
+    resolve: Resolve,
+) -> Result<Connector, ExportError> {
+    let protocol: &[u8] = if settings.protocol == Protocol::Http { b"http/1.1" } else { b"h2" };
+    let default = TlsSettings::default();
+    let tls = endpoint
+        .is_tls()
+        .then(|| Tls::new(settings.tls.as_ref().unwrap_or(&default), endpoint, protocol))
+        .transpose()?;
+    Ok(Connector::new(endpoint.clone(), tls, resolve, settings.timeout))
 }
 
 fn shared(

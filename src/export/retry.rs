@@ -1,12 +1,13 @@
 //! What a failure means: try again, when, or never (OTLP specification, "Failures" and
-//! "OTLP/gRPC Throttling").
+//! "OTLP/gRPC Throttling", "OTLP/HTTP Response").
 //!
 //! Functions of the failure and the settings; sleeping and random numbers are the caller's.
 
 use std::time::Duration;
 
-use tonic::Code;
+use tonic::Code as GrpcCode;
 
+use super::code::Code;
 use super::settings::RetrySettings;
 use super::transport::Failure;
 
@@ -25,17 +26,37 @@ pub(super) enum Verdict {
 
 /// What `failure` means for the request.
 pub(super) fn judge(failure: &Failure, retry_on_resource_exhausted: bool) -> Verdict {
-    match failure.code {
+    let code = match failure.code {
+        Code::Grpc(code) => code,
+        Code::Http(status) => return judge_http(status, failure.retry_after),
+    };
+    judge_grpc(code, failure.retry_after, retry_on_resource_exhausted)
+}
+
+fn judge_http(status: u16, retry_after: Option<Duration>) -> Verdict {
+    match status {
+        429 | 502 | 503 | 504 => Verdict::Retry(retry_after),
+        // The payload is at fault, or too large: smaller requests tell, or help.
+        400 | 413 | 422 | 500 => Verdict::Isolate,
+        _ => Verdict::Refuse,
+    }
+}
+
+fn judge_grpc(
+    code: GrpcCode,
+    retry_after: Option<Duration>,
+    retry_on_resource_exhausted: bool,
+) -> Verdict {
+    use GrpcCode as Code;
+    match code {
         Code::Cancelled
         | Code::DeadlineExceeded
         | Code::Aborted
         | Code::OutOfRange
         | Code::Unavailable
-        | Code::DataLoss => Verdict::Retry(failure.retry_after),
+        | Code::DataLoss => Verdict::Retry(retry_after),
         // Whether `RetryInfo` is there decides, whatever delay it holds.
-        Code::ResourceExhausted if failure.retry_after.is_some() => {
-            Verdict::Retry(failure.retry_after)
-        }
+        Code::ResourceExhausted if retry_after.is_some() => Verdict::Retry(retry_after),
         Code::ResourceExhausted if retry_on_resource_exhausted => Verdict::Shrink,
         Code::InvalidArgument
         | Code::Internal
@@ -96,13 +117,29 @@ impl<'a> Backoff<'a> {
 mod tests {
     use super::*;
 
-    fn failure(code: Code, retry_after: Option<Duration>) -> Failure {
-        Failure { code, message: String::new(), retry_after }
+    fn failure(code: impl Into<Code>, retry_after: Option<Duration>) -> Failure {
+        Failure { retry_after, ..Failure::new(code, "") }
+    }
+
+    #[test]
+    fn every_status_is_judged_as_the_specification_says() {
+        let verdict = |status| judge(&failure(Code::Http(status), None), true);
+        for status in 300..600 {
+            let wanted = match status {
+                429 | 502 | 503 | 504 => Verdict::Retry(None),
+                400 | 413 | 422 | 500 => Verdict::Isolate,
+                _ => Verdict::Refuse,
+            };
+            assert_eq!(verdict(status), wanted, "{status}");
+        }
+        let told = Some(Duration::from_secs(7));
+        assert_eq!(judge(&failure(Code::Http(503), told), false), Verdict::Retry(told));
+        assert_eq!(judge(&failure(Code::Http(400), told), false), Verdict::Isolate);
     }
 
     #[test]
     fn every_code_is_judged_as_the_specification_says() {
-        use Code::*;
+        use GrpcCode::*;
         for code in [Cancelled, DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss] {
             assert_eq!(judge(&failure(code, None), false), Verdict::Retry(None));
         }
@@ -118,16 +155,16 @@ mod tests {
     fn retry_info_decides_on_resource_exhausted() {
         for delay in [Duration::ZERO, Duration::from_secs(7)] {
             assert_eq!(
-                judge(&failure(Code::ResourceExhausted, Some(delay)), false),
+                judge(&failure(GrpcCode::ResourceExhausted, Some(delay)), false),
                 Verdict::Retry(Some(delay))
             );
         }
-        assert_eq!(judge(&failure(Code::ResourceExhausted, None), true), Verdict::Shrink);
+        assert_eq!(judge(&failure(GrpcCode::ResourceExhausted, None), true), Verdict::Shrink);
     }
 
     #[test]
     fn retry_info_does_not_make_a_permanent_code_retryable() {
-        let failure = failure(Code::InvalidArgument, Some(Duration::from_secs(1)));
+        let failure = failure(GrpcCode::InvalidArgument, Some(Duration::from_secs(1)));
         assert_eq!(judge(&failure, false), Verdict::Isolate);
     }
 

@@ -1,24 +1,43 @@
-//! The settings of the exporter, under the names that the Collector's OTLP exporter uses.
+//! The settings of an exporter, under the names that the Collector's exporters use.
 //!
 //! A value that passes `garde::Validate` is one that [`Exporter::start`](super::Exporter::start)
-//! accepts: the endpoint and the headers are checked by the same functions that use them.
+//! accepts, if the files it names can be read: the endpoint and the headers are checked by the same
+//! functions that use them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::endpoint::{self, Endpoint};
+use super::credentials;
+use super::endpoint::Endpoint;
 use super::secret::Secret;
 
 /// What gRPC receivers take by default is 4 MiB after decompression; 64 KiB are left as a margin.
 const DEFAULT_MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
 
+/// What brokers take by default is a little over 1 000 000 bytes in one record batch.
+const DEFAULT_MAX_RECORD_BYTES: usize = 1_000_000 - 16 * 1024;
+
 /// Where kept traces go, and how.
 #[derive(Clone, Debug, PartialEq, garde::Validate)]
 #[garde(allow_unvalidated)]
 pub struct ExportSettings {
-    /// OTLP/gRPC receiver: `host:port` or `http://host:port`.
-    #[garde(custom(valid_endpoint))]
+    /// Names it in metrics, logs and policies.
+    pub name: String,
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// OTLP receiver: `host:port` or a URL. Of no meaning for [`Protocol::Kafka`].
+    #[garde(custom(valid_endpoint(self.protocol, self.tls.as_ref())))]
     pub endpoint: String,
+    /// The topic, for [`Protocol::Kafka`], which cannot do without.
+    #[garde(custom(there_for_kafka(self.protocol)))]
+    pub kafka: Option<KafkaTarget>,
+    /// How connections are encrypted, unless the endpoint says that they are not.
+    #[garde(custom(valid_tls))]
+    pub tls: Option<TlsSettings>,
+    /// Who the exporter says it is, in the header `authorization`.
+    #[garde(custom(only_authorization(&self.headers)))]
+    pub auth: Option<Auth>,
     /// Sent with every request, for example `X-Scope-OrgID`. Values are never logged.
     #[garde(custom(valid_headers))]
     pub headers: BTreeMap<String, Secret>,
@@ -27,9 +46,12 @@ pub struct ExportSettings {
     /// How long one attempt may take before it is given up and retried.
     #[garde(custom(not_zero))]
     pub timeout: Duration,
-    /// HTTP/2 connections that requests are spread over. One connection stays on one pod.
+    /// Connections that requests are spread over. One connection stays on one pod.
     #[garde(range(min = 1, max = 64))]
     pub connections: usize,
+    /// When a connection is replaced by a new one, for which the name is resolved again; zero is
+    /// never.
+    pub connection_max_age: Duration,
     /// Largest request in bytes before compression; stay below the receiver's limit (usually 4 MiB).
     #[garde(range(min = 1024, max = 1024 * 1024 * 1024))]
     pub max_request_bytes: usize,
@@ -49,11 +71,17 @@ pub struct ExportSettings {
 impl Default for ExportSettings {
     fn default() -> Self {
         Self {
+            name: "default".to_owned(),
+            protocol: Protocol::Grpc,
             endpoint: "localhost:4317".to_owned(),
+            kafka: None,
+            tls: None,
+            auth: None,
             headers: BTreeMap::new(),
             compression: Compression::default(),
             timeout: Duration::from_secs(5),
             connections: 2,
+            connection_max_age: Duration::from_secs(300),
             max_request_bytes: DEFAULT_MAX_REQUEST_BYTES,
             flush_interval: Duration::from_millis(200),
             retry_on_failure: RetrySettings::default(),
@@ -61,6 +89,138 @@ impl Default for ExportSettings {
             retry_on_resource_exhausted: false,
         }
     }
+}
+
+impl ExportSettings {
+    /// Where it sends to, for the log.
+    pub fn target(&self) -> String {
+        match &self.kafka {
+            Some(target) => target.to_string(),
+            None => self.endpoint.clone(),
+        }
+    }
+
+    /// The defaults of a protocol.
+    pub fn of(protocol: Protocol) -> Self {
+        let default = Self { protocol, ..Self::default() };
+        match protocol {
+            Protocol::Grpc => default,
+            Protocol::Http => Self {
+                endpoint: "http://localhost:4318".to_owned(),
+                timeout: Duration::from_secs(30),
+                ..default
+            },
+            Protocol::Kafka => Self {
+                endpoint: String::new(),
+                timeout: Duration::from_secs(30),
+                max_request_bytes: DEFAULT_MAX_RECORD_BYTES,
+                ..default
+            },
+        }
+    }
+}
+
+/// What is spoken with the backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP over gRPC.
+    #[default]
+    Grpc,
+    /// OTLP over HTTP/1.1, protobuf.
+    Http,
+    /// Records of OTLP protobuf on a Kafka topic.
+    Kafka,
+}
+
+/// Where a Kafka exporter writes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KafkaTarget {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// The topic.
+    pub topic: String,
+    /// Further settings of librdkafka; they may hold passwords.
+    pub properties: Vec<(String, String)>,
+}
+
+impl std::fmt::Display for KafkaTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "kafka://{}/{}", self.brokers, self.topic)
+    }
+}
+
+impl std::fmt::Debug for KafkaTarget {
+    /// Without the values of properties: passwords may be among them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KafkaTarget")
+            .field("brokers", &self.brokers)
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What goes into the header `authorization`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// A name and a password (RFC 7617).
+    Basic {
+        /// The name.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A token (RFC 6750).
+    Bearer(Secret),
+    /// A token in a file, which is read again when it changes.
+    BearerFile(PathBuf),
+}
+
+/// How connections are encrypted, under the names of the Collector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// They are not.
+    pub insecure: bool,
+    /// The certificate of the backend is not verified.
+    pub insecure_skip_verify: bool,
+    /// Whose certificates are trusted, PEM; by default those the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// Those the system trusts, beside those of `ca_file`.
+    pub include_system_ca_certs_pool: bool,
+    /// The own certificate, PEM, for backends that ask for one.
+    pub cert_file: Option<PathBuf>,
+    /// Its key, PEM.
+    pub key_file: Option<PathBuf>,
+    /// The name that the certificate of the backend has to be of, if not that of the endpoint.
+    pub server_name_override: Option<String>,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// When the files are read again even if they look unchanged; zero is never.
+    pub reload_interval: Duration,
+}
+
+impl Default for TlsSettings {
+    fn default() -> Self {
+        Self {
+            insecure: false,
+            insecure_skip_verify: false,
+            ca_file: None,
+            include_system_ca_certs_pool: false,
+            cert_file: None,
+            key_file: None,
+            server_name_override: None,
+            min_version: TlsVersion::Tls12,
+            reload_interval: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
 }
 
 /// Compression of requests.
@@ -124,13 +284,46 @@ impl Default for QueueSettings {
     }
 }
 
-fn valid_endpoint(text: &str, _context: &()) -> garde::Result {
-    Endpoint::parse(text).map_err(garde::Error::new)?;
-    Ok(())
+fn valid_endpoint<'a>(
+    protocol: Protocol,
+    tls: Option<&'a TlsSettings>,
+) -> impl FnOnce(&String, &()) -> garde::Result + 'a {
+    move |text, _context| match protocol {
+        Protocol::Kafka => Ok(()),
+        _ => Endpoint::parse(text, protocol, tls).map(drop).map_err(garde::Error::new),
+    }
+}
+
+fn there_for_kafka(protocol: Protocol) -> impl FnOnce(&Option<KafkaTarget>, &()) -> garde::Result {
+    move |target, _context| match (protocol, target) {
+        (Protocol::Kafka, None) => Err(garde::Error::new("a topic is needed")),
+        _ => Ok(()),
+    }
+}
+
+fn valid_tls(tls: &Option<TlsSettings>, _context: &()) -> garde::Result {
+    match tls {
+        Some(tls) if tls.cert_file.is_some() != tls.key_file.is_some() => {
+            Err(garde::Error::new("cert_file and key_file are needed together"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn only_authorization(
+    headers: &BTreeMap<String, Secret>,
+) -> impl FnOnce(&Option<Auth>, &()) -> garde::Result + '_ {
+    move |auth, _context| {
+        let has_header = headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"));
+        if auth.is_some() && has_header {
+            return Err(garde::Error::new("`headers` has an authorization already"));
+        }
+        Ok(())
+    }
 }
 
 fn valid_headers(headers: &BTreeMap<String, Secret>, _context: &()) -> garde::Result {
-    endpoint::metadata(headers).map_err(garde::Error::new)?;
+    credentials::header_map(headers).map_err(garde::Error::new)?;
     Ok(())
 }
 
@@ -150,7 +343,7 @@ mod tests {
     #[test]
     fn bad_values_are_named_with_their_path() {
         let mut settings = ExportSettings {
-            endpoint: "https://tempo:4317".to_owned(),
+            endpoint: "tempo:4317/path".to_owned(),
             timeout: Duration::ZERO,
             ..ExportSettings::default()
         };

@@ -110,7 +110,7 @@ where
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
         let sent = Sent {
             at: tokio::time::Instant::now(),
-            pins: request.0.iter().map(|piece| piece[0].into()).collect(),
+            pins: request.0.iter().map(|piece| piece.bytes[0].into()).collect(),
             bytes: request.len(),
         };
         let attempt = {
@@ -131,7 +131,7 @@ where
 }
 
 pub(super) fn failure(code: Code) -> Failure {
-    Failure { code, message: "scripted".to_owned(), retry_after: None }
+    Failure::new(code, "scripted")
 }
 
 /// An exporter on a scripted transport with everything a test wants to look at.
@@ -163,11 +163,11 @@ impl Harness {
         F: Fn(&Sent, usize) -> Result<Reply, Failure> + Send + Sync + 'static,
     {
         let recorder = PrometheusBuilder::new().build_recorder();
-        let metrics = ::metrics::with_local_recorder(&recorder, ExportMetrics::new);
+        let metrics = ::metrics::with_local_recorder(&recorder, || ExportMetrics::new(settings));
         let (sink, acks) = ack_channel();
         sinks.insert(0, sink);
         let fence = Arc::new(TestFence::default());
-        let health = Health::new("scripted".to_owned(), metrics.up.clone());
+        let health = Health::new(&settings.name, "scripted".to_owned(), metrics.up.clone());
         let shared = shared(settings, health, fence.clone(), sinks, metrics);
         let sent = Log::default();
         let listens = Arc::default();

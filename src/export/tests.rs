@@ -1,5 +1,10 @@
 //! The exporter as a whole: its rules on a paused clock against a scripted transport, and its wire
-//! against a real receiver.
+//! against real receivers.
 
 mod backend;
+mod http;
+mod kafka;
+mod names;
 mod rules;
+mod tls;
+mod tokens;

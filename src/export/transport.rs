@@ -4,7 +4,13 @@ use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tonic::Code;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+
+use super::code::Code;
+use crate::ids::TraceId;
+
+/// What the exporter calls itself.
+pub(super) const USER_AGENT: &str = concat!("tailsieve/", env!("CARGO_PKG_VERSION"));
 
 /// One way of getting a request to the backend and an answer back.
 pub(super) trait Transport: Send + Sync + 'static {
@@ -17,12 +23,21 @@ pub(super) trait Transport: Send + Sync + 'static {
 
 /// The pieces of one `ExportTraceServiceRequest`: their concatenation is the message.
 #[derive(Clone, Debug)]
-pub(super) struct Request(pub(super) Vec<Bytes>);
+pub(super) struct Request(pub(super) Vec<Piece>);
+
+/// A chunk as the wire sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    /// The trace that its spans are of.
+    pub(super) trace_id: TraceId,
+    /// The encoded spans.
+    pub(super) bytes: Bytes,
+}
 
 impl Request {
     /// The size of the message in bytes, before compression.
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(Bytes::len).sum()
+        self.0.iter().map(|piece| piece.bytes.len()).sum()
     }
 }
 
@@ -35,14 +50,44 @@ pub(super) struct Reply {
     pub(super) message: String,
 }
 
+impl From<ExportTraceServiceResponse> for Reply {
+    fn from(response: ExportTraceServiceResponse) -> Self {
+        let partial = response.partial_success.unwrap_or_default();
+        Self {
+            rejected_spans: u64::try_from(partial.rejected_spans).unwrap_or(0),
+            message: partial.error_message,
+        }
+    }
+}
+
 /// The backend did not take the request, or nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// The gRPC code. A broken or missing connection is `Unavailable`, a time-out of ours
-    /// `DeadlineExceeded`.
+    /// The code. Whatever the protocol, a broken or missing connection is `Unavailable` of gRPC, and
+    /// a time-out of ours `DeadlineExceeded`.
     pub(super) code: Code,
     /// The reason, for the log.
     pub(super) message: String,
-    /// `RetryInfo` in the status details: that it is there, and the delay it asks for.
+    /// `RetryInfo` or `Retry-After`: that it is there, and the delay it asks for.
     pub(super) retry_after: Option<Duration>,
+    /// The pieces, by their index, that were taken nevertheless. Only where pieces travel apart.
+    pub(super) taken: Vec<usize>,
+}
+
+impl Failure {
+    /// A failure that says no more than its code.
+    pub(super) fn new(code: impl Into<Code>, message: impl Into<String>) -> Self {
+        let (code, message) = (code.into(), message.into());
+        Self { code, message, retry_after: None, taken: Vec::new() }
+    }
+
+    /// Nobody answered.
+    pub(super) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(tonic::Code::Unavailable, message)
+    }
+
+    /// The time is over.
+    pub(super) fn timed_out() -> Self {
+        Self::new(tonic::Code::DeadlineExceeded, "no answer within the timeout")
+    }
 }

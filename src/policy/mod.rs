@@ -101,6 +101,11 @@ impl PolicySet {
         &self.policies[usize::from(policy.0)].name
     }
 
+    /// The names of the exporters that get what the policy keeps; empty: all there are.
+    pub fn exporters(&self, policy: PolicyIndex) -> &[String] {
+        &self.policies[usize::from(policy.0)].spec.exporters
+    }
+
     /// True if the votes of the policy have no effect.
     pub fn is_shadow(&self, policy: PolicyIndex) -> bool {
         self.policies[usize::from(policy.0)].is_shadow

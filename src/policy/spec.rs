@@ -9,12 +9,14 @@ pub struct PolicySpec {
     pub kind: PolicyKind,
     /// Whether its votes count.
     pub mode: Mode,
+    /// The names of the exporters that get what it keeps; empty: all.
+    pub exporters: Vec<String>,
 }
 
 impl PolicySpec {
     /// A policy whose votes count.
     pub fn new(name: impl Into<String>, kind: PolicyKind) -> Self {
-        Self { name: name.into(), kind, mode: Mode::Enforce }
+        Self { name: name.into(), kind, mode: Mode::Enforce, exporters: Vec::new() }
     }
 }
 

@@ -233,6 +233,20 @@ impl<R: Receipts> Publisher<R> {
         })
     }
 
+    /// Asks the brokers about a topic, and waits for the answer. Blocks.
+    ///
+    /// # Errors
+    /// When nobody answers in time, or the topic cannot be written to.
+    pub fn reach(&self, topic: &str, timeout: Duration) -> Result<(), KafkaError> {
+        let client = self.shared.client.load_full();
+        let metadata = client.client().fetch_metadata(Some(topic), timeout)?;
+        let mut topics = metadata.topics().iter();
+        match topics.find(|found| found.name() == topic).and_then(|found| found.error()) {
+            Some(error) => Err(KafkaError::MetadataFetch(error.into())),
+            None => Ok(()),
+        }
+    }
+
     /// Records that were taken and are not settled.
     pub fn in_flight(&self) -> usize {
         usize::try_from(self.shared.client.load().in_flight_count()).unwrap_or(0)

@@ -38,8 +38,8 @@ pub(super) fn attempt(settings: &ReloadSettings, seen: Option<Fingerprint>, hash
     }
     let file = text.and_then(|text| {
         let name = path.display().to_string();
-        let processor = settings.processor.as_deref();
-        config::parse_policies_of(&name, &text, processor).map_err(|errors| errors.to_string())
+        let file = config::parse_policies_in(&name, &text, &settings.surroundings);
+        file.map_err(|errors| errors.to_string())
     });
     match file {
         Ok(file) if file.hash == hash => Attempt::InForce(fingerprint),

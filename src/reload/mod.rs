@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch as published};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::PolicyFile;
+use crate::config::{PolicyFile, Surroundings};
 use crate::worker::PoliciesInForce;
 
 pub use attempt::{in_force, limits};
@@ -35,8 +35,8 @@ const REQUESTS: usize = 16;
 pub struct ReloadSettings {
     /// The policy file.
     pub path: PathBuf,
-    /// Which processor is meant, if it is a Collector configuration with several.
-    pub processor: Option<String>,
+    /// What is known around it: which processor is meant, and which exporters there are.
+    pub surroundings: Surroundings,
     /// How often the contents are looked at, whatever the file system says.
     pub poll_interval: Duration,
 }

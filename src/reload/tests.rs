@@ -50,7 +50,8 @@ impl Watched {
         let policies = Arc::new(PoliciesInForce::new(in_force(&file).unwrap()));
         let stop = CancellationToken::new();
         let processor = processor.map(str::to_owned);
-        let settings = ReloadSettings { path, processor, poll_interval };
+        let surroundings = Surroundings { processor, exporters: Some(vec!["tempo".to_owned()]) };
+        let settings = ReloadSettings { path, surroundings, poll_interval };
         let reloader =
             Reloader::start(settings, &file, Arc::clone(&policies), stop.clone()).unwrap();
         Self { folder, policies, reloader, _stop: stop.drop_guard() }

@@ -163,7 +163,7 @@ impl PartitionState {
             self.undelivered.entry(id).or_insert_with(|| Undelivered::but_late(recorded()));
         }
         let pin = self.watermark.pin(offset);
-        self.deliver(shared, desk, id, Part::Late(offset), pin, chunks);
+        self.deliver(shared, desk, id, Part::Late(offset), pin, (kept, chunks));
     }
 
     /// Spans of a record that is read again, whose trace was decided before.
@@ -182,10 +182,10 @@ impl PartitionState {
             Verdict::Kept(_) if recorded.delivered => {
                 return desk.tally.replay(Replayed::Delivered, amount);
             }
-            Verdict::Kept(kept) => kept,
+            Verdict::Kept(kept) => kept.clone(),
         };
         desk.tally.replay(Replayed::Forwarded, amount);
-        let (id, additions) = (run.trace_id(), shared.annotations.of(kept));
+        let (id, additions) = (run.trace_id(), shared.annotations.of(&kept));
         let chunks = self.frame(desk, std::iter::once(spans), &additions);
         let is_last = offset >= recorded.last;
         let trace = self.undelivered.entry(id);
@@ -194,7 +194,7 @@ impl PartitionState {
             trace.complete();
         }
         let pin = self.watermark.pin(offset);
-        self.deliver(shared, desk, id, Part::Covered, pin, chunks);
+        self.deliver(shared, desk, id, Part::Covered, pin, (&kept, chunks));
     }
 }
 

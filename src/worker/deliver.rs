@@ -1,11 +1,13 @@
 //! Deliveries under way: what they hold, and what is put on record when they are done.
 
-use crate::decision_log::{Line, Receipt, Recorded};
-use crate::export::{Chunk, DeliveryId, Ticket};
+use crate::dead_letters::{self, Letter};
+use crate::decision_log::{Kept, Line, Receipt, Recorded};
+use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
 use crate::ids::{Offset, Pin, TraceId};
 use crate::otlp::{Additions, FramedChunk, SpanSegment};
 use crate::trace::Segment;
 
+use super::outbound::Outbound;
 use super::partition::PartitionState;
 use super::{Desk, Shared};
 
@@ -142,15 +144,17 @@ impl PartitionState {
         trace_id: TraceId,
         part: Part,
         pin: Pin,
-        chunks: Vec<FramedChunk>,
+        kept: (&Kept, Vec<FramedChunk>),
     ) {
+        let (Kept { policy, .. }, chunks) = kept;
+        let targets = self.in_force.targets(&shared.exporters, policy);
         let sequence = self.undelivered.get_mut(&trace_id).and_then(|trace| {
             trace.begins(part);
             trace.sequence
         });
         let delivery = DeliveryId(self.next_delivery);
         self.next_delivery += 1;
-        let left = chunks.len();
+        let left = chunks.len() * targets.count();
         self.deliveries.insert(delivery, Delivery { pin, left, trace_id, part });
         if left == 0 {
             self.delivered(shared, desk, delivery);
@@ -170,7 +174,8 @@ impl PartitionState {
             traces: u32::from(number == 0 && part == Part::Covered),
             ticket,
         };
-        let chunks: Vec<Chunk> = chunks.into_iter().enumerate().map(chunk).collect();
+        let outbound = |chunk| Outbound { targets, chunk };
+        let chunks = chunks.into_iter().enumerate().map(chunk).map(outbound).collect();
         let free = match sequence {
             Some(sequence) => self.recording.wait(sequence, chunks),
             None => Some(chunks),
@@ -189,6 +194,34 @@ impl PartitionState {
         if under_way.left == 0 {
             self.delivered(shared, desk, delivery);
         }
+    }
+
+    /// A backend will never take a chunk: it goes to the dead letters, and the offset is held back
+    /// until it is there. Without them it was counted and logged.
+    pub(super) fn refused(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        delivery: DeliveryId,
+        exporter: usize,
+        refusal: &Refusal,
+    ) {
+        let Some(pin) = self.deliveries.get(&delivery).map(|delivery| delivery.pin) else { return };
+        if !shared.dead_letters.is_open() {
+            return;
+        }
+        let exporter = shared.exporters.get(exporter).map_or("", String::as_str);
+        let Refusal { bytes, reason, message } = refusal;
+        let letter = Letter::refused(self.partition, bytes, exporter, reason, message);
+        self.watermark.hold(pin);
+        self.letters += 1;
+        let receipt = dead_letters::Receipt {
+            partition: self.partition,
+            generation: self.generation(),
+            pin,
+            worker: self.worker,
+        };
+        desk.unsent.push_back((letter, receipt));
     }
 
     fn delivered(&mut self, shared: &Shared, desk: &mut Desk, delivery: DeliveryId) {

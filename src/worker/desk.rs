@@ -6,11 +6,11 @@ use crate::books::{Amount, Tally};
 use crate::dead_letters::{Letter, Receipt};
 use crate::decision_log::{self, Line};
 use crate::encoding::Decoder;
-use crate::export::Chunk;
 use crate::otlp::{Framer, Scan};
 use crate::policy::{Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
 
 use super::in_force::InForce;
+use super::outbound::Outbound;
 
 /// What is used again from record to record, and what was counted.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(super) struct Desk {
     /// taken: there are never more than those of one batch.
     pub(super) unsent: VecDeque<(Letter, Receipt)>,
     /// Chunks of traces kept since the exporter was last fed.
-    pub(super) kept: Vec<Chunk>,
+    pub(super) kept: Vec<Outbound>,
     /// Records that the decision log has not taken yet.
     pub(super) lines: VecDeque<(decision_log::Receipt, Line)>,
 }

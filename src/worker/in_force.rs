@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::gather::keys_for;
+use super::outbound::Targets;
 use crate::books::{CountedLeaf, CountedPolicy, PolicyCounters, Tally};
 use crate::otlp::AttributeKeys;
 use crate::policy::PolicySet;
@@ -42,6 +43,16 @@ impl InForce {
         let keys = keys_for(policies.predicates());
         let counters = counters(&policies);
         Self { policies, limits, decision_cache_ttl, hash, keys, counters }
+    }
+
+    /// Which of the exporters `all` get what the policy of that name keeps: what it says, or all
+    /// if there is none of that name any more.
+    pub(super) fn targets(&self, all: &[String], policy: &str) -> Targets {
+        if all.len() == 1 {
+            return Targets::of(all, &[]);
+        }
+        let named = self.policies.specs().find(|spec| spec.name == policy);
+        Targets::of(all, named.map_or(&[], |spec| &spec.exporters))
     }
 
     /// A tally for these policies.

@@ -14,6 +14,7 @@ mod deliver;
 mod desk;
 mod gather;
 mod in_force;
+mod outbound;
 mod partition;
 mod recording;
 mod recover;
@@ -23,7 +24,7 @@ mod runs;
 mod shares;
 mod switch;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ use tracing::{debug, info};
 use crate::books::Books;
 use crate::dead_letters::{DeadLetters, Receipt};
 use crate::decision_log::{DecisionLog, LogEvent};
-use crate::export::{Ack, Chunk, Exporter};
+use crate::export::{Ack, Exporter};
 use crate::ids::{Generation, Partition, Position};
 use crate::memory::Memory;
 use crate::routing::Routing;
@@ -46,6 +47,7 @@ pub use decide::{Annotations, Remembered};
 use desk::Desk;
 pub use gather::{ask_resource, gather, keys_for};
 pub use in_force::{InForce, PoliciesInForce};
+use outbound::Lanes;
 use partition::{PartitionState, Revocation};
 pub use refuse::Refusals;
 use refuse::send_letters;
@@ -60,11 +62,13 @@ const RETRY_WAIT: Duration = Duration::from_millis(50);
 pub struct Shared {
     /// The policies in force.
     pub policies: Arc<PoliciesInForce>,
+    /// The names of the exporters, in their order; never empty.
+    pub exporters: Vec<String>,
     /// What is written on kept spans.
     pub annotations: Annotations,
     /// How far behind the wall clock the clock of a quiet partition stays.
     pub idle_grace: Duration,
-    /// The largest chunk that the exporter takes.
+    /// The largest chunk that every exporter takes.
     pub max_chunk_bytes: usize,
     /// Where decisions are put on record, unless that is switched off.
     pub log: Option<Arc<DecisionLog>>,
@@ -87,8 +91,8 @@ pub struct Shared {
 /// Where a worker is told what became of what it handed on.
 #[derive(Debug)]
 pub struct Told {
-    /// By the exporter.
-    pub acks: mpsc::UnboundedReceiver<Vec<Ack>>,
+    /// By the exporters, each of which has a number.
+    pub acks: mpsc::UnboundedReceiver<(usize, Vec<Ack>)>,
     /// By the decision log.
     pub log: mpsc::UnboundedReceiver<LogEvent>,
     /// By the producer of dead letters.
@@ -100,7 +104,7 @@ pub struct Told {
 pub struct Worker {
     index: usize,
     shared: Arc<Shared>,
-    exporter: Exporter,
+    lanes: Lanes,
     inbox: Inbox,
     told: Told,
     /// Tells of policies that came into force.
@@ -110,9 +114,6 @@ pub struct Worker {
     /// Partitions of the topic, over which limits are shared out.
     topic_size: u32,
     partitions: HashMap<Partition, PartitionState>,
-    /// Chunks that the exporter has no room for. While there are any, no records are taken.
-    waiting: VecDeque<Chunk>,
-    waiting_bytes: u64,
     desk: Desk,
 }
 
@@ -121,7 +122,7 @@ impl Worker {
     pub fn new(
         index: usize,
         shared: Arc<Shared>,
-        exporter: Exporter,
+        exporters: Vec<Exporter>,
         inbox: Inbox,
         told: Told,
     ) -> Self {
@@ -129,34 +130,30 @@ impl Worker {
         let in_force = Arc::clone(&policies.borrow_and_update());
         let desk = Desk::new(&in_force, shared.max_chunk_bytes);
         let partitions = HashMap::new();
-        let waiting = VecDeque::new();
         Self {
             index,
             shared,
-            exporter,
+            lanes: Lanes::new(exporters),
             inbox,
             told,
             policies,
             in_force,
             topic_size: 1,
             partitions,
-            waiting,
-            waiting_bytes: 0,
             desk,
         }
     }
 
     /// Works until `stop` is called off.
     pub async fn run(mut self, stop: CancellationToken) {
-        let exporter = self.exporter.clone();
         let dead_letters = self.shared.dead_letters.clone();
         loop {
             let is_suspended = self.is_suspended();
             let has_unsent = !self.desk.unsent.is_empty();
-            let is_full = !self.waiting.is_empty();
+            let full = self.lanes.full();
+            let is_full = full.is_some();
             let is_stalled = is_suspended || is_full || has_unsent || self.is_behind_on_record();
-            let has_to_retry = is_suspended || !self.desk.lines.is_empty();
-            let next_chunk = self.waiting.front().map_or(0, |chunk| chunk.bytes.len());
+            let has_to_retry = is_suspended || is_full || !self.desk.lines.is_empty();
             let revoke_deadline = self.revoke_deadline();
             tokio::select! {
                 biased;
@@ -165,10 +162,10 @@ impl Worker {
                     None => break,
                 },
                 () = stop.cancelled() => break,
-                Some(acks) = self.told.acks.recv() => self.acknowledge(acks),
+                Some((exporter, acks)) = self.told.acks.recv() => self.acknowledge(exporter, acks),
                 Some(event) = self.told.log.recv() => self.told_by_log(event),
                 Some(receipt) = self.told.letters.recv() => self.letter_settled(receipt),
-                () = exporter.room(next_chunk), if is_full => self.feed(),
+                () = room(full), if is_full => self.feed(),
                 () = dead_letters.room(), if has_unsent => {
                     send_letters(&dead_letters, &mut self.desk);
                 }
@@ -297,24 +294,22 @@ impl Worker {
         self.desk.unsent.retain(|(_, receipt)| {
             receipt.partition != partition || receipt.generation != generation
         });
-        self.waiting.retain(|chunk| {
-            let goes = chunk.ticket.partition == partition && chunk.ticket.generation == generation;
-            if goes {
-                self.waiting_bytes -= chunk.bytes.len() as u64;
-            }
-            !goes
-        });
+        self.lanes.forget(partition, generation);
         self.desk.lines.retain(|(receipt, _)| {
             receipt.partition != partition || receipt.generation != generation
         });
     }
 
-    fn acknowledge(&mut self, acks: Vec<Ack>) {
+    fn acknowledge(&mut self, exporter: usize, acks: Vec<Ack>) {
         for ack in acks {
             let ticket = ack.ticket;
             if let Some(state) =
                 current_or_revoked(&mut self.partitions, ticket.partition, ticket.generation)
             {
+                if let Some(refusal) = &ack.refusal {
+                    let (shared, desk) = (&self.shared, &mut self.desk);
+                    state.refused(shared, desk, ticket.delivery, exporter, refusal);
+                }
                 state.settled(&self.shared, &mut self.desk, ticket.delivery);
                 state.publish();
             }
@@ -332,23 +327,14 @@ impl Worker {
     /// Hands on what the partitions have for the decision log and the exporter.
     fn feed(&mut self) {
         self.feed_log();
-        self.feed_exporter();
+        self.feed_exporters();
+        send_letters(&self.shared.dead_letters, &mut self.desk);
     }
 
-    /// Hands kept traces to the exporter, in order, as far as it has room.
-    fn feed_exporter(&mut self) {
-        for chunk in self.desk.kept.drain(..) {
-            self.waiting_bytes += chunk.bytes.len() as u64;
-            self.waiting.push_back(chunk);
-        }
-        while let Some(chunk) = self.waiting.pop_front() {
-            let bytes = chunk.bytes.len() as u64;
-            if let Err(chunk) = self.exporter.try_send(chunk) {
-                self.waiting.push_front(chunk);
-                break;
-            }
-            self.waiting_bytes -= bytes;
-        }
+    /// Hands kept traces to the exporters, in order, as far as they have room.
+    fn feed_exporters(&mut self) {
+        self.desk.kept.drain(..).for_each(|outbound| self.lanes.push(outbound));
+        self.lanes.feed();
     }
 
     /// At the memory bound: gives the heaviest traces an early decision.
@@ -364,7 +350,7 @@ impl Worker {
 
     fn post_memory(&mut self) {
         let open: u64 = self.partitions.values().map(PartitionState::cost).sum();
-        let used = open + self.waiting_bytes;
+        let used = open + self.lanes.waiting_bytes();
         self.shared.memory.changed(self.desk.memory_posted, used);
         self.desk.memory_posted = used;
     }
@@ -397,6 +383,14 @@ fn current_or_revoked(
     generation: Generation,
 ) -> Option<&mut PartitionState> {
     partitions.get_mut(&partition).filter(|state| state.generation() == generation)
+}
+
+/// Waits until an exporter has room.
+async fn room(full: Option<(Exporter, usize)>) {
+    match full {
+        Some((exporter, bytes)) => exporter.room(bytes).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until `deadline`; for ever if there is none.

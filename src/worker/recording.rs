@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::export::Chunk;
+use super::outbound::Outbound;
 use crate::ids::{Pin, Position, Timestamp};
 
 /// Positions of the log are noted at most this often, on the partition's clock.
@@ -22,7 +22,7 @@ pub(super) struct Recording {
 struct Entry {
     is_written: bool,
     pin: Option<Pin>,
-    chunks: Vec<Chunk>,
+    chunks: Vec<Outbound>,
 }
 
 /// What a record that was written lets go.
@@ -31,7 +31,7 @@ pub(super) struct LetGo {
     /// A pin that it held.
     pub(super) pin: Option<Pin>,
     /// What may be delivered now.
-    pub(super) chunks: Vec<Chunk>,
+    pub(super) chunks: Vec<Outbound>,
 }
 
 impl Recording {
@@ -42,8 +42,8 @@ impl Recording {
     }
 
     /// Makes chunks wait for the record `sequence`; hands them back if it is written.
-    pub(super) fn wait(&mut self, sequence: u64, chunks: Vec<Chunk>) -> Option<Vec<Chunk>> {
-        let bytes: u64 = chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum();
+    pub(super) fn wait(&mut self, sequence: u64, chunks: Vec<Outbound>) -> Option<Vec<Outbound>> {
+        let bytes: u64 = chunks.iter().map(|it| it.chunk.bytes.len() as u64).sum();
         let Some(entry) = self.entry(sequence).filter(|entry| !entry.is_written) else {
             return Some(chunks);
         };
@@ -57,7 +57,7 @@ impl Recording {
         let entry = self.entry(sequence).filter(|entry| !entry.is_written)?;
         entry.is_written = true;
         let let_go = LetGo { pin: entry.pin.take(), chunks: std::mem::take(&mut entry.chunks) };
-        self.bytes -= let_go.chunks.iter().map(|chunk| chunk.bytes.len() as u64).sum::<u64>();
+        self.bytes -= let_go.chunks.iter().map(|it| it.chunk.bytes.len() as u64).sum::<u64>();
         while self.entries.front().is_some_and(|entry| entry.is_written) {
             self.entries.pop_front();
             self.first += 1;
@@ -118,10 +118,11 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::export::{DeliveryId, Ticket};
+    use crate::export::{Chunk, DeliveryId, Ticket};
     use crate::ids::{Generation, Partition, TraceId};
+    use crate::worker::outbound::Targets;
 
-    fn chunk(bytes: usize) -> Chunk {
+    fn chunk(bytes: usize) -> Outbound {
         let ticket = Ticket {
             partition: Partition(0),
             generation: Generation(0),
@@ -129,7 +130,9 @@ mod tests {
             worker: 0,
         };
         let trace_id = TraceId::from_slice(&[1; 16]).unwrap();
-        Chunk { bytes: Bytes::from(vec![0; bytes]), trace_id, spans: 1, traces: 1, ticket }
+        let bytes = Bytes::from(vec![0; bytes]);
+        let chunk = Chunk { bytes, trace_id, spans: 1, traces: 1, ticket };
+        Outbound { targets: Targets::of(&[String::new()], &[]), chunk }
     }
 
     #[test]

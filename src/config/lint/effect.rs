@@ -90,6 +90,8 @@ fn everything(lint: &Lint<'_>, policy: &Judged<'_>) {
             let message = format!("policy `{name}` drops every trace");
             lint.warn(policy.place, message, "correct it, or take it out");
         }
+        // All of it to some of the exporters is what archives are for.
+        _ if !policy.spec.exporters.is_empty() => {}
         // A rule for all that is left is how rules end.
         PolicyKind::Rule { sample: Sample::Drop | Sample::Percent(..100.0), .. } => {}
         PolicyKind::Rule { .. } => {

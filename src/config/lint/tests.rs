@@ -84,6 +84,7 @@ fn policies_that_keep_everything_are_found() {
     let drop = "{name: d, type: drop, drop: {drop_sub_policy: [{name: b, type: always_sample}]}}";
     assert!(warnings(&[drop])[0].contains("drops every trace"));
     // How rules end, and what has no effect.
+    assert_eq!(warnings(&["{name: a, type: always_sample, exporters: archive}"]), [""; 0]);
     assert_eq!(warnings(&["{name: a, type: rule, rule: {when: 'true', sample: 10%}}"]), [""; 0]);
     let errors = "{name: b, type: trace_flags}";
     assert_eq!(warnings(&["{name: a, type: always_sample, mode: shadow}", errors]), [""; 0]);

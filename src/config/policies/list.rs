@@ -132,6 +132,7 @@ pub(super) fn policy<'d>(reader: &Reader<'d>, node: &'d Node, level: Level) -> O
     };
     let kind = section.required("type", "status_code", policy_type);
     let mode = mode(reader, &mut section, level);
+    let exporters = exporters(reader, &mut section, level, kind);
     let kind = match kind {
         Some(kind) => policy_kind(reader, kind, &mut section, level),
         None => {
@@ -146,7 +147,7 @@ pub(super) fn policy<'d>(reader: &Reader<'d>, node: &'d Node, level: Level) -> O
         (Some(name), _) => name,
         (None, kind) => kind.as_ref().map(|kind| kind.type_name().to_owned()),
     };
-    let spec = PolicySpec { name: name?, kind: kind?, mode };
+    let spec = PolicySpec { name: name?, kind: kind?, mode, exporters };
     if level.depth == 0 {
         if reader.problems.len() > before {
             return None;
@@ -158,6 +159,46 @@ pub(super) fn policy<'d>(reader: &Reader<'d>, node: &'d Node, level: Level) -> O
         }
     }
     Some(Placed { spec, node })
+}
+
+/// The names of the exporters that a policy sends to; empty: all.
+fn exporters<'d>(
+    reader: &Reader<'d>,
+    section: &mut Section<'d>,
+    level: Level,
+    kind: Option<&str>,
+) -> Vec<String> {
+    let Some(node) = section.node("exporters") else { return Vec::new() };
+    if level.depth > 0 {
+        let message = "`exporters` stands only at a policy at the top level of the file";
+        let help = "give it to the policy that this one is a part of";
+        reader.problems.add(node.place, message, Some(help.to_owned()));
+        return Vec::new();
+    }
+    if kind == Some("drop") {
+        let message = "`exporters` has no meaning here: what this policy matches is dropped";
+        reader.problems.add(node.place, message, Some("leave it out".to_owned()));
+    }
+    let example = "[tempo]";
+    let names = section.required_list("exporters", example, |node| exporter(reader, node));
+    let mut names = names.unwrap_or_default();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn exporter(reader: &Reader<'_>, node: &Node) -> Result<String, String> {
+    let name = values::name(node)?;
+    let Some(known) = reader.exporters else { return Ok(name) };
+    if known.contains(&name) {
+        return Ok(name);
+    }
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let shown = values::shown(node);
+    Err(match nearest(&name, &known) {
+        Some(meant) => format!("{shown} is no exporter, did you mean `{meant}`?"),
+        None => format!("{shown} is no exporter; the static file has {}", known.join(", ")),
+    })
 }
 
 fn mode<'d>(reader: &Reader<'d>, section: &mut Section<'d>, level: Level) -> Mode {

@@ -15,7 +15,7 @@ mod texts;
 use super::diagnostics::Problem;
 use super::document::{Document, Node};
 use super::reader::{Problems, Section};
-use super::{PolicyFile, lint};
+use super::{PolicyFile, Surroundings, lint};
 use crate::policy;
 use crate::policy::spec::PolicySpec;
 
@@ -42,6 +42,8 @@ pub(super) struct Reading {
 struct Reader<'d> {
     text: &'d str,
     form: Form,
+    /// Those that policies may name; `None`: it is not known which there are.
+    exporters: Option<&'d [String]>,
     problems: &'d Problems,
     warnings: &'d Problems,
     notes: &'d Problems,
@@ -64,17 +66,24 @@ pub(super) struct Placed<'d> {
     pub(super) node: &'d Node,
 }
 
-/// Reads a policy file; `processor` names the one that is meant in a Collector configuration.
-pub(super) fn read(document: &mut Document, processor: Option<&str>) -> Reading {
+/// Reads a policy file.
+pub(super) fn read(document: &mut Document, surroundings: &Surroundings) -> Reading {
     let problems = Problems::default();
     let (warnings, notes) = (Problems::default(), Problems::default());
-    let block = form::find(document, processor, &problems, &notes);
+    let block = form::find(document, surroundings.processor.as_deref(), &problems, &notes);
     block.substitute(document);
     let form = block.form;
     let mut file = PolicyFile { hash: hash(&document.text), ..PolicyFile::default() };
     if let Some(node) = block.node(document) {
         let text = &document.text;
-        let reader = Reader { text, form, problems: &problems, warnings: &warnings, notes: &notes };
+        let reader = Reader {
+            text,
+            form,
+            exporters: surroundings.exporters.as_deref(),
+            problems: &problems,
+            warnings: &warnings,
+            notes: &notes,
+        };
         let placed = policy_file(&reader, node, &mut file);
         lint::lint(&file, node, &placed, document, &warnings);
         file.policies = placed.into_iter().map(|placed| placed.spec).collect();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::document::{Document, Entry, Node, Value, Variables};
 use super::reader::{Problems, Section};
-use super::{Errors, PolicyFile, folder, name, policies, text, values};
+use super::{Errors, PolicyFile, Surroundings, folder, name, policies, text, values};
 use crate::ids::TraceId;
 
 pub use expected::{Expected, ExpectedVote};
@@ -115,7 +115,7 @@ fn tested(document: &Document, folder: &Path) -> Option<Result<PolicyFile, Error
         }
         _ => node.clone(),
     };
-    let reading = policies::read(&mut part, None);
+    let reading = policies::read(&mut part, &Surroundings::default());
     if reading.errors.is_empty() {
         return Some(Ok(reading.file));
     }

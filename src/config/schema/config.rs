@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::json;
 
 use super::super::kafka::REFUSED;
 use super::scalars::{AnyText, Duration, OneOrMore, Size, Text, Var};
 
 /// The static file: where spans come from, where kept traces go, how much memory they may take.
 #[derive(JsonSchema)]
-#[schemars(title = "tailsieve static file")]
+#[schemars(title = "tailsieve static file", transform = one_way_out)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Config {
     /// Where spans come from.
@@ -20,7 +21,10 @@ pub(super) struct Config {
     /// The bounds on what is in memory.
     buffer: Option<Buffer>,
     /// Where kept traces go.
-    export: Export,
+    export: Option<Export>,
+    /// Where kept traces go, if that is to several places: each has a name that policies may refer
+    /// to.
+    exporters: Option<Exporters>,
     /// Where goes what is refused; nowhere by default.
     dead_letter: Option<DeadLetter>,
     /// What is written on kept spans.
@@ -39,6 +43,35 @@ pub(super) struct Config {
     /// How often the contents of the policy file are looked at, beside the watch on its directory;
     /// 5s by default.
     policies_poll_interval: Option<Duration>,
+}
+
+/// Either `export` or `exporters` is needed.
+fn one_way_out(schema: &mut Schema) {
+    let ways = json!([{ "required": ["export"] }, { "required": ["exporters"] }]);
+    schema.insert("oneOf".to_owned(), ways);
+}
+
+/// Exporters by their names.
+struct Exporters;
+
+impl JsonSchema for Exporters {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Exporters".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[A-Za-z0-9_./-]{1,64}$" },
+            "additionalProperties": generator.subschema_for::<Export>(),
+            "minProperties": 1,
+            "maxProperties": 32,
+        })
+    }
 }
 
 /// Where spans come from.
@@ -130,18 +163,33 @@ struct Buffer {
 /// Where kept traces go.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = as_the_protocol_has_it)]
 struct Export {
-    /// An OTLP/gRPC receiver: host:port.
-    endpoint: Text,
+    /// What is spoken; grpc by default.
+    protocol: Option<Var<ExportProtocol>>,
+    /// An OTLP receiver: host:port, or a URL; https:// is TLS.
+    endpoint: Option<Text>,
+    /// With protocol: kafka, where kept traces are written.
+    topic: Option<Text>,
+    /// With protocol: kafka, another cluster than spans are read from.
+    brokers: Option<OneOrMore<Text>>,
+    /// With protocol: kafka, settings of librdkafka; those of kafka by default.
+    properties: Option<Properties>,
+    /// Who the exporter says it is, in the header authorization.
+    auth: Option<Auth>,
+    /// How connections are encrypted.
+    tls: Option<Tls>,
     /// Sent with every request.
     headers: Option<BTreeMap<String, AnyText>>,
     /// gzip by default.
     compression: Option<Var<Compression>>,
-    /// How long one attempt may take; 5s by default.
+    /// How long one attempt may take; 5s by default, 30s with http and kafka.
     timeout: Option<Duration>,
-    /// HTTP/2 connections; 2 by default.
+    /// Connections; 2 by default.
     #[schemars(extend("minimum" = 1))]
     connections: Option<Var<u16>>,
+    /// When a connection is replaced, and the name resolved again; 5m by default, 0 is never.
+    connection_max_age: Option<Duration>,
     /// The largest request before compression; 4032KiB by default.
     max_request_bytes: Option<Size>,
     /// How long a request that is not full may wait; 200ms by default.
@@ -152,6 +200,96 @@ struct Export {
     retry_on_resource_exhausted: Option<Var<bool>>,
     /// What may wait or be on its way.
     sending_queue: Option<Queue>,
+}
+
+/// What one protocol needs and the others have not.
+fn as_the_protocol_has_it(schema: &mut Schema) {
+    let is_kafka = json!({
+        "properties": { "protocol": { "const": "kafka" } },
+        "required": ["protocol"],
+    });
+    schema.insert("if".to_owned(), is_kafka);
+    schema.insert("then".to_owned(), json!({ "required": ["topic"] }));
+    let is_known = json!({ "properties": { "protocol": { "enum": ["grpc", "http"] } } });
+    let otlp = json!({ "if": is_known, "then": { "required": ["endpoint"] } });
+    schema.insert("else".to_owned(), otlp);
+}
+
+/// What is spoken.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum ExportProtocol {
+    /// OTLP over gRPC.
+    Grpc,
+    /// OTLP over HTTP, protobuf.
+    Http,
+    /// Records of OTLP protobuf on a topic.
+    Kafka,
+}
+
+/// Who the exporter says it is: one of the two.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+struct Auth {
+    /// A name and a password.
+    basic: Option<Basic>,
+    /// A token.
+    bearer: Option<Bearer>,
+}
+
+/// A name and a password.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Basic {
+    /// The name.
+    username: Text,
+    /// The password.
+    password: Text,
+}
+
+/// A token, or a file with one.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+struct Bearer {
+    /// The token.
+    token: Option<Text>,
+    /// A file with the token; it is read again when it changes.
+    token_file: Option<Text>,
+}
+
+/// How connections are encrypted.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    /// They are not.
+    insecure: Option<Var<bool>>,
+    /// The certificate of the backend is not verified.
+    insecure_skip_verify: Option<Var<bool>>,
+    /// Whose certificates are trusted, PEM; by default those the system trusts.
+    ca_file: Option<Text>,
+    /// Those the system trusts, beside those of ca_file.
+    include_system_ca_certs_pool: Option<Var<bool>>,
+    /// The own certificate, PEM, for backends that ask for one.
+    cert_file: Option<Text>,
+    /// Its key, PEM.
+    key_file: Option<Text>,
+    /// The name that the certificate of the backend has to be of, if not that of the endpoint.
+    server_name_override: Option<Text>,
+    /// The oldest version that is spoken; 1.2 by default.
+    min_version: Option<Var<TlsVersion>>,
+    /// When the files are read again even if they look unchanged; 5m by default.
+    reload_interval: Option<Duration>,
+}
+
+/// A version of TLS, in quotes.
+#[derive(JsonSchema)]
+enum TlsVersion {
+    #[serde(rename = "1.2")]
+    Tls12,
+    #[serde(rename = "1.3")]
+    Tls13,
 }
 
 /// How requests are compressed.

@@ -268,6 +268,8 @@ policy!(
         name: Text,
         /// Whether its votes count; enforce by default.
         mode: Option<Var<Mode>>,
+        /// The exporters that get what it keeps; all by default.
+        exporters: Option<OneOrMore<Text>>,
     },
     {
         /// Decides the traces that it matches, and ends the asking.
@@ -276,6 +278,8 @@ policy!(
             name: Text,
             /// Whether its votes count; enforce by default.
             mode: Option<Var<Mode>>,
+            /// The exporters that get what it keeps; all by default.
+            exporters: Option<OneOrMore<Text>>,
             rule: kinds::Rule,
         },
     }

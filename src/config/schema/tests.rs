@@ -77,14 +77,14 @@ fn the_schema_of_policies_has_the_keys_that_the_reader_knows() {
         if *kind == "rule" {
             continue;
         }
-        // Inside of another policy, a mode is refused by name.
+        // Inside of another policy, a mode and exporters are refused by name.
         for (outer, list, name) in
             [("and", "and_sub_policy", "Part"), ("composite", "composite_sub_policy", "Child")]
         {
             let text =
                 format!("policies: [{{name: o, type: {outer}, {outer}: {{{list}: [{policy}]}}}}]");
             let mut told = known_in_policies(&text).swap_remove(0);
-            assert!(told.remove("mode"));
+            assert!(told.remove("mode") && told.remove("exporters"));
             assert_eq!(told, keys(of_type(definition(name), kind)), "{kind} in {outer}");
         }
     }
@@ -97,13 +97,24 @@ fn the_schema_of_policies_has_the_keys_that_the_reader_knows() {
 #[test]
 fn the_schema_of_the_static_file_has_the_keys_that_the_reader_knows() {
     let root = root::<super::config::Config>();
-    let text = "zzz: 1\nkafka: {zzz: 1}\nexport:\n  zzz: 1\n  retry_on_failure: {zzz: 1}\n  \
-                sending_queue: {zzz: 1}\nbuffer: {zzz: 1}\nannotate: {zzz: 1}\nadmin: {zzz: 1}\n\
+    let text = "zzz: 1\nkafka: {zzz: 1}\nexport:\n  zzz: 1\n  auth: {zzz: 1, basic: {zzz: 1}}\n  tls: {zzz: 1}\n  \
+                retry_on_failure: {zzz: 1}\n  sending_queue: {zzz: 1}\nbuffer: {zzz: 1}\nannotate: {zzz: 1}\nadmin: {zzz: 1}\n\
                 telemetry: {zzz: 1}\n";
     let document = Document::parse("t", text).unwrap();
     let told = static_file(&document, Path::new("")).unwrap_err();
-    let sections =
-        ["Kafka", "Export", "Retry", "Queue", "Buffer", "Annotate", "Admin", "Telemetry"];
+    let sections = [
+        "Kafka",
+        "Export",
+        "Auth",
+        "Basic",
+        "Tls",
+        "Retry",
+        "Queue",
+        "Buffer",
+        "Annotate",
+        "Admin",
+        "Telemetry",
+    ];
     let sections = sections.map(|name| keys(&root["definitions"][name]));
     let expected: Vec<_> = [keys(&root)].into_iter().chain(sections).collect();
     assert_eq!(known(told.findings()), expected);

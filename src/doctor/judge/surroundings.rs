@@ -9,17 +9,10 @@ const BACKEND: &str = "backend";
 const ADMIN: &str = "admin pages";
 
 pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) {
-    findings.push(match &facts.backend {
-        None => unanswered(BACKEND),
-        Some(Ok(())) => Finding::ok(BACKEND, format!("{} takes spans", plan.backend)),
-        Some(Err(TrialError::Settings(error))) => {
-            Finding::error(BACKEND, error.to_string(), "correct section export")
-        }
-        Some(Err(TrialError::Refused { code, message })) => {
-            let text = format!("{} does not take spans: {code}: {message}", plan.backend);
-            Finding::error(BACKEND, text, backend_fix(code))
-        }
-    });
+    match &facts.backends {
+        None => findings.push(unanswered(BACKEND)),
+        Some(answers) => findings.extend(answers.iter().map(backend)),
+    }
     findings.push(match &facts.admin {
         None => unanswered(ADMIN),
         Some(Ok(())) => Finding::ok(ADMIN, format!("{} is free", plan.admin_listen)),
@@ -30,6 +23,19 @@ pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) {
             Finding::warning(ADMIN, text, fix)
         }
     });
+}
+
+fn backend((target, answer): &(String, Result<(), TrialError>)) -> Finding {
+    match answer {
+        Ok(()) => Finding::ok(BACKEND, format!("{target} takes spans")),
+        Err(TrialError::Settings(error)) => {
+            Finding::error(BACKEND, error.to_string(), "correct section export")
+        }
+        Err(TrialError::Refused { code, message }) => {
+            let text = format!("{target} does not take spans: {code}: {message}");
+            Finding::error(BACKEND, text, backend_fix(code))
+        }
+    }
 }
 
 fn backend_fix(code: &str) -> &'static str {

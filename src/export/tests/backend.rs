@@ -15,11 +15,11 @@ use super::super::testing::{self, Log, TestFence, ack_channel, chunk};
 use super::super::*;
 use crate::receiver::{Behaviour, Receiver};
 
-const LOCALHOST: SocketAddr =
+pub(super) const LOCALHOST: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A receiver that keeps what it took.
-async fn receiver_at(addr: SocketAddr) -> (Receiver, Log<Bytes>) {
+pub(super) async fn receiver_at(addr: SocketAddr) -> (Receiver, Log<Bytes>) {
     let taken: Log<Bytes> = Arc::default();
     let log = taken.clone();
     let sink = Box::new(move |bytes| log.lock().unwrap().push(bytes));
@@ -27,7 +27,7 @@ async fn receiver_at(addr: SocketAddr) -> (Receiver, Log<Bytes>) {
 }
 
 /// Settings that retry within milliseconds.
-fn settings(addr: SocketAddr) -> ExportSettings {
+pub(super) fn settings(addr: SocketAddr) -> ExportSettings {
     let mut settings = ExportSettings {
         endpoint: addr.to_string(),
         flush_interval: Duration::from_millis(1),
@@ -38,20 +38,20 @@ fn settings(addr: SocketAddr) -> ExportSettings {
     settings
 }
 
-fn start(settings: &ExportSettings) -> (Exporter, mpsc::UnboundedReceiver<Vec<Ack>>) {
+pub(super) fn start(settings: &ExportSettings) -> (Exporter, mpsc::UnboundedReceiver<Vec<Ack>>) {
     let (sink, acks) = ack_channel();
     let exporter = Exporter::start(
         settings,
         &Handle::current(),
         Arc::new(TestFence::default()),
         vec![sink],
-        ExportMetrics::new(),
+        ExportMetrics::new(settings),
     );
     (exporter.unwrap(), acks)
 }
 
 /// A chunk of one trace with one span whose name is the pin, padded to about `size` bytes.
-fn trace(pin: u64, size: usize) -> Chunk {
+pub(super) fn trace(pin: u64, size: usize) -> Chunk {
     let span = Span { name: format!("{pin}"), trace_state: "x".repeat(size), ..Span::default() };
     let resource_spans = ResourceSpans {
         scope_spans: vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }],
@@ -62,7 +62,7 @@ fn trace(pin: u64, size: usize) -> Chunk {
 }
 
 /// The names of all spans in the requests, sorted.
-fn names(taken: &Log<Bytes>) -> Vec<u64> {
+pub(super) fn names(taken: &Log<Bytes>) -> Vec<u64> {
     let mut names = Vec::new();
     for bytes in taken.lock().unwrap().iter() {
         let request = ExportTraceServiceRequest::decode(bytes.clone()).unwrap();
@@ -75,7 +75,7 @@ fn names(taken: &Log<Bytes>) -> Vec<u64> {
 }
 
 /// The next `count` acks, or a failure when a busy machine would have brought them long ago.
-async fn acks(
+pub(super) async fn acks(
     receiver: &mut mpsc::UnboundedReceiver<Vec<Ack>>,
     count: usize,
 ) -> Vec<(u64, Outcome)> {
@@ -280,7 +280,7 @@ async fn a_backend_that_comes_late_gets_everything() {
     for pin in 0..10 {
         exporter.try_send(trace(pin, 10)).unwrap();
     }
-    let no_retry = "tailsieve_export_retries_total 0\n";
+    let no_retry = "tailsieve_export_retries_total{exporter=\"default\"} 0\n";
     while recorder.handle().render().contains(no_retry) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -324,14 +324,13 @@ async fn reachable_without_traffic_once_the_backend_listens() {
 
 #[tokio::test]
 async fn an_exporter_that_cannot_work_does_not_start() {
-    let settings =
-        ExportSettings { endpoint: "https://tempo:4317".to_owned(), ..ExportSettings::default() };
+    let settings = ExportSettings { endpoint: "tempo".to_owned(), ..ExportSettings::default() };
     let result = Exporter::start(
         &settings,
         &Handle::current(),
         Arc::new(TestFence::default()),
         Vec::new(),
-        ExportMetrics::new(),
+        ExportMetrics::new(&settings),
     );
     assert!(matches!(result, Err(ExportError::Endpoint { .. })));
 }

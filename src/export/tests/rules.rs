@@ -74,7 +74,7 @@ async fn a_failure_that_may_pass_is_retried_with_growing_waits() {
             waits.len() == 3 && near(waits[0], 5.0) && near(waits[1], 7.5) && near(waits[2], 11.25),
             "{code:?}: {waits:?}"
         );
-        harness.assert_metric("tailsieve_export_retries_total 3");
+        harness.assert_metric("tailsieve_export_retries_total{exporter=\"default\"} 3");
     }
 }
 
@@ -132,8 +132,11 @@ async fn one_bad_trace_does_not_cost_the_others() {
         };
         assert_eq!(outcome, wanted, "pin {pin}");
     }
-    harness.assert_metric("tailsieve_export_spans_total{outcome=\"refused\"} 2");
-    harness.assert_metric("tailsieve_export_spans_total{outcome=\"delivered\"} 14");
+    harness
+        .assert_metric("tailsieve_export_spans_total{exporter=\"default\",outcome=\"refused\"} 2");
+    harness.assert_metric(
+        "tailsieve_export_spans_total{exporter=\"default\",outcome=\"delivered\"} 14",
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +191,9 @@ async fn an_old_generation_is_never_sent() {
     harness.exporter.try_send(chunk(2, 10)).unwrap();
     assert_eq!(harness.acks(2).await, [(1, Outcome::Abandoned), (2, Outcome::Delivered)]);
     assert_eq!(harness.sent()[0].pins, [2]);
-    harness.assert_metric("tailsieve_export_spans_total{outcome=\"abandoned\"} 1");
+    harness.assert_metric(
+        "tailsieve_export_spans_total{exporter=\"default\",outcome=\"abandoned\"} 1",
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -201,6 +206,22 @@ async fn a_generation_that_ends_during_the_retries_is_not_sent_again() {
     harness.fence.0.store(2, Ordering::Relaxed);
     assert_eq!(harness.acks(1).await, [(1, Outcome::Abandoned)]);
     assert_eq!(harness.sent().len(), 1);
+}
+
+/// Scenario: some pieces of a request were taken although the attempt failed.
+/// Guarantees: those are settled and not sent again; the others are.
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_of_a_failed_request_is_not_sent_again() {
+    let mut harness = Harness::start(&settings(), |_, attempt| match attempt {
+        1 => Err(Failure { taken: vec![0, 2], ..failure(Code::Unavailable) }),
+        _ => accept(),
+    });
+    for pin in 0..4 {
+        harness.exporter.try_send(chunk(pin, 10)).unwrap();
+    }
+    assert_eq!(harness.acks(2).await, [(0, Outcome::Delivered), (2, Outcome::Delivered)]);
+    assert_eq!(harness.acks(2).await, [(1, Outcome::Delivered), (3, Outcome::Delivered)]);
+    assert_eq!(harness.sent()[1].pins, [1, 3]);
 }
 
 /// Scenario: it is not known for a while whether the partition of a chunk is still held.
@@ -264,8 +285,11 @@ async fn rejected_spans_are_counted_and_never_sent_again() {
     let acks = harness.acks(5).await;
     assert!(acks.iter().all(|(_, outcome)| *outcome == Outcome::Delivered));
     assert_eq!(harness.sent().len(), 1);
-    harness.assert_metric("tailsieve_export_spans_total{outcome=\"rejected\"} 2");
-    harness.assert_metric("tailsieve_export_spans_total{outcome=\"delivered\"} 3");
+    harness
+        .assert_metric("tailsieve_export_spans_total{exporter=\"default\",outcome=\"rejected\"} 2");
+    harness.assert_metric(
+        "tailsieve_export_spans_total{exporter=\"default\",outcome=\"delivered\"} 3",
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,8 +305,8 @@ async fn a_full_queue_hands_chunks_back_until_the_backend_comes_back() {
         harness.exporter.try_send(chunk(pin, 100)).unwrap();
     }
     let refused = harness.exporter.try_send(chunk(10, 100)).unwrap_err();
-    harness.assert_metric("tailsieve_export_queue_bytes 1000");
-    harness.assert_metric("tailsieve_export_queue_capacity_bytes 1000");
+    harness.assert_metric("tailsieve_export_queue_bytes{exporter=\"default\"} 1000");
+    harness.assert_metric("tailsieve_export_queue_capacity_bytes{exporter=\"default\"} 1000");
 
     let room = tokio::spawn({
         let exporter = harness.exporter.clone();
@@ -298,8 +322,8 @@ async fn a_full_queue_hands_chunks_back_until_the_backend_comes_back() {
     assert_eq!(harness.acks(11).await.len(), 11);
     assert!(harness.exporter.reachable());
     harness.exporter.drain(Duration::from_secs(1)).await;
-    harness.assert_metric("tailsieve_export_queue_bytes 0");
-    harness.assert_metric("tailsieve_export_in_flight_requests 0");
+    harness.assert_metric("tailsieve_export_queue_bytes{exporter=\"default\"} 0");
+    harness.assert_metric("tailsieve_export_in_flight_requests{exporter=\"default\"} 0");
 }
 
 #[tokio::test(start_paused = true)]
@@ -371,12 +395,12 @@ async fn reachable_is_known_before_there_is_anything_to_send() {
     let harness = Harness::start(&settings(), |_, _| accept());
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(!harness.exporter.reachable());
-    harness.assert_metric("tailsieve_export_up 0");
+    harness.assert_metric("tailsieve_export_up{exporter=\"default\"} 0");
     harness.listens.store(true, Ordering::Relaxed);
     while !harness.exporter.reachable() {
         tokio::time::sleep(PROBE_INTERVAL).await;
     }
-    harness.assert_metric("tailsieve_export_up 1");
+    harness.assert_metric("tailsieve_export_up{exporter=\"default\"} 1");
     assert!(harness.sent().is_empty(), "no empty requests");
 }
 

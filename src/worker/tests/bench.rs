@@ -139,6 +139,7 @@ pub fn shared(policies: InForce) -> Shared {
         policies: Arc::new(PoliciesInForce::new(policies)),
         annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
         idle_grace: Duration::from_secs(1),
+        exporters: vec!["default".to_owned()],
         max_chunk_bytes: MAX_CHUNK,
         log: None,
         max_unrecorded_bytes: 1 << 20,
@@ -228,7 +229,7 @@ impl Bench {
     /// The spans forwarded since the last call.
     pub fn forwarded(&mut self) -> Vec<Span> {
         let chunks = self.desk.kept.drain(..);
-        let requests = chunks.map(|chunk| TracesData::decode(chunk.bytes).unwrap());
+        let requests = chunks.map(|chunk| TracesData::decode(chunk.chunk.bytes).unwrap());
         let scopes = requests.flat_map(|it| it.resource_spans).flat_map(|it| it.scope_spans);
         scopes.flat_map(|scope| scope.spans).collect()
     }

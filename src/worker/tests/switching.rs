@@ -298,9 +298,9 @@ async fn a_worker_without_records_switches_all_the_same() {
     let settings =
         ExportSettings { endpoint: receiver.local_addr().to_string(), ..Default::default() };
     let (sink, acks) = mpsc::unbounded_channel();
-    let sink: AckSink = Box::new(move |acks| drop(sink.send(acks)));
+    let sink: AckSink = Box::new(move |acks| drop(sink.send((0, acks))));
     let runtime = tokio::runtime::Handle::current();
-    let metrics = ExportMetrics::new();
+    let metrics = ExportMetrics::new(&settings);
     let exporter =
         Exporter::start(&settings, &runtime, std::sync::Arc::new(Open), vec![sink], metrics)
             .unwrap();
@@ -310,7 +310,7 @@ async fn a_worker_without_records_switches_all_the_same() {
     let inbox = inboxes.pop().unwrap();
     let (log, letters) = (mpsc::unbounded_channel().1, mpsc::unbounded_channel().1);
     let told = Told { acks, log, letters };
-    let worker = Worker::new(0, shared.clone(), exporter, inbox, told);
+    let worker = Worker::new(0, shared.clone(), vec![exporter], inbox, told);
     let (partition, start) = (Partition(0), Position(0));
     let owned = Ownership::default().acquire_for_test(partition, start);
     let generation = owned.generation;

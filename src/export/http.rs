@@ -1,0 +1,137 @@
+//! OTLP/HTTP: `POST` of protobuf over HTTP/1.1, with requests that are already encoded.
+//!
+//! Owns a pool of clients, each with connections of its own: over HTTP/1.1 as many as there are
+//! requests under way. Tells apart what the backend answered from what never reached it, and reads
+//! what it says about it. Leaves retries to others.
+
+mod answer;
+mod body;
+
+use std::time::Duration;
+
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Method, Response, Uri};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
+
+use self::answer::Answer;
+use self::body::Pieces;
+use super::code::Code;
+use super::connect::Connector;
+use super::credentials::Credentials;
+use super::endpoint::Endpoint;
+use super::pool::{Condition, Pool};
+use super::settings::{Compression, ExportSettings};
+use super::sources::with_sources;
+use super::transport::{self, Failure, Reply, Request, Transport};
+
+const PROTOBUF: &str = "application/x-protobuf";
+
+/// Connections that nobody used for so long are closed, before something in between does.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How much of an answer is read.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+type HttpClient = Client<Connector, Pieces>;
+
+/// An OTLP/HTTP client; see the module.
+pub(super) struct HttpTransport {
+    uri: Uri,
+    connector: Connector,
+    pool: Pool<HttpClient>,
+    compression: Compression,
+    credentials: Credentials,
+    timeout: Duration,
+}
+
+impl HttpTransport {
+    /// A client for `endpoint`; nothing is connected yet.
+    pub(super) fn new(
+        settings: &ExportSettings,
+        endpoint: &Endpoint,
+        connector: Connector,
+        credentials: Credentials,
+    ) -> Self {
+        let opener = connector.clone();
+        let client = move || {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .build(opener.clone())
+        };
+        Self {
+            uri: endpoint.uri(),
+            connector,
+            pool: Pool::new(settings.connections, settings.connection_max_age, client),
+            compression: settings.compression,
+            credentials,
+            timeout: settings.timeout,
+        }
+    }
+
+    async fn attempt(&self, body: Pieces, headers: HeaderMap) -> Result<Reply, Failure> {
+        let request = self.request(body, headers);
+        let picked = self.pool.pick(Instant::now());
+        let call = async {
+            let response = picked.connection.request(request).await?;
+            Ok::<_, hyper_util::client::legacy::Error>(read(response).await)
+        };
+        let (condition, result) = match tokio::time::timeout(self.timeout, call).await {
+            Ok(Ok(answer)) => (Condition::Answered, answer.into_result()),
+            Ok(Err(error)) => (Condition::Broken, Err(Failure::unavailable(with_sources(&error)))),
+            Err(_elapsed) => (Condition::TimedOut, Err(Failure::timed_out())),
+        };
+        self.pool.note(&picked, condition);
+        result
+    }
+
+    fn request(&self, body: Pieces, headers: HeaderMap) -> http::Request<Pieces> {
+        let mut request = http::Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+        headers.insert(USER_AGENT, HeaderValue::from_static(transport::USER_AGENT));
+        let encoding = match self.compression {
+            Compression::Gzip => Some("gzip"),
+            Compression::Zstd => Some("zstd"),
+            Compression::None => None,
+        };
+        if let Some(encoding) = encoding {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+        }
+        request
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn send(&self, request: Request) -> Result<Reply, Failure> {
+        let body = Pieces::compressed(request, self.compression).await?;
+        let headers = self.credentials.headers();
+        let result = self.attempt(body.clone(), headers.clone()).await;
+        match result {
+            Err(Failure { code: Code::Http(401), .. }) if self.credentials.renewed(&headers) => {
+                self.attempt(body, self.credentials.headers()).await
+            }
+            result => result,
+        }
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        let connected = self.connector.connect().await;
+        connected.map(drop).map_err(|error| Failure::unavailable(with_sources(&error)))
+    }
+}
+
+/// Reads the answer. One that breaks off has a status all the same, and that decides.
+async fn read(response: Response<Incoming>) -> Answer {
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+    let body = body.map_or_else(|_| bytes::Bytes::new(), |body| body.to_bytes());
+    Answer { status: parts.status, headers: parts.headers, body }
+}

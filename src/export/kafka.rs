@@ -1,0 +1,155 @@
+//! Kept traces to a topic of Kafka: one record of OTLP protobuf for each chunk, keyed by trace id.
+//!
+//! Promises that the spans of a trace go to one partition, the one that the Collector's exporter
+//! would choose (FNV-1a of the 32 hexadecimal digits), and that records which are on the topic are
+//! not written again when others of the same request failed. Leaves retries to others: a record
+//! that is not acknowledged within the time-out is given up, and written anew.
+
+use std::sync::Arc;
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::sync::oneshot;
+
+use super::ExportError;
+use super::settings::{ExportSettings, KafkaTarget};
+use super::transport::{Failure, Piece, Reply, Request, Transport};
+use crate::ids::{Offset, Partition};
+use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
+
+/// Writes chunks to a topic; see the module.
+pub(super) struct KafkaTransport {
+    publisher: Arc<Publisher<Told>>,
+    target: KafkaTarget,
+    timeout: std::time::Duration,
+}
+
+/// How a record ended.
+type Settled = Result<(), Trouble>;
+
+/// Why a record is not on the topic.
+#[derive(Debug)]
+enum Trouble {
+    /// It is too large for the topic or the brokers, or they refuse what is in it.
+    Refused(String),
+    /// It may be taken the next time.
+    Passing(String),
+    /// Nobody acknowledged it in time.
+    TimedOut,
+}
+
+/// Tells whoever waits for a record.
+struct Told;
+
+impl Receipts for Told {
+    type Receipt = oneshot::Sender<Settled>;
+
+    fn settled(&self, receipt: Self::Receipt, result: Result<(Partition, Offset), Failed<'_>>) {
+        // Whoever waited may be gone.
+        let _ = receipt.send(result.map(drop).map_err(|failed| trouble(failed.error)));
+    }
+}
+
+fn trouble(error: &KafkaError) -> Trouble {
+    use RDKafkaErrorCode as Kafka;
+    match error.rdkafka_error_code() {
+        Some(
+            Kafka::MessageSizeTooLarge
+            | Kafka::InvalidMessageSize
+            | Kafka::MessageBatchTooLarge
+            | Kafka::InvalidRecord,
+        ) => Trouble::Refused(error.to_string()),
+        Some(Kafka::MessageTimedOut) => Trouble::TimedOut,
+        _ => Trouble::Passing(error.to_string()),
+    }
+}
+
+impl KafkaTransport {
+    /// Starts a producer; brokers that are out of reach are waited for.
+    pub(super) fn new(settings: &ExportSettings) -> Result<Self, ExportError> {
+        let refused = |reason: String| ExportError::Kafka { reason };
+        let target = settings.kafka.clone();
+        let target = target.ok_or_else(|| refused("a topic is needed".to_owned()))?;
+        let name = format!("tailsieve-export-{}", settings.name);
+        let mut publisher = PublisherSettings::new(&name, &target.brokers, &target.properties);
+        publisher.message_timeout = Some(settings.timeout);
+        publisher.queue_bytes = settings.sending_queue.queue_size_bytes;
+        let publisher = Publisher::start(publisher, Told);
+        Ok(Self {
+            publisher: Arc::new(publisher.map_err(|error| refused(error.to_string()))?),
+            target,
+            timeout: settings.timeout,
+        })
+    }
+
+    /// Where it writes to.
+    pub(super) fn endpoint(&self) -> String {
+        self.target.to_string()
+    }
+
+    fn publish(&self, piece: &Piece) -> oneshot::Receiver<Settled> {
+        let (sender, receiver) = oneshot::channel();
+        let key = piece.trace_id.to_string();
+        let record = Outgoing {
+            topic: &self.target.topic,
+            partition: None,
+            key: Some(key.as_bytes()),
+            value: Some(&piece.bytes),
+            headers: &[],
+        };
+        if let Err((refusal, sender)) = self.publisher.publish(&record, sender) {
+            let trouble = match refusal {
+                Refusal::QueueFull => Trouble::Passing(refusal.to_string()),
+                Refusal::Kafka(error) => trouble(&error),
+            };
+            // The receiver is here.
+            let _ = sender.send(Err(trouble));
+        }
+        receiver
+    }
+}
+
+impl Transport for KafkaTransport {
+    async fn send(&self, request: Request) -> Result<Reply, Failure> {
+        let records: Vec<_> = request.0.iter().map(|piece| self.publish(piece)).collect();
+        let mut taken = Vec::with_capacity(records.len());
+        let mut failures = Vec::new();
+        for (index, record) in records.into_iter().enumerate() {
+            let stopped = || Err(Trouble::Passing("the producer was stopped".to_owned()));
+            match record.await.unwrap_or_else(|_| stopped()) {
+                Ok(()) => taken.push(index),
+                Err(trouble) => failures.push(trouble),
+            }
+        }
+        match worst(failures) {
+            None => Ok(Reply::default()),
+            Some(failure) => Err(Failure { taken, ..failure }),
+        }
+    }
+
+    async fn probe(&self) -> Result<(), Failure> {
+        let (publisher, topic) = (Arc::clone(&self.publisher), self.target.topic.clone());
+        let timeout = self.timeout;
+        let asked = tokio::task::spawn_blocking(move || publisher.reach(&topic, timeout)).await;
+        match asked {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Failure::unavailable(error.to_string())),
+            Err(_) => Err(Failure::unavailable("the exporter is stopped")),
+        }
+    }
+}
+
+/// What the failures of some records are together. As long as one of them may pass, all are tried
+/// again; what is refused is found when it is alone.
+fn worst(failures: Vec<Trouble>) -> Option<Failure> {
+    let mut refused = None;
+    for trouble in failures {
+        match trouble {
+            Trouble::TimedOut => return Some(Failure::timed_out()),
+            Trouble::Passing(message) => return Some(Failure::unavailable(message)),
+            Trouble::Refused(message) => {
+                refused = Some(Failure::new(tonic::Code::InvalidArgument, message));
+            }
+        }
+    }
+    refused
+}
