@@ -29,6 +29,11 @@ impl Kafka {
         Self { address }
     }
 
+    /// The Kafka at `address`, which a test started itself.
+    pub fn at(address: &str) -> Self {
+        Self { address: address.to_owned() }
+    }
+
     /// Its address, `host:port`.
     pub fn address(&self) -> &str {
         &self.address

@@ -1,0 +1,47 @@
+//! The promises under fire: members, Kafka, the network between and the backend fail again and
+//! again, as a seed says, while a ledger of every span is kept and held against what arrived.
+//!
+//! `./tests/run chaos` runs it in its short form, `./tests/run chaos --long` with a million spans.
+//! Each run prints its seed, what it did and when; the same seed plans the same faults and traffic.
+
+// A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
+#![allow(clippy::unwrap_used)]
+
+mod backend;
+mod book;
+mod broker;
+mod disturbance;
+mod fault;
+mod options;
+mod plan;
+mod proxy;
+mod slot;
+#[path = "../support/mod.rs"]
+mod support;
+mod traffic;
+mod verdict;
+mod world;
+
+use crate::options::Options;
+use crate::world::World;
+
+/// Scenario: one to four members, and everything that a [`fault::Fault`] can be, drawn from a seed.
+/// Guarantees: those of [`verdict::Verdict::defects`]; the books of the members that are left
+/// balance, and what is committed is the end of the log.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn chaos_loses_nothing_and_judges_once() {
+    let options = Options::from_env();
+    let mut spans = 0;
+    for protocol in options.protocols() {
+        println!("--- chaos, seed {}, group protocol {}", options.seed, protocol.name());
+        // It is there until the end of the judgement: a failed one leaves its files behind.
+        let mut world = World::new(&options, *protocol);
+        let verdict = world.run();
+        println!("{verdict}");
+        let defects = verdict.defects(options::DECISION_LOG);
+        assert!(defects.is_empty(), "seed {}: {}", options.seed, defects.join("; "));
+        spans += verdict.spans;
+    }
+    assert!(spans >= options.least_spans(), "only {spans} spans");
+}

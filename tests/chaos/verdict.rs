@@ -1,0 +1,280 @@
+//! The ledger of what was written against the book of what arrived.
+//!
+//! A reading of the policies of its own, which shares nothing with the pipeline under test.
+
+use std::fmt;
+
+use tailsieve::ids::TraceId;
+use tailsieve::ledger::{Ledger, TraceEntry, sampling_threshold};
+
+use crate::book::{Arrived, Book};
+use crate::disturbance::{AFTER, BEFORE, Disturbance};
+
+/// How many traces with a defect are named.
+const EXAMPLES: usize = 8;
+
+/// The policy file number `version`: always the same traces are kept, under names and waits that
+/// change. With `quick`, a part of a trace may be kept where the whole one is not: whoever judges
+/// parts is found out.
+pub fn policies(version: u32, quick: bool) -> String {
+    let wait = 8 + version % 2;
+    let mut text = format!(
+        "decision_wait: {wait}s
+decision_wait_after_root_received: 3s
+policies:
+  - name: errors-v{version}
+    type: status_code
+    status_code: {{status_codes: [ERROR]}}
+  - name: slow-v{version}
+    type: latency
+    latency: {{threshold_ms: 1000}}
+  - name: the-rest-v{version}
+    type: probabilistic
+    probabilistic: {{sampling_percentage: 10}}
+"
+    );
+    if quick {
+        text.push_str(&format!(
+            "  - name: quick-v{version}
+    type: latency
+    latency: {{threshold_ms: 100, upper_threshold_ms: 140}}
+"
+        ));
+    }
+    text
+}
+
+/// The policy that keeps a trace, if one does.
+fn kept_by(trace: &TraceEntry, quick: bool) -> Option<&'static str> {
+    let passes = sampling_threshold(10.0).is_some_and(|threshold| trace.randomness >= threshold);
+    match trace.duration_ms() {
+        _ if trace.error => Some("errors"),
+        1001.. => Some("slow"),
+        _ if passes => Some("the-rest"),
+        101..=140 if quick => Some("quick"),
+        _ => None,
+    }
+}
+
+/// What a run came to. Of spans each is counted once, unless a field says otherwise.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    pub traces: u64,
+    pub spans: u64,
+    pub expected_traces: u64,
+    pub delivered_traces: u64,
+    pub delivered_spans: u64,
+    /// Expected traces of which nothing came, and spans that did not come, without late ones.
+    pub missing_traces: u64,
+    pub missing_spans: u64,
+    /// Traces of which something came and something did not, without late spans.
+    pub partial_traces: u64,
+    /// Traces that came although the policies drop them.
+    pub extra_traces: u64,
+    /// Spans that came and were never written.
+    pub unknown_spans: u64,
+    /// Late spans of expected traces that did not come.
+    pub late_missing: u64,
+    /// Late spans of expected traces.
+    pub late_spans: u64,
+    /// Traces whose spans name different policies: they were judged twice.
+    pub judged_twice: u64,
+    /// Traces whose spans name a policy that does not keep them.
+    pub misjudged: u64,
+    /// Traces of which the backend refused something for good, and spans that are not there for it.
+    pub refused_traces: u64,
+    pub refused_spans: u64,
+    /// Deliveries of spans beyond how often they were written.
+    pub duplicates: u64,
+    /// The most that could be: spans delivered when an acknowledgement may have been lost.
+    pub duplicates_bound: u64,
+    /// Duplicates of spans none of whose earlier deliveries was at such a time.
+    pub duplicates_without_cause: u64,
+    /// All deliveries of spans.
+    pub deliveries: u64,
+    /// What else was wrong.
+    pub complaints: Vec<String>,
+    pub examples: Vec<(TraceId, &'static str)>,
+}
+
+impl Verdict {
+    /// Holds the book against the ledger.
+    pub fn new(ledger: &Ledger, book: &Book, lost: &[Disturbance], quick: bool) -> Self {
+        let may_repeat = book.deliveries.iter().map(|delivery| {
+            let touches = |it: &Disturbance| it.touches(delivery.slot, delivery.at);
+            !delivery.is_acknowledged || lost.iter().any(touches)
+        });
+        let may_repeat: Vec<bool> = may_repeat.collect();
+        let mut verdict = Self {
+            traces: ledger.traces.len() as u64,
+            spans: ledger.span_count(),
+            delivered_traces: book.traces.len() as u64,
+            refused_traces: book.refused.len() as u64,
+            deliveries: book.deliveries.iter().map(|delivery| delivery.spans).sum(),
+            ..Self::default()
+        };
+        let repeatable = book.deliveries.iter().zip(&may_repeat).filter(|(_, may)| **may);
+        verdict.duplicates_bound = repeatable.map(|(delivery, _)| delivery.spans).sum();
+        let nothing = Arrived::default();
+        for (id, trace) in &ledger.traces {
+            let arrived = book.traces.get(id).unwrap_or(&nothing);
+            let is_refused = book.refused.contains(id);
+            verdict.judge(*id, trace, arrived, kept_by(trace, quick), is_refused);
+            verdict.count_duplicates(*id, trace, arrived, &may_repeat);
+        }
+        let unknown = book.traces.iter().filter(|(id, _)| !ledger.traces.contains_key(*id));
+        for (id, arrived) in unknown {
+            verdict.unknown_spans += arrived.spans.len() as u64;
+            verdict.example(*id, "never written");
+        }
+        verdict
+    }
+
+    fn judge(
+        &mut self,
+        id: TraceId,
+        trace: &TraceEntry,
+        arrived: &Arrived,
+        kept_by: Option<&str>,
+        is_refused: bool,
+    ) {
+        let is_known = |span| trace.spans.iter().any(|entry| entry.span_id == span);
+        let unknown = arrived.spans.keys().filter(|span| !is_known(**span)).count();
+        self.unknown_spans += unknown as u64;
+        self.delivered_spans += arrived.spans.len() as u64;
+        let Some(policy) = kept_by else {
+            if !arrived.spans.is_empty() {
+                self.extra_traces += 1;
+                self.example(id, "not kept, and delivered");
+            }
+            return;
+        };
+        self.expected_traces += 1;
+        let missing = trace.spans.iter().filter(|span| !arrived.spans.contains_key(&span.span_id));
+        let (late, missing): (Vec<_>, Vec<_>) = missing.partition(|span| span.late);
+        self.late_spans += trace.spans.iter().filter(|span| span.late).count() as u64;
+        if is_refused {
+            self.refused_spans += (late.len() + missing.len()) as u64;
+        } else {
+            self.count_missing(id, late.len() as u64, missing.len() as u64, arrived);
+        }
+        if arrived.policies.len() > 1 {
+            self.judged_twice += 1;
+            self.example(id, "judged twice");
+        }
+        let names = |name: &String| name.rsplit_once("-v").is_some_and(|(name, _)| name == policy);
+        if !arrived.policies.iter().all(names) {
+            self.misjudged += 1;
+            self.example(id, "kept by another policy");
+        }
+    }
+
+    fn count_missing(&mut self, id: TraceId, late: u64, missing: u64, arrived: &Arrived) {
+        self.late_missing += late;
+        self.missing_spans += missing;
+        match (missing, arrived.spans.is_empty()) {
+            (0, _) if late > 0 => self.example(id, "late spans are missing"),
+            (0, _) => {}
+            (_, true) => {
+                self.missing_traces += 1;
+                self.example(id, "missing");
+            }
+            (_, false) => {
+                self.partial_traces += 1;
+                self.example(id, "delivered in part");
+            }
+        }
+    }
+
+    fn count_duplicates(
+        &mut self,
+        id: TraceId,
+        trace: &TraceEntry,
+        arrived: &Arrived,
+        may_repeat: &[bool],
+    ) {
+        for span in &trace.spans {
+            let Some(deliveries) = arrived.spans.get(&span.span_id) else { continue };
+            let copies = span.copies as usize;
+            let duplicates = deliveries.len().saturating_sub(copies) as u64;
+            self.duplicates += duplicates;
+            let earlier = &deliveries[..deliveries.len() - 1];
+            if duplicates > 0 && !earlier.iter().any(|number| may_repeat[*number as usize]) {
+                self.duplicates_without_cause += duplicates;
+                self.example(id, "delivered twice without a cause");
+            }
+        }
+    }
+
+    fn example(&mut self, id: TraceId, defect: &'static str) {
+        let alike = self.examples.iter().filter(|(_, other)| *other == defect).count();
+        if alike < EXAMPLES {
+            self.examples.push((id, defect));
+        }
+    }
+
+    /// What must not be; nothing after a good run. `strict`: with a decision log.
+    pub fn defects(&self, strict: bool) -> Vec<String> {
+        let always = [
+            (self.missing_traces, "traces are missing"),
+            (self.missing_spans, "spans are missing"),
+            (self.partial_traces, "traces were delivered in part"),
+            (self.extra_traces, "dropped traces were delivered"),
+            (self.unknown_spans, "spans were never written"),
+            (self.duplicates_without_cause, "duplicates have no cause"),
+            (self.duplicates.saturating_sub(self.duplicates_bound), "duplicates above the bound"),
+        ];
+        let final_and_whole = [
+            (self.late_missing, "late spans are missing"),
+            (self.judged_twice, "traces were judged twice"),
+            (self.misjudged, "traces were kept by another policy"),
+        ];
+        let asked = always.iter().chain(final_and_whole.iter().filter(|_| strict));
+        let wrong = asked.filter(|(count, _)| *count > 0);
+        let mut defects: Vec<String> = wrong.map(|(n, what)| format!("{n} {what}")).collect();
+        if self.expected_traces < 500 {
+            defects.push(format!("only {} traces to lose", self.expected_traces));
+        }
+        defects.extend(self.complaints.iter().cloned());
+        defects
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            ("written", self.traces, "traces"),
+            ("", self.spans, "spans"),
+            ("expected", self.expected_traces, "traces"),
+            ("", self.late_spans, "late spans of these"),
+            ("delivered", self.delivered_traces, "traces"),
+            ("", self.delivered_spans, "spans"),
+            ("", self.deliveries, "spans, each as often as it came"),
+            ("missing", self.missing_traces, "traces"),
+            ("", self.missing_spans, "spans"),
+            ("", self.late_missing, "late spans"),
+            ("delivered in part", self.partial_traces, "traces"),
+            ("not expected", self.extra_traces, "traces"),
+            ("", self.unknown_spans, "spans"),
+            ("judged twice", self.judged_twice, "traces"),
+            ("another policy", self.misjudged, "traces"),
+            ("refused for good", self.refused_traces, "traces"),
+            ("", self.refused_spans, "spans that are not there for it"),
+            ("duplicates", self.duplicates, "deliveries of spans"),
+            ("without a cause", self.duplicates_without_cause, "of these"),
+            ("bound", self.duplicates_bound, "spans whose acknowledgement may have been lost:"),
+        ];
+        for (label, count, unit) in rows {
+            writeln!(f, "{label:<18}{count:>12}  {unit}")?;
+        }
+        let text = "not acknowledged, or delivered from";
+        writeln!(f, "{:<32}{text} {BEFORE:?} before a disturbance to {AFTER:?} after it", "")?;
+        for (id, defect) in &self.examples {
+            writeln!(f, "for example {id}: {defect}")?;
+        }
+        for complaint in &self.complaints {
+            writeln!(f, "complaint: {complaint}")?;
+        }
+        Ok(())
+    }
+}
