@@ -59,11 +59,9 @@ impl Broker {
 
     /// Ends it by SIGKILL, its data as they are.
     pub fn kill(&mut self) {
-        let pid = fs::read_to_string(self.scratch.join("pid")).unwrap();
-        let killed = Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap();
-        assert!(killed.success(), "killing Kafka");
         if let Some(mut script) = self.script.take() {
-            script.wait();
+            // The script is the one that knows the JVM, and ends in no other way.
+            script.terminate();
         }
     }
 
@@ -86,10 +84,7 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
-        if let Some(mut script) = self.script.take() {
-            // It stops the JVM, which a SIGKILL of the script would not.
-            script.terminate();
-        }
+        self.kill();
         // Of a failed run only the logs are of use to anybody.
         let _ = fs::remove_dir_all(self.scratch.join("data"));
     }

@@ -80,8 +80,10 @@ impl Planner {
         if over >= end || !is_free(fault.resource()) || !is_alone {
             return None;
         }
-        // A little longer, so that what is mended is not broken again in the same moment.
-        self.busy.insert(fault.resource(), over + 1.0);
+        // A little longer, so that what is mended is not broken again in the same moment; a JVM
+        // takes a while to start.
+        let rest = if fault == Fault::KafkaDies { 20.0 } else { 1.0 };
+        self.busy.insert(fault.resource(), over + rest);
         match fault {
             Fault::Visit(slot) | Fault::VisitAndDie(slot) => self.visits[slot - BASE] = at..over,
             Fault::Reload(version) => self.reloads = version,

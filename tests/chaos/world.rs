@@ -192,7 +192,7 @@ impl World {
         };
         let from = self.started.elapsed();
         // A new JVM takes its time; nobody knows it before.
-        let restart = Duration::from_secs(if fault == Fault::KafkaDies { 15 } else { 0 });
+        let restart = Duration::from_secs(if fault == Fault::KafkaDies { 20 } else { 0 });
         self.disturbances.push(Disturbance { slot, from, to: from + lasts + restart });
     }
 
@@ -294,7 +294,7 @@ impl World {
   topic: {topic}
   group_id: {topic}
   group_protocol: {protocol}
-  idle_grace: 30s
+  idle_grace: 45s
   properties:
     reconnect.backoff.max.ms: 1000
 {session}export:
