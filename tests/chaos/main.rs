@@ -10,11 +10,14 @@
 mod backend;
 mod book;
 mod broker;
+mod decisions;
 mod disturbance;
 mod fault;
+mod member;
 mod options;
 mod plan;
 mod proxy;
+mod reproduce;
 mod slot;
 #[path = "../support/mod.rs"]
 mod support;

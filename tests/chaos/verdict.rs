@@ -2,12 +2,14 @@
 //!
 //! A reading of the policies of its own, which shares nothing with the pipeline under test.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use tailsieve::ids::TraceId;
 use tailsieve::ledger::{Ledger, TraceEntry, sampling_threshold};
 
 use crate::book::{Arrived, Book};
+use crate::decisions::{Decision, Decisions};
 use crate::disturbance::{AFTER, BEFORE, Disturbance};
 
 /// How many traces with a defect are named.
@@ -56,6 +58,11 @@ fn kept_by(trace: &TraceEntry, quick: bool) -> Option<&'static str> {
     }
 }
 
+/// Whether `name` is that of `policy` in some version of the file.
+fn is_version_of(name: &str, policy: &str) -> bool {
+    name.rsplit_once("-v").is_some_and(|(name, _)| name == policy)
+}
+
 /// What a run came to. Of spans each is counted once, unless a field says otherwise.
 #[derive(Debug, Default)]
 pub struct Verdict {
@@ -92,12 +99,68 @@ pub struct Verdict {
     pub duplicates_without_cause: u64,
     /// All deliveries of spans.
     pub deliveries: u64,
+    /// What the decision log says of the traces that were written; none without one.
+    pub log: Option<LogVerdict>,
     /// What else was wrong.
     pub complaints: Vec<String>,
     pub examples: Vec<(TraceId, &'static str)>,
 }
 
+/// The decision log against the ledger and the book, in traces.
+#[derive(Debug, Default)]
+pub struct LogVerdict {
+    /// The log says nothing of them.
+    pub undecided: u64,
+    /// It says different things of them, each in the name of who owned the partition.
+    pub judged_twice: u64,
+    /// It does not say what the policies say.
+    pub misjudged: u64,
+    /// Their spans name another policy than the log.
+    pub misnamed: u64,
+    /// It does not say that they were delivered, though they were kept.
+    pub undelivered: u64,
+    /// Records of owners that somebody had followed: no fault.
+    pub superseded: u64,
+}
+
 impl Verdict {
+    /// Holds the decision log against ledger and book.
+    pub fn read_log(&mut self, ledger: &Ledger, book: &Book, log: &Decisions, quick: bool) {
+        let mut verdict = LogVerdict { superseded: log.superseded, ..LogVerdict::default() };
+        let nobody = BTreeSet::new();
+        for (id, trace) in &ledger.traces {
+            let Some(said) = log.traces.get(id) else {
+                verdict.undecided += 1;
+                self.example(*id, "not in the decision log");
+                continue;
+            };
+            if said.decisions.len() > 1 {
+                verdict.judged_twice += 1;
+                self.example(*id, "judged twice by the decision log");
+            }
+            let kept_by = kept_by(trace, quick);
+            let is_right = |decision: &Decision| match kept_by {
+                Some(policy) => decision.is_kept && is_version_of(&decision.policy, policy),
+                None => !decision.is_kept,
+            };
+            if !said.decisions.iter().all(is_right) {
+                verdict.misjudged += 1;
+                self.example(*id, "misjudged by the decision log");
+            }
+            let named = book.traces.get(id).map_or(&nobody, |arrived| &arrived.policies);
+            let is_said = |policy: &String| said.decisions.iter().any(|it| it.policy == *policy);
+            if !named.iter().all(is_said) {
+                verdict.misnamed += 1;
+                self.example(*id, "delivered with another policy than the decision log says");
+            }
+            if kept_by.is_some() && !said.is_delivered {
+                verdict.undelivered += 1;
+                self.example(*id, "not delivered by the decision log");
+            }
+        }
+        self.log = Some(verdict);
+    }
+
     /// Holds the book against the ledger.
     pub fn new(ledger: &Ledger, book: &Book, lost: &[Disturbance], quick: bool) -> Self {
         let may_repeat = book.deliveries.iter().map(|delivery| {
@@ -162,7 +225,7 @@ impl Verdict {
             self.judged_twice += 1;
             self.example(id, "judged twice");
         }
-        let names = |name: &String| name.rsplit_once("-v").is_some_and(|(name, _)| name == policy);
+        let names = |name: &String| is_version_of(name, policy);
         if !arrived.policies.iter().all(names) {
             self.misjudged += 1;
             self.example(id, "kept by another policy");
@@ -230,6 +293,16 @@ impl Verdict {
             (self.misjudged, "traces were kept by another policy"),
         ];
         let asked = always.iter().chain(final_and_whole.iter().filter(|_| strict));
+        let of_log = self.log.iter().flat_map(|log| {
+            [
+                (log.undecided, "traces are not in the decision log"),
+                (log.judged_twice, "traces were judged twice by the decision log"),
+                (log.misjudged, "traces were misjudged by the decision log"),
+                (log.misnamed, "traces name another policy than the decision log"),
+                (log.undelivered, "kept traces were not delivered by the decision log"),
+            ]
+        });
+        let asked = asked.copied().chain(of_log);
         let wrong = asked.filter(|(count, _)| *count > 0);
         let mut defects: Vec<String> = wrong.map(|(n, what)| format!("{n} {what}")).collect();
         if self.expected_traces < 500 {
@@ -268,6 +341,9 @@ impl fmt::Display for Verdict {
             writeln!(f, "{label:<18}{count:>12}  {unit}")?;
         }
         let text = "not acknowledged, or delivered from";
+        if let Some(log) = &self.log {
+            writeln!(f, "{log:?}")?;
+        }
         writeln!(f, "{:<32}{text} {BEFORE:?} before a disturbance to {AFTER:?} after it", "")?;
         for (id, defect) in &self.examples {
             writeln!(f, "for example {id}: {defect}")?;

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Runtime;
 
-use crate::backend::{Backend, EXPORT_TIMEOUT};
+use crate::backend::Backend;
 use crate::broker::{Broker, free_ports};
+use crate::decisions::{Decisions, decision_log_of};
 use crate::disturbance::{Disturbance, from_log};
 use crate::fault::{Answer, Fault};
+use crate::member::MemberFile;
 use crate::options::{DECISION_LOG, Options, Protocol};
-use crate::plan::{BASE, Event, SESSION, SLOTS, plan};
+use crate::plan::{BASE, Event, SLOTS, plan};
 use crate::proxy::{Mode, Proxy};
 use crate::slot::Slot;
 use crate::support::{Kafka, Scratch, Topic, check_books, eventually, promtool_check_metrics};
@@ -24,12 +26,17 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// How long everything may take to come to rest, on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Kafka is away for some seconds at a time, so that traces come in with gaps: the wall clock must
+/// not close them.
+const IDLE_GRACE: Duration = Duration::from_secs(45);
+
 /// One run.
 pub struct World {
     options: Options,
     protocol: Protocol,
     slots: Vec<Slot>,
     topic: Topic,
+    decision_log: Option<Topic>,
     kafka: Kafka,
     broker: Broker,
     backend: Backend,
@@ -66,6 +73,7 @@ impl World {
         let broker = Broker::start(&listeners);
         let kafka = Kafka::at(broker.address());
         let topic = kafka.topic("chaos", PARTITIONS, &[]);
+        let decision_log = DECISION_LOG.then(|| decision_log_of(&kafka, topic.name()));
         let scratch = Scratch::new("chaos");
         scratch.write("policies.yaml", &policies(0, DECISION_LOG));
         drop(entered);
@@ -74,6 +82,7 @@ impl World {
             protocol,
             slots,
             topic,
+            decision_log,
             kafka,
             broker,
             backend,
@@ -117,6 +126,10 @@ impl World {
         let lost = self.disturbances();
         let mut verdict =
             self.backend.read(|book| Verdict::new(&ledger, book, &lost, DECISION_LOG));
+        if let Some(log) = &self.decision_log {
+            let said = Decisions::read(&log.records());
+            self.backend.read(|book| verdict.read_log(&ledger, book, &said, DECISION_LOG));
+        }
         verdict.complaints = std::mem::take(&mut self.complaints);
         verdict
     }
@@ -276,48 +289,25 @@ impl World {
     /// The static file of the member of a slot.
     fn config(&self, number: usize) -> String {
         let slot = &self.slots[number];
-        let (topic, protocol) = (self.topic.name(), self.protocol.name());
-        let session = match self.protocol {
-            Protocol::Classic => {
-                let timeout = SESSION.as_millis();
-                format!("    session.timeout.ms: {timeout}\n    heartbeat.interval.ms: 2000\n")
-            }
-            // The broker says how long it is.
-            Protocol::Consumer => String::new(),
+        let topic = self.topic.name();
+        let file = MemberFile {
+            brokers: &slot.kafka.address().to_string(),
+            topic,
+            group: topic,
+            protocol: self.protocol,
+            backend: slot.backend.address(),
+            idle_grace: IDLE_GRACE,
+            decision_log: DECISION_LOG,
         };
-        let decision_log = if DECISION_LOG { "decision_log: {enabled: true}\n" } else { "" };
-        // Kafka is away for some seconds at a time, so that traces come in with gaps: the wall
-        // clock must not close them.
-        format!(
-            "kafka:
-  brokers: {kafka}
-  topic: {topic}
-  group_id: {topic}
-  group_protocol: {protocol}
-  idle_grace: 45s
-  properties:
-    reconnect.backoff.max.ms: 1000
-{session}export:
-  endpoint: {backend}
-  timeout: {timeout}ms
-  sending_queue: {{queue_size_bytes: 8MiB}}
-  retry_on_failure: {{initial_interval: 200ms, max_interval: 2s}}
-admin:
-  listen: $ADMIN
-policies: policies.yaml
-policies_poll_interval: 1s
-{decision_log}",
-            kafka = slot.kafka.address(),
-            backend = slot.backend.address(),
-            timeout = EXPORT_TIMEOUT.as_millis(),
-        )
+        file.to_string()
     }
 
     /// Has the decision log's topic ask for so many replicas in sync; there is one.
     fn set_decision_log_replicas(&self, replicas: u32) {
-        let topic = format!("{}_decisions", self.topic.name());
+        let Some(log) = &self.decision_log else { return };
+        let topic = log.name();
         let setting = format!("min.insync.replicas={replicas}");
-        let alter = ["--alter", "--entity-type", "topics", "--entity-name", &topic];
+        let alter = ["--alter", "--entity-type", "topics", "--entity-name", topic];
         let mut arguments = vec!["kafka.admin.ConfigCommand"];
         arguments.extend(alter);
         arguments.extend(["--add-config", &setting]);

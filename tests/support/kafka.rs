@@ -49,7 +49,12 @@ impl Kafka {
     /// A new topic with a name of its own, deleted when it is dropped. `configs` are topic
     /// settings, such as `message.timestamp.type`.
     pub fn topic(&self, prefix: &str, partitions: i32, configs: &[(&str, &str)]) -> Topic {
-        let name = unique(prefix);
+        self.topic_named(&unique(prefix), partitions, configs)
+    }
+
+    /// The same with a given name, which nobody has used yet.
+    pub fn topic_named(&self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Topic {
+        let name = name.to_owned();
         let admin: AdminClient<DefaultClientContext> = self.client().create().unwrap();
         let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
         for (key, value) in configs {
