@@ -10,6 +10,7 @@
 mod backend;
 mod book;
 mod broker;
+mod commits;
 mod decisions;
 mod disturbance;
 mod fault;

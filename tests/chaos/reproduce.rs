@@ -144,7 +144,7 @@ fn the_same_log_is_decided_alike_by_any_group_at_any_time() {
     many.members[1].process.signal("TERM");
     written(0.75);
     many.join();
-    let ledger = traffic.finish();
+    let ledger = traffic.finish().ledger;
     alone.settle();
     many.settle();
     let mut later = group("later", Protocol::Consumer, false);

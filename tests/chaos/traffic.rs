@@ -1,6 +1,7 @@
 //! What is written: traces with late and repeated spans, one partition with several times as much
 //! as the others, and records that are no traces at all; with a ledger of all spans.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -13,6 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tailsieve::generate::{
     Acknowledged, Counters, GeneratedRecord, Model, ModelSettings, ProducerSettings, produce,
 };
+use tailsieve::ids::{Offset, Partition, Timestamp, TraceId};
 use tailsieve::ledger::Ledger;
 use tailsieve::source;
 
@@ -28,8 +30,37 @@ const LATE_BY: Duration = Duration::from_secs(15);
 /// Traffic that is being written.
 pub struct Traffic {
     thread: JoinHandle<()>,
-    ledger: Arc<Mutex<Ledger>>,
+    written: Arc<Mutex<Written>>,
     counters: Arc<Counters>,
+}
+
+/// What is on the topic.
+#[derive(Default)]
+pub struct Written {
+    pub ledger: Ledger,
+    /// Where each trace is.
+    pub places: HashMap<TraceId, Place>,
+}
+
+/// Where a trace is: its partition, the first and the last of its records, and the time of the
+/// first one.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub partition: Partition,
+    pub first: Offset,
+    pub last: Offset,
+    pub at: Timestamp,
+}
+
+impl Written {
+    fn enter(&mut self, record: &Acknowledged) {
+        self.ledger.record(&record.spans);
+        let Acknowledged { partition, offset, at, .. } = *record;
+        let place = Place { partition, first: offset, last: offset, at };
+        let place = self.places.entry(record.spans[0].trace_id).or_insert(place);
+        place.first = place.first.min(offset);
+        place.last = place.last.max(offset);
+    }
 }
 
 impl Traffic {
@@ -56,17 +87,17 @@ impl Traffic {
             flush_timeout: Duration::from_secs(120),
             ..ProducerSettings::new(brokers, topic)
         };
-        let ledger = Arc::new(Mutex::new(Ledger::new(settings.describe())));
+        let written = Arc::new(Mutex::new(Written::default()));
         let counters = Arc::new(Counters::default());
-        let (entries, counted) = (Arc::clone(&ledger), Arc::clone(&counters));
+        let (entries, counted) = (Arc::clone(&written), Arc::clone(&counters));
         let thread = thread::spawn(move || {
             let enter = move |record: Acknowledged| {
-                entries.lock().unwrap().record(&record.spans);
+                entries.lock().unwrap().enter(&record);
             };
             let records = Model::new(settings).filter(is_written);
             produce(records, &producer, &counted, &AtomicBool::new(false), enter).unwrap();
         });
-        Self { thread, ledger, counters }
+        Self { thread, written, counters }
     }
 
     /// Spans that are on the topic.
@@ -80,9 +111,9 @@ impl Traffic {
     }
 
     /// Waits for the end, and returns what was written.
-    pub fn finish(self) -> Ledger {
+    pub fn finish(self) -> Written {
         self.thread.join().unwrap();
-        Arc::into_inner(self.ledger).unwrap().into_inner().unwrap()
+        Arc::into_inner(self.written).unwrap().into_inner().unwrap()
     }
 }
 
@@ -90,7 +121,7 @@ impl Traffic {
 fn is_written(record: &GeneratedRecord) -> bool {
     let key = record.key.as_deref().expect("the records are keyed");
     let id = record.trace_id.expect("a record is of one trace");
-    partition(key) == 0 || id.as_bytes()[0] % COLD == 0
+    partition(key) == 0 || id.as_bytes()[0].is_multiple_of(COLD)
 }
 
 /// Where the Collector's partitioner, and that of the generator, puts a key.
@@ -102,7 +133,8 @@ fn partition(key: &[u8]) -> i32 {
 }
 
 /// Puts records on the topic that hold no spans: no value, an empty one, noise, half of a message.
-pub fn poison(client: &ClientConfig, topic: &str, seed: u64, records: u32) {
+/// Their time is `at`, so that they do not run ahead of traffic that waits for Kafka.
+pub fn poison(client: &ClientConfig, topic: &str, at: Timestamp, seed: u64, records: u32) {
     let producer: BaseProducer = client.create().unwrap();
     let mut rng = StdRng::seed_from_u64(seed);
     for _ in 0..records {
@@ -110,7 +142,8 @@ pub fn poison(client: &ClientConfig, topic: &str, seed: u64, records: u32) {
         // ResourceSpans of 100 bytes, of which there are 20.
         let half = [&[0x0a, 100][..], &[0x12; 20]].concat();
         let partition = rng.random_range(0..PARTITIONS);
-        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition);
+        let record: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(topic).partition(partition).timestamp(at.0);
         let record = match rng.random_range(0..4) {
             0 => record,
             1 => record.payload(&[]),

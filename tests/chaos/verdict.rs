@@ -99,6 +99,8 @@ pub struct Verdict {
     pub duplicates_without_cause: u64,
     /// All deliveries of spans.
     pub deliveries: u64,
+    /// How often a committed offset was seen to go back; no fault, but more to read again.
+    pub committed_lower: u64,
     /// What the decision log says of the traces that were written; none without one.
     pub log: Option<LogVerdict>,
     /// What else was wrong.
@@ -121,6 +123,19 @@ pub struct LogVerdict {
     pub undelivered: u64,
     /// Records of owners that somebody had followed: no fault.
     pub superseded: u64,
+}
+
+impl LogVerdict {
+    /// What must not be, with its number.
+    fn defects(&self) -> [(u64, &'static str); 5] {
+        [
+            (self.undecided, "traces are not in the decision log"),
+            (self.judged_twice, "traces were judged twice by the decision log"),
+            (self.misjudged, "traces were misjudged by the decision log"),
+            (self.misnamed, "traces name another policy than the decision log"),
+            (self.undelivered, "kept traces were not delivered by the decision log"),
+        ]
+    }
 }
 
 impl Verdict {
@@ -293,15 +308,7 @@ impl Verdict {
             (self.misjudged, "traces were kept by another policy"),
         ];
         let asked = always.iter().chain(final_and_whole.iter().filter(|_| strict));
-        let of_log = self.log.iter().flat_map(|log| {
-            [
-                (log.undecided, "traces are not in the decision log"),
-                (log.judged_twice, "traces were judged twice by the decision log"),
-                (log.misjudged, "traces were misjudged by the decision log"),
-                (log.misnamed, "traces name another policy than the decision log"),
-                (log.undelivered, "kept traces were not delivered by the decision log"),
-            ]
-        });
+        let of_log = self.log.iter().flat_map(LogVerdict::defects);
         let asked = asked.copied().chain(of_log);
         let wrong = asked.filter(|(count, _)| *count > 0);
         let mut defects: Vec<String> = wrong.map(|(n, what)| format!("{n} {what}")).collect();
@@ -335,6 +342,7 @@ impl fmt::Display for Verdict {
             ("", self.refused_spans, "spans that are not there for it"),
             ("duplicates", self.duplicates, "deliveries of spans"),
             ("without a cause", self.duplicates_without_cause, "of these"),
+            ("committed", self.committed_lower, "times an offset that was lower than before"),
             ("bound", self.duplicates_bound, "spans whose acknowledgement may have been lost:"),
         ];
         for (label, count, unit) in rows {
@@ -342,12 +350,12 @@ impl fmt::Display for Verdict {
         }
         let text = "not acknowledged, or delivered from";
         if let Some(log) = &self.log {
-            writeln!(f, "{log:?}")?;
+            for (count, what) in log.defects() {
+                writeln!(f, "{:<18}{count:>12}  {what}", "decision log")?;
+            }
+            writeln!(f, "{:<18}{:>12}  records of superseded owners", "", log.superseded)?;
         }
         writeln!(f, "{:<32}{text} {BEFORE:?} before a disturbance to {AFTER:?} after it", "")?;
-        for (id, defect) in &self.examples {
-            writeln!(f, "for example {id}: {defect}")?;
-        }
         for complaint in &self.complaints {
             writeln!(f, "complaint: {complaint}")?;
         }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use tailsieve::ids::Timestamp;
 use tokio::runtime::Runtime;
 
 use crate::backend::Backend;
 use crate::broker::{Broker, free_ports};
+use crate::commits::Commits;
 use crate::decisions::{Decisions, decision_log_of};
 use crate::disturbance::{Disturbance, from_log};
 use crate::fault::{Answer, Fault};
@@ -17,7 +19,7 @@ use crate::plan::{BASE, Event, SLOTS, plan};
 use crate::proxy::{Mode, Proxy};
 use crate::slot::Slot;
 use crate::support::{Kafka, Scratch, Topic, check_books, eventually, promtool_check_metrics};
-use crate::traffic::{PARTITIONS, Traffic, poison};
+use crate::traffic::{PARTITIONS, Traffic, Written, poison};
 use crate::verdict::{Verdict, policies};
 
 /// How often the members are looked at.
@@ -104,6 +106,7 @@ impl World {
     pub fn run(&mut self) -> Verdict {
         let Options { seed, rate, lasts, .. } = self.options;
         let brokers = self.kafka.address().to_owned();
+        let commits = Commits::watch(&self.kafka, self.topic.name(), self.started);
         let traffic = Traffic::start(&brokers, self.topic.name(), seed, rate, lasts);
         self.say(&format!("traffic of {rate} spans/s for {lasts:?}"));
         self.follow_plan(&plan(seed, lasts, DECISION_LOG));
@@ -113,7 +116,7 @@ impl World {
             thread::sleep(GLANCE);
         }
         let written = traffic.spans();
-        let ledger = traffic.finish();
+        let Written { ledger, places } = traffic.finish();
         self.say(&format!("traffic is over, {written} spans with their repetitions"));
         self.settle();
         self.check_members();
@@ -131,6 +134,22 @@ impl World {
             self.backend.read(|book| verdict.read_log(&ledger, book, &said, DECISION_LOG));
         }
         verdict.complaints = std::mem::take(&mut self.complaints);
+        verdict.committed_lower = commits.went_back() as u64;
+        for (id, defect) in &verdict.examples {
+            let Some(place) = places.get(id) else { continue };
+            let (partition, first) = (place.partition.0, place.first.0);
+            let passed = commits.passed(partition, first).unwrap_or_default();
+            let written_at = Duration::from_millis(place.at.0 as u64);
+            let written_at = SystemTime::UNIX_EPOCH + written_at;
+            let at = written_at.duration_since(self.started_at).unwrap_or_default();
+            println!(
+                "{id}: {defect}; of {:.1} s, partition {partition}, offsets {first} to {}; \
+                 committed behind the first at {:.1} s",
+                at.as_secs_f64(),
+                place.last.0,
+                passed.as_secs_f64()
+            );
+        }
         verdict
     }
 
@@ -172,8 +191,11 @@ impl World {
             Fault::Poison(records) => {
                 let (client, topic) = (self.kafka.client(), self.topic.name().to_owned());
                 let seed = self.options.seed ^ u64::from(records);
+                let since_epoch = self.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+                // Before the traffic, whose clock it must not run ahead of.
+                let at = Timestamp(i64::try_from(since_epoch.as_millis()).unwrap());
                 // Kafka may be away.
-                thread::spawn(move || poison(&client, &topic, seed, records));
+                thread::spawn(move || poison(&client, &topic, at, seed, records));
             }
             Fault::DecisionLog => self.set_decision_log_replicas(2),
         }
