@@ -15,14 +15,27 @@ use tonic::Code;
 
 use crate::book::{Book, Delivery, decode, traces};
 use crate::fault::{Answer, RETRYABLE};
+use crate::http::HttpServer;
+use crate::options::HTTP;
 
 /// How long a member waits for an answer, as its static file says.
 pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Whether the member of a slot speaks HTTP.
+pub fn speaks_http(slot: usize) -> bool {
+    HTTP && slot % 2 == 1
+}
+
 /// A running backend.
 pub struct Backend {
-    receivers: Vec<Receiver>,
+    ways: Vec<Way>,
     state: Arc<State>,
+}
+
+/// Where the member of a slot brings its spans.
+enum Way {
+    Grpc(Receiver),
+    Http(HttpServer),
 }
 
 struct State {
@@ -41,21 +54,28 @@ impl Backend {
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
             book: Mutex::default(),
         });
-        let mut receivers = Vec::new();
+        let mut ways = Vec::new();
         for slot in 0..slots {
+            let state = Arc::clone(&state);
+            let judge = Arc::new(move |request: &Bytes| state.judge(slot, request));
+            if speaks_http(slot) {
+                ways.push(Way::Http(HttpServer::start(judge).await));
+                continue;
+            }
             let receiver = Receiver::start(([127, 0, 0, 1], 0).into(), Box::new(|_| ())).await;
             let receiver = receiver.unwrap();
-            let state = Arc::clone(&state);
-            let judge = move |request: &Bytes| state.judge(slot, request);
-            receiver.behave(Behaviour::Judge(Arc::new(judge)));
-            receivers.push(receiver);
+            receiver.behave(Behaviour::Judge(judge));
+            ways.push(Way::Grpc(receiver));
         }
-        Self { receivers, state }
+        Self { ways, state }
     }
 
     /// Where the member of `slot` finds it.
     pub fn address(&self, slot: usize) -> SocketAddr {
-        self.receivers[slot].local_addr()
+        match &self.ways[slot] {
+            Way::Grpc(receiver) => receiver.local_addr(),
+            Way::Http(server) => server.address(),
+        }
     }
 
     /// From now on, answer so.

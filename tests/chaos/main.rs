@@ -14,6 +14,7 @@ mod commits;
 mod decisions;
 mod disturbance;
 mod fault;
+mod http;
 mod member;
 mod options;
 mod plan;

@@ -15,6 +15,8 @@ pub struct MemberFile<'a> {
     pub group: &'a str,
     pub protocol: Protocol,
     pub backend: SocketAddr,
+    /// Whether the backend is spoken to over HTTP.
+    pub http: bool,
     /// Longer than traffic may pause, or traces are closed in the pause.
     pub idle_grace: Duration,
     pub decision_log: bool,
@@ -43,7 +45,7 @@ impl fmt::Display for MemberFile<'_> {
     reconnect.backoff.max.ms: 1000
 {session}export:
   endpoint: {backend}
-  timeout: {timeout}ms
+{http}  timeout: {timeout}ms
   sending_queue: {{queue_size_bytes: 8MiB}}
   retry_on_failure: {{initial_interval: 200ms, max_interval: 2s}}
 admin:
@@ -52,6 +54,7 @@ policies: policies.yaml
 policies_poll_interval: 1s
 ",
             protocol = self.protocol.name(),
+            http = if self.http { "  protocol: http\n  compression: none\n" } else { "" },
             idle_grace = self.idle_grace.as_secs(),
             timeout = EXPORT_TIMEOUT.as_millis(),
         )?;

@@ -12,6 +12,9 @@ use rand::{Rng, SeedableRng};
 /// delivered since the last commit is delivered again.
 pub const DECISION_LOG: bool = false;
 
+/// Whether every other member exports over HTTP.
+pub const HTTP: bool = false;
+
 /// Spans that the long form writes at least.
 const LONG_SPANS: u64 = 1_000_000;
 

@@ -46,6 +46,7 @@ impl Group<'_> {
             group: &self.name,
             protocol: self.protocol,
             backend: self.backend.address(0),
+            http: false,
             idle_grace: Duration::from_secs(10),
             decision_log: self.decision_log.is_some(),
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tailsieve::ids::Timestamp;
 use tokio::runtime::Runtime;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, speaks_http};
 use crate::broker::{Broker, free_ports};
 use crate::commits::Commits;
 use crate::decisions::{Decisions, decision_log_of};
@@ -318,6 +318,7 @@ impl World {
             group: topic,
             protocol: self.protocol,
             backend: slot.backend.address(),
+            http: speaks_http(number),
             idle_grace: IDLE_GRACE,
             decision_log: DECISION_LOG,
         };
