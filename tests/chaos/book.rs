@@ -71,12 +71,14 @@ pub fn decode(request: &[u8]) -> TracesData {
     TracesData::decode(request).expect("what members send is OTLP")
 }
 
-fn spans(request: &TracesData) -> impl Iterator<Item = &Span> {
+/// The spans in a request.
+pub fn spans(request: &TracesData) -> impl Iterator<Item = &Span> {
     let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
     scopes.flat_map(|scope| &scope.spans)
 }
 
-fn ids(span: &Span) -> (TraceId, SpanId) {
+/// The ids of a span.
+pub fn ids(span: &Span) -> (TraceId, SpanId) {
     let ids = TraceId::from_slice(&span.trace_id).zip(SpanId::from_slice(&span.span_id));
     ids.expect("members send only spans with valid ids")
 }

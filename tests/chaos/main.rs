@@ -15,6 +15,7 @@ mod decisions;
 mod disturbance;
 mod fault;
 mod http;
+mod letters;
 mod member;
 mod options;
 mod plan;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::backend::EXPORT_TIMEOUT;
-use crate::options::Protocol;
+use crate::options::{DECISION_LOG, Protocol};
 use crate::plan::SESSION;
 
 /// What a member is told. Displayed, it is the file, in which `$ADMIN` stands for an address.
@@ -20,6 +20,7 @@ pub struct MemberFile<'a> {
     /// Longer than traffic may pause, or traces are closed in the pause.
     pub idle_grace: Duration,
     pub decision_log: bool,
+    pub dead_letters: bool,
 }
 
 impl fmt::Display for MemberFile<'_> {
@@ -33,6 +34,8 @@ impl fmt::Display for MemberFile<'_> {
             // The broker says how long it is.
             Protocol::Consumer => String::new(),
         };
+        // A member must find out by itself that it is none any more before the group does.
+        let lease = if DECISION_LOG { "  lease_timeout: 4s\n" } else { "" };
         write!(
             f,
             "kafka:
@@ -41,7 +44,7 @@ impl fmt::Display for MemberFile<'_> {
   group_id: {group}
   group_protocol: {protocol}
   idle_grace: {idle_grace}s
-  properties:
+{lease}  properties:
     reconnect.backoff.max.ms: 1000
 {session}export:
   endpoint: {backend}
@@ -58,10 +61,13 @@ policies_poll_interval: 1s
             idle_grace = self.idle_grace.as_secs(),
             timeout = EXPORT_TIMEOUT.as_millis(),
         )?;
-        // Without a decision log the section is not there at all.
-        match self.decision_log {
-            true => writeln!(f, "decision_log: {{enabled: true, topic: {group}_decisions}}"),
-            false => Ok(()),
+        // What is not asked for has no section at all.
+        if self.decision_log {
+            writeln!(f, "decision_log: {{enabled: true, topic: {group}_decisions}}")?;
         }
+        if self.dead_letters {
+            writeln!(f, "dead_letter: {{topic: {topic}_dead, message_timeout: 120s}}")?;
+        }
+        Ok(())
     }
 }

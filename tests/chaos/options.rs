@@ -12,6 +12,10 @@ use rand::{Rng, SeedableRng};
 /// delivered since the last commit is delivered again.
 pub const DECISION_LOG: bool = false;
 
+/// Whether the members under test keep dead letters. Without them, what a backend refuses for good
+/// is gone.
+pub const DEAD_LETTERS: bool = false;
+
 /// Whether every other member exports over HTTP.
 pub const HTTP: bool = false;
 

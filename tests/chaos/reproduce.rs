@@ -49,6 +49,7 @@ impl Group<'_> {
             http: false,
             idle_grace: Duration::from_secs(10),
             decision_log: self.decision_log.is_some(),
+            dead_letters: false,
         };
         let name = format!("{}-{number}", self.name);
         let mut member = Member::start(self.scratch.path(), &name, &file.to_string());

@@ -133,18 +133,23 @@ fn partition(key: &[u8]) -> i32 {
 }
 
 /// Puts records on the topic that hold no spans: no value, an empty one, noise, half of a message.
-/// Their time is `at`, so that they do not run ahead of traffic that waits for Kafka.
-pub fn poison(client: &ClientConfig, topic: &str, at: Timestamp, seed: u64, records: u32) {
+/// All but empty ones are refused; returns how many. Their time is `at`, so that they do not run ahead of traffic that waits for Kafka.
+pub fn poison(client: &ClientConfig, topic: &str, at: Timestamp, seed: u64, records: u32) -> u64 {
     let producer: BaseProducer = client.create().unwrap();
     let mut rng = StdRng::seed_from_u64(seed);
+    let mut refused = 0;
     for _ in 0..records {
-        let noise: Vec<u8> = (0..rng.random_range(1..200)).map(|_| rng.random()).collect();
+        // Begins with a tag that never ends, or it might mean something.
+        let noise = (0..rng.random_range(1..200)).map(|_| rng.random());
+        let noise: Vec<u8> = [0xff; 10].into_iter().chain(noise).collect();
         // ResourceSpans of 100 bytes, of which there are 20.
         let half = [&[0x0a, 100][..], &[0x12; 20]].concat();
         let partition = rng.random_range(0..PARTITIONS);
         let record: BaseRecord<'_, [u8], [u8]> =
             BaseRecord::to(topic).partition(partition).timestamp(at.0);
-        let record = match rng.random_range(0..4) {
+        let kind = rng.random_range(0..4);
+        refused += u64::from(kind != 1);
+        let record = match kind {
             0 => record,
             1 => record.payload(&[]),
             2 => record.payload(&half).key(b"half"),
@@ -153,4 +158,5 @@ pub fn poison(client: &ClientConfig, topic: &str, at: Timestamp, seed: u64, reco
         producer.send(record).map_err(|(error, _)| error).unwrap();
     }
     producer.flush(Duration::from_secs(120)).unwrap();
+    refused
 }

@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use tailsieve::ids::TraceId;
-use tailsieve::ledger::{Ledger, TraceEntry, sampling_threshold};
+use tailsieve::ledger::{Ledger, SpanEntry, TraceEntry, sampling_threshold};
 
 use crate::book::{Arrived, Book};
 use crate::decisions::{Decision, Decisions};
 use crate::disturbance::{AFTER, BEFORE, Disturbance};
+use crate::letters::Letters;
 
 /// How many traces with a defect are named.
 const EXAMPLES: usize = 8;
@@ -176,7 +177,13 @@ impl Verdict {
     }
 
     /// Holds the book against the ledger.
-    pub fn new(ledger: &Ledger, book: &Book, lost: &[Disturbance], quick: bool) -> Self {
+    pub fn new(
+        ledger: &Ledger,
+        book: &Book,
+        lost: &[Disturbance],
+        letters: Option<&Letters>,
+        quick: bool,
+    ) -> Self {
         let may_repeat = book.deliveries.iter().map(|delivery| {
             let touches = |it: &Disturbance| it.touches(delivery.slot, delivery.at);
             !delivery.is_acknowledged || lost.iter().any(touches)
@@ -195,8 +202,12 @@ impl Verdict {
         let nothing = Arrived::default();
         for (id, trace) in &ledger.traces {
             let arrived = book.traces.get(id).unwrap_or(&nothing);
-            let is_refused = book.refused.contains(id);
-            verdict.judge(*id, trace, arrived, kept_by(trace, quick), is_refused);
+            let is_there = |span: &SpanEntry| match book.refused.contains(id) {
+                // Without letters, what a backend refused is nowhere, and that is its doing.
+                true => letters.is_none_or(|letters| letters.holds(*id, span.span_id)),
+                false => false,
+            };
+            verdict.judge(*id, trace, arrived, kept_by(trace, quick), is_there);
             verdict.count_duplicates(*id, trace, arrived, &may_repeat);
         }
         let unknown = book.traces.iter().filter(|(id, _)| !ledger.traces.contains_key(*id));
@@ -213,7 +224,7 @@ impl Verdict {
         trace: &TraceEntry,
         arrived: &Arrived,
         kept_by: Option<&str>,
-        is_refused: bool,
+        is_refused: impl Fn(&SpanEntry) -> bool,
     ) {
         let is_known = |span| trace.spans.iter().any(|entry| entry.span_id == span);
         let unknown = arrived.spans.keys().filter(|span| !is_known(**span)).count();
@@ -228,13 +239,12 @@ impl Verdict {
         };
         self.expected_traces += 1;
         let missing = trace.spans.iter().filter(|span| !arrived.spans.contains_key(&span.span_id));
+        let (refused, missing): (Vec<_>, Vec<_>) = missing.partition(|span| is_refused(span));
+        self.refused_spans += refused.len() as u64;
+        let missing = missing.into_iter();
         let (late, missing): (Vec<_>, Vec<_>) = missing.partition(|span| span.late);
         self.late_spans += trace.spans.iter().filter(|span| span.late).count() as u64;
-        if is_refused {
-            self.refused_spans += (late.len() + missing.len()) as u64;
-        } else {
-            self.count_missing(id, late.len() as u64, missing.len() as u64, arrived);
-        }
+        self.count_missing(id, late.len() as u64, missing.len() as u64, arrived);
         if arrived.policies.len() > 1 {
             self.judged_twice += 1;
             self.example(id, "judged twice");
@@ -421,7 +431,7 @@ mod tests {
     }
 
     fn defects(book: &Book, disturbances: &[Disturbance]) -> Vec<String> {
-        let verdict = Verdict::new(&ledger(), book, disturbances, true);
+        let verdict = Verdict::new(&ledger(), book, disturbances, None, true);
         let mut defects = verdict.defects(true);
         // There are only two traces.
         defects.retain(|defect| !defect.ends_with("traces to lose"));
@@ -448,6 +458,9 @@ mod tests {
         let mut refused = Book::default();
         refused.refused.insert(id(1));
         assert!(defects(&refused, &[]).is_empty(), "that is the backend's doing");
+        let letters = Letters { spans: [(id(1), [span(2)].into())].into(), ..Letters::default() };
+        let verdict = Verdict::new(&ledger(), &refused, &[], Some(&letters), true);
+        assert_eq!((verdict.missing_spans, verdict.refused_spans), (1, 1));
     }
 
     #[test]
@@ -489,7 +502,7 @@ mod tests {
                 log.traces.extend(said.map(|said| (id(number), said)));
             }
             let (ledger, book) = (ledger(), book(&[(1, &[1, 2, 3], 0)]));
-            let mut verdict = Verdict::new(&ledger, &book, &[], true);
+            let mut verdict = Verdict::new(&ledger, &book, &[], None, true);
             verdict.read_log(&ledger, &book, &log, true);
             let log = verdict.log.unwrap();
             log.defects().map(|(count, _)| count)

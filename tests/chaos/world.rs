@@ -1,7 +1,7 @@
 //! A run: everything is started, goes wrong as planned, is mended, comes to rest, and is judged.
 
 use std::collections::BTreeMap;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use tailsieve::ids::Timestamp;
@@ -13,8 +13,9 @@ use crate::commits::Commits;
 use crate::decisions::{Decisions, decision_log_of};
 use crate::disturbance::{Disturbance, from_log};
 use crate::fault::{Answer, Fault};
+use crate::letters::{Letters, dead_letters_of};
 use crate::member::MemberFile;
-use crate::options::{DECISION_LOG, Options, Protocol};
+use crate::options::{DEAD_LETTERS, DECISION_LOG, Options, Protocol};
 use crate::plan::{BASE, Event, SLOTS, plan};
 use crate::proxy::{Mode, Proxy};
 use crate::slot::Slot;
@@ -39,6 +40,7 @@ pub struct World {
     slots: Vec<Slot>,
     topic: Topic,
     decision_log: Option<Topic>,
+    dead_letters: Option<Topic>,
     kafka: Kafka,
     broker: Broker,
     backend: Backend,
@@ -47,6 +49,8 @@ pub struct World {
     started_at: SystemTime,
     disturbances: Vec<Disturbance>,
     complaints: Vec<String>,
+    /// Those who write poisoned records, and how many of these have to be refused.
+    poisoned: Vec<JoinHandle<u64>>,
     _runtime: Runtime,
 }
 
@@ -76,6 +80,7 @@ impl World {
         let kafka = Kafka::at(broker.address());
         let topic = kafka.topic("chaos", PARTITIONS, &[]);
         let decision_log = DECISION_LOG.then(|| decision_log_of(&kafka, topic.name()));
+        let dead_letters = DEAD_LETTERS.then(|| dead_letters_of(&kafka, topic.name()));
         let scratch = Scratch::new("chaos");
         scratch.write("policies.yaml", &policies(0, DECISION_LOG));
         drop(entered);
@@ -85,6 +90,7 @@ impl World {
             slots,
             topic,
             decision_log,
+            dead_letters,
             kafka,
             broker,
             backend,
@@ -93,6 +99,7 @@ impl World {
             started_at,
             disturbances: Vec::new(),
             complaints: Vec::new(),
+            poisoned: Vec::new(),
             _runtime: runtime,
         };
         for number in 0..BASE {
@@ -117,6 +124,8 @@ impl World {
         }
         let written = traffic.spans();
         let Written { ledger, places } = traffic.finish();
+        let poisoned = self.poisoned.drain(..).map(|writing| writing.join().unwrap());
+        let poisoned: u64 = poisoned.sum();
         self.say(&format!("traffic is over, {written} spans with their repetitions"));
         self.settle();
         self.check_members();
@@ -126,9 +135,18 @@ impl World {
         if hottest < 2 * mean {
             self.complaints.push(format!("no partition is hot: {ends:?}"));
         }
+        let letters = self.dead_letters.as_ref().map(|topic| Letters::read(&topic.records()));
+        if let Some(letters) = &letters
+            && letters.records.len() as u64 != poisoned
+        {
+            let found = letters.records.len();
+            let complaint = format!("{poisoned} poisoned records, letters of {found}");
+            self.complaints.push(complaint);
+        }
         let lost = self.disturbances();
-        let mut verdict =
-            self.backend.read(|book| Verdict::new(&ledger, book, &lost, DECISION_LOG));
+        let mut verdict = self
+            .backend
+            .read(|book| Verdict::new(&ledger, book, &lost, letters.as_ref(), DECISION_LOG));
         if let Some(log) = &self.decision_log {
             let said = Decisions::read(&log.records());
             self.backend.read(|book| verdict.read_log(&ledger, book, &said, DECISION_LOG));
@@ -195,7 +213,8 @@ impl World {
                 // Before the traffic, whose clock it must not run ahead of.
                 let at = Timestamp(i64::try_from(since_epoch.as_millis()).unwrap());
                 // Kafka may be away.
-                thread::spawn(move || poison(&client, &topic, at, seed, records));
+                let writing = move || poison(&client, &topic, at, seed, records);
+                self.poisoned.push(thread::spawn(writing));
             }
             Fault::DecisionLog => self.set_decision_log_replicas(2),
         }
@@ -321,6 +340,7 @@ impl World {
             http: speaks_http(number),
             idle_grace: IDLE_GRACE,
             decision_log: DECISION_LOG,
+            dead_letters: DEAD_LETTERS,
         };
         file.to_string()
     }
