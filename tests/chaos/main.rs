@@ -28,8 +28,13 @@ mod traffic;
 mod verdict;
 mod world;
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::options::Options;
 use crate::world::World;
+
+/// Each test has a Kafka and several members: one after the other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Scenario: one to four members, and everything that a [`fault::Fault`] can be, drawn from a seed.
 /// Guarantees: those of [`verdict::Verdict::defects`]; the books of the members that are left
@@ -37,6 +42,7 @@ use crate::world::World;
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]
 fn chaos_loses_nothing_and_judges_once() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let options = Options::from_env();
     let mut spans = 0;
     for protocol in options.protocols() {

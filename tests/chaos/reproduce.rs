@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use tailsieve::ledger::Ledger;
 use tokio::runtime::Runtime;
 
+use crate::ONE_AT_A_TIME;
 use crate::backend::Backend;
 use crate::broker::Broker;
 use crate::decisions::decision_log_of;
@@ -103,6 +105,7 @@ fn differences(
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]
 fn the_same_log_is_decided_alike_by_any_group_at_any_time() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let seed = Options::from_env().seed;
     println!("--- reproducibility, seed {seed}");
     let runtime = Runtime::new().unwrap();
