@@ -19,7 +19,7 @@ use crate::http::HttpServer;
 use crate::options::HTTP;
 
 /// How long a member waits for an answer, as its static file says.
-pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(2);
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Whether the member of a slot speaks HTTP.
 pub fn speaks_http(slot: usize) -> bool {

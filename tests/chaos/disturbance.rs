@@ -33,7 +33,8 @@ impl Disturbance {
 
 /// The times at which a member gave partitions up, as it says itself.
 pub fn from_log(slot: usize, log: &str, started: SystemTime) -> Vec<Disturbance> {
-    let lines = log.lines().filter(|line| line.contains("\"kafka.revoked\""));
+    let gave_up = ["\"message\":\"kafka.revoked", "\"message\":\"kafka.fatal"];
+    let lines = log.lines().filter(|line| gave_up.iter().any(|event| line.contains(event)));
     let times = lines.filter_map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).ok()?;
         let time = humantime::parse_rfc3339(line["timestamp"].as_str()?).ok()?;

@@ -142,7 +142,7 @@ impl Planner {
             9 => Answer::Close,
             10 | 11 => Answer::AcceptThenFail,
             12 | 13 => Answer::AcceptThenClose,
-            14 | 15 => Answer::Slow(Duration::from_millis(self.rng.random_range(300..4000))),
+            14 | 15 => Answer::Slow(Duration::from_millis(self.rng.random_range(300..8000))),
             16 | 17 => Answer::Refuse(*PERMANENT.choose(&mut self.rng).expect("there are some")),
             _ => Answer::Mixed,
         }
