@@ -45,14 +45,16 @@ fn chaos_loses_nothing_and_judges_once() {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let options = Options::from_env();
     let mut spans = 0;
-    for protocol in options.protocols() {
-        println!("--- chaos, seed {}, group protocol {}", options.seed, protocol.name());
+    for (seed, protocol) in (options.seed..).zip(options.protocols()) {
+        // Each with faults of its own.
+        let options = Options { seed, ..options.clone() };
+        println!("--- chaos, seed {seed}, group protocol {}", protocol.name());
         // It is there until the end of the judgement: a failed one leaves its files behind.
         let mut world = World::new(&options, *protocol);
         let verdict = world.run();
         println!("{verdict}");
         let defects = verdict.defects(options::DECISION_LOG);
-        assert!(defects.is_empty(), "seed {}: {}", options.seed, defects.join("; "));
+        assert!(defects.is_empty(), "seed {seed}: {}", defects.join("; "));
         spans += verdict.spans;
     }
     assert!(spans >= options.least_spans(), "only {spans} spans");
