@@ -47,7 +47,7 @@ fn chaos_loses_nothing_and_judges_once() {
     let mut spans = 0;
     for (seed, protocol) in (options.seed..).zip(options.protocols()) {
         // Each with faults of its own.
-        let options = Options { seed, ..options.clone() };
+        let options = options.with_seed(seed);
         println!("--- chaos, seed {seed}, group protocol {}", protocol.name());
         // It is there until the end of the judgement: a failed one leaves its files behind.
         let mut world = World::new(&options, *protocol);

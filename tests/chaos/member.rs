@@ -61,9 +61,9 @@ policies_poll_interval: 1s
             idle_grace = self.idle_grace.as_secs(),
             timeout = EXPORT_TIMEOUT.as_millis(),
         )?;
-        // What is not asked for has no section at all.
-        if self.decision_log {
-            writeln!(f, "decision_log: {{enabled: true, topic: {group}_decisions}}")?;
+        match self.decision_log {
+            true => writeln!(f, "decision_log: {{enabled: true, topic: {group}_decisions}}")?,
+            false => writeln!(f, "decision_log: {{enabled: false}}")?,
         }
         if self.dead_letters {
             writeln!(f, "dead_letter: {{topic: {topic}_dead, message_timeout: 120s}}")?;

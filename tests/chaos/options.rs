@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 /// Whether the members under test keep a decision log. Without one, a new owner of a partition
 /// does not know what was decided before: late spans may be judged by themselves, and what was
 /// delivered since the last commit is delivered again.
-pub const DECISION_LOG: bool = false;
+pub const DECISION_LOG: bool = true;
 
 /// Whether the members under test keep dead letters. Without them, what a backend refuses for good
 /// is gone.
@@ -75,6 +75,11 @@ impl Options {
         let least = 1.05 * LONG_SPANS as f64 / (60.0 * minutes);
         let rate = if long { least.max(2000.0) } else { 2000.0 };
         Self { seed, lasts: Duration::from_secs_f64(seconds), rate, long, protocols }
+    }
+
+    /// The same with another seed.
+    pub fn with_seed(&self, seed: u64) -> Self {
+        Self { seed, ..self.clone() }
     }
 
     /// The protocols that are run one after the other, each with a topic and faults of its own.
