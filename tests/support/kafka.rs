@@ -9,6 +9,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
@@ -130,7 +131,14 @@ impl Topic {
         let mut records = Vec::new();
         let mut position = 0;
         while position < end {
-            let record = self.consumer.poll(TIMEOUT).expect("a record below the end").unwrap();
+            let record = match self.consumer.poll(TIMEOUT).expect("a record below the end") {
+                Ok(record) => record,
+                // Kafka was away since the last reading, and may be there again.
+                Err(KafkaError::MessageConsumption(
+                    RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure,
+                )) => continue,
+                Err(error) => panic!("reading {}: {error}", self.name),
+            };
             position = record.offset() + 1;
             records.push(record.detach());
         }
