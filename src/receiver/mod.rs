@@ -46,6 +46,8 @@ pub enum Behaviour {
     NoStatus,
     /// Takes it and answers `UNAVAILABLE`: the acknowledgement is lost.
     AcceptThenFail,
+    /// Takes it and closes every open connection without an answer: the acknowledgement is lost.
+    AcceptThenClose,
     /// Takes it and answers after this time.
     Delay(Duration),
     /// Looks at the request to decide.

@@ -119,6 +119,11 @@ impl Service<Request<Bytes>> for Export {
                     shared.take(bytes, 0);
                     Err(Status::unavailable("told to fail after taking it"))
                 }
+                Behaviour::AcceptThenClose => {
+                    shared.take(bytes, 0);
+                    shared.cut.all();
+                    Err(Status::unavailable("never seen, the connection is closed"))
+                }
                 Behaviour::Delay(delay) => {
                     let response = shared.take(bytes, 0);
                     tokio::time::sleep(delay).await;

@@ -86,6 +86,10 @@ async fn behaviours_can_be_switched() {
     receiver.behave(Behaviour::AcceptThenFail);
     export(&receiver, request(1)).await.unwrap_err();
     assert_eq!(taken.lock().unwrap().len(), 2);
+
+    receiver.behave(Behaviour::AcceptThenClose);
+    export(&receiver, request(1)).await.unwrap_err();
+    assert_eq!(taken.lock().unwrap().len(), 3);
 }
 
 #[tokio::test]

@@ -1,0 +1,61 @@
+//! The promises under fire: members, Kafka, the network between and the backend fail again and
+//! again, as a seed says, while a ledger of every span is kept and held against what arrived.
+//!
+//! `./tests/run chaos` runs it in its short form, `./tests/run chaos --long` with a million spans.
+//! Each run prints its seed, what it did and when; the same seed plans the same faults and traffic.
+
+// A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
+#![allow(clippy::unwrap_used)]
+
+mod backend;
+mod book;
+mod broker;
+mod commits;
+mod decisions;
+mod disturbance;
+mod fault;
+mod http;
+mod letters;
+mod member;
+mod options;
+mod plan;
+mod proxy;
+mod reproduce;
+mod slot;
+#[path = "../support/mod.rs"]
+mod support;
+mod traffic;
+mod verdict;
+mod world;
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::options::Options;
+use crate::world::World;
+
+/// Each test has a Kafka and several members: one after the other.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Scenario: one to four members, and everything that a [`fault::Fault`] can be, drawn from a seed.
+/// Guarantees: those of [`verdict::Verdict::defects`]; the books of the members that are left
+/// balance, and what is committed is the end of the log.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn chaos_loses_nothing_and_judges_once() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let options = Options::from_env();
+    let mut spans = 0;
+    for (seed, protocol) in (options.seed..).zip(options.protocols()) {
+        // Each with faults of its own.
+        let options = options.with_seed(seed);
+        println!("--- chaos, seed {seed}, group protocol {}", protocol.name());
+        // It is there until the end of the judgement: a failed one leaves its files behind.
+        let mut world = World::new(&options, *protocol);
+        let verdict = world.run();
+        println!("{verdict}");
+        let defects = verdict.defects(options::DECISION_LOG);
+        assert!(defects.is_empty(), "seed {seed}: {}", defects.join("; "));
+        spans += verdict.spans;
+    }
+    assert!(spans >= options.least_spans(), "only {spans} spans");
+}

@@ -1,0 +1,520 @@
+//! The ledger of what was written against the book of what arrived.
+//!
+//! A reading of the policies of its own, which shares nothing with the pipeline under test.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use tailsieve::ids::TraceId;
+use tailsieve::ledger::{Ledger, SpanEntry, TraceEntry, sampling_threshold};
+
+use crate::book::{Arrived, Book};
+use crate::decisions::{Decision, Decisions};
+use crate::disturbance::{AFTER, BEFORE, Disturbance};
+use crate::letters::Letters;
+
+/// How many traces with a defect are named.
+const EXAMPLES: usize = 8;
+
+/// The policy file number `version`: always the same traces are kept, under names and waits that
+/// change. With `quick`, a part of a trace may be kept where the whole one is not: whoever judges
+/// parts is found out.
+pub fn policies(version: u32, quick: bool) -> String {
+    let wait = 8 + version % 2;
+    let mut text = format!(
+        "decision_wait: {wait}s
+decision_wait_after_root_received: 3s
+policies:
+  - name: errors-v{version}
+    type: status_code
+    status_code: {{status_codes: [ERROR]}}
+  - name: slow-v{version}
+    type: latency
+    latency: {{threshold_ms: 1000}}
+  - name: the-rest-v{version}
+    type: probabilistic
+    probabilistic: {{sampling_percentage: 10}}
+"
+    );
+    if quick {
+        text.push_str(&format!(
+            "  - name: quick-v{version}
+    type: latency
+    latency: {{threshold_ms: 100, upper_threshold_ms: 140}}
+"
+        ));
+    }
+    text
+}
+
+/// The policy that keeps a trace, if one does.
+fn kept_by(trace: &TraceEntry, quick: bool) -> Option<&'static str> {
+    let passes = sampling_threshold(10.0).is_some_and(|threshold| trace.randomness >= threshold);
+    match trace.duration_ms() {
+        _ if trace.error => Some("errors"),
+        1001.. => Some("slow"),
+        // Of policies that keep a trace, one that was certain to has it on its account.
+        101..=140 if quick => Some("quick"),
+        _ if passes => Some("the-rest"),
+        _ => None,
+    }
+}
+
+/// Whether `name` is that of `policy` in some version of the file.
+fn is_version_of(name: &str, policy: &str) -> bool {
+    name.rsplit_once("-v").is_some_and(|(name, _)| name == policy)
+}
+
+/// What a run came to. Of spans each is counted once, unless a field says otherwise.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    pub traces: u64,
+    pub spans: u64,
+    pub expected_traces: u64,
+    pub delivered_traces: u64,
+    pub delivered_spans: u64,
+    /// Expected traces of which nothing came, and spans that did not come, without late ones.
+    pub missing_traces: u64,
+    pub missing_spans: u64,
+    /// Traces of which something came and something did not, without late spans.
+    pub partial_traces: u64,
+    /// Traces that came although the policies drop them.
+    pub extra_traces: u64,
+    /// Spans that came and were never written.
+    pub unknown_spans: u64,
+    /// Late spans of expected traces that did not come.
+    pub late_missing: u64,
+    /// Late spans of expected traces.
+    pub late_spans: u64,
+    /// Traces whose spans name different policies: they were judged twice.
+    pub judged_twice: u64,
+    /// Traces whose spans name a policy that does not keep them.
+    pub misjudged: u64,
+    /// Traces of which the backend refused something for good, and spans that are not there for it.
+    pub refused_traces: u64,
+    pub refused_spans: u64,
+    /// Deliveries of spans beyond how often they were written.
+    pub duplicates: u64,
+    /// The most that could be: spans delivered when an acknowledgement may have been lost.
+    pub duplicates_bound: u64,
+    /// Duplicates of spans none of whose earlier deliveries was at such a time.
+    pub duplicates_without_cause: u64,
+    /// All deliveries of spans.
+    pub deliveries: u64,
+    /// How often a committed offset was seen to go back; no fault, but more to read again.
+    pub committed_lower: u64,
+    /// What the decision log says of the traces that were written; none without one.
+    pub log: Option<LogVerdict>,
+    /// What else was wrong.
+    pub complaints: Vec<String>,
+    pub examples: Vec<(TraceId, &'static str)>,
+}
+
+/// The decision log against the ledger and the book, in traces.
+#[derive(Debug, Default)]
+pub struct LogVerdict {
+    /// The log says nothing of them.
+    pub undecided: u64,
+    /// It says different things of them, each in the name of who owned the partition.
+    pub judged_twice: u64,
+    /// It does not say what the policies say.
+    pub misjudged: u64,
+    /// Their spans name another policy than the log.
+    pub misnamed: u64,
+    /// They were kept, and it does not say that they were delivered: no fault. Who delivered them
+    /// may have been killed before it could say so, and have let go of their records before.
+    pub undelivered: u64,
+    /// Records of owners that somebody had followed: no fault.
+    pub superseded: u64,
+}
+
+impl LogVerdict {
+    /// What must not be, with its number.
+    fn defects(&self) -> [(u64, &'static str); 4] {
+        [
+            (self.undecided, "traces are not in the decision log"),
+            (self.judged_twice, "traces were judged twice by the decision log"),
+            (self.misjudged, "traces were misjudged by the decision log"),
+            (self.misnamed, "traces name another policy than the decision log"),
+        ]
+    }
+}
+
+impl Verdict {
+    /// Holds the decision log against ledger and book.
+    pub fn read_log(&mut self, ledger: &Ledger, book: &Book, log: &Decisions, quick: bool) {
+        let mut verdict = LogVerdict { superseded: log.superseded, ..LogVerdict::default() };
+        let nobody = BTreeSet::new();
+        for (id, trace) in &ledger.traces {
+            let Some(said) = log.traces.get(id) else {
+                verdict.undecided += 1;
+                self.example(*id, "not in the decision log");
+                continue;
+            };
+            if said.decisions.len() > 1 {
+                verdict.judged_twice += 1;
+                self.example(*id, "judged twice by the decision log");
+            }
+            let kept_by = kept_by(trace, quick);
+            let is_right = |decision: &Decision| match kept_by {
+                Some(policy) => decision.is_kept && is_version_of(&decision.policy, policy),
+                None => !decision.is_kept,
+            };
+            if !said.decisions.iter().all(is_right) {
+                verdict.misjudged += 1;
+                self.example(*id, "misjudged by the decision log");
+            }
+            let named = book.traces.get(id).map_or(&nobody, |arrived| &arrived.policies);
+            let is_said = |policy: &String| said.decisions.iter().any(|it| it.policy == *policy);
+            if !named.iter().all(is_said) {
+                verdict.misnamed += 1;
+                self.example(*id, "delivered with another policy than the decision log says");
+            }
+            if kept_by.is_some() && !said.is_delivered {
+                verdict.undelivered += 1;
+            }
+        }
+        self.log = Some(verdict);
+    }
+
+    /// Holds the book against the ledger.
+    pub fn new(
+        ledger: &Ledger,
+        book: &Book,
+        lost: &[Disturbance],
+        letters: Option<&Letters>,
+        quick: bool,
+    ) -> Self {
+        let may_repeat = book.deliveries.iter().map(|delivery| {
+            let touches = |it: &Disturbance| it.touches(delivery.slot, delivery.at);
+            !delivery.is_acknowledged || lost.iter().any(touches)
+        });
+        let may_repeat: Vec<bool> = may_repeat.collect();
+        let mut verdict = Self {
+            traces: ledger.traces.len() as u64,
+            spans: ledger.span_count(),
+            delivered_traces: book.traces.len() as u64,
+            refused_traces: book.refused.len() as u64,
+            deliveries: book.deliveries.iter().map(|delivery| delivery.spans).sum(),
+            ..Self::default()
+        };
+        let repeatable = book.deliveries.iter().zip(&may_repeat).filter(|(_, may)| **may);
+        verdict.duplicates_bound = repeatable.map(|(delivery, _)| delivery.spans).sum();
+        let nothing = Arrived::default();
+        for (id, trace) in &ledger.traces {
+            let arrived = book.traces.get(id).unwrap_or(&nothing);
+            let is_there = |span: &SpanEntry| match book.refused.contains(id) {
+                // Without letters, what a backend refused is nowhere, and that is its doing.
+                true => letters.is_none_or(|letters| letters.holds(*id, span.span_id)),
+                false => false,
+            };
+            verdict.judge(*id, trace, arrived, kept_by(trace, quick), is_there);
+            verdict.count_duplicates(*id, trace, arrived, &may_repeat);
+        }
+        let unknown = book.traces.iter().filter(|(id, _)| !ledger.traces.contains_key(*id));
+        for (id, arrived) in unknown {
+            verdict.unknown_spans += arrived.spans.len() as u64;
+            verdict.example(*id, "never written");
+        }
+        verdict
+    }
+
+    fn judge(
+        &mut self,
+        id: TraceId,
+        trace: &TraceEntry,
+        arrived: &Arrived,
+        kept_by: Option<&str>,
+        is_refused: impl Fn(&SpanEntry) -> bool,
+    ) {
+        let is_known = |span| trace.spans.iter().any(|entry| entry.span_id == span);
+        let unknown = arrived.spans.keys().filter(|span| !is_known(**span)).count();
+        self.unknown_spans += unknown as u64;
+        self.delivered_spans += arrived.spans.len() as u64;
+        let Some(policy) = kept_by else {
+            if !arrived.spans.is_empty() {
+                self.extra_traces += 1;
+                self.example(id, "not kept, and delivered");
+            }
+            return;
+        };
+        self.expected_traces += 1;
+        let missing = trace.spans.iter().filter(|span| !arrived.spans.contains_key(&span.span_id));
+        let (refused, missing): (Vec<_>, Vec<_>) = missing.partition(|span| is_refused(span));
+        self.refused_spans += refused.len() as u64;
+        let missing = missing.into_iter();
+        let (late, missing): (Vec<_>, Vec<_>) = missing.partition(|span| span.late);
+        self.late_spans += trace.spans.iter().filter(|span| span.late).count() as u64;
+        self.count_missing(id, late.len() as u64, missing.len() as u64, arrived);
+        if arrived.policies.len() > 1 {
+            self.judged_twice += 1;
+            self.example(id, "judged twice");
+        }
+        let names = |name: &String| is_version_of(name, policy);
+        if !arrived.policies.iter().all(names) {
+            self.misjudged += 1;
+            self.example(id, "kept by another policy");
+        }
+    }
+
+    fn count_missing(&mut self, id: TraceId, late: u64, missing: u64, arrived: &Arrived) {
+        self.late_missing += late;
+        self.missing_spans += missing;
+        match (missing, arrived.spans.is_empty()) {
+            (0, _) if late > 0 => self.example(id, "late spans are missing"),
+            (0, _) => {}
+            (_, true) => {
+                self.missing_traces += 1;
+                self.example(id, "missing");
+            }
+            (_, false) => {
+                self.partial_traces += 1;
+                self.example(id, "delivered in part");
+            }
+        }
+    }
+
+    fn count_duplicates(
+        &mut self,
+        id: TraceId,
+        trace: &TraceEntry,
+        arrived: &Arrived,
+        may_repeat: &[bool],
+    ) {
+        for span in &trace.spans {
+            let Some(deliveries) = arrived.spans.get(&span.span_id) else { continue };
+            let copies = span.copies as usize;
+            let duplicates = deliveries.len().saturating_sub(copies) as u64;
+            self.duplicates += duplicates;
+            let earlier = &deliveries[..deliveries.len() - 1];
+            if duplicates > 0 && !earlier.iter().any(|number| may_repeat[*number as usize]) {
+                self.duplicates_without_cause += duplicates;
+                self.example(id, "delivered twice without a cause");
+            }
+        }
+    }
+
+    fn example(&mut self, id: TraceId, defect: &'static str) {
+        let alike = self.examples.iter().filter(|(_, other)| *other == defect).count();
+        if alike < EXAMPLES {
+            self.examples.push((id, defect));
+        }
+    }
+
+    /// What must not be; nothing after a good run. `strict`: with a decision log.
+    pub fn defects(&self, strict: bool) -> Vec<String> {
+        let always = [
+            (self.missing_traces, "traces are missing"),
+            (self.missing_spans, "spans are missing"),
+            (self.partial_traces, "traces were delivered in part"),
+            (self.extra_traces, "dropped traces were delivered"),
+            (self.unknown_spans, "spans were never written"),
+            (self.duplicates_without_cause, "duplicates have no cause"),
+            (self.duplicates.saturating_sub(self.duplicates_bound), "duplicates above the bound"),
+        ];
+        let final_and_whole = [
+            (self.late_missing, "late spans are missing"),
+            (self.judged_twice, "traces were judged twice"),
+            (self.misjudged, "traces were kept by another policy"),
+        ];
+        let asked = always.iter().chain(final_and_whole.iter().filter(|_| strict));
+        let of_log = self.log.iter().flat_map(LogVerdict::defects);
+        let asked = asked.copied().chain(of_log);
+        let wrong = asked.filter(|(count, _)| *count > 0);
+        let mut defects: Vec<String> = wrong.map(|(n, what)| format!("{n} {what}")).collect();
+        if self.expected_traces < 500 {
+            defects.push(format!("only {} traces to lose", self.expected_traces));
+        }
+        defects.extend(self.complaints.iter().cloned());
+        defects
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            ("written", self.traces, "traces"),
+            ("", self.spans, "spans"),
+            ("expected", self.expected_traces, "traces"),
+            ("", self.late_spans, "late spans of these"),
+            ("delivered", self.delivered_traces, "traces"),
+            ("", self.delivered_spans, "spans"),
+            ("", self.deliveries, "spans, each as often as it came"),
+            ("missing", self.missing_traces, "traces"),
+            ("", self.missing_spans, "spans"),
+            ("", self.late_missing, "late spans"),
+            ("delivered in part", self.partial_traces, "traces"),
+            ("not expected", self.extra_traces, "traces"),
+            ("", self.unknown_spans, "spans"),
+            ("judged twice", self.judged_twice, "traces"),
+            ("another policy", self.misjudged, "traces"),
+            ("refused for good", self.refused_traces, "traces"),
+            ("", self.refused_spans, "spans that are not there for it"),
+            ("duplicates", self.duplicates, "deliveries of spans"),
+            ("without a cause", self.duplicates_without_cause, "of these"),
+            ("committed", self.committed_lower, "times an offset that was lower than before"),
+            ("bound", self.duplicates_bound, "spans whose acknowledgement may have been lost:"),
+        ];
+        for (label, count, unit) in rows {
+            writeln!(f, "{label:<18}{count:>12}  {unit}")?;
+        }
+        let text = "not acknowledged, or delivered from";
+        if let Some(log) = &self.log {
+            for (count, what) in log.defects() {
+                writeln!(f, "{:<18}{count:>12}  {what}", "decision log")?;
+            }
+            writeln!(f, "{:<18}{:>12}  kept, and not on record as delivered", "", log.undelivered)?;
+            writeln!(f, "{:<18}{:>12}  records of superseded owners", "", log.superseded)?;
+        }
+        writeln!(f, "{:<32}{text} {BEFORE:?} before a disturbance to {AFTER:?} after it", "")?;
+        for complaint in &self.complaints {
+            writeln!(f, "complaint: {complaint}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tailsieve::ids::SpanId;
+    use tailsieve::ledger::SpanFact;
+
+    use super::*;
+    use crate::book::Delivery;
+    use crate::decisions::Said;
+
+    /// A trace with an error is number 1, one that is dropped number 2.
+    fn id(number: u8) -> TraceId {
+        // The low 56 bits are what the probabilistic policy goes by: none of these passes.
+        let mut bytes = [0; 16];
+        bytes[0] = number;
+        TraceId::from_slice(&bytes).unwrap()
+    }
+
+    fn span(number: u8) -> SpanId {
+        SpanId::from_slice(&[number; 8]).unwrap()
+    }
+
+    /// Two traces with the spans 1 and 2, and the late one 3.
+    fn ledger() -> Ledger {
+        let mut ledger = Ledger::default();
+        for (trace, number) in [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)] {
+            ledger.record(&[SpanFact {
+                trace_id: id(trace),
+                span_id: span(number),
+                start_unix_nano: 1,
+                end_unix_nano: 2,
+                error: trace == 1,
+                root: number == 1,
+                late: number == 3,
+                service: "a",
+                randomness: id(trace).randomness(),
+            }]);
+        }
+        ledger
+    }
+
+    /// Deliveries of a trace, each of some spans at a second.
+    fn book(deliveries: &[(u8, &[u8], u64)]) -> Book {
+        let mut book = Book::default();
+        for (number, (trace, spans, second)) in (0..).zip(deliveries) {
+            let arrived = book.traces.entry(id(*trace)).or_default();
+            arrived.policies.insert("errors-v0".to_owned());
+            for it in *spans {
+                arrived.spans.entry(span(*it)).or_default().push(number);
+            }
+            let (at, spans) = (Duration::from_secs(*second), spans.len() as u64);
+            book.deliveries.push(Delivery { at, slot: 0, is_acknowledged: true, spans });
+        }
+        book
+    }
+
+    fn defects(book: &Book, disturbances: &[Disturbance]) -> Vec<String> {
+        let verdict = Verdict::new(&ledger(), book, disturbances, None, true);
+        let mut defects = verdict.defects(true);
+        // There are only two traces.
+        defects.retain(|defect| !defect.ends_with("traces to lose"));
+        defects
+    }
+
+    #[test]
+    fn all_that_is_kept_and_nothing_else_is_right() {
+        assert!(defects(&book(&[(1, &[1, 2, 3], 0)]), &[]).is_empty());
+        assert!(defects(&book(&[(1, &[1, 2], 0), (1, &[3], 15)]), &[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_missing_or_too_much_is_found() {
+        let missing = ["1 traces are missing", "2 spans are missing", "1 late spans are missing"];
+        assert_eq!(defects(&Book::default(), &[]), missing);
+        let part = ["1 spans are missing", "1 traces were delivered in part"];
+        assert_eq!(defects(&book(&[(1, &[1, 3], 0)]), &[]), part);
+        assert_eq!(defects(&book(&[(1, &[1, 2], 0)]), &[]), ["1 late spans are missing"]);
+        let dropped = book(&[(1, &[1, 2, 3], 0), (2, &[3], 1)]);
+        assert_eq!(defects(&dropped, &[]), ["1 dropped traces were delivered"]);
+        let unknown = book(&[(1, &[1, 2, 3, 4], 0)]);
+        assert_eq!(defects(&unknown, &[]), ["1 spans were never written"]);
+        let mut refused = Book::default();
+        refused.refused.insert(id(1));
+        assert!(defects(&refused, &[]).is_empty(), "that is the backend's doing");
+        let letters = Letters { spans: [(id(1), [span(2)].into())].into(), ..Letters::default() };
+        let verdict = Verdict::new(&ledger(), &refused, &[], Some(&letters), true);
+        assert_eq!((verdict.missing_spans, verdict.refused_spans), (1, 1));
+    }
+
+    #[test]
+    fn whoever_judges_twice_or_wrongly_is_found() {
+        let mut twice = book(&[(1, &[1, 2, 3], 0)]);
+        let arrived = twice.traces.get_mut(&id(1)).unwrap();
+        arrived.policies.insert("errors-v1".to_owned());
+        assert_eq!(defects(&twice, &[]), ["1 traces were judged twice"]);
+        let arrived = twice.traces.get_mut(&id(1)).unwrap();
+        arrived.policies = ["quick-v1".to_owned()].into();
+        assert_eq!(defects(&twice, &[]), ["1 traces were kept by another policy"]);
+    }
+
+    #[test]
+    fn a_duplicate_needs_a_cause_that_its_first_delivery_has_to_do_with() {
+        let twice = book(&[(1, &[1, 2, 3], 1000), (1, &[1, 2], 1010)]);
+        let at = |slot, seconds| {
+            let at = Duration::from_secs(seconds);
+            [Disturbance { slot, from: at, to: at }]
+        };
+        assert!(defects(&twice, &at(Some(0), 1001)).is_empty());
+        assert!(defects(&twice, &at(None, 1001)).is_empty());
+        let without = ["2 duplicates have no cause"];
+        for disturbances in [at(Some(1), 1001), at(Some(0), 900), at(Some(0), 1100)] {
+            let found = defects(&twice, &disturbances);
+            assert_eq!(found[..1], without, "{disturbances:?}");
+        }
+    }
+
+    #[test]
+    fn the_decision_log_is_held_against_the_ledger() {
+        let decision = |is_kept, policy: &str| {
+            let decision = Decision { is_kept, policy: policy.to_owned(), threshold: 0 };
+            Said { decisions: [decision].into(), is_delivered: is_kept }
+        };
+        let judged = |said: [Option<Said>; 2]| {
+            let mut log = Decisions::default();
+            for (number, said) in (1..).zip(said) {
+                log.traces.extend(said.map(|said| (id(number), said)));
+            }
+            let (ledger, book) = (ledger(), book(&[(1, &[1, 2, 3], 0)]));
+            let mut verdict = Verdict::new(&ledger, &book, &[], None, true);
+            verdict.read_log(&ledger, &book, &log, true);
+            let log = verdict.log.unwrap();
+            log.defects().map(|(count, _)| count)
+        };
+        let (kept, dropped) = (|| decision(true, "errors-v0"), || decision(false, ""));
+        assert_eq!(judged([Some(kept()), Some(dropped())]), [0; 4]);
+        assert_eq!(judged([None, Some(dropped())]), [1, 0, 0, 0]);
+        let mut twice = kept();
+        twice.decisions.extend(decision(true, "errors-v1").decisions);
+        assert_eq!(judged([Some(twice), Some(dropped())]), [0, 1, 0, 0]);
+        assert_eq!(judged([Some(kept()), Some(kept())]), [0, 0, 1, 0]);
+        assert_eq!(judged([Some(decision(true, "errors-v1")), Some(dropped())]), [0, 0, 0, 1]);
+    }
+}

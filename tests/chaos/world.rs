@@ -1,0 +1,370 @@
+//! A run: everything is started, goes wrong as planned, is mended, comes to rest, and is judged.
+
+use std::collections::BTreeMap;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use tailsieve::ids::Timestamp;
+use tokio::runtime::Runtime;
+
+use crate::backend::{Backend, speaks_http};
+use crate::broker::{Broker, free_ports};
+use crate::commits::Commits;
+use crate::decisions::{Decisions, decision_log_of};
+use crate::disturbance::{Disturbance, from_log};
+use crate::fault::{Answer, Fault};
+use crate::letters::{Letters, dead_letters_of};
+use crate::member::MemberFile;
+use crate::options::{DEAD_LETTERS, DECISION_LOG, Options, Protocol};
+use crate::plan::{BASE, Event, SLOTS, plan};
+use crate::proxy::{Mode, Proxy};
+use crate::slot::Slot;
+use crate::support::{Kafka, Scratch, Topic, check_books, eventually, promtool_check_metrics};
+use crate::traffic::{PARTITIONS, Traffic, Written, poison};
+use crate::verdict::{Verdict, policies};
+
+/// How often the members are looked at.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// How long everything may take to come to rest, on a slow and busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Kafka is away for some seconds at a time, so that traces come in with gaps: the wall clock must
+/// not close them.
+const IDLE_GRACE: Duration = Duration::from_secs(45);
+
+/// One run.
+pub struct World {
+    options: Options,
+    protocol: Protocol,
+    slots: Vec<Slot>,
+    topic: Topic,
+    decision_log: Option<Topic>,
+    dead_letters: Option<Topic>,
+    kafka: Kafka,
+    broker: Broker,
+    backend: Backend,
+    scratch: Scratch,
+    started: Instant,
+    started_at: SystemTime,
+    disturbances: Vec<Disturbance>,
+    complaints: Vec<String>,
+    /// Those who write poisoned records, and how many of these have to be refused.
+    poisoned: Vec<JoinHandle<u64>>,
+    _runtime: Runtime,
+}
+
+/// What is due at a time of the plan.
+enum Step {
+    Begin(Event),
+    End(Event),
+}
+
+impl World {
+    /// Kafka, topic, backend and the first members, which are ready.
+    pub fn new(options: &Options, protocol: Protocol) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let entered = runtime.enter();
+        let (started, started_at) = (Instant::now(), SystemTime::now());
+        let backend = runtime.block_on(Backend::start(SLOTS, options.seed, started));
+        let ports: [u16; SLOTS] = free_ports();
+        let proxy = |target| runtime.block_on(Proxy::start(target)).unwrap();
+        let slot = |number: usize| {
+            let kafka = proxy(([127, 0, 0, 1], ports[number]).into());
+            Slot::new(number, kafka, proxy(backend.address(number)))
+        };
+        let slots: Vec<Slot> = (0..SLOTS).map(slot).collect();
+        let told = slots.iter().map(|slot| slot.kafka.address().port());
+        let listeners: Vec<(u16, u16)> = ports.into_iter().zip(told).collect();
+        let broker = Broker::start(&listeners);
+        let kafka = Kafka::at(broker.address());
+        let topic = kafka.topic("chaos", PARTITIONS, &[]);
+        let decision_log = DECISION_LOG.then(|| decision_log_of(&kafka, topic.name()));
+        let dead_letters = DEAD_LETTERS.then(|| dead_letters_of(&kafka, topic.name()));
+        let scratch = Scratch::new("chaos");
+        scratch.write("policies.yaml", &policies(0, DECISION_LOG));
+        drop(entered);
+        let mut world = Self {
+            options: options.clone(),
+            protocol,
+            slots,
+            topic,
+            decision_log,
+            dead_letters,
+            kafka,
+            broker,
+            backend,
+            scratch,
+            started,
+            started_at,
+            disturbances: Vec::new(),
+            complaints: Vec::new(),
+            poisoned: Vec::new(),
+            _runtime: runtime,
+        };
+        for number in 0..BASE {
+            world.start_member(number);
+            world.slots[number].member().unwrap().wait_ready();
+        }
+        world
+    }
+
+    /// Runs the plan to its end, waits for rest, and judges.
+    pub fn run(&mut self) -> Verdict {
+        let Options { seed, rate, lasts, .. } = self.options;
+        let brokers = self.kafka.address().to_owned();
+        let commits = Commits::watch(&self.kafka, self.topic.name(), self.started);
+        let traffic = Traffic::start(&brokers, self.topic.name(), seed, rate, lasts);
+        self.say(&format!("traffic of {rate} spans/s for {lasts:?}"));
+        self.follow_plan(&plan(seed, lasts, DECISION_LOG));
+        self.mend();
+        while !traffic.is_over() {
+            self.look_after_members();
+            thread::sleep(GLANCE);
+        }
+        let written = traffic.spans();
+        let Written { ledger, places } = traffic.finish();
+        let poisoned = self.poisoned.drain(..).map(|writing| writing.join().unwrap());
+        let poisoned: u64 = poisoned.sum();
+        self.say(&format!("traffic is over, {written} spans with their repetitions"));
+        self.settle();
+        self.check_members();
+        let ends = self.topic.end_offsets();
+        let hottest = ends.values().max().copied().unwrap_or(0);
+        let mean = ends.values().sum::<i64>() / i64::from(PARTITIONS);
+        if hottest < 2 * mean {
+            self.complaints.push(format!("no partition is hot: {ends:?}"));
+        }
+        let letters = self.dead_letters.as_ref().map(|topic| Letters::read(&topic.records()));
+        if let Some(letters) = &letters
+            && letters.records.len() as u64 != poisoned
+        {
+            let found = letters.records.len();
+            let complaint = format!("{poisoned} poisoned records, letters of {found}");
+            self.complaints.push(complaint);
+        }
+        let lost = self.disturbances();
+        let mut verdict = self
+            .backend
+            .read(|book| Verdict::new(&ledger, book, &lost, letters.as_ref(), DECISION_LOG));
+        if let Some(log) = &self.decision_log {
+            let said = Decisions::read(&log.records());
+            self.backend.read(|book| verdict.read_log(&ledger, book, &said, DECISION_LOG));
+        }
+        verdict.complaints = std::mem::take(&mut self.complaints);
+        verdict.committed_lower = commits.went_back() as u64;
+        for (id, defect) in &verdict.examples {
+            let Some(place) = places.get(id) else { continue };
+            let (partition, first) = (place.partition.0, place.first.0);
+            let passed = commits.passed(partition, first).unwrap_or_default();
+            let written_at = Duration::from_millis(place.at.0 as u64);
+            let written_at = SystemTime::UNIX_EPOCH + written_at;
+            let at = written_at.duration_since(self.started_at).unwrap_or_default();
+            println!(
+                "{id}: {defect}; of {:.1} s, partition {partition}, offsets {first} to {}; \
+                 committed behind the first at {:.1} s",
+                at.as_secs_f64(),
+                place.last.0,
+                passed.as_secs_f64()
+            );
+        }
+        verdict
+    }
+
+    fn follow_plan(&mut self, plan: &[Event]) {
+        let begin = Instant::now();
+        let steps = plan.iter().flat_map(|event| {
+            [(event.at, Step::Begin(*event)), (event.at + event.lasts, Step::End(*event))]
+        });
+        let mut steps: Vec<(Duration, Step)> = steps.collect();
+        steps.sort_by_key(|(at, _)| *at);
+        for (at, step) in steps {
+            while begin.elapsed() < at {
+                self.look_after_members();
+                thread::sleep(GLANCE);
+            }
+            match step {
+                Step::Begin(event) => self.begin(event),
+                Step::End(event) => self.end(event),
+            }
+        }
+    }
+
+    fn begin(&mut self, event: Event) {
+        let Event { fault, lasts, .. } = event;
+        self.say(&format!("{fault}, {:.1} s", lasts.as_secs_f64()));
+        self.disturb(fault, lasts);
+        match fault {
+            Fault::Kill(slot) => self.slots[slot].kill(),
+            Fault::Leave(slot) => self.slots[slot].leave(),
+            Fault::Visit(slot) | Fault::VisitAndDie(slot) => self.start_member(slot),
+            Fault::Freeze(slot) => self.slots[slot].signal("STOP"),
+            Fault::KafkaDies => self.broker.kill(),
+            Fault::Cut(side, slot) => self.slots[slot].side(side).cut(),
+            Fault::Link(side, slot, mode) => self.slots[slot].side(side).set(mode),
+            Fault::Backend(answer) => self.backend.answer(answer),
+            Fault::Reload(version) => {
+                self.scratch.write("policies.yaml", &policies(version, DECISION_LOG));
+            }
+            Fault::Poison(records) => {
+                let (client, topic) = (self.kafka.client(), self.topic.name().to_owned());
+                let seed = self.options.seed ^ u64::from(records);
+                let since_epoch = self.started_at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+                // Before the traffic, whose clock it must not run ahead of.
+                let at = Timestamp(i64::try_from(since_epoch.as_millis()).unwrap());
+                // Kafka may be away.
+                let writing = move || poison(&client, &topic, at, seed, records);
+                self.poisoned.push(thread::spawn(writing));
+            }
+            Fault::DecisionLog => self.set_decision_log_replicas(2),
+        }
+    }
+
+    fn end(&mut self, event: Event) {
+        match event.fault {
+            Fault::Kill(slot) | Fault::Leave(slot) => self.start_member(slot),
+            Fault::Visit(slot) => self.slots[slot].leave(),
+            Fault::VisitAndDie(slot) => self.slots[slot].kill(),
+            Fault::Freeze(slot) => self.slots[slot].signal("CONT"),
+            Fault::KafkaDies => self.broker.resume(),
+            Fault::Link(side, slot, _) => self.slots[slot].side(side).set(Mode::Pass),
+            Fault::Backend(_) => self.backend.answer(Answer::Accept),
+            Fault::DecisionLog => self.set_decision_log_replicas(1),
+            Fault::Cut(..) | Fault::Reload(_) | Fault::Poison(_) => return,
+        }
+        self.say(&format!("    over: {}", event.fault));
+    }
+
+    /// Notes when a member may not be able to note what it delivered.
+    fn disturb(&mut self, fault: Fault, lasts: Duration) {
+        let slot = match fault {
+            Fault::Kill(slot) | Fault::Leave(slot) | Fault::Freeze(slot) => Some(slot),
+            Fault::Visit(slot) | Fault::VisitAndDie(slot) => Some(slot),
+            Fault::Cut(_, slot) | Fault::Link(_, slot, _) => Some(slot),
+            Fault::KafkaDies | Fault::DecisionLog => None,
+            Fault::Backend(_) | Fault::Reload(_) | Fault::Poison(_) => return,
+        };
+        let from = self.started.elapsed();
+        // A new JVM takes its time; nobody knows it before.
+        let restart = Duration::from_secs(if fault == Fault::KafkaDies { 20 } else { 0 });
+        self.disturbances.push(Disturbance { slot, from, to: from + lasts + restart });
+    }
+
+    /// Everything that disturbed a member, with what the members tell themselves.
+    fn disturbances(&self) -> Vec<Disturbance> {
+        let mut all = self.disturbances.clone();
+        for slot in &self.slots {
+            let log = std::fs::read_to_string(self.scratch.join(&format!("{}.log", slot.name())));
+            let log = log.unwrap_or_default();
+            all.extend(from_log(slot.number, &log, self.started_at));
+        }
+        let closings = self.backend.read(|book| book.closings.clone());
+        let closing = |(at, slot)| Disturbance { slot: Some(slot), from: at, to: at };
+        all.extend(closings.into_iter().map(closing));
+        all
+    }
+
+    /// Ends whatever is still wrong, and what was only visiting.
+    fn mend(&mut self) {
+        self.backend.answer(Answer::Accept);
+        for slot in &mut self.slots {
+            slot.kafka.set(Mode::Pass);
+            slot.backend.set(Mode::Pass);
+        }
+        self.say("all is mended");
+    }
+
+    /// Waits until everything on the topic is decided, delivered and committed.
+    fn settle(&mut self) {
+        let ends: BTreeMap<i32, i64> = self.topic.end_offsets();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.look_after_members();
+            let committed = self.kafka.committed(self.topic.name(), &self.topic);
+            let behind = ends.iter().filter_map(|(partition, end)| {
+                let committed = committed.get(partition).copied().flatten().unwrap_or(0);
+                (committed != *end).then(|| format!("{partition}: {committed} of {end}"))
+            });
+            let behind: Vec<String> = behind.collect();
+            if behind.is_empty() {
+                self.say("all is committed");
+                return;
+            }
+            if Instant::now() > deadline {
+                self.complain(format!("not committed to the end: {}", behind.join(", ")));
+                return;
+            }
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// The books and the metrics of those that are left.
+    fn check_members(&mut self) {
+        for number in 0..SLOTS {
+            let complaint = self.slots[number].wait_left();
+            self.complaints.extend(complaint);
+            let Some(member) = self.slots[number].member() else { continue };
+            let scrape = member.scrape();
+            let checks = [check_books(&scrape), promtool_check_metrics(&scrape)];
+            for problem in checks.into_iter().filter_map(Result::err) {
+                self.complaints.push(format!("member {number}: {problem}"));
+            }
+        }
+    }
+
+    fn look_after_members(&mut self) {
+        for number in 0..SLOTS {
+            if let Some(complaint) = self.slots[number].find_dead() {
+                self.complain(complaint);
+                self.start_member(number);
+            }
+        }
+    }
+
+    fn start_member(&mut self, number: usize) {
+        let config = self.config(number);
+        let complaint = self.slots[number].start(self.scratch.path(), &config);
+        complaint.into_iter().for_each(|complaint| self.complain(complaint));
+    }
+
+    /// The static file of the member of a slot.
+    fn config(&self, number: usize) -> String {
+        let slot = &self.slots[number];
+        let topic = self.topic.name();
+        let file = MemberFile {
+            brokers: &slot.kafka.address().to_string(),
+            topic,
+            group: topic,
+            protocol: self.protocol,
+            backend: slot.backend.address(),
+            http: speaks_http(number),
+            idle_grace: IDLE_GRACE,
+            decision_log: DECISION_LOG,
+            dead_letters: DEAD_LETTERS,
+        };
+        file.to_string()
+    }
+
+    /// Has the decision log's topic ask for so many replicas in sync; there is one.
+    fn set_decision_log_replicas(&self, replicas: u32) {
+        let Some(log) = &self.decision_log else { return };
+        let topic = log.name();
+        let setting = format!("min.insync.replicas={replicas}");
+        let alter = ["--alter", "--entity-type", "topics", "--entity-name", topic];
+        let mut arguments = vec!["kafka.admin.ConfigCommand"];
+        arguments.extend(alter);
+        arguments.extend(["--add-config", &setting]);
+        eventually("Kafka to take a setting", PATIENCE, || {
+            self.broker.try_tool(&arguments).then_some(())
+        });
+    }
+
+    fn complain(&mut self, complaint: String) {
+        self.say(&format!("COMPLAINT: {complaint}"));
+        self.complaints.push(complaint);
+    }
+
+    fn say(&self, what: &str) {
+        println!("{:>7.1} s  {what}", self.started.elapsed().as_secs_f64());
+    }
+}
