@@ -14,10 +14,10 @@ pub const DECISION_LOG: bool = true;
 
 /// Whether the members under test keep dead letters. Without them, what a backend refuses for good
 /// is gone.
-pub const DEAD_LETTERS: bool = false;
+pub const DEAD_LETTERS: bool = true;
 
 /// Whether every other member exports over HTTP.
-pub const HTTP: bool = false;
+pub const HTTP: bool = true;
 
 /// Spans that the long form writes at least.
 const LONG_SPANS: u64 = 1_000_000;
