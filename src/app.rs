@@ -22,7 +22,7 @@ use crate::memory::Memory;
 use crate::routing::Routing;
 use crate::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
 use crate::trace::DecidedTraces;
-use crate::worker::{Annotations, PoliciesInForce, Refusals, Shared, Told, Worker};
+use crate::worker::{Annotations, PoliciesInForce, Pulse, Refusals, Shared, Stalls, Told, Worker};
 
 /// What a member has to know.
 #[derive(Clone, Debug)]
@@ -79,6 +79,7 @@ pub struct Member {
     log: Option<Arc<DecisionLog>>,
     routing: Arc<Routing>,
     dead_letters: DeadLetters,
+    pulses: Vec<Arc<Pulse>>,
 }
 
 /// How a member is.
@@ -170,6 +171,7 @@ impl Member {
                 export.sending_queue.queue_size_bytes
             }) as u64,
             decided: DecidedTraces::new(settings.decision_cache_entries),
+            stalls: Stalls::default(),
             memory,
             books,
             routing: Arc::clone(&routing),
@@ -178,11 +180,13 @@ impl Member {
         });
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
+        let mut pulses = Vec::with_capacity(settings.workers);
         let told = acks.into_iter().zip(log_events).zip(letter_inboxes);
         for (index, (inbox, ((acks, log), letters))) in inboxes.into_iter().zip(told).enumerate() {
             let (shared, exporters) = (Arc::clone(&shared), exporters.clone());
             let told = Told { acks, log, letters };
             let worker = Worker::new(index, shared, exporters, inbox, told);
+            pulses.push(worker.pulse());
             let stop = stop_workers.clone();
             let worker_runtime = Builder::new_current_thread().enable_time().build()?;
             let thread = thread::Builder::new().name(format!("{name}-worker-{index}"));
@@ -203,7 +207,7 @@ impl Member {
                 senders.clone(),
             )?);
         }
-        Ok(Self { consumers, workers, stop_workers, exporters, log, dead_letters, routing })
+        Ok(Self { consumers, workers, stop_workers, exporters, log, dead_letters, routing, pulses })
     }
 
     /// Tells how the member is, for as long as it runs.
@@ -216,11 +220,17 @@ impl Member {
         }
     }
 
+    /// The signs of life of the workers.
+    pub fn pulses(&self) -> Vec<Arc<Pulse>> {
+        self.pulses.clone()
+    }
+
     /// Hands the partitions over, commits, leaves the group, and stops all threads. Blocks until
     /// that is done, or `timeout` is over.
     pub fn stop(self, runtime: &Handle, timeout: Duration) {
         let deadline = Instant::now() + timeout;
-        self.consumers.iter().for_each(ConsumerHandle::stop);
+        // The other half is for commits, and for leaving a cluster that does not answer.
+        self.consumers.iter().for_each(|consumer| consumer.stop(timeout / 2));
         self.consumers.into_iter().for_each(ConsumerHandle::join);
         let mut unsettled = 0;
         for exporter in &self.exporters {

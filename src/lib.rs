@@ -41,5 +41,6 @@ pub mod trace;
 pub mod tracestate;
 pub mod units;
 pub mod validate;
+pub mod watchdog;
 pub mod watermark;
 pub mod worker;

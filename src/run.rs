@@ -23,10 +23,19 @@ use crate::memory::Memory;
 use crate::policy;
 use crate::reload::{self, Answer, ReloadSettings, Reloader};
 use crate::telemetry::{self, LogFormat, TelemetryError};
+use crate::watchdog;
 use crate::worker::{Annotations, PoliciesInForce};
 
 /// What a process ends with whose files or arguments are wrong, as clap does.
 pub const EXIT_USAGE: u8 = 2;
+
+/// What a process ends with that was ended before everything was handed over: by a second signal,
+/// or because `shutdown_timeout` was over.
+pub const EXIT_FORCED: u8 = 3;
+
+/// What a process ends with one of whose workers hangs, which only a defect can cause: its
+/// partitions go to others.
+pub const EXIT_STUCK: u8 = 4;
 
 /// How long after `shutdown_timeout` the process may still take before it ends by force.
 const LAST_SECONDS: Duration = Duration::from_secs(5);
@@ -167,6 +176,7 @@ fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<()
         memory,
         runtime.handle(),
     )?;
+    watchdog::watch(member.pulses(), || std::process::exit(EXIT_STUCK.into()))?;
     let is_stopping = Arc::new(AtomicBool::new(false));
     let readiness = member.readiness();
     let checks = checks(readiness.clone(), Arc::clone(&is_stopping));
@@ -316,6 +326,6 @@ pub fn end_by_force(mut signals: Signals, timeout: Duration, runtime: &Runtime) 
             () = tokio::time::sleep(timeout + LAST_SECONDS) => "shutdown_timeout",
         };
         warn!(why, "member.ended_by_force: what is not committed will be read again");
-        std::process::exit(1);
+        std::process::exit(EXIT_FORCED.into());
     });
 }

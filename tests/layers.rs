@@ -78,6 +78,7 @@ const MODULES: &[Module] = &[
     app("receiver"),
     app("ledger"),
     app("app"),
+    app("watchdog"),
     edge("reload", &["config", "worker", "trace", "policy"]),
     edge(
         "config",

@@ -26,7 +26,7 @@ use counters::{AmountCounters, SpanCounters, post_all};
 
 pub use policies::{CountedLeaf, CountedPolicy, PolicyCounters};
 pub use tally::{
-    Amount, Invalid, LeafTally, Misrouted, PolicyTally, Replayed, TRIGGERS, Tally, VOTES,
+    Amount, Invalid, LOOKUPS, LeafTally, Misrouted, PolicyTally, Replayed, TRIGGERS, Tally, VOTES,
 };
 
 /// The process's books. All series exist, at 0, from the start.
@@ -41,6 +41,9 @@ pub struct Books {
     invalid: Vec<SpanCounters>,
     invalid_records: Vec<Counter>,
     misrouted: Vec<Counter>,
+    cache_lookups: Vec<Counter>,
+    cache_entries: Gauge,
+    cache_bytes: Gauge,
     late_kept: SpanCounters,
     late_dropped: SpanCounters,
     replayed: Vec<SpanCounters>,
@@ -81,6 +84,7 @@ impl Books {
         let encoded = |it: &Encoding| counter!("tailsieve_received_encoded_records_total", "encoding" => it.name());
         let compressed = |it: &Compression| counter!("tailsieve_received_compressed_records_total", "compression" => it.name());
         let misrouted = |kind: &Misrouted| counter!("tailsieve_misrouted_records_total", "kind" => kind.label());
+        let lookup = |result: &&'static str| counter!("tailsieve_decision_cache_lookups_total", "result" => *result);
         let trigger =
             |name: &&'static str| counter!("tailsieve_decision_triggers_total", "trigger" => *name);
         Self {
@@ -93,6 +97,9 @@ impl Books {
             invalid: Invalid::ALL.iter().map(refused).collect(),
             invalid_records: Invalid::ALL.iter().map(refused_record).collect(),
             misrouted: Misrouted::ALL.iter().map(misrouted).collect(),
+            cache_lookups: LOOKUPS.iter().map(lookup).collect(),
+            cache_entries: gauge!("tailsieve_decision_cache_entries"),
+            cache_bytes: gauge!("tailsieve_decision_cache_bytes"),
             late_kept: SpanCounters::new("late", "decision", "keep"),
             late_dropped: SpanCounters::new("late", "decision", "drop"),
             replayed: Replayed::ALL.iter().map(replayed).collect(),
@@ -136,6 +143,7 @@ impl Books {
         self.replayed.iter().zip(tally.replayed).for_each(|(to, amount)| to.post(amount));
         self.revoked.post(tally.revoked);
         post_all(&self.triggers, &tally.triggers);
+        post_all(&self.cache_lookups, &tally.cache_lookups);
         self.oversized_spans.increment(tally.oversized_spans);
         self.malformed_tracestate.increment(tally.malformed_tracestate);
         self.repeated_records.increment(tally.repeated_records);
@@ -144,6 +152,12 @@ impl Books {
         change(&self.open_spans, opened.spans, closed.spans);
         change(&self.open_bytes, opened.bytes, closed.bytes);
         tally.clear();
+    }
+
+    /// How large the decision cache is.
+    pub fn cache(&self, entries: u64, bytes: u64) {
+        self.cache_entries.set(entries as f64);
+        self.cache_bytes.set(bytes as f64);
     }
 
     /// Runs `read` while nothing is posted: what it reads balances.
@@ -187,6 +201,13 @@ fn describe() {
     let text = "records that do not keep their trace in one partition, by kind; two_partitions and \
                 two_partitioners of one trace in 64; partitions_added once each time";
     describe_counter!("tailsieve_misrouted_records_total", text);
+    let text = "look-ups in the decision cache, one for each run of spans of a trace that is not open: \
+                a hit is a late span";
+    describe_counter!("tailsieve_decision_cache_lookups_total", text);
+    let text = "decisions remembered for late spans; the bound is decision_cache";
+    describe_gauge!("tailsieve_decision_cache_entries", text);
+    let text = "bytes of the decisions remembered";
+    describe_gauge!("tailsieve_decision_cache_bytes", Unit::Bytes, text);
     describe_counter!("tailsieve_decision_triggers_total", "decisions by what triggered them");
     let text = "spans of kept traces that are larger than a request may be, and were left out";
     describe_counter!("tailsieve_oversized_spans_total", text);

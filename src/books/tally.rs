@@ -141,6 +141,10 @@ impl Replayed {
 /// What triggered a decision, as the metrics name it; in the order of the indices in a tally.
 pub const TRIGGERS: [&str; 4] = ["root", "wait", "size", "memory"];
 
+/// What a look-up in the decision cache finds, as the metrics name it; in the order of the indices
+/// in a tally.
+pub const LOOKUPS: [&str; 2] = ["hit", "miss"];
+
 /// What a policy can say, as the metrics name it; in the order of the indices in a tally.
 pub const VOTES: [&str; 3] = ["none", "keep", "drop"];
 
@@ -201,6 +205,8 @@ pub struct Tally {
     pub late_dropped: Amount,
     /// Spans that were read again (see [`Replayed`]).
     pub replayed: [Amount; 3],
+    /// Look-ups in the decision cache (see [`LOOKUPS`]).
+    pub cache_lookups: [u64; 2],
     /// Open traces whose partition was taken away.
     pub revoked: Amount,
     /// By trigger (see [`TRIGGERS`]): decisions.

@@ -74,28 +74,33 @@ pub enum TopicError {
         reason: String,
     },
     /// A setting of the topic is not as it has to be.
-    #[error(
-        "the decision log's topic {topic} has {key}={found}, and {why}; set it:\n  \
-         kafka-configs.sh --bootstrap-server {brokers} --alter --entity-type topics \
-         --entity-name {topic} --add-config '{key}={wanted}'"
-    )]
-    Setting {
-        /// The topic.
-        topic: String,
-        /// The cluster.
-        brokers: String,
-        /// The setting.
-        key: String,
-        /// What it is.
-        found: String,
-        /// What it should be.
-        wanted: String,
-        /// Why.
-        why: &'static str,
-    },
+    #[error(transparent)]
+    Setting(Box<WrongSetting>),
     /// Nobody answers.
     #[error("the cluster does not answer: {0}")]
     Unreachable(#[from] KafkaError),
+}
+
+/// A setting of the topic that loses decisions, and the command that mends it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error(
+    "the decision log's topic {topic} has {key}={found}, and {why}; set it:\n  kafka-configs.sh \
+     --bootstrap-server {brokers} --alter --entity-type topics --entity-name {topic} --add-config \
+     '{key}={wanted}'"
+)]
+pub struct WrongSetting {
+    /// The topic.
+    pub topic: String,
+    /// The cluster.
+    pub brokers: String,
+    /// The setting.
+    pub key: String,
+    /// What it is.
+    pub found: String,
+    /// What it should be.
+    pub wanted: String,
+    /// Why.
+    pub why: &'static str,
 }
 
 impl TopicError {
@@ -106,7 +111,7 @@ impl TopicError {
 
     /// True if the member can run in spite of it.
     pub fn is_warning(&self) -> bool {
-        matches!(self, Self::Setting { .. })
+        matches!(self, Self::Setting(_))
     }
 }
 
@@ -214,13 +219,15 @@ fn topic_config(config: &ClientConfig, topic: &str) -> Result<Vec<(String, Strin
 
 fn wrong_settings(settings: &DecisionLogSettings, found: &[(String, String)]) -> Vec<TopicError> {
     let get = |key: &str| found.iter().find(|(name, _)| name == key).map(|(_, value)| value);
-    let wrong = |key: &str, value: &str, wanted: &str, why| TopicError::Setting {
-        topic: settings.topic.clone(),
-        brokers: settings.brokers.clone(),
-        key: key.to_owned(),
-        found: value.to_owned(),
-        wanted: wanted.to_owned(),
-        why,
+    let wrong = |key: &str, value: &str, wanted: &str, why| {
+        TopicError::Setting(Box::new(WrongSetting {
+            topic: settings.topic.clone(),
+            brokers: settings.brokers.clone(),
+            key: key.to_owned(),
+            found: value.to_owned(),
+            wanted: wanted.to_owned(),
+            why,
+        }))
     };
     let mut all = Vec::new();
     if let Some(policy) = get("cleanup.policy")

@@ -232,7 +232,7 @@ impl Rekeying {
     /// Has what is on its way acknowledged, commits, leaves the group, and stops all threads.
     fn stop(self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
-        self.consumers.iter().for_each(ConsumerHandle::stop);
+        self.consumers.iter().for_each(|consumer| consumer.stop(Duration::ZERO));
         self.consumers.into_iter().for_each(ConsumerHandle::join);
         self.stop_workers.cancel();
         for worker in self.workers {

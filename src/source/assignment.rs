@@ -41,6 +41,8 @@ pub(super) struct Mine {
     pub(super) handed_over: AtomicI64,
     /// The timestamp of the last record read; negative before the first.
     pub(super) last_timestamp: AtomicI64,
+    /// What may be committed, and since when that has not moved.
+    committable: Mutex<(Position, Instant)>,
 }
 
 /// What the callbacks and the poll loop of one consumer share. All of it is used on the
@@ -77,6 +79,21 @@ impl Mine {
     pub(super) fn move_to(&self, position: Position) {
         self.position.store(position.0, Ordering::Relaxed);
         self.handed_over.store(position.0, Ordering::Relaxed);
+    }
+
+    /// Takes note of what may be committed.
+    fn note(&self, position: Position) {
+        let mut noted = lock(&self.committable);
+        if noted.0 != position {
+            *noted = (position, Instant::now());
+        }
+    }
+
+    /// For how long something that was read has held the offset back; zero if nothing does.
+    pub(super) fn held_back(&self) -> (Position, Duration) {
+        let (position, since) = *lock(&self.committable);
+        let is_held = position.0 < self.position.load(Ordering::Relaxed);
+        (position, if is_held { since.elapsed() } else { Duration::ZERO })
     }
 
     /// True if its worker has been given everything that was read.
@@ -158,6 +175,7 @@ impl Context {
             position: AtomicI64::new(start.0),
             handed_over: AtomicI64::new(start.0),
             last_timestamp: AtomicI64::new(-1),
+            committable: Mutex::new((start, Instant::now())),
         };
         lock(&self.mine).insert(partition, Arc::new(mine));
         self.send(worker, Rebalance::Assigned { partition, owned, start, resume });
@@ -225,6 +243,7 @@ impl Context {
         let mut list = TopicPartitionList::new();
         for (partition, mine) in partitions.filter_map(|p| Some((p, self.partition(p)?))) {
             let (position, resume) = mine.owned.committable();
+            mine.note(position);
             if position.0 < 0 {
                 continue;
             }

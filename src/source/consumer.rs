@@ -2,7 +2,7 @@
 //! commits on a timer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::clock;
 use super::events::CaughtUp;
 use super::handle::{CRASHED, ConsumerStatus, RUNNING};
 use super::pending::Pending;
-use crate::ids::Timestamp;
+use crate::ids::{Partition, Position, Timestamp};
 use crate::limited::Limited;
 
 /// How long a poll waits when there is nothing to read.
@@ -27,6 +27,9 @@ const TURN_BYTES: usize = 256 * 1024;
 /// How long the workers may be behind before fetching is paused. Pausing throws away what was
 /// fetched ahead, so it has to be worth it.
 const PAUSE_AFTER: Duration = Duration::from_secs(2);
+
+/// For how long an offset may not move before that is mentioned.
+const STUCK_AFTER: Duration = Duration::from_secs(300);
 
 /// How long closing a client may take before it is left to itself.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,15 +46,18 @@ pub(super) struct Consumer {
     pub(super) consumer: BaseConsumer<Context>,
     pub(super) context: Arc<Context>,
     state: Arc<AtomicU8>,
+    leave_timeout: Arc<AtomicU64>,
     pending: Pending,
     next_commit: Instant,
     errors: Limited,
+    stuck: Limited,
 }
 
 impl Consumer {
     pub(super) fn new(
         context: Context,
         state: Arc<AtomicU8>,
+        leave_timeout: Arc<AtomicU64>,
         status: &ConsumerStatus,
     ) -> Result<Self, KafkaError> {
         let config = context.settings.client_config();
@@ -62,8 +68,9 @@ impl Consumer {
         status.context.store(Some(Arc::clone(&context)));
         let next_commit = Instant::now() + context.settings.commit_interval;
         let errors = Limited::new(Duration::from_secs(10));
+        let stuck = Limited::new(Duration::from_secs(60));
         let pending = Pending::default();
-        Ok(Self { consumer, context, state, pending, next_commit, errors })
+        Ok(Self { consumer, context, state, leave_timeout, pending, next_commit, errors, stuck })
     }
 
     pub(super) fn run(mut self) {
@@ -221,11 +228,39 @@ impl Consumer {
             }
             committed_lag += committed.map_or(0, |committed| behind(committed.0));
         }
+        self.tell_what_is_held_back();
         let metrics = &self.context.metrics;
         metrics.lag_records.set(lag as f64);
         metrics.lag_seconds.set(lag_time.as_secs_f64());
         metrics.committed_lag_records.set(committed_lag as f64);
         metrics.client_queue_bytes.set(learned.queue_bytes as f64);
+    }
+
+    /// An offset that does not move is normal for as long as traces are open, and while a backend
+    /// is away; one that does not move for minutes is worth a word.
+    fn tell_what_is_held_back(&self) {
+        let held = self.context.partitions().into_iter().map(|(partition, mine)| {
+            let (position, since) = mine.held_back();
+            (since, partition, position)
+        });
+        let longest = held.max_by_key(|(since, ..)| *since);
+        let (since, partition, position) =
+            longest.unwrap_or((Duration::ZERO, Partition(0), Position(0)));
+        self.context.metrics.held_back_seconds.set(since.as_secs_f64());
+        if since > STUCK_AFTER
+            && let Some(left_out) = self.stuck.allow()
+        {
+            let (partition, offset, seconds) = (partition.0, position.0, since.as_secs());
+            warn!(
+                partition,
+                offset,
+                seconds,
+                left_out,
+                "partition.held_back: a trace from this offset on is not decided, on record or \
+                 delivered yet, so nothing behind it is committed; tailsieve_stalled_workers and \
+                 tailsieve_export_up say what it waits for"
+            );
+        }
     }
 
     fn on_error(&self, error: &KafkaError) -> Turn {
@@ -260,7 +295,8 @@ impl Consumer {
             context.lose_all();
         } else {
             let owned: Vec<_> = context.partitions().into_iter().map(|(p, _)| p).collect();
-            context.give_up(&self.consumer, &owned, context.settings.revoke_timeout);
+            let timeout = Duration::from_millis(self.leave_timeout.load(Ordering::Relaxed));
+            context.give_up(&self.consumer, &owned, timeout.max(context.settings.revoke_timeout));
             info!(partitions = owned.len(), "kafka.left");
         }
         // Closing may wait for brokers that do not answer. What had to be done is done.

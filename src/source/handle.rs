@@ -2,7 +2,7 @@
 //! error, says how it is, stops it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct ConsumerHandle {
     state: Arc<AtomicU8>,
+    /// How long leaving may take, in milliseconds.
+    leave_timeout: Arc<AtomicU64>,
     status: Arc<ConsumerStatus>,
     thread: JoinHandle<()>,
 }
@@ -74,8 +76,11 @@ impl ConsumerHandle {
         Arc::clone(&self.status)
     }
 
-    /// Asks the consumer to hand its partitions over and leave the group; [`Self::join`] waits.
-    pub fn stop(&self) {
+    /// Asks the consumer to hand its partitions over, waiting for what is in flight `timeout` at
+    /// most, and to leave the group; [`Self::join`] waits.
+    pub fn stop(&self, timeout: Duration) {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.leave_timeout.store(millis, Ordering::Relaxed);
         self.state.fetch_max(STOPPING, Ordering::Relaxed);
     }
 
@@ -103,8 +108,10 @@ pub fn start(
     let state = Arc::new(AtomicU8::new(RUNNING));
     let status = Arc::new(ConsumerStatus::default());
     let metrics = Arc::new(SourceMetrics::new(&name));
+    let leave_timeout = Arc::new(AtomicU64::new(0));
     let make = {
         let (state, status) = (Arc::clone(&state), Arc::clone(&status));
+        let leave_timeout = Arc::clone(&leave_timeout);
         move || -> Result<Consumer, KafkaError> {
             let context = Context::new(
                 settings.clone(),
@@ -112,7 +119,7 @@ pub fn start(
                 workers.clone(),
                 Arc::clone(&metrics),
             );
-            Consumer::new(context, Arc::clone(&state), &status)
+            Consumer::new(context, Arc::clone(&state), Arc::clone(&leave_timeout), &status)
         }
     };
     let first = make()?;
@@ -127,5 +134,5 @@ pub fn start(
             }
         }
     })?;
-    Ok(ConsumerHandle { state, status, thread })
+    Ok(ConsumerHandle { state, leave_timeout, status, thread })
 }

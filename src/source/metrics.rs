@@ -18,6 +18,7 @@ pub(super) struct SourceMetrics {
     pub(super) lag_records: Gauge,
     pub(super) lag_seconds: Gauge,
     pub(super) committed_lag_records: Gauge,
+    pub(super) held_back_seconds: Gauge,
     pub(super) client_queue_bytes: Gauge,
 }
 
@@ -44,6 +45,7 @@ impl SourceMetrics {
             lag_records: own("tailsieve_kafka_lag_records"),
             lag_seconds: own("tailsieve_kafka_lag_seconds"),
             committed_lag_records: own("tailsieve_kafka_committed_lag_records"),
+            held_back_seconds: own("tailsieve_kafka_held_back_seconds"),
             client_queue_bytes: own("tailsieve_kafka_client_queue_bytes"),
         }
     }
@@ -67,6 +69,9 @@ fn describe() {
     describe_gauge!("tailsieve_kafka_lag_seconds", Unit::Seconds, text);
     let text = "records between the committed position and the end: what a restart reads again";
     describe_gauge!("tailsieve_kafka_committed_lag_records", text);
+    let text = "for how long the committable offset of a partition has not moved although records \
+                behind it were read, of the partition where that is longest";
+    describe_gauge!("tailsieve_kafka_held_back_seconds", Unit::Seconds, text);
     let text = "bytes that the Kafka client has fetched ahead";
     describe_gauge!("tailsieve_kafka_client_queue_bytes", Unit::Bytes, text);
 }

@@ -1,6 +1,6 @@
 //! The traces that were decided not long ago, so that what comes late follows the decision.
 //!
-//! Shared by all partitions of the process and bounded in entries. An entry is good only for the
+//! Shared by all partitions of the process and bounded in entries, which all weigh the same. An entry is good only for the
 //! generation that made it, and only as long as the one who asks wants it, on the partition's
 //! clock; so a lookup depends on the log alone, except where the bound pushed an entry out.
 
@@ -28,12 +28,21 @@ pub struct DecidedTraces<D: Clone + Send + Sync + 'static> {
     cache: Cache<(Partition, TraceId), Decided<D>, foldhash::fast::RandomState>,
 }
 
+/// What the cache itself needs for an entry: its node in the table and in the lists that tell which
+/// was used last.
+const CACHE_OVERHEAD: usize = 96;
+
 impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
+    /// Bytes of an entry. Names of policies are shared, and not counted.
+    const ENTRY_BYTES: u32 =
+        (size_of::<(Partition, TraceId)>() + size_of::<Decided<D>>() + CACHE_OVERHEAD) as u32;
+
     /// Remembers at most `capacity` decisions. The least recently used go first: the usual
     /// admission by frequency would turn new decisions away.
     pub fn new(capacity: u64) -> Self {
         let cache = Cache::builder()
-            .max_capacity(capacity)
+            .max_capacity(capacity.saturating_mul(Self::ENTRY_BYTES.into()))
+            .weigher(|_, _| Self::ENTRY_BYTES)
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(foldhash::fast::RandomState::default());
         Self { cache }
@@ -66,6 +75,11 @@ impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
     /// Number of entries, as of the cache's last housekeeping.
     pub fn len(&self) -> u64 {
         self.cache.entry_count()
+    }
+
+    /// Bytes of the entries, as of the cache's last housekeeping.
+    pub fn bytes(&self) -> u64 {
+        self.cache.weighted_size()
     }
 
     /// True if nothing is remembered.
@@ -110,5 +124,6 @@ mod tests {
             assert!(decided.get(partition, id(n), generation, now, ttl).is_some());
         }
         assert_eq!(decided.len(), 10);
+        assert_eq!(decided.bytes(), 10 * u64::from(DecidedTraces::<u8>::ENTRY_BYTES));
     }
 }

@@ -65,6 +65,7 @@ impl PartitionState {
                 let now = self.traces.clock();
                 let ttl = self.in_force.decision_cache_ttl;
                 let decided = shared.decided.get(self.partition, id, self.generation(), now, ttl);
+                desk.tally.cache_lookups[usize::from(decided.is_none())] += 1;
                 if let Some(decided) = decided {
                     let segment = self.hold_segment(value, found, run);
                     let spans = (segment, run.framed.of(value));

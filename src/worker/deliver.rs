@@ -94,7 +94,7 @@ impl Undelivered {
     }
 
     /// What has to be put on record now.
-    fn to_record(&mut self) -> Vec<Recorded> {
+    fn take_due_records(&mut self) -> Vec<Recorded> {
         let mut records = Vec::new();
         if self.is_whole && self.covered == 0 && !self.is_recorded {
             self.is_recorded = true;
@@ -231,7 +231,7 @@ impl PartitionState {
         self.watermark.release(pin);
         let Some(trace) = self.undelivered.get_mut(&trace_id) else { return };
         trace.ends(part);
-        let records = trace.to_record();
+        let records = trace.take_due_records();
         if trace.is_done() {
             self.undelivered.remove(&trace_id);
         }

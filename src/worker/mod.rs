@@ -16,6 +16,7 @@ mod gather;
 mod in_force;
 mod outbound;
 mod partition;
+mod pulse;
 mod recording;
 mod recover;
 mod refuse;
@@ -49,6 +50,8 @@ pub use gather::{ask_resource, gather, keys_for};
 pub use in_force::{InForce, PoliciesInForce};
 use outbound::Lanes;
 use partition::{PartitionState, Revocation};
+use pulse::Stall;
+pub use pulse::{Pulse, Stalls};
 pub use refuse::Refusals;
 use refuse::send_letters;
 pub use runs::{SpanRun, next_run};
@@ -76,6 +79,8 @@ pub struct Shared {
     pub max_unrecorded_bytes: u64,
     /// The traces decided lately.
     pub decided: DecidedTraces<Remembered>,
+    /// How many workers take no records.
+    pub stalls: Stalls,
     /// The bound on open traces.
     pub memory: Arc<Memory>,
     /// The books.
@@ -99,12 +104,28 @@ pub struct Told {
     pub letters: mpsc::UnboundedReceiver<Receipt>,
 }
 
+/// What a worker does next.
+enum Next {
+    Rebalance(Rebalance),
+    Acks(usize, Vec<Ack>),
+    Log(LogEvent),
+    Letter(Receipt),
+    /// Something that had no room may have some now.
+    Room,
+    RevokeDeadline,
+    Policies,
+    Event(Event),
+    Stop,
+}
+
 /// One worker. Runs until its inbox is closed.
 #[derive(Debug)]
 pub struct Worker {
     index: usize,
     shared: Arc<Shared>,
     lanes: Lanes,
+    pulse: Arc<Pulse>,
+    stalled_by: Option<Stall>,
     inbox: Inbox,
     told: Told,
     /// Tells of policies that came into force.
@@ -134,6 +155,8 @@ impl Worker {
             index,
             shared,
             lanes: Lanes::new(exporters),
+            pulse: Arc::default(),
+            stalled_by: None,
             inbox,
             told,
             policies,
@@ -144,46 +167,76 @@ impl Worker {
         }
     }
 
+    /// Its sign of life.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
     /// Works until `stop` is called off.
     pub async fn run(mut self, stop: CancellationToken) {
         let dead_letters = self.shared.dead_letters.clone();
         loop {
-            let is_suspended = self.is_suspended();
-            let has_unsent = !self.desk.unsent.is_empty();
+            let stall = self.stall();
+            self.shared.stalls.changed(self.stalled_by, stall);
+            self.stalled_by = stall;
+            let is_free = stall.is_none();
             let full = self.lanes.full();
             let is_full = full.is_some();
-            let is_stalled = is_suspended || is_full || has_unsent || self.is_behind_on_record();
-            let has_to_retry = is_suspended || is_full || !self.desk.lines.is_empty();
+            let has_unsent = !self.desk.unsent.is_empty();
+            let has_to_retry = !is_free || !self.desk.lines.is_empty();
             let revoke_deadline = self.revoke_deadline();
-            tokio::select! {
+            self.pulse.rest();
+            let next = tokio::select! {
                 biased;
-                rebalance = self.inbox.rebalances.recv() => match rebalance {
-                    Some(rebalance) => self.rebalance(rebalance),
-                    None => break,
-                },
-                () = stop.cancelled() => break,
-                Some((exporter, acks)) = self.told.acks.recv() => self.acknowledge(exporter, acks),
-                Some(event) = self.told.log.recv() => self.told_by_log(event),
-                Some(receipt) = self.told.letters.recv() => self.letter_settled(receipt),
-                () = room(full), if is_full => self.feed(),
-                () = dead_letters.room(), if has_unsent => {
-                    send_letters(&dead_letters, &mut self.desk);
-                }
-                () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => self.feed(),
-                () = until(revoke_deadline) => self.finish_revocations(),
-                Ok(()) = self.policies.changed(), if !is_stalled => self.switch(),
-                Some(event) = self.inbox.events.recv(), if !is_stalled => match event {
-                    Event::Records(batch) => self.take_in(batch),
-                    Event::CaughtUp(partitions) => self.run_clocks_on(&partitions),
-                },
+                Some(rebalance) = self.inbox.rebalances.recv() => Next::Rebalance(rebalance),
+                () = stop.cancelled() => Next::Stop,
+                Some((exporter, acks)) = self.told.acks.recv() => Next::Acks(exporter, acks),
+                Some(event) = self.told.log.recv() => Next::Log(event),
+                Some(receipt) = self.told.letters.recv() => Next::Letter(receipt),
+                () = room(full), if is_full => Next::Room,
+                () = dead_letters.room(), if has_unsent => Next::Room,
+                () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => Next::Room,
+                () = until(revoke_deadline) => Next::RevokeDeadline,
+                Ok(()) = self.policies.changed(), if is_free => Next::Policies,
+                Some(event) = self.inbox.events.recv(), if is_free => Next::Event(event),
+                else => Next::Stop,
+            };
+            self.pulse.work();
+            match next {
+                Next::Rebalance(rebalance) => self.rebalance(rebalance),
+                Next::Acks(exporter, acks) => self.acknowledge(exporter, acks),
+                Next::Log(event) => self.told_by_log(event),
+                Next::Letter(receipt) => self.letter_settled(receipt),
+                Next::Room => self.feed(),
+                Next::RevokeDeadline => self.finish_revocations(),
+                Next::Policies => self.switch(),
+                Next::Event(Event::Records(batch)) => self.take_in(batch),
+                Next::Event(Event::CaughtUp(partitions)) => self.run_clocks_on(&partitions),
+                Next::Stop => break,
             }
         }
+        self.pulse.rest();
+        self.shared.stalls.changed(self.stalled_by, None);
         // After an orderly stop nothing is left. After a crash what is lost will be read again.
         for (_, state) in std::mem::take(&mut self.partitions) {
             self.forget(state);
         }
         self.post();
         debug!(worker = self.index, "worker.stopped");
+    }
+
+    /// Why no records may be taken, if so.
+    fn stall(&self) -> Option<Stall> {
+        if self.is_suspended() {
+            return Some(Stall::Lease);
+        }
+        if self.lanes.full().is_some() {
+            return Some(Stall::Export);
+        }
+        if !self.desk.unsent.is_empty() {
+            return Some(Stall::DeadLetter);
+        }
+        self.is_behind_on_record().then_some(Stall::DecisionLog)
     }
 
     fn take_in(&mut self, batch: RecordBatch) {
@@ -360,6 +413,8 @@ impl Worker {
         let Desk { tally, opened, closed, .. } = &mut self.desk;
         let (opened, closed) = (std::mem::take(opened), std::mem::take(closed));
         self.shared.books.post(&self.in_force.counters, tally, opened, closed);
+        let decided = &self.shared.decided;
+        self.shared.books.cache(decided.len(), decided.bytes());
     }
 
     fn revoke_deadline(&self) -> Option<Instant> {

@@ -22,7 +22,8 @@ use crate::trace::{DecidedTraces, Limits};
 use crate::worker::partition::PartitionState;
 use crate::worker::switch::Rescan;
 use crate::worker::{
-    Annotations, Desk, InForce, PoliciesInForce, Refusals, Remembered, Shared, ask_resource, gather,
+    Annotations, Desk, InForce, PoliciesInForce, Refusals, Remembered, Shared, Stalls,
+    ask_resource, gather,
 };
 
 pub const LIMITS: Limits = Limits {
@@ -144,6 +145,7 @@ pub fn shared(policies: InForce) -> Shared {
         log: None,
         max_unrecorded_bytes: 1 << 20,
         decided: DecidedTraces::new(1000),
+        stalls: Stalls::default(),
         memory: Arc::new(Memory::new(1 << 30)),
         books: Arc::new(Books::new()),
         routing: Arc::default(),
