@@ -43,6 +43,9 @@ const LAST_SECONDS: Duration = Duration::from_secs(5);
 /// For how long a cluster is waited for in which topics are to be created.
 const CREATE_PATIENCE: Duration = Duration::from_secs(60);
 
+/// For how long a topic that nobody knows may be a new one.
+const NEWS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How often it is looked at whether the member is ready, for the log.
 const READINESS_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -134,6 +137,10 @@ fn check_topics(settings: &Settings, create: bool) -> Result<(), TopicError> {
                 if !create || started.elapsed() > CREATE_PATIENCE {
                     return Ok(());
                 }
+            }
+            // A topic that was created a moment ago is not known to every broker at once.
+            Err(TopicError::NoInput(_)) if started.elapsed() < NEWS_PATIENCE => {
+                std::thread::sleep(READINESS_INTERVAL);
             }
             Err(error) => return Err(error),
         }

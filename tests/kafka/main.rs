@@ -11,6 +11,7 @@ mod bounds;
 mod chaos;
 mod doctor;
 mod misrouting;
+mod overload;
 mod rekey;
 mod reload;
 mod rig;
