@@ -13,6 +13,7 @@ mod doctor;
 mod misrouting;
 mod rekey;
 mod reload;
+mod replay_dead_letters;
 mod rig;
 mod starting;
 #[path = "../support/mod.rs"]
