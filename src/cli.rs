@@ -10,6 +10,7 @@ use crate::doctor::{self, DoctorArgs};
 use crate::generate::{self, GenerateArgs};
 use crate::policy_tests::{self, TestArgs};
 use crate::rekey::{self, RekeyArgs};
+use crate::replay_dead_letters::{self, ReplayDeadLettersArgs};
 use crate::run::{self, RunArgs};
 use crate::schema::{self, SchemaArgs};
 use crate::telemetry::{self, LogFormat};
@@ -33,6 +34,7 @@ pub struct Cli {
 enum Command {
     Run(RunArgs),
     Rekey(RekeyArgs),
+    ReplayDeadLetters(ReplayDeadLettersArgs),
     Generate(GenerateArgs),
     Demo(DemoArgs),
     Doctor(DoctorArgs),
@@ -55,6 +57,13 @@ impl Cli {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),
             },
+            Command::ReplayDeadLetters(args) => {
+                match replay_dead_letters::run(args, self.log_format, log) {
+                    Ok(true) => ExitCode::SUCCESS,
+                    Ok(false) => ExitCode::FAILURE,
+                    Err(error) => failed(&error, error.exit_code()),
+                }
+            }
             Command::Generate(args) => {
                 if let Err(error) = telemetry::init(self.log_format, log) {
                     return failed(&error, ExitCode::from(run::EXIT_USAGE));

@@ -31,6 +31,7 @@ pub mod publish;
 pub mod receiver;
 pub mod rekey;
 pub mod reload;
+pub mod replay_dead_letters;
 pub mod routing;
 pub mod run;
 pub mod schema;

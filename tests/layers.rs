@@ -71,6 +71,7 @@ const MODULES: &[Module] = &[
     app("policy_tests"),
     app("decide"),
     app("rekey"),
+    app("replay_dead_letters"),
     app("run"),
     app("validate"),
     app("schema"),

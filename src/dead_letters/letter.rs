@@ -4,6 +4,23 @@ use std::time::SystemTime;
 
 use crate::ids::{Offset, Partition};
 
+/// The header that says what a letter holds: a [`Kind`] by its name.
+pub const KIND: &str = "tailsieve.kind";
+
+/// The header that says why, in a sentence.
+pub const MESSAGE: &str = "tailsieve.message";
+
+/// The headers that say where it was read.
+pub const TOPIC: &str = "tailsieve.topic";
+/// See [`TOPIC`].
+pub const PARTITION: &str = "tailsieve.partition";
+
+/// The header that names the exporter that could not deliver it.
+pub const EXPORTER: &str = "tailsieve.exporter";
+
+/// The header that says when it was refused (RFC 3339).
+pub const TIMESTAMP: &str = "tailsieve.timestamp";
+
 /// The header that names the reason.
 pub const REASON: &str = "tailsieve.reason";
 
@@ -24,6 +41,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Record, Self::Spans, Self::Refused];
+
     /// The value of its header.
     pub fn name(self) -> &'static str {
         match self {
@@ -80,21 +100,22 @@ impl Letter {
         }
     }
 
-    pub(super) fn headers(&self, topic: &str, now: SystemTime) -> Vec<(&'static str, String)> {
+    /// Its headers: `topic` is where it was read, `now` when it is refused.
+    pub fn headers(&self, topic: &str, now: SystemTime) -> Vec<(&'static str, String)> {
         let mut headers = vec![
-            ("tailsieve.kind", self.kind.name().to_owned()),
+            (KIND, self.kind.name().to_owned()),
             (REASON, self.reason.clone()),
-            ("tailsieve.message", self.message.clone()),
-            ("tailsieve.topic", topic.to_owned()),
-            ("tailsieve.partition", self.partition.0.to_string()),
+            (MESSAGE, self.message.clone()),
+            (TOPIC, topic.to_owned()),
+            (PARTITION, self.partition.0.to_string()),
         ];
         if let Some(offset) = self.offset {
             headers.push(("tailsieve.offset", offset.0.to_string()));
         }
         if let Some(exporter) = &self.exporter {
-            headers.push(("tailsieve.exporter", exporter.clone()));
+            headers.push((EXPORTER, exporter.clone()));
         }
-        headers.push(("tailsieve.timestamp", humantime::format_rfc3339_millis(now).to_string()));
+        headers.push((TIMESTAMP, humantime::format_rfc3339_millis(now).to_string()));
         headers.push(("tailsieve.version", env!("CARGO_PKG_VERSION").to_owned()));
         headers.push((ATTEMPTS, (self.attempts + 1).to_string()));
         headers

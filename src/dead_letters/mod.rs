@@ -20,7 +20,9 @@ use crate::ids::{Generation, Offset, Partition, Pin};
 use crate::limited::Limited;
 use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
 
-pub use letter::{ATTEMPTS, Kind, Letter, REASON};
+pub use letter::{
+    ATTEMPTS, EXPORTER, KIND, Kind, Letter, MESSAGE, PARTITION, REASON, TIMESTAMP, TOPIC,
+};
 
 /// Bytes of the largest letter, before compression: as large as a record can be elsewhere.
 const MAX_LETTER_BYTES: usize = 64 << 20;

@@ -14,6 +14,7 @@ mod misrouting;
 mod overload;
 mod rekey;
 mod reload;
+mod replay_dead_letters;
 mod rig;
 mod starting;
 #[path = "../support/mod.rs"]
