@@ -97,7 +97,8 @@ impl GrpcTransport {
     ) -> Result<Reply, Status> {
         let mut client = Grpc::new(channel);
         if let Some(encoding) = self.compression {
-            client = client.send_compressed(encoding);
+            // grpc-go answers in the encoding that it was asked in, whatever it is told to accept.
+            client = client.send_compressed(encoding).accept_compressed(encoding);
         }
         let mut request = tonic::Request::new(request);
         *request.metadata_mut() = MetadataMap::from_headers(headers);

@@ -48,17 +48,20 @@ impl Service<http::Request<Body>> for TraceService {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let shared = self.0.clone();
         Box::pin(async move {
             if request.uri().path() != EXPORT_PATH {
                 return Ok(Status::unimplemented("no such method").into_http());
             }
+            answer_as_asked(request.headers_mut());
             let is_cut_off = Arc::new(AtomicBool::new(false));
             let export = Export { shared, is_cut_off: is_cut_off.clone() };
             let response = Grpc::new(BytesCodec)
                 .accept_compressed(CompressionEncoding::Gzip)
                 .accept_compressed(CompressionEncoding::Zstd)
+                .send_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Zstd)
                 .max_decoding_message_size(MAX_REQUEST_BYTES)
                 .unary(export, request)
                 .await;
@@ -67,6 +70,14 @@ impl Service<http::Request<Body>> for TraceService {
             }
             Ok(response)
         })
+    }
+}
+
+/// Answers in the encoding of the request, as grpc-go does and so every Collector, whatever the
+/// client says it accepts.
+fn answer_as_asked(headers: &mut http::HeaderMap) {
+    if let Some(encoding) = headers.get("grpc-encoding").cloned() {
+        headers.insert("grpc-accept-encoding", encoding);
     }
 }
 

@@ -101,7 +101,9 @@ async fn traces_arrive_byte_for_byte_with_every_compression() {
         for chunk in chunks {
             exporter.try_send(chunk).unwrap();
         }
-        acks(&mut ack_receiver, 20).await;
+        let settled = acks(&mut ack_receiver, 20).await;
+        let is_delivered = |(_, outcome): &(u64, Outcome)| *outcome == Outcome::Delivered;
+        assert!(settled.iter().all(is_delivered), "{compression:?}: {settled:?}");
         assert_eq!(names(&taken), (0..20).collect::<Vec<_>>());
         let received: usize = taken.lock().unwrap().iter().map(Bytes::len).sum();
         assert_eq!(received, sent.len());
