@@ -2,11 +2,13 @@
 //!
 //! Owns what surrounds the member: files, logs, the admin pages, signals and the exit code.
 
+mod topics;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::{Builder, Runtime};
@@ -18,13 +20,14 @@ use crate::admin::{self, AdminError, Check, Pages, PolicyPages};
 use crate::app::{Member, MemberSettings, Readiness, StartError};
 use crate::books::Books;
 use crate::config::{self, PolicyFile, Settings, Surroundings};
-use crate::decision_log::topic::{self, TopicError};
 use crate::memory::Memory;
 use crate::policy;
 use crate::reload::{self, Answer, ReloadSettings, Reloader};
 use crate::telemetry::{self, LogFormat, TelemetryError};
 use crate::watchdog;
 use crate::worker::{Annotations, PoliciesInForce};
+
+pub use topics::TopicsError;
 
 /// What a process ends with whose files or arguments are wrong, as clap does.
 pub const EXIT_USAGE: u8 = 2;
@@ -40,12 +43,6 @@ pub const EXIT_STUCK: u8 = 4;
 /// How long after `shutdown_timeout` the process may still take before it ends by force.
 const LAST_SECONDS: Duration = Duration::from_secs(5);
 
-/// For how long a cluster is waited for in which topics are to be created.
-const CREATE_PATIENCE: Duration = Duration::from_secs(60);
-
-/// For how long a topic that nobody knows may be a new one.
-const NEWS_PATIENCE: Duration = Duration::from_secs(5);
-
 /// How often it is looked at whether the member is ready, for the log.
 const READINESS_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -55,7 +52,7 @@ pub struct RunArgs {
     /// The static file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Create the topics that are missing: that of the decision log
+    /// Create the topics that are missing: those of the decision log and of dead letters
     #[arg(long)]
     pub create_topics: bool,
 }
@@ -78,9 +75,9 @@ pub enum RunError {
     /// The admin pages cannot be served.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// The topic of the decision log is not as it has to be.
+    /// A topic is not as it has to be.
     #[error(transparent)]
-    DecisionLog(#[from] TopicError),
+    Topics(#[from] TopicsError),
     /// A part cannot be started.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -95,7 +92,7 @@ impl RunError {
         match self {
             Self::Config(_)
             | Self::Policies(_)
-            | Self::DecisionLog(_)
+            | Self::Topics(_)
             | Self::Telemetry(TelemetryError::Filter { .. }) => ExitCode::from(EXIT_USAGE),
             _ => ExitCode::FAILURE,
         }
@@ -113,38 +110,8 @@ pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(
     let format = if log_format == LogFormat::Auto { telemetry.log_format } else { log_format };
     telemetry::init(format, log.or(telemetry.log.as_deref()))?;
     let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
-    check_topics(&settings, args.create_topics)?;
+    topics::check(&settings, args.create_topics)?;
     serve(&settings, &policies, &runtime)
-}
-
-/// Holds the topics against what they have to be, if the cluster answers. If it does not, the
-/// member waits for it, and says so.
-fn check_topics(settings: &Settings, create: bool) -> Result<(), TopicError> {
-    let Some(log) = &settings.decision_log else { return Ok(()) };
-    let started = Instant::now();
-    loop {
-        match topic::check(log, &settings.source.topic, create) {
-            Ok(warnings) => {
-                for warning in warnings {
-                    warn!(%warning, "decision_log.topic");
-                }
-                return Ok(());
-            }
-            Err(error) if error.may_pass() => {
-                let brokers = &settings.source.brokers;
-                warn!(%error, brokers, "decision_log.topic_unknown: it was not checked");
-                // To create it somebody has to be there.
-                if !create || started.elapsed() > CREATE_PATIENCE {
-                    return Ok(());
-                }
-            }
-            // A topic that was created a moment ago is not known to every broker at once.
-            Err(TopicError::NoInput(_)) if started.elapsed() < NEWS_PATIENCE => {
-                std::thread::sleep(READINESS_INTERVAL);
-            }
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<(), RunError> {

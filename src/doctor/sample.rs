@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rdkafka::Timestamp as KafkaTimestamp;
 
-use super::encoding::{Encoding, Reader};
+use super::encoding::{Contents, Reader};
 use crate::ids::{Partition, Timestamp, TraceId};
 use crate::partitioner::{Placements, explanation};
 
@@ -22,7 +22,7 @@ pub struct Sample {
     /// With spans.
     pub with_spans: u64,
     /// By what they are.
-    pub encodings: BTreeMap<Encoding, u64>,
+    pub encodings: BTreeMap<Contents, u64>,
     /// Who placed those that are keyed by their trace.
     pub placements: Placements,
     /// Traces that were found on two partitions.
@@ -61,8 +61,8 @@ impl Sample {
         if let Some(timestamp) = timestamp {
             self.ahead_ms = self.ahead_ms.max(timestamp.saturating_sub(now.0));
         }
-        let (encoding, found) = self.reader.read(record.value);
-        *self.encodings.entry(encoding).or_default() += 1;
+        let (contents, found) = self.reader.read(record.value);
+        *self.encodings.entry(contents).or_default() += 1;
         let Some(found) = found else { return };
         let Some(first) = found.spans.first() else { return };
         self.with_spans += 1;

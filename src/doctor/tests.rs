@@ -465,3 +465,21 @@ fn every_planted_mistake_is_named_with_what_mends_it_and_nothing_else_is() {
         assert!(bad.len() == 1 || *check == "clocks", "{number}: {bad:#?}");
     }
 }
+
+#[test]
+fn what_members_read_is_in_order_whatever_it_is_written_in() {
+    let mut facts = healthy();
+    let json = br#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"spanId":"0101010101010101",
+        "traceId":"00000000000000000000000000000001"}]}]}]}"#;
+    let zstd = zstd::stream::encode_all(record(&[1]).as_slice(), 1).unwrap();
+    for value in [json.as_slice(), &zstd] {
+        look_at_key(sample(&mut facts), Some(&key(1)), value);
+    }
+    let findings = judge(&plan(), &facts);
+    let encoding = findings.iter().find(|finding| finding.check == "encoding").unwrap();
+    assert_eq!(encoding.state, State::Ok, "{}", encoding.text);
+    for kind in ["otlp_proto", "otlp_json", "otlp_proto in zstd"] {
+        assert!(encoding.text.contains(kind), "{}", encoding.text);
+    }
+    assert_eq!(sample(&mut facts).with_spans, 202, "their keys are looked at, too");
+}

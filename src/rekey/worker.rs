@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::metrics::{Fate, RekeyMetrics};
 use super::receipts::{Receipt, Settle, Settled, Written};
 use super::value;
+use crate::encoding::Decoder;
 use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
 use crate::limited::Limited;
 use crate::otlp::{SplitRecord, Splitter};
@@ -47,6 +48,7 @@ pub(super) struct Parts {
 /// One worker. Runs until its inbox is closed.
 pub(super) struct Worker {
     parts: Parts,
+    decoder: Decoder,
     splitter: Splitter,
     partitions: HashMap<Partition, State>,
     /// What the producer has no room for, or has given back. While there is any, no records are
@@ -102,7 +104,8 @@ impl Worker {
     pub(super) fn new(parts: Parts) -> Self {
         let splitter = Splitter::new(parts.max_bytes);
         let (partitions, waiting) = (HashMap::new(), VecDeque::new());
-        Self { parts, splitter, partitions, waiting, log: Limited::new(LOG_INTERVAL) }
+        let (decoder, log) = (Decoder::default(), Limited::new(LOG_INTERVAL));
+        Self { parts, decoder, splitter, partitions, waiting, log }
     }
 
     /// Works until `stop` is called off.
@@ -195,7 +198,7 @@ impl Worker {
             metrics.read(Fate::NullValue, 0);
             return vec![(key(), None)];
         };
-        let split = value::split(&mut self.splitter, value);
+        let split = value::split(&mut self.decoder, &mut self.splitter, value);
         let fate = match &split {
             Ok((_, SplitRecord::Whole(_))) => Fate::Keyed,
             Ok((_, SplitRecord::Parts(_))) => Fate::Split,
@@ -205,7 +208,7 @@ impl Worker {
         metrics.read(fate, value.len());
         match split {
             Ok((whole, SplitRecord::Whole(trace))) => {
-                vec![(Some(trace.to_string().into_bytes()), Some(whole.into_owned()))]
+                vec![(Some(trace.to_string().into_bytes()), Some(whole.to_vec()))]
             }
             Ok((_, SplitRecord::Parts(parts))) => parts
                 .into_iter()
@@ -218,7 +221,7 @@ impl Worker {
             Err(error) => {
                 if let Some(left_out) = self.log.allow() {
                     let (partition, offset) = (partition.0, record.offset.0);
-                    let text = "it is not OTLP, and is passed on as it is, with its key";
+                    let text = "it cannot be read, and is passed on as it is, with its key";
                     warn!(partition, offset, %error, left_out, "rekey.unreadable: {text}");
                 }
                 vec![(key(), Some(value.to_vec()))]

@@ -219,7 +219,7 @@ mod tests {
         let at = |time| record(&[(TIMESTAMP, time)]);
         let since = humantime::parse_rfc3339_weak("2026-05-01 12:00:00").ok();
         let wanted = Wanted { since, reasons: vec!["json".into(), "malformed".into()], ..wanted() };
-        let course = |found| wanted.course(found, 4);
+        let course = |found: &Found| wanted.course(found, 4);
         assert_eq!(course(&at("2026-05-01T12:00:00.000Z")), Course::Topic(None));
         assert_eq!(course(&at("2026-05-01T11:59:59.999Z")), Course::Left);
         let other = found(&[(KIND, "record"), (REASON, "too_large"), (TOPIC, "spans")]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::encoding::Encoding;
+use super::super::encoding::Contents;
 use super::super::facts::{Facts, Plan};
 use super::super::finding::Finding;
 use super::super::sample::Sample;
@@ -73,21 +73,30 @@ fn share(part: u64, whole: u64) -> String {
 }
 
 fn encoding(sample: &Sample) -> Finding {
-    let others = sample.encodings.iter().filter(|(it, _)| **it != Encoding::OtlpProto);
-    let Some((other, count)) = others.max_by_key(|(_, count)| **count) else {
-        let text = format!("{} records looked at, all of them otlp_proto", sample.records);
+    let unread = sample.encodings.iter().filter(|(contents, _)| !contents.is_read());
+    let Some((worst, count)) = unread.max_by_key(|(_, count)| **count) else {
+        let mut kinds: Vec<_> = sample.encodings.iter().collect();
+        kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let kinds: Vec<String> = match kinds.as_slice() {
+            [(only, _)] => vec![format!("all of them {only}")],
+            kinds => kinds
+                .iter()
+                .map(|(contents, count)| format!("{} {contents}", share(**count, sample.records)))
+                .collect(),
+        };
+        let text = format!("{} records looked at, {}", sample.records, kinds.join(", "));
         return Finding::ok(ENCODING, text);
     };
     let share = share(*count, sample.records);
-    let text = format!("{share} of the records are not otlp_proto but {}", other.name());
-    let fix = match other {
-        Encoding::OtlpLogs => {
-            "another pipeline writes to this topic: give logs a topic of their own"
+    let text = format!("{share} of the records cannot be read: they are {worst}");
+    let fix = match worst {
+        Contents::Other("otlp_logs" | "otlp_metrics") => {
+            "another pipeline writes to this topic: give it a topic of its own"
         }
-        Encoding::Gzip | Encoding::Zstd => {
+        Contents::Packed(_) | Contents::TooLarge => {
             "have the producers compress by Kafka (compression.type) and not the values themselves"
         }
-        Encoding::Null => "records without a value are skipped: find out who writes them",
+        Contents::Null => "find out who writes them: they become dead letters, or are dropped",
         _ => "set `encoding: otlp_proto` on the Collector's Kafka exporter",
     };
     Finding::error(ENCODING, text, fix)
