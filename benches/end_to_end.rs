@@ -234,6 +234,7 @@ fn run_tailsieve(binary: &str, brokers: &str, topic: &str, group: &str, records:
     let dir = tempfile::tempdir().expect("a folder");
     let config = format!(
         "policies: {policies}\nkafka: {{ brokers: [\"{brokers}\"], topic: {topic}, group_id: {group} }}\n\
+         decision_log: {{ enabled: false }}\n\
          export: {{ endpoint: \"{sink_address}\", compression: none }}\nadmin: {{ listen: \"{admin}\" }}\n",
         policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/policies.yaml").display(),
     );
