@@ -18,6 +18,7 @@ use crate::admin::{self, AdminError, Check, Pages, PolicyPages};
 use crate::app::{Member, MemberSettings, Readiness, StartError};
 use crate::books::Books;
 use crate::config::{self, PolicyFile, Settings, Surroundings};
+use crate::decision_log::DecisionLogSettings;
 use crate::decision_log::topic::{self, TopicError};
 use crate::memory::Memory;
 use crate::policy;
@@ -110,17 +111,46 @@ pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(
     let format = if log_format == LogFormat::Auto { telemetry.log_format } else { log_format };
     telemetry::init(format, log.or(telemetry.log.as_deref()))?;
     let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
-    check_topics(&settings, args.create_topics)?;
-    serve(&settings, &policies, &runtime)
+    // Before anything that takes time: process 1 of a container ignores what it does not handle.
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::new()?
+    };
+    if let Some(signal) = await_topics(&settings, args.create_topics, &runtime, &mut signals)? {
+        info!(signal, "member.stopped: before it started");
+        runtime.shutdown_background();
+        return Ok(());
+    }
+    serve(&settings, &policies, &runtime, signals)
+}
+
+/// Checks the topics; returns the name of a signal that came before that was done.
+fn await_topics(
+    settings: &Settings,
+    create: bool,
+    runtime: &Runtime,
+    signals: &mut Signals,
+) -> Result<Option<&'static str>, TopicError> {
+    let Some(log) = settings.decision_log.clone() else { return Ok(None) };
+    let input = settings.source.topic.clone();
+    let checking = runtime.spawn_blocking(move || check_topics(&log, &input, create));
+    runtime.block_on(async {
+        tokio::select! {
+            checked = checking => match checked {
+                Ok(checked) => checked.map(|()| None),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+            name = signals.next() => Ok(Some(name)),
+        }
+    })
 }
 
 /// Holds the topics against what they have to be, if the cluster answers. If it does not, the
 /// member waits for it, and says so.
-fn check_topics(settings: &Settings, create: bool) -> Result<(), TopicError> {
-    let Some(log) = &settings.decision_log else { return Ok(()) };
+fn check_topics(log: &DecisionLogSettings, input: &str, create: bool) -> Result<(), TopicError> {
     let started = Instant::now();
     loop {
-        match topic::check(log, &settings.source.topic, create) {
+        match topic::check(log, input, create) {
             Ok(warnings) => {
                 for warning in warnings {
                     warn!(%warning, "decision_log.topic");
@@ -128,7 +158,7 @@ fn check_topics(settings: &Settings, create: bool) -> Result<(), TopicError> {
                 return Ok(());
             }
             Err(error) if error.may_pass() => {
-                let brokers = &settings.source.brokers;
+                let brokers = &log.brokers;
                 warn!(%error, brokers, "decision_log.topic_unknown: it was not checked");
                 // To create it somebody has to be there.
                 if !create || started.elapsed() > CREATE_PATIENCE {
@@ -140,15 +170,16 @@ fn check_topics(settings: &Settings, create: bool) -> Result<(), TopicError> {
     }
 }
 
-fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<(), RunError> {
+fn serve(
+    settings: &Settings,
+    file: &PolicyFile,
+    runtime: &Runtime,
+    mut signals: Signals,
+) -> Result<(), RunError> {
     let recorder = admin::install()?;
     let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
     let books = Arc::new(Books::new());
     let memory = Arc::new(Memory::new(settings.max_bytes));
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals::new()?
-    };
     let listener = runtime.block_on(admin::bind(settings.admin_listen))?;
     info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -15,5 +15,7 @@ mod rekey;
 mod reload;
 mod rig;
 mod starting;
+mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
+mod takeover;
