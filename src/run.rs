@@ -110,19 +110,49 @@ pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(
     let format = if log_format == LogFormat::Auto { telemetry.log_format } else { log_format };
     telemetry::init(format, log.or(telemetry.log.as_deref()))?;
     let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
-    topics::check(&settings, args.create_topics)?;
-    serve(&settings, &policies, &runtime)
-}
-
-fn serve(settings: &Settings, file: &PolicyFile, runtime: &Runtime) -> Result<(), RunError> {
-    let recorder = admin::install()?;
-    let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
-    let books = Arc::new(Books::new());
-    let memory = Arc::new(Memory::new(settings.max_bytes));
+    // Before anything that takes time: process 1 of a container ignores what it does not handle.
     let mut signals = {
         let _context = runtime.enter();
         Signals::new()?
     };
+    if let Some(signal) = await_topics(&settings, args.create_topics, &runtime, &mut signals)? {
+        info!(signal, "member.stopped: before it started");
+        runtime.shutdown_background();
+        return Ok(());
+    }
+    serve(&settings, &policies, &runtime, signals)
+}
+
+/// Checks the topics; returns the name of a signal that came before that was done.
+fn await_topics(
+    settings: &Settings,
+    create: bool,
+    runtime: &Runtime,
+    signals: &mut Signals,
+) -> Result<Option<&'static str>, TopicsError> {
+    let own = settings.clone();
+    let checking = runtime.spawn_blocking(move || topics::check(&own, create));
+    runtime.block_on(async {
+        tokio::select! {
+            checked = checking => match checked {
+                Ok(checked) => checked.map(|()| None),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+            name = signals.next() => Ok(Some(name)),
+        }
+    })
+}
+
+fn serve(
+    settings: &Settings,
+    file: &PolicyFile,
+    runtime: &Runtime,
+    mut signals: Signals,
+) -> Result<(), RunError> {
+    let recorder = admin::install()?;
+    let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
+    let books = Arc::new(Books::new());
+    let memory = Arc::new(Memory::new(settings.max_bytes));
     let listener = runtime.block_on(admin::bind(settings.admin_listen))?;
     info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -17,5 +17,7 @@ mod reload;
 mod replay_dead_letters;
 mod rig;
 mod starting;
+mod stopping;
 #[path = "../support/mod.rs"]
 mod support;
+mod takeover;

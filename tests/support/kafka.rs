@@ -13,7 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use super::unique;
+use super::{eventually, unique};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -66,7 +66,10 @@ impl Kafka {
         created.into_iter().for_each(|result| {
             result.unwrap_or_else(|(topic, code)| panic!("creating topic {topic}: {code}"));
         });
-        Topic { name, partitions, admin, consumer: self.reader("tailsieve-tests") }
+        let topic = Topic { name, partitions, admin, consumer: self.reader("tailsieve-tests") };
+        // It is created before the broker tells everybody that it is.
+        eventually("the topic to be known", TIMEOUT, || topic.is_known().then_some(()));
+        topic
     }
 
     /// Next offset that `group` would read, by partition; `None` where it committed nothing.
@@ -100,6 +103,14 @@ pub struct Topic {
 }
 
 impl Topic {
+    fn is_known(&self) -> bool {
+        let known = self.consumer.fetch_metadata(Some(&self.name), TIMEOUT);
+        known.is_ok_and(|all| {
+            let topic = all.topics().iter().find(|topic| topic.name() == self.name);
+            topic.is_some_and(|topic| topic.partitions().len() == self.partitions as usize)
+        })
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
