@@ -60,10 +60,19 @@ pub struct Receipt {
     pub partition: Partition,
     /// The acquisition of it under which that was read.
     pub generation: Generation,
-    /// What holds its offset back.
-    pub pin: Pin,
+    /// What waits for the letter, and holds the offset back until then.
+    pub holds: Holds,
     /// The worker to tell: an index into the sinks given to [`DeadLetters::start`].
     pub worker: usize,
+}
+
+/// What waits for a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// The record that it is about.
+    Record(Pin),
+    /// The delivery, as the worker numbers it, of which the letter stands for a chunk.
+    Delivery(u64),
 }
 
 /// The way to the dead-letter topic, or to none. Clones are handles of the same one.

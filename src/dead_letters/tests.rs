@@ -22,7 +22,12 @@ fn letter() -> Letter {
 }
 
 fn receipt(pin: u64) -> Receipt {
-    Receipt { partition: Partition(3), generation: Generation(7), pin: Pin(pin), worker: 1 }
+    Receipt {
+        partition: Partition(3),
+        generation: Generation(7),
+        holds: Holds::Record(Pin(pin)),
+        worker: 1,
+    }
 }
 
 struct World {

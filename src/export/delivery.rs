@@ -246,7 +246,7 @@ impl Shared {
                 traces,
                 spans,
                 suppressed,
-                effect = "these kept traces are lost to the backend",
+                effect = "these kept traces go to the dead letters; without them they are lost to the backend",
                 "export_refused"
             );
         }

@@ -1,6 +1,6 @@
 //! Deliveries under way: what they hold, and what is put on record when they are done.
 
-use crate::dead_letters::{self, Letter};
+use crate::dead_letters::{self, Holds, Letter};
 use crate::decision_log::{Kept, Line, Receipt, Recorded};
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
 use crate::ids::{Offset, Pin, TraceId};
@@ -196,32 +196,30 @@ impl PartitionState {
         }
     }
 
-    /// A backend will never take a chunk: it goes to the dead letters, and the offset is held back
-    /// until it is there. Without them it was counted and logged.
+    /// A backend will never take a chunk of a delivery: a letter takes its place, and the delivery
+    /// is done when that is written. False without dead letters: it was counted and logged.
     pub(super) fn refused(
-        &mut self,
+        &self,
         shared: &Shared,
         desk: &mut Desk,
         delivery: DeliveryId,
         exporter: usize,
         refusal: &Refusal,
-    ) {
-        let Some(pin) = self.deliveries.get(&delivery).map(|delivery| delivery.pin) else { return };
+    ) -> bool {
         if !shared.dead_letters.is_open() {
-            return;
+            return false;
         }
         let exporter = shared.exporters.get(exporter).map_or("", String::as_str);
         let Refusal { bytes, reason, message } = refusal;
         let letter = Letter::refused(self.partition, bytes, exporter, reason, message);
-        self.watermark.hold(pin);
-        self.letters += 1;
         let receipt = dead_letters::Receipt {
             partition: self.partition,
             generation: self.generation(),
-            pin,
+            holds: Holds::Delivery(delivery.0),
             worker: self.worker,
         };
         desk.unsent.push_back((letter, receipt));
+        true
     }
 
     fn delivered(&mut self, shared: &Shared, desk: &mut Desk, delivery: DeliveryId) {

@@ -359,11 +359,13 @@ impl Worker {
             if let Some(state) =
                 current_or_revoked(&mut self.partitions, ticket.partition, ticket.generation)
             {
-                if let Some(refusal) = &ack.refusal {
-                    let (shared, desk) = (&self.shared, &mut self.desk);
-                    state.refused(shared, desk, ticket.delivery, exporter, refusal);
+                let (shared, desk) = (&self.shared, &mut self.desk);
+                let is_a_letter = ack.refusal.as_ref().is_some_and(|refusal| {
+                    state.refused(shared, desk, ticket.delivery, exporter, refusal)
+                });
+                if !is_a_letter {
+                    state.settled(shared, desk, ticket.delivery);
                 }
-                state.settled(&self.shared, &mut self.desk, ticket.delivery);
                 state.publish();
             }
         }

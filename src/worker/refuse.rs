@@ -7,9 +7,10 @@ use tracing::warn;
 use super::partition::PartitionState;
 use super::{Desk, Shared, Worker, current_or_revoked};
 use crate::books::{Amount, Invalid};
-use crate::dead_letters::{DeadLetters, Kind, Letter, Receipt};
+use crate::dead_letters::{DeadLetters, Holds, Kind, Letter, Receipt};
 use crate::encoding::{self, Compression, DecodeError, Decoded, Encoding};
-use crate::ids::{Offset, Partition, Pin};
+use crate::export::DeliveryId;
+use crate::ids::{Offset, Partition};
 use crate::limited::Limited;
 use crate::otlp::{InvalidReason, Scan, ScanError, only_invalid, scan};
 use crate::source::Record;
@@ -147,7 +148,7 @@ impl PartitionState {
         let receipt = Receipt {
             partition: self.partition,
             generation: self.generation(),
-            pin: self.watermark.pin(offset),
+            holds: Holds::Record(self.watermark.pin(offset)),
             worker: self.worker,
         };
         self.letters += 1;
@@ -156,10 +157,15 @@ impl PartitionState {
     }
 
     /// A letter is written or given up.
-    pub(super) fn letter_settled(&mut self, pin: Pin) {
-        debug_assert!(self.letters > 0, "a letter is settled once");
-        self.letters -= 1;
-        self.watermark.release(pin);
+    pub(super) fn letter_settled(&mut self, shared: &Shared, desk: &mut Desk, holds: Holds) {
+        match holds {
+            Holds::Record(pin) => {
+                debug_assert!(self.letters > 0, "a letter is settled once");
+                self.letters -= 1;
+                self.watermark.release(pin);
+            }
+            Holds::Delivery(number) => self.settled(shared, desk, DeliveryId(number)),
+        }
         self.publish();
     }
 }
@@ -167,12 +173,11 @@ impl PartitionState {
 impl Worker {
     /// A letter is settled, of a partition that may be gone.
     pub(super) fn letter_settled(&mut self, receipt: Receipt) {
-        let Receipt { partition, generation, pin, .. } = receipt;
+        let Receipt { partition, generation, holds, .. } = receipt;
         if let Some(state) = current_or_revoked(&mut self.partitions, partition, generation) {
-            state.letter_settled(pin);
-            if state.revocation.is_some() {
-                self.finish_revocations();
-            }
+            state.letter_settled(&self.shared, &mut self.desk, holds);
+            self.feed();
+            self.go_on_with_revocations();
         }
     }
 }

@@ -171,7 +171,9 @@ fn dead_letters(plan: &Plan, cluster: &Cluster, topic: &str) -> Finding {
         return Finding::ok("dead letters", format!("{topic} exists"));
     }
     let fix = format!(
-        "kafka-topics.sh --bootstrap-server {} --create --topic {topic} --partitions 1",
+        "start a member once with --create-topics, or: kafka-topics.sh --bootstrap-server {} --create \
+         --topic {topic} --partitions 12 --config cleanup.policy=delete --config \
+         retention.ms=1209600000",
         broker(plan)
     );
     Finding::error("dead letters", format!("there is no topic {topic} (dead_letter.topic)"), fix)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
 use prost::Message;
 use rdkafka::mocking::MockCluster;
@@ -11,7 +12,9 @@ use super::bench::*;
 use crate::books::{Amount, Invalid, Tally};
 use crate::dead_letters::{DeadLetterSettings, DeadLetters, Input, Kind, Receipt};
 use crate::encoding::Encoding;
+use crate::export::Refusal;
 use crate::ids::Position;
+use crate::worker::refuse::send_letters;
 
 fn bench() -> Bench {
     Bench::new(in_force(&[everything("all")]))
@@ -110,7 +113,7 @@ fn a_letter_holds_the_offset_back_until_it_is_settled() {
     );
     for receipt in receipts {
         assert_eq!(receipt.generation, bench.state.generation());
-        bench.state.letter_settled(receipt.pin);
+        bench.state.letter_settled(&bench.shared, &mut bench.desk, receipt.holds);
     }
     assert_eq!(
         (bench.state.letters, bench.state.watermark.committable().position),
@@ -138,4 +141,29 @@ fn what_finds_no_room_waits_in_order_and_whole() {
     assert_eq!(spans.resource_spans[0].scope_spans[0].spans, [short(7), short(9)]);
     assert_eq!(bench.state.letters, 3);
     bench.shared.dead_letters.crash();
+}
+
+/// A backend refuses a chunk for good: the delivery is done, and on record as such, only when the
+/// letter that takes its place is settled.
+#[test]
+fn a_refused_chunk_is_not_done_before_its_letter_is() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("dead", 1, 1).unwrap();
+    let (mut bench, mut settled) = bench_with_letters(&cluster.bootstrap_servers());
+    bench.take_in(0, "shop", vec![span(1)]);
+    bench.run_clock_to(30_000);
+    let delivery = bench.desk.kept.pop().unwrap().chunk.ticket.delivery;
+    let refusal = Refusal {
+        bytes: Bytes::from_static(b"spans"),
+        reason: "INVALID_ARGUMENT",
+        message: "no".to_owned(),
+    };
+    assert!(bench.state.refused(&bench.shared, &mut bench.desk, delivery, 0, &refusal));
+    assert_eq!(bench.state.in_flight(), 1);
+    assert_eq!(bench.state.watermark.committable().position, Position(0));
+    send_letters(&bench.shared.dead_letters, &mut bench.desk);
+    let receipt = settled.blocking_recv().unwrap();
+    bench.state.letter_settled(&bench.shared, &mut bench.desk, receipt.holds);
+    assert_eq!(bench.state.in_flight(), 0);
+    assert_eq!(bench.state.watermark.committable().position, Position(1));
 }
