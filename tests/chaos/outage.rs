@@ -16,6 +16,10 @@ use crate::traffic::PARTITIONS;
 /// How long Kafka may be away.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// What a log may take all the same: what was on its way when the setting changed. Otherwise it
+/// takes hundreds each second.
+pub const A_FEW: i64 = 10;
+
 /// After how many readings of the same end a log is believed to take nothing.
 const ALIKE: u32 = 10;
 

@@ -17,7 +17,7 @@ use crate::fault::{Answer, Fault};
 use crate::letters::{Letters, dead_letters_of};
 use crate::member::MemberFile;
 use crate::options::{DEAD_LETTERS, DECISION_LOG, Options, Protocol};
-use crate::outage::{Outage, Outages};
+use crate::outage::{A_FEW, Outage, Outages};
 use crate::plan::{BASE, Event, SLOTS, plan};
 use crate::proxy::{Mode, Proxy};
 use crate::slot::Slot;
@@ -323,8 +323,10 @@ impl World {
         let outages = self.outages.as_mut().map(Outages::finish).unwrap_or_default();
         for Outage { from, to, taken } in &outages {
             let (from, to) = (from.as_secs_f64(), to.as_secs_f64());
-            self.say(&format!("the decision log was out from {from:.1} s to {to:.1} s"));
-            if *taken > 0 {
+            self.say(&format!(
+                "the decision log was out from {from:.1} s to {to:.1} s, took {taken}"
+            ));
+            if *taken > A_FEW {
                 self.complain(format!("the decision log took {taken} records in an outage"));
             }
         }
