@@ -71,9 +71,21 @@ impl Broker {
         self.script = Some(Process::spawn(command, self.scratch.path(), "script"));
     }
 
-    /// Runs one of Kafka's own tools, `arguments` being its class and what it takes; false if it
-    /// fails.
-    pub fn try_tool(&self, arguments: &[&str]) -> bool {
+    /// Kafka's own tools.
+    pub fn tools(&self) -> Tools {
+        Tools { address: self.address.clone() }
+    }
+}
+
+/// Kafka's own tools, at a broker that may be away.
+#[derive(Clone)]
+pub struct Tools {
+    address: String,
+}
+
+impl Tools {
+    /// Runs one of them, `arguments` being its class and what it takes; false if it fails.
+    pub fn run(&self, arguments: &[&str]) -> bool {
         let jars = Command::new(SCRIPT).arg("fetch").output().unwrap();
         let jars = String::from_utf8(jars.stdout).unwrap();
         let mut command = Command::new("java");

@@ -18,6 +18,7 @@ mod http;
 mod letters;
 mod member;
 mod options;
+mod outage;
 mod plan;
 mod proxy;
 mod reproduce;

@@ -1,14 +1,23 @@
 //! A place for a member: its ways to Kafka and to the backend, and the processes that have been
 //! there one after the other.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::fault::Side;
 use crate::proxy::Proxy;
 use crate::support::{Member, eventually};
 
 /// What a member that was asked to leave may take, and more.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For how long after its start a process may not take signals yet, on a slow and busy machine. It
+/// has nothing to hand over then.
+const STARTING: Duration = Duration::from_secs(5);
+
+/// The number of SIGTERM.
+const TERM: i32 = 15;
 
 /// A slot.
 pub struct Slot {
@@ -17,12 +26,23 @@ pub struct Slot {
     pub backend: Proxy,
     member: Option<Member>,
     leaving: Option<Member>,
+    started: Instant,
+    /// The member was asked to leave as soon as it had been started.
+    is_early: bool,
 }
 
 impl Slot {
     /// A slot without a member.
     pub fn new(number: usize, kafka: Proxy, backend: Proxy) -> Self {
-        Self { number, kafka, backend, member: None, leaving: None }
+        Self {
+            number,
+            kafka,
+            backend,
+            member: None,
+            leaving: None,
+            started: Instant::now(),
+            is_early: false,
+        }
     }
 
     /// The way to one side.
@@ -47,6 +67,7 @@ impl Slot {
     /// wrong with how that one left.
     pub fn start(&mut self, dir: &Path, config: &str) -> Option<String> {
         let complaint = self.wait_left();
+        self.started = Instant::now();
         self.member = Some(Member::start(dir, &self.name(), config));
         complaint
     }
@@ -61,6 +82,7 @@ impl Slot {
     /// SIGTERM, which is not waited for.
     pub fn leave(&mut self) {
         self.leaving = self.member.take();
+        self.is_early = self.started.elapsed() < STARTING;
         if let Some(member) = &self.leaving {
             member.process.signal("TERM");
         }
@@ -74,7 +96,9 @@ impl Slot {
             (!member.process.is_running()).then_some(())
         });
         let status = member.process.wait();
-        (!status.success()).then(|| format!("{name} was asked to leave, and ended with {status}"))
+        let is_early = self.is_early && status.signal() == Some(TERM);
+        (!status.success() && !is_early)
+            .then(|| format!("{name} was asked to leave, and ended with {status}"))
     }
 
     /// Sends a signal to the member.

@@ -99,6 +99,8 @@ pub struct Verdict {
     pub duplicates_bound: u64,
     /// Duplicates of spans none of whose earlier deliveries was at such a time.
     pub duplicates_without_cause: u64,
+    /// Requests that were taken and not acknowledged.
+    pub unacknowledged: u64,
     /// All deliveries of spans.
     pub deliveries: u64,
     /// How often a committed offset was seen to go back; no fault, but more to read again.
@@ -195,6 +197,7 @@ impl Verdict {
             spans: ledger.span_count(),
             delivered_traces: book.traces.len() as u64,
             refused_traces: book.refused.len() as u64,
+            unacknowledged: book.deliveries.iter().filter(|it| !it.is_acknowledged).count() as u64,
             deliveries: book.deliveries.iter().map(|delivery| delivery.spans).sum(),
             ..Self::default()
         };
@@ -350,6 +353,7 @@ impl fmt::Display for Verdict {
             ("another policy", self.misjudged, "traces"),
             ("refused for good", self.refused_traces, "traces"),
             ("", self.refused_spans, "spans that are not there for it"),
+            ("not acknowledged", self.unacknowledged, "requests that were taken"),
             ("duplicates", self.duplicates, "deliveries of spans"),
             ("without a cause", self.duplicates_without_cause, "of these"),
             ("committed", self.committed_lower, "times an offset that was lower than before"),

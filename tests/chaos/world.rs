@@ -1,6 +1,7 @@
 //! A run: everything is started, goes wrong as planned, is mended, comes to rest, and is judged.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,10 +17,11 @@ use crate::fault::{Answer, Fault};
 use crate::letters::{Letters, dead_letters_of};
 use crate::member::MemberFile;
 use crate::options::{DEAD_LETTERS, DECISION_LOG, Options, Protocol};
+use crate::outage::{A_FEW, Outage, Outages};
 use crate::plan::{BASE, Event, SLOTS, plan};
 use crate::proxy::{Mode, Proxy};
 use crate::slot::Slot;
-use crate::support::{Kafka, Scratch, Topic, check_books, eventually, promtool_check_metrics};
+use crate::support::{Kafka, Scratch, Topic, check_books, promtool_check_metrics};
 use crate::traffic::{PARTITIONS, Traffic, Written, poison};
 use crate::verdict::{Verdict, policies};
 
@@ -33,6 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// not close them.
 const IDLE_GRACE: Duration = Duration::from_secs(45);
 
+/// How soon a member that goes on after a stop finds out that it has lost its partitions.
+const SOON: Duration = Duration::from_secs(30);
+
+/// How far apart the clock of the members' logs and that of the run may be.
+const CLOCKS: Duration = Duration::from_millis(100);
+
 /// One run.
 pub struct World {
     options: Options,
@@ -40,6 +48,9 @@ pub struct World {
     slots: Vec<Slot>,
     topic: Topic,
     decision_log: Option<Topic>,
+    outages: Option<Outages>,
+    /// Members that were stopped for longer than their session, from when to when.
+    frozen: Vec<(usize, Duration, Duration)>,
     dead_letters: Option<Topic>,
     kafka: Kafka,
     broker: Broker,
@@ -80,6 +91,9 @@ impl World {
         let kafka = Kafka::at(broker.address());
         let topic = kafka.topic("chaos", PARTITIONS, &[]);
         let decision_log = DECISION_LOG.then(|| decision_log_of(&kafka, topic.name()));
+        let outages = decision_log
+            .as_ref()
+            .map(|log| Outages::of(log.name(), broker.tools(), kafka.client(), started));
         let dead_letters = DEAD_LETTERS.then(|| dead_letters_of(&kafka, topic.name()));
         let scratch = Scratch::new("chaos");
         scratch.write("policies.yaml", &policies(0, DECISION_LOG));
@@ -90,6 +104,8 @@ impl World {
             slots,
             topic,
             decision_log,
+            outages,
+            frozen: Vec::new(),
             dead_letters,
             kafka,
             broker,
@@ -129,6 +145,7 @@ impl World {
         self.say(&format!("traffic is over, {written} spans with their repetitions"));
         self.settle();
         self.check_members();
+        self.check_zombies();
         let ends = self.topic.end_offsets();
         let hottest = ends.values().max().copied().unwrap_or(0);
         let mean = ends.values().sum::<i64>() / i64::from(PARTITIONS);
@@ -216,7 +233,7 @@ impl World {
                 let writing = move || poison(&client, &topic, at, seed, records);
                 self.poisoned.push(thread::spawn(writing));
             }
-            Fault::DecisionLog => self.set_decision_log_replicas(2),
+            Fault::DecisionLog => self.outages.iter_mut().for_each(Outages::begin),
         }
     }
 
@@ -225,11 +242,20 @@ impl World {
             Fault::Kill(slot) | Fault::Leave(slot) => self.start_member(slot),
             Fault::Visit(slot) => self.slots[slot].leave(),
             Fault::VisitAndDie(slot) => self.slots[slot].kill(),
-            Fault::Freeze(slot) => self.slots[slot].signal("CONT"),
+            Fault::Freeze(slot) => {
+                self.slots[slot].signal("CONT");
+                let to = self.started.elapsed();
+                let from = to.saturating_sub(event.lasts);
+                // A Kafka that is away, or has only just come back, puts nobody out.
+                let is_away = |it: &Disturbance| it.slot.is_none() && it.to > from && it.from < to;
+                if !self.disturbances.iter().any(is_away) {
+                    self.frozen.push((slot, from, to));
+                }
+            }
             Fault::KafkaDies => self.broker.resume(),
             Fault::Link(side, slot, _) => self.slots[slot].side(side).set(Mode::Pass),
             Fault::Backend(_) => self.backend.answer(Answer::Accept),
-            Fault::DecisionLog => self.set_decision_log_replicas(1),
+            Fault::DecisionLog => self.outages.iter_mut().for_each(Outages::end),
             Fault::Cut(..) | Fault::Reload(_) | Fault::Poison(_) => return,
         }
         self.say(&format!("    over: {}", event.fault));
@@ -241,8 +267,10 @@ impl World {
             Fault::Kill(slot) | Fault::Leave(slot) | Fault::Freeze(slot) => Some(slot),
             Fault::Visit(slot) | Fault::VisitAndDie(slot) => Some(slot),
             Fault::Cut(_, slot) | Fault::Link(_, slot, _) => Some(slot),
-            Fault::KafkaDies | Fault::DecisionLog => None,
+            Fault::KafkaDies => None,
             Fault::Backend(_) | Fault::Reload(_) | Fault::Poison(_) => return,
+            // It is known when it really was once it is over.
+            Fault::DecisionLog => return,
         };
         let from = self.started.elapsed();
         // A new JVM takes its time; nobody knows it before.
@@ -250,12 +278,33 @@ impl World {
         self.disturbances.push(Disturbance { slot, from, to: from + lasts + restart });
     }
 
+    /// Whether those that were stopped had lost their partitions when they went on, as they say
+    /// themselves: all of them, unless Kafka was away or they were killed soon after.
+    fn check_zombies(&mut self) {
+        let told = self.frozen.iter().filter(|(slot, _, to)| {
+            let log = std::fs::read_to_string(self.log_of(&self.slots[*slot]));
+            let gave_up = from_log(*slot, &log.unwrap_or_default(), self.started_at);
+            let soon = *to..*to + SOON;
+            gave_up.iter().any(|it| soon.contains(&(it.from + CLOCKS)))
+        });
+        let (told, all) = (told.count(), self.frozen.len());
+        self.say(&format!(
+            "{told} of {all} that were stopped while Kafka was there had lost their partitions"
+        ));
+        if all > 1 && told == 0 {
+            self.complain("nobody who was stopped had lost anything".to_owned());
+        }
+    }
+
+    fn log_of(&self, slot: &Slot) -> PathBuf {
+        self.scratch.join(&format!("{}.log", slot.name()))
+    }
+
     /// Everything that disturbed a member, with what the members tell themselves.
     fn disturbances(&self) -> Vec<Disturbance> {
         let mut all = self.disturbances.clone();
         for slot in &self.slots {
-            let log = std::fs::read_to_string(self.scratch.join(&format!("{}.log", slot.name())));
-            let log = log.unwrap_or_default();
+            let log = std::fs::read_to_string(self.log_of(slot)).unwrap_or_default();
             all.extend(from_log(slot.number, &log, self.started_at));
         }
         let closings = self.backend.read(|book| book.closings.clone());
@@ -271,6 +320,17 @@ impl World {
             slot.kafka.set(Mode::Pass);
             slot.backend.set(Mode::Pass);
         }
+        let outages = self.outages.as_mut().map(Outages::finish).unwrap_or_default();
+        for Outage { from, to, taken } in &outages {
+            let (from, to) = (from.as_secs_f64(), to.as_secs_f64());
+            self.say(&format!(
+                "the decision log was out from {from:.1} s to {to:.1} s, took {taken}"
+            ));
+            if *taken > A_FEW {
+                self.complain(format!("the decision log took {taken} records in an outage"));
+            }
+        }
+        self.disturbances.extend(outages.iter().map(Outage::disturbance));
         self.say("all is mended");
     }
 
@@ -304,6 +364,8 @@ impl World {
             let complaint = self.slots[number].wait_left();
             self.complaints.extend(complaint);
             let Some(member) = self.slots[number].member() else { continue };
+            // The last fault may have been its end, and it has only just been started again.
+            member.wait_ready();
             let scrape = member.scrape();
             let checks = [check_books(&scrape), promtool_check_metrics(&scrape)];
             for problem in checks.into_iter().filter_map(Result::err) {
@@ -343,20 +405,6 @@ impl World {
             dead_letters: DEAD_LETTERS,
         };
         file.to_string()
-    }
-
-    /// Has the decision log's topic ask for so many replicas in sync; there is one.
-    fn set_decision_log_replicas(&self, replicas: u32) {
-        let Some(log) = &self.decision_log else { return };
-        let topic = log.name();
-        let setting = format!("min.insync.replicas={replicas}");
-        let alter = ["--alter", "--entity-type", "topics", "--entity-name", topic];
-        let mut arguments = vec!["kafka.admin.ConfigCommand"];
-        arguments.extend(alter);
-        arguments.extend(["--add-config", &setting]);
-        eventually("Kafka to take a setting", PATIENCE, || {
-            self.broker.try_tool(&arguments).then_some(())
-        });
     }
 
     fn complain(&mut self, complaint: String) {
