@@ -252,7 +252,7 @@ impl PartitionState {
         let log = shared.log.as_ref()?;
         let sequence = self.recording.push(pin);
         let receipt = self.receipt(sequence);
-        desk.lines.push_back((receipt, Line::new(log, self.owner, recorded)));
+        desk.lines.push_back((receipt, Line::new(log.group(), self.owner, recorded)));
         Some(sequence)
     }
 
