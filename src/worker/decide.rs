@@ -94,13 +94,13 @@ impl PartitionState {
             Verdict::Kept(kept) => {
                 let additions = shared.annotations.of(kept);
                 let chunks = self.frame(desk, trace.payload.segments(), &additions);
-                let kept = kept.clone();
+                let (kept, of) = (kept.clone(), (trace_id, trace.first));
                 if let Some(sequence) = self.record(shared, desk, &recorded, None) {
                     let undelivered = Undelivered::whole(recorded, sequence);
-                    self.undelivered.insert(trace_id, undelivered);
+                    self.undelivered.insert(of, undelivered);
                 }
                 let pin = trace.pin;
-                self.deliver(shared, desk, trace_id, Part::Covered, pin, (&kept, chunks));
+                self.deliver(shared, desk, of, Part::Covered, pin, (&kept, chunks));
             }
         }
         self.release_headers(trace);

@@ -21,7 +21,7 @@ impl PartitionState {
         log.recover(self.receipt(0), self.owner, resume.log);
     }
 
-    fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
+    pub(super) fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
         let start = self.watermark.next();
         for recorded in decisions {
             self.remember(shared, recorded);
@@ -71,7 +71,7 @@ impl Worker {
                         receipt.generation,
                     );
                     if let Some(state) = state {
-                        state.recorded(&mut self.desk, receipt.sequence, it.offset);
+                        state.recorded(&self.shared, &mut self.desk, receipt.sequence, it.offset);
                     }
                 }
                 self.partitions.values_mut().for_each(PartitionState::publish);
