@@ -63,9 +63,7 @@ impl PartitionState {
         let slot = match self.traces.find(id) {
             Some(slot) => slot,
             None => {
-                let now = self.traces.clock();
-                let ttl = self.in_force.decision_cache_ttl;
-                let decided = shared.decided.get(self.partition, id, self.generation(), now, ttl);
+                let decided = self.decided_before(shared, id, offset);
                 desk.tally.cache_lookups[usize::from(decided.is_none())] += 1;
                 if let Some(decided) = decided {
                     let segment = self.hold_segment(value, found, run);

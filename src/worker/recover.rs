@@ -1,6 +1,7 @@
 //! What a worker and the decision log tell each other.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tracing::info;
 
@@ -24,6 +25,9 @@ impl PartitionState {
     pub(super) fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
         let start = self.watermark.next();
         for recorded in decisions {
+            if let Some(earlier) = self.decided(shared, recorded.trace_id, Duration::MAX) {
+                self.replay.learn_earlier(recorded.trace_id, earlier);
+            }
             self.remember(shared, recorded);
             self.replay.learn(start, recorded);
         }
