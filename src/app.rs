@@ -15,7 +15,7 @@ use tracing::{error, info};
 
 use crate::books::Books;
 use crate::dead_letters::{DeadLetterSettings, DeadLetters, Input, Receipt};
-use crate::decision_log::{DecisionLog, DecisionLogSettings, LogError, LogEvent, LogSink};
+use crate::decision_log::{DecisionLog, DecisionLogSettings, Log, LogError, LogEvent, LogSink};
 use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
@@ -166,7 +166,7 @@ impl Member {
             idle_grace: settings.idle_grace,
             exporters: settings.exports.iter().map(|export| export.name.clone()).collect(),
             max_chunk_bytes: smallest(&settings.exports, |export| export.max_request_bytes),
-            log: log.clone(),
+            log: log.clone().map(|log| log as Arc<dyn Log>),
             max_unrecorded_bytes: smallest(&settings.exports, |export| {
                 export.sending_queue.queue_size_bytes
             }) as u64,

@@ -2,11 +2,12 @@
 //!
 //! An ownership begins with a record of its own. A process that was stopped for a while may still
 //! write after its partition went to somebody else; what it says then is *superseded*: it stands
-//! only for traces of which the owner has said nothing.
+//! only for traces of which the owner has said nothing. What stands when the next ownership begins
+//! is what that owner goes by, and so as good as its own word.
 
 use std::collections::HashMap;
 
-use super::record::{OwnerId, Recorded, Said};
+use super::record::{self, GroupHash, OwnerId, Recorded, Said, Unread};
 use crate::ids::{Offset, TraceId};
 
 /// What one reading of a log amounts to.
@@ -23,16 +24,46 @@ pub(super) struct Reading {
 
 #[derive(Debug)]
 struct Entry {
+    by: OwnerId,
     recorded: Recorded,
     is_superseded: bool,
 }
 
+impl Entry {
+    /// What stands after `owner` said `again` of the same decision. What an owner knows of its own
+    /// only grows, but a record that had to be written again comes after later ones.
+    fn then(&self, owner: OwnerId, again: Recorded) -> Recorded {
+        let before = &self.recorded;
+        if self.by != owner || before.verdict != again.verdict {
+            return again;
+        }
+        let delivered = before.delivered || again.delivered;
+        Recorded { last: before.last.max(again.last), delivered, ..again }
+    }
+}
+
 impl Reading {
-    /// Takes in the next record.
-    pub(super) fn take_in(&mut self, owner: OwnerId, said: Said) {
+    /// Takes in the next record of the topic.
+    ///
+    /// # Errors
+    /// When it says nothing to `group`; then it changes nothing.
+    pub(super) fn read(
+        &mut self,
+        group: GroupHash,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(), Unread> {
+        let (owner, said) = record::read(group, key, value)?;
+        self.take_in(owner, said);
+        Ok(())
+    }
+
+    fn take_in(&mut self, owner: OwnerId, said: Said) {
         let recorded = match said {
             Said::Owned => {
                 self.owner = Some(owner);
+                // What stands now the new owner reads and goes by, whoever said it.
+                self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
                 return;
             }
             Said::Decided(recorded) => recorded,
@@ -46,11 +77,12 @@ impl Reading {
             }
             // Decisions come in the order in which they were made; what is said of one again
             // takes its place.
-            self.order[place] = Entry { recorded, is_superseded };
+            let recorded = self.order[place].then(owner, recorded);
+            self.order[place] = Entry { by: owner, recorded, is_superseded };
             return;
         }
         self.index.insert(key, self.order.len());
-        self.order.push(Entry { recorded, is_superseded });
+        self.order.push(Entry { by: owner, recorded, is_superseded });
     }
 
     /// The decisions that stand, in the order in which they were made.
@@ -122,6 +154,21 @@ mod tests {
         let by_zombie = recorded(1, 0, false);
         let (stands, superseded) = read(&[(2, None), (1, Some(by_zombie.clone()))]);
         assert_eq!((stands, superseded), (vec![by_zombie], 1));
+    }
+
+    #[test]
+    fn what_was_written_again_takes_nothing_back() {
+        let early = recorded(1, 0, true);
+        let late = Recorded { last: Offset(20), ..early.clone() };
+        let (stands, _) = read(&[(1, None), (1, Some(late.clone())), (1, Some(early))]);
+        assert_eq!(stands, [late]);
+    }
+
+    #[test]
+    fn what_an_owner_found_on_record_no_zombie_changes() {
+        let (found, other) = (recorded(1, 0, true), recorded(1, 0, false));
+        let records = [(2, None), (1, Some(found.clone())), (3, None), (2, Some(other))];
+        assert_eq!(read(&records), (vec![found], 2), "the third owner went by it");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod settings;
 pub mod topic;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use rdkafka::error::KafkaError;
@@ -30,9 +31,8 @@ use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, R
 
 use metrics::LogMetrics;
 use reader::{Command, Reader};
-use record::GroupHash;
 
-pub use record::{Kept, OwnerId, Recorded, Verdict};
+pub use record::{GroupHash, Kept, OwnerId, Recorded, Verdict};
 pub use settings::DecisionLogSettings;
 
 /// What a worker is told.
@@ -98,10 +98,10 @@ pub struct Line {
 
 impl Line {
     /// What was decided of a trace, in the name of `owner`.
-    pub fn new(log: &DecisionLog, owner: OwnerId, recorded: &Recorded) -> Self {
+    pub fn new(group: GroupHash, owner: OwnerId, recorded: &Recorded) -> Self {
         Self {
             key: record::trace_key(recorded.trace_id),
-            value: record::decided(owner, log.group, recorded),
+            value: record::decided(owner, group, recorded),
         }
     }
 
@@ -123,6 +123,22 @@ pub enum LogError {
     /// No thread could be had.
     #[error("the decision log's thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+/// What a worker asks of the decision log.
+pub trait Log: fmt::Debug + Send + Sync {
+    /// The group whose records they are.
+    fn group(&self) -> GroupHash;
+
+    /// Appends a record to the log of `receipt.partition`. Never blocks.
+    ///
+    /// # Errors
+    /// The record, when the queue is full: to be appended again a little later.
+    fn append(&self, receipt: Receipt, line: Line) -> Result<(), Line>;
+
+    /// Takes the log of a partition over for `owner`, and reads it back from `from`, or as far as
+    /// it reaches if that is not known. `receipt` says whom to tell; its sequence has no meaning.
+    fn recover(&self, receipt: Receipt, owner: OwnerId, from: Option<Position>);
 }
 
 /// A running decision log.
@@ -166,30 +182,6 @@ impl DecisionLog {
         Ok(Self { topic: settings.topic.clone(), group, publisher, reader })
     }
 
-    /// Appends a record to the log of `receipt.partition`. Never blocks.
-    ///
-    /// # Errors
-    /// The record, when the queue is full: to be appended again a little later.
-    pub fn append(&self, receipt: Receipt, line: Line) -> Result<(), Line> {
-        let outgoing = Outgoing {
-            topic: &self.topic,
-            partition: Some(receipt.partition),
-            key: Some(line.key.as_bytes()),
-            value: Some(&line.value),
-            headers: &[],
-        };
-        match self.publisher.publish(&outgoing, Ticket::Line(receipt)) {
-            Ok(()) => Ok(()),
-            Err((Refusal::QueueFull | Refusal::Kafka(_), _)) => Err(line),
-        }
-    }
-
-    /// Takes the log of a partition over for `owner`, and reads it back from `from`, or as far as
-    /// it reaches if that is not known. `receipt` says whom to tell; its sequence has no meaning.
-    pub fn recover(&self, receipt: Receipt, owner: OwnerId, from: Option<Position>) {
-        self.reader.command(Command::Recover { receipt, owner, from });
-    }
-
     /// Records that are not on the topic yet.
     pub fn in_flight(&self) -> usize {
         self.publisher.in_flight()
@@ -203,6 +195,30 @@ impl DecisionLog {
     /// Ends as a crash would: what is not on the topic yet never will be.
     pub fn crash(&self) {
         self.publisher.crash();
+    }
+}
+
+impl Log for DecisionLog {
+    fn group(&self) -> GroupHash {
+        self.group
+    }
+
+    fn append(&self, receipt: Receipt, line: Line) -> Result<(), Line> {
+        let outgoing = Outgoing {
+            topic: &self.topic,
+            partition: Some(receipt.partition),
+            key: Some(line.key.as_bytes()),
+            value: Some(&line.value),
+            headers: &[],
+        };
+        match self.publisher.publish(&outgoing, Ticket::Line(receipt)) {
+            Ok(()) => Ok(()),
+            Err((Refusal::QueueFull | Refusal::Kafka(_), _)) => Err(line),
+        }
+    }
+
+    fn recover(&self, receipt: Receipt, owner: OwnerId, from: Option<Position>) {
+        self.reader.command(Command::Recover { receipt, owner, from });
     }
 }
 
@@ -259,5 +275,7 @@ impl Receipts for LogReceipts {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -407,12 +407,9 @@ fn take_in(
     }
     recovery.read += 1;
     metrics.read.increment(1);
-    match record::read(group, message.key(), message.payload()) {
-        Ok((owner, said)) => recovery.reading.take_in(owner, said),
-        Err(reason) => {
-            metrics.unread.increment(1);
-            debug!(partition = message.partition(), offset = offset.0, %reason, "decision_log.unread");
-        }
+    if let Err(reason) = recovery.reading.read(group, message.key(), message.payload()) {
+        metrics.unread.increment(1);
+        debug!(partition = message.partition(), offset = offset.0, %reason, "decision_log.unread");
     }
     false
 }

@@ -75,7 +75,8 @@ fn write(
     decisions: &[Recorded],
 ) -> Vec<Written> {
     for (sequence, decision) in (0..).zip(decisions) {
-        log.append(receipt(owner, sequence), Line::new(log, OwnerId(owner), decision)).unwrap();
+        log.append(receipt(owner, sequence), Line::new(log.group(), OwnerId(owner), decision))
+            .unwrap();
     }
     let mut written = Vec::new();
     while written.len() < decisions.len() {

@@ -35,6 +35,7 @@ impl PartitionState {
             first += run.spans.len();
             self.arrive_run(shared, desk, record.offset, value, found, &run);
         }
+        self.let_go_in_hand(shared, desk);
         self.decide_at_cap(shared, desk);
         let held = self.resources.drain(..).filter_map(|resource| resource.header);
         for header in held.chain(self.scopes.drain(..).flatten()) {
@@ -62,9 +63,7 @@ impl PartitionState {
         let slot = match self.traces.find(id) {
             Some(slot) => slot,
             None => {
-                let now = self.traces.clock();
-                let ttl = self.in_force.decision_cache_ttl;
-                let decided = shared.decided.get(self.partition, id, self.generation(), now, ttl);
+                let decided = self.decided_before(shared, id, offset);
                 desk.tally.cache_lookups[usize::from(decided.is_none())] += 1;
                 if let Some(decided) = decided {
                     let segment = self.hold_segment(value, found, run);
@@ -149,6 +148,7 @@ impl PartitionState {
         };
         desk.tally.late_kept.add(run.amount());
         let (id, additions) = (run.trace_id(), shared.annotations.of(kept));
+        let of = (id, *first);
         let chunks = self.frame(desk, std::iter::once(spans), &additions);
         if shared.log.is_some() {
             let recorded = || Recorded {
@@ -161,10 +161,11 @@ impl PartitionState {
                 trigger: *trigger,
                 delivered: true,
             };
-            self.undelivered.entry(id).or_insert_with(|| Undelivered::but_late(recorded()));
+            self.undelivered.entry(of).or_insert_with(|| Undelivered::but_late(recorded()));
+            self.hold_in_hand(of, Part::Late(offset), false);
         }
         let pin = self.watermark.pin(offset);
-        self.deliver(shared, desk, id, Part::Late(offset), pin, (kept, chunks));
+        self.deliver(shared, desk, of, Part::Late(offset), pin, (kept, chunks));
     }
 
     /// Spans of a record that is read again, whose trace was decided before.
@@ -186,16 +187,13 @@ impl PartitionState {
             Verdict::Kept(kept) => kept.clone(),
         };
         desk.tally.replay(Replayed::Forwarded, amount);
-        let (id, additions) = (run.trace_id(), shared.annotations.of(&kept));
+        let (of, additions) = ((run.trace_id(), recorded.first), shared.annotations.of(&kept));
         let chunks = self.frame(desk, std::iter::once(spans), &additions);
         let is_last = offset >= recorded.last;
-        let trace = self.undelivered.entry(id);
-        let trace = trace.or_insert_with(|| Undelivered::in_parts(recorded));
-        if is_last {
-            trace.complete();
-        }
+        self.undelivered.entry(of).or_insert_with(|| Undelivered::in_parts(recorded));
+        self.hold_in_hand(of, Part::Covered, is_last);
         let pin = self.watermark.pin(offset);
-        self.deliver(shared, desk, id, Part::Covered, pin, (&kept, chunks));
+        self.deliver(shared, desk, of, Part::Covered, pin, (&kept, chunks));
     }
 }
 

@@ -1,12 +1,13 @@
 //! Complete traces to decisions, and kept ones to chunks for the exporter.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::deliver::{Part, Undelivered};
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
 use crate::decision_log::{Kept, Recorded, Verdict};
-use crate::ids::Offset;
+use crate::ids::{Offset, TraceId};
 use crate::otlp::{Additions, Chance};
 use crate::policy::{Decision, PolicySet};
 use crate::probability::Threshold;
@@ -94,13 +95,13 @@ impl PartitionState {
             Verdict::Kept(kept) => {
                 let additions = shared.annotations.of(kept);
                 let chunks = self.frame(desk, trace.payload.segments(), &additions);
-                let kept = kept.clone();
+                let (kept, of) = (kept.clone(), (trace_id, trace.first));
                 if let Some(sequence) = self.record(shared, desk, &recorded, None) {
                     let undelivered = Undelivered::whole(recorded, sequence);
-                    self.undelivered.insert(trace_id, undelivered);
+                    self.undelivered.insert(of, undelivered);
                 }
                 let pin = trace.pin;
-                self.deliver(shared, desk, trace_id, Part::Covered, pin, (&kept, chunks));
+                self.deliver(shared, desk, of, Part::Covered, pin, (&kept, chunks));
             }
         }
         self.release_headers(trace);
@@ -115,6 +116,33 @@ impl PartitionState {
         };
         let decided = Decided { generation: self.generation(), at: recorded.at, decision };
         shared.decided.insert(self.partition, recorded.trace_id, decided);
+    }
+
+    /// What was decided of a trace, no longer than `ttl` ago.
+    pub(super) fn decided(
+        &self,
+        shared: &Shared,
+        id: TraceId,
+        ttl: Duration,
+    ) -> Option<Decided<Remembered>> {
+        shared.decided.get(self.partition, id, self.generation(), self.traces.clock(), ttl)
+    }
+
+    /// What late spans of the record at `offset` follow.
+    pub(super) fn decided_before(
+        &self,
+        shared: &Shared,
+        id: TraceId,
+        offset: Offset,
+    ) -> Option<Decided<Remembered>> {
+        let ttl = self.in_force.decision_cache_ttl;
+        let decided = self.decided(shared, id, ttl)?;
+        if decided.decision.covers.0 <= offset {
+            return Some(decided);
+        }
+        // It was made of records that come after this one, which is read again.
+        let earlier = self.replay.find_earlier(id, offset)?;
+        (self.traces.clock().since(earlier.at) <= ttl).then(|| earlier.clone())
     }
 
     fn observe(&self, shared: &Shared, trace: &OpenTrace) {

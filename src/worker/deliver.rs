@@ -17,8 +17,21 @@ pub(super) struct Delivery {
     pin: Pin,
     /// Chunks that are not settled yet.
     left: usize,
-    trace_id: TraceId,
+    of: DecisionKey,
     part: Part,
+}
+
+/// A decision: that of a trace, from this record on. A trace that was forgotten and comes again has
+/// another one, while the first may still be under way.
+pub(super) type DecisionKey = (TraceId, Offset);
+
+/// A decision whose deliveries are not over while the record in hand is being taken in.
+#[derive(Debug)]
+pub(super) struct InHand {
+    of: DecisionKey,
+    part: Part,
+    /// The decision covers no further record.
+    is_last: bool,
 }
 
 /// Which spans of a trace are delivered.
@@ -141,23 +154,23 @@ impl PartitionState {
         &mut self,
         shared: &Shared,
         desk: &mut Desk,
-        trace_id: TraceId,
+        of: DecisionKey,
         part: Part,
         pin: Pin,
         kept: (&Kept, Vec<FramedChunk>),
     ) {
         let (Kept { policy, .. }, chunks) = kept;
         let targets = self.in_force.targets(&shared.exporters, policy);
-        let sequence = self.undelivered.get_mut(&trace_id).and_then(|trace| {
+        let sequence = self.undelivered.get_mut(&of).and_then(|trace| {
             trace.begins(part);
             trace.sequence
         });
         let delivery = DeliveryId(self.next_delivery);
         self.next_delivery += 1;
         let left = chunks.len() * targets.count();
-        self.deliveries.insert(delivery, Delivery { pin, left, trace_id, part });
+        self.deliveries.insert(delivery, Delivery { pin, left, of, part });
         if left == 0 {
-            self.delivered(shared, desk, delivery);
+            self.deliver_nothing(shared, desk, delivery, sequence);
             return;
         }
         self.chunks_in_flight += left;
@@ -169,7 +182,7 @@ impl PartitionState {
         };
         let chunk = |(number, chunk): (usize, FramedChunk)| Chunk {
             bytes: chunk.bytes.into(),
-            trace_id,
+            trace_id: of.0,
             spans: chunk.spans,
             traces: u32::from(number == 0 && part == Part::Covered),
             ticket,
@@ -181,6 +194,42 @@ impl PartitionState {
             None => Some(chunks),
         };
         desk.kept.extend(free.into_iter().flatten());
+    }
+
+    /// All spans of a delivery are larger than a request may be. It is done as soon as the decision
+    /// is on record.
+    fn deliver_nothing(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        delivery: DeliveryId,
+        sequence: Option<u64>,
+    ) {
+        if !sequence.is_some_and(|sequence| self.recording.wait_empty(sequence, delivery)) {
+            self.delivered(shared, desk, delivery);
+        }
+    }
+
+    /// More spans of the record in hand may follow the decision `of`: what is delivered of it is
+    /// not all before the record was taken in.
+    pub(super) fn hold_in_hand(&mut self, of: DecisionKey, part: Part, is_last: bool) {
+        if self.in_hand.iter().any(|it| it.of == of) {
+            return;
+        }
+        if let Some(trace) = self.undelivered.get_mut(&of) {
+            trace.begins(part);
+            self.in_hand.push(InHand { of, part, is_last });
+        }
+    }
+
+    /// The record in hand was taken in.
+    pub(super) fn let_go_in_hand(&mut self, shared: &Shared, desk: &mut Desk) {
+        while let Some(InHand { of, part, is_last }) = self.in_hand.pop() {
+            if let Some(trace) = self.undelivered.get_mut(&of).filter(|_| is_last) {
+                trace.complete();
+            }
+            self.ended(shared, desk, of, part);
+        }
     }
 
     /// A chunk of a delivery is settled.
@@ -223,15 +272,20 @@ impl PartitionState {
     }
 
     fn delivered(&mut self, shared: &Shared, desk: &mut Desk, delivery: DeliveryId) {
-        let Some(Delivery { pin, trace_id, part, .. }) = self.deliveries.remove(&delivery) else {
+        let Some(Delivery { pin, of, part, .. }) = self.deliveries.remove(&delivery) else {
             return;
         };
         self.watermark.release(pin);
-        let Some(trace) = self.undelivered.get_mut(&trace_id) else { return };
+        self.ended(shared, desk, of, part);
+    }
+
+    /// Puts on record what is over with the end of a delivery.
+    fn ended(&mut self, shared: &Shared, desk: &mut Desk, of: DecisionKey, part: Part) {
+        let Some(trace) = self.undelivered.get_mut(&of) else { return };
         trace.ends(part);
         let records = trace.take_due_records();
         if trace.is_done() {
-            self.undelivered.remove(&trace_id);
+            self.undelivered.remove(&of);
         }
         for recorded in records {
             self.record(shared, desk, &recorded, None);
@@ -250,7 +304,7 @@ impl PartitionState {
         let log = shared.log.as_ref()?;
         let sequence = self.recording.push(pin);
         let receipt = self.receipt(sequence);
-        desk.lines.push_back((receipt, Line::new(log, self.owner, recorded)));
+        desk.lines.push_back((receipt, Line::new(log.group(), self.owner, recorded)));
         Some(sequence)
     }
 
@@ -265,12 +319,21 @@ impl PartitionState {
     }
 
     /// A record is on the log: what waited for it goes on.
-    pub(super) fn recorded(&mut self, desk: &mut Desk, sequence: u64, offset: Offset) {
+    pub(super) fn recorded(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        sequence: u64,
+        offset: Offset,
+    ) {
         self.log_positions.note(self.traces.clock(), offset.next());
         let Some(let_go) = self.recording.written(sequence) else { return };
         if let Some(pin) = let_go.pin {
             self.watermark.release(pin);
         }
         desk.kept.extend(let_go.chunks);
+        for delivery in let_go.empty {
+            self.delivered(shared, desk, delivery);
+        }
     }
 }

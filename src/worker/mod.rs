@@ -36,7 +36,7 @@ use tracing::{debug, info};
 
 use crate::books::Books;
 use crate::dead_letters::{DeadLetters, Receipt};
-use crate::decision_log::{DecisionLog, LogEvent};
+use crate::decision_log::{Log, LogEvent};
 use crate::export::{Ack, Exporter};
 use crate::ids::{Generation, Partition, Position};
 use crate::memory::Memory;
@@ -74,7 +74,7 @@ pub struct Shared {
     /// The largest chunk that every exporter takes.
     pub max_chunk_bytes: usize,
     /// Where decisions are put on record, unless that is switched off.
-    pub log: Option<Arc<DecisionLog>>,
+    pub log: Option<Arc<dyn Log>>,
     /// Bytes of kept traces that may wait for the decision log in one worker.
     pub max_unrecorded_bytes: u64,
     /// The traces decided lately.

@@ -7,14 +7,14 @@ use std::sync::mpsc::Sender;
 use hashbrown::HashMap;
 use tokio::time::Instant;
 
-use super::deliver::{Delivery, Undelivered};
+use super::deliver::{DecisionKey, Delivery, InHand, Undelivered};
 use super::recording::{LogPositions, Recording};
 use super::replay::Replay;
 use super::{Desk, InForce, Shared};
 use crate::books::Amount;
 use crate::decision_log::OwnerId;
 use crate::export::DeliveryId;
-use crate::ids::{Generation, Partition, Position, Timestamp, TraceId};
+use crate::ids::{Generation, Partition, Position, Timestamp};
 use crate::policy::{Budgets, ResourceFacts};
 use crate::source::{CaughtUp, Owned, Record, RecordBatch, Resume};
 use crate::trace::{HeaderId, Headers, OpenTrace, OpenTraces, Slot, TRACE_OVERHEAD, Trigger};
@@ -53,7 +53,9 @@ pub(super) struct PartitionState {
     pub(super) next_delivery: u64,
     pub(super) chunks_in_flight: usize,
     /// Kept traces that are not on record as delivered. Empty without a decision log.
-    pub(super) undelivered: HashMap<TraceId, Undelivered, foldhash::fast::RandomState>,
+    pub(super) undelivered: HashMap<DecisionKey, Undelivered, foldhash::fast::RandomState>,
+    /// Of those: which the record in hand holds.
+    pub(super) in_hand: Vec<InHand>,
     /// Letters that are not settled yet.
     pub(super) letters: usize,
     pub(super) revocation: Option<Revocation>,
@@ -100,6 +102,7 @@ impl PartitionState {
             next_delivery: 0,
             chunks_in_flight: 0,
             undelivered: HashMap::default(),
+            in_hand: Vec::new(),
             letters: 0,
             revocation: None,
             at_cap: Vec::new(),

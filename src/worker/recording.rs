@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::outbound::Outbound;
+use crate::export::DeliveryId;
 use crate::ids::{Pin, Position, Timestamp};
 
 /// Positions of the log are noted at most this often, on the partition's clock.
@@ -23,6 +24,8 @@ struct Entry {
     is_written: bool,
     pin: Option<Pin>,
     chunks: Vec<Outbound>,
+    /// Deliveries without chunks.
+    empty: Vec<DeliveryId>,
 }
 
 /// What a record that was written lets go.
@@ -32,12 +35,19 @@ pub(super) struct LetGo {
     pub(super) pin: Option<Pin>,
     /// What may be delivered now.
     pub(super) chunks: Vec<Outbound>,
+    /// Deliveries that have nothing to deliver, and are done now.
+    pub(super) empty: Vec<DeliveryId>,
 }
 
 impl Recording {
     /// A record is on its way, which holds `pin`. Returns its number.
     pub(super) fn push(&mut self, pin: Option<Pin>) -> u64 {
-        self.entries.push_back(Entry { is_written: false, pin, chunks: Vec::new() });
+        self.entries.push_back(Entry {
+            is_written: false,
+            pin,
+            chunks: Vec::new(),
+            empty: Vec::new(),
+        });
         self.first + self.entries.len() as u64 - 1
     }
 
@@ -52,11 +62,25 @@ impl Recording {
         None
     }
 
+    /// Makes a delivery that has nothing to deliver wait for the record `sequence`; false if there
+    /// is nothing to wait for.
+    pub(super) fn wait_empty(&mut self, sequence: u64, delivery: DeliveryId) -> bool {
+        let Some(entry) = self.entry(sequence).filter(|entry| !entry.is_written) else {
+            return false;
+        };
+        entry.empty.push(delivery);
+        true
+    }
+
     /// The record `sequence` is written; `None` if that is known already.
     pub(super) fn written(&mut self, sequence: u64) -> Option<LetGo> {
         let entry = self.entry(sequence).filter(|entry| !entry.is_written)?;
         entry.is_written = true;
-        let let_go = LetGo { pin: entry.pin.take(), chunks: std::mem::take(&mut entry.chunks) };
+        let let_go = LetGo {
+            pin: entry.pin.take(),
+            chunks: std::mem::take(&mut entry.chunks),
+            empty: std::mem::take(&mut entry.empty),
+        };
         self.bytes -= let_go.chunks.iter().map(|it| it.chunk.bytes.len() as u64).sum::<u64>();
         while self.entries.front().is_some_and(|entry| entry.is_written) {
             self.entries.pop_front();

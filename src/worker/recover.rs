@@ -1,6 +1,7 @@
 //! What a worker and the decision log tell each other.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tracing::info;
 
@@ -21,9 +22,12 @@ impl PartitionState {
         log.recover(self.receipt(0), self.owner, resume.log);
     }
 
-    fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
+    pub(super) fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
         let start = self.watermark.next();
         for recorded in decisions {
+            if let Some(earlier) = self.decided(shared, recorded.trace_id, Duration::MAX) {
+                self.replay.learn_earlier(recorded.trace_id, earlier);
+            }
             self.remember(shared, recorded);
             self.replay.learn(start, recorded);
         }
@@ -71,7 +75,7 @@ impl Worker {
                         receipt.generation,
                     );
                     if let Some(state) = state {
-                        state.recorded(&mut self.desk, receipt.sequence, it.offset);
+                        state.recorded(&self.shared, &mut self.desk, receipt.sequence, it.offset);
                     }
                 }
                 self.partitions.values_mut().for_each(PartitionState::publish);

@@ -6,14 +6,22 @@
 
 use smallvec::SmallVec;
 
+use super::decide::Remembered;
 use crate::decision_log::Recorded;
 use crate::ids::{Offset, Position, TraceId};
+use crate::trace::Decided;
+
+/// A decision that late spans follow.
+pub(super) type Late = Decided<Remembered>;
 
 /// The decisions that cover records which are read again.
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     /// More than one for a trace whose earlier decision had been forgotten when it came again.
     by_trace: hashbrown::HashMap<TraceId, SmallVec<[Recorded; 1]>, foldhash::fast::RandomState>,
+    /// Decisions that were forgotten before their traces were decided again: what is read again of
+    /// before then came late to these.
+    earlier: hashbrown::HashMap<TraceId, SmallVec<[Late; 1]>, foldhash::fast::RandomState>,
     /// Behind this there is nothing that any of them covers.
     until: Option<Offset>,
 }
@@ -35,6 +43,17 @@ impl Replay {
         }
         let covers = |recorded: &&Recorded| recorded.first <= offset && offset <= recorded.last;
         self.by_trace.get(&id)?.iter().filter(covers).min_by_key(|recorded| recorded.last)
+    }
+
+    /// Takes note of a decision that another one of its trace came after.
+    pub(super) fn learn_earlier(&mut self, id: TraceId, decided: Late) {
+        self.earlier.entry(id).or_default().push(decided);
+    }
+
+    /// The latest of those decisions that began before `offset`.
+    pub(super) fn find_earlier(&self, id: TraceId, offset: Offset) -> Option<&Late> {
+        let began = |decided: &&Late| decided.decision.covers.0 <= offset;
+        self.earlier.get(&id)?.iter().filter(began).max_by_key(|it| it.decision.covers.0)
     }
 
     /// Everything below `next` was read: what covers nothing further is forgotten.

@@ -1,6 +1,9 @@
-//! A partition and a worker, without Kafka: what happens when the policies change.
+//! A partition and a worker, without Kafka: what happens when the policies change, and whatever
+//! else happens.
 
 mod bench;
 mod counting;
+mod model;
+mod reading;
 mod refusing;
 mod switching;

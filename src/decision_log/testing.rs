@@ -1,0 +1,64 @@
+//! The topic without Kafka, for tests of those who write and read it.
+
+use super::fence::Reading;
+use super::record::{self, GroupHash, OwnerId, Recorded, Said};
+use super::{Line, Log, Receipt};
+use crate::ids::{Position, Timestamp};
+
+/// A log that takes nothing: the test moves the lines itself.
+#[derive(Debug)]
+pub(crate) struct ByHand(pub(crate) GroupHash);
+
+impl Log for ByHand {
+    fn group(&self) -> GroupHash {
+        self.0
+    }
+
+    fn append(&self, _: Receipt, line: Line) -> Result<(), Line> {
+        Err(line)
+    }
+
+    fn recover(&self, _: Receipt, _: OwnerId, _: Option<Position>) {}
+}
+
+impl Line {
+    /// A record with any key and value.
+    pub(crate) fn of(key: String, value: Vec<u8>) -> Self {
+        Self { key, value }
+    }
+
+    /// The first record of an ownership.
+    pub(crate) fn ownership(group: GroupHash, owner: OwnerId) -> Self {
+        Self { key: record::owner_key(owner), value: record::owned(owner, group, Timestamp(0)) }
+    }
+
+    /// Its key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Its value.
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// Who decided what, if that is what it says.
+    pub(crate) fn decision(&self, group: GroupHash) -> Option<(OwnerId, Recorded)> {
+        match record::read(group, Some(self.key.as_bytes()), Some(&self.value)) {
+            Ok((owner, Said::Decided(recorded))) => Some((owner, recorded)),
+            _ => None,
+        }
+    }
+}
+
+/// What a new owner is told of these records.
+pub(crate) fn read_back<'a>(
+    group: GroupHash,
+    lines: impl IntoIterator<Item = &'a Line>,
+) -> Vec<Recorded> {
+    let mut reading = Reading::default();
+    for line in lines {
+        let _ = reading.read(group, Some(line.key.as_bytes()), Some(&line.value));
+    }
+    reading.into_decisions()
+}
