@@ -12,8 +12,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use serde_json::Value;
 use tailsieve::decision_log::{
-    DecisionLog, DecisionLogSettings, Kept, Line, LogEvent, LogSink, OwnerId, Receipt, Recorded,
-    Verdict,
+    DecisionLog, DecisionLogSettings, Kept, Line, Log as _, LogEvent, LogSink, OwnerId, Receipt,
+    Recorded, Verdict,
 };
 use tailsieve::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
 use tailsieve::probability::Threshold;
@@ -101,7 +101,8 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
     }
     for number in 0..DECISIONS {
         for partition in 0..PARTITIONS {
-            let mut line = Line::new(&log, owner(partition), &recorded(partition, number, begin));
+            let mut line =
+                Line::new(log.group(), owner(partition), &recorded(partition, number, begin));
             let receipt = receipt(partition, number.unsigned_abs());
             while let Err(refused) = log.append(receipt, line) {
                 line = refused;
