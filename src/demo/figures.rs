@@ -13,6 +13,7 @@ pub(super) struct Figures {
     pub(super) late: Amounts,
     pub(super) invalid: Amounts,
     pub(super) revoked: Amounts,
+    pub(super) replayed: Amounts,
     /// Traces by policy.
     pub(super) kept_by: BTreeMap<String, f64>,
 }
@@ -51,6 +52,7 @@ impl Figures {
             "late" => &mut self.late,
             "invalid" => &mut self.invalid,
             "revoked" => &mut self.revoked,
+            "replayed" => &mut self.replayed,
             _ => return,
         };
         match unit {
@@ -67,8 +69,9 @@ impl Figures {
 
     /// True if what came in is what became of it.
     pub(super) fn balance(&self) -> bool {
-        let rest = [self.kept, self.dropped, self.open, self.late, self.invalid, self.revoked];
-        let of = |unit: fn(&Amounts) -> f64| rest.iter().map(unit).sum::<f64>();
+        let gone = [self.kept, self.dropped, self.late, self.invalid, self.revoked];
+        let rest = gone.into_iter().chain([self.open, self.replayed]);
+        let of = |unit: fn(&Amounts) -> f64| rest.clone().map(|it| unit(&it)).sum::<f64>();
         self.received.spans == of(|it| it.spans)
             && self.received.bytes == of(|it| it.bytes)
             && self.received.traces == of(|it| it.traces)
@@ -91,7 +94,8 @@ impl fmt::Display for Figures {
             ("open", self.open),
             ("late", self.late),
             ("invalid", self.invalid),
-            ("read again", self.revoked),
+            ("handed over", self.revoked),
+            ("read again", self.replayed),
         ];
         for (label, Amounts { traces, spans, bytes }) in rows {
             writeln!(f, "{label:<18}{traces:>12}{spans:>12}{:>12.1}", bytes / 1e6)?;
@@ -113,6 +117,9 @@ mod tests {
              tailsieve_kept_traces_total{policy=\"the rest\"} 1\n\
              tailsieve_dropped_traces_total{policy=\"none\"} 3\n\
              tailsieve_open_traces 1\n\
+             tailsieve_received_spans_total 5\n\
+             tailsieve_replayed_spans_total{outcome=\"dropped\"} 2\n\
+             tailsieve_replayed_spans_total{outcome=\"forwarded\"} 3\n\
              tailsieve_buffer_limit_bytes 99\n",
         );
         assert_eq!(figures.kept.traces, 3.0);
