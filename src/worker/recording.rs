@@ -111,16 +111,31 @@ pub(super) struct LogPositions {
     /// At this clock everything that is decided later comes at this position or behind it. In
     /// order; never empty.
     notes: VecDeque<(Timestamp, Position)>,
+    /// The clock of the latest decision that was on the log when this ownership began. Until the
+    /// partition's clock is there again, what is decided now comes behind decisions of later.
+    learned: Timestamp,
 }
 
 impl LogPositions {
     /// All that is known is that `from` is early enough.
     pub(super) fn new(from: Position) -> Self {
-        Self { notes: VecDeque::from([(Timestamp(i64::MIN), from)]) }
+        let learned = Timestamp(i64::MIN);
+        Self { notes: VecDeque::from([(learned, from)]), learned }
+    }
+
+    /// A decision made at `clock` was on the log before.
+    pub(super) fn learn(&mut self, clock: Timestamp) {
+        self.learned = self.learned.max(clock);
+    }
+
+    /// All that was learned is at `from` or behind it.
+    pub(super) fn learned_from(&mut self, from: Position) {
+        self.notes = VecDeque::from([(Timestamp(i64::MIN), from)]);
     }
 
     /// Everything below `position` is written, and it is `clock`.
     pub(super) fn note(&mut self, clock: Timestamp, position: Position) {
+        let clock = clock.max(self.learned);
         let (last, _) = self.notes.back().copied().unwrap_or((Timestamp(i64::MIN), position));
         if clock.0.saturating_sub(last.0) >= NOTE_INTERVAL_MILLIS {
             self.notes.push_back((clock, position));
@@ -190,5 +205,17 @@ mod tests {
         assert_eq!(positions.since(Timestamp(1001)), Position(10));
         assert_eq!(positions.since(Timestamp(2001)), Position(20));
         assert_eq!(positions.since(Timestamp(9000)), Position(30));
+    }
+
+    #[test]
+    fn what_is_read_again_does_not_hide_decisions_of_later() {
+        let mut positions = LogPositions::new(Position(0));
+        positions.learn(Timestamp(5000));
+        positions.learned_from(Position(3));
+        positions.note(Timestamp(1000), Position(10));
+        positions.note(Timestamp(7000), Position(20));
+        assert_eq!(positions.since(Timestamp(5000)), Position(3), "one at 5000 came before 10");
+        assert_eq!(positions.since(Timestamp(5001)), Position(10));
+        assert_eq!(positions.since(Timestamp(7001)), Position(20));
     }
 }

@@ -30,6 +30,7 @@ impl PartitionState {
             }
             self.remember(shared, recorded);
             self.replay.learn(start, recorded);
+            self.log_positions.learn(recorded.at);
         }
     }
 }
@@ -98,7 +99,7 @@ impl Worker {
     /// The log of a partition was read back: what came meanwhile is taken in.
     fn recovered(&mut self, partition: Partition, generation: Generation, from: Position) {
         let Some(state) = current(&mut self.partitions, partition, generation) else { return };
-        state.log_positions = super::recording::LogPositions::new(from);
+        state.log_positions.learned_from(from);
         let parked = state.recovering.take().unwrap_or_default();
         info!(
             partition = partition.0,

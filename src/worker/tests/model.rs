@@ -22,7 +22,6 @@ use crate::policy;
 use crate::source::{CaughtUp, Ownership, Record, Resume};
 use crate::trace::Limits;
 use crate::worker::partition::PartitionState;
-use crate::worker::recording::LogPositions;
 use crate::worker::{Desk, InForce, Shared};
 
 const TRACES: u8 = 5;
@@ -267,7 +266,7 @@ impl World {
         let decisions = read_back(self.group, lines);
         let Owner { shared, state, .. } = &mut self.owner;
         state.learn(shared, &decisions);
-        state.log_positions = LogPositions::new(Position(from as i64));
+        state.log_positions.learned_from(Position(from as i64));
     }
 
     fn succeed(&mut self) {
