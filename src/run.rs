@@ -27,6 +27,7 @@ use crate::telemetry::{self, LogFormat, TelemetryError};
 use crate::watchdog;
 use crate::worker::{Annotations, PoliciesInForce};
 
+use topics::Checked;
 pub use topics::TopicsError;
 
 /// What a process ends with whose files or arguments are wrong, as clap does.
@@ -115,30 +116,43 @@ pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(
         let _context = runtime.enter();
         Signals::new()?
     };
-    if let Some(signal) = await_topics(&settings, args.create_topics, &runtime, &mut signals)? {
-        info!(signal, "member.stopped: before it started");
-        runtime.shutdown_background();
-        return Ok(());
+    match await_topics(&settings, args.create_topics, &runtime, &mut signals)? {
+        Awaited::Topics(Checked::Well) => {}
+        Awaited::Topics(Checked::Unknown) => {
+            topics::check_when_reachable(settings.clone(), args.create_topics)?;
+        }
+        Awaited::Signal(signal) => {
+            info!(signal, "member.stopped: before it started");
+            runtime.shutdown_background();
+            return Ok(());
+        }
     }
     serve(&settings, &policies, &runtime, signals)
 }
 
-/// Checks the topics; returns the name of a signal that came before that was done.
+/// What came first.
+enum Awaited {
+    Topics(Checked),
+    /// A signal of this name.
+    Signal(&'static str),
+}
+
+/// Checks the topics, unless a signal comes before that is done.
 fn await_topics(
     settings: &Settings,
     create: bool,
     runtime: &Runtime,
     signals: &mut Signals,
-) -> Result<Option<&'static str>, TopicsError> {
+) -> Result<Awaited, TopicsError> {
     let own = settings.clone();
     let checking = runtime.spawn_blocking(move || topics::check(&own, create));
     runtime.block_on(async {
         tokio::select! {
             checked = checking => match checked {
-                Ok(checked) => checked.map(|()| None),
+                Ok(checked) => checked.map(Awaited::Topics),
                 Err(error) => std::panic::resume_unwind(error.into_panic()),
             },
-            name = signals.next() => Ok(Some(name)),
+            name = signals.next() => Ok(Awaited::Signal(name)),
         }
     })
 }

@@ -1,26 +1,27 @@
 //! The topics beside the input topic, before anything is read: that of the decision log and that of
 //! the dead letters.
 //!
-//! Promises that a member does not run without a topic that it would write to, if the cluster
-//! answers; if it does not, the member waits for it, and that is said. Leaves to
+//! Promises that a member does not start without a topic that it would write to, if the cluster
+//! answers; if it does not, the member starts, and they are checked, and created if that is asked
+//! for, once it does. Leaves to
 //! [`topic`](crate::decision_log::topic) how that of the decision log has to be.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::Settings;
 use crate::decision_log::topic::{self, TopicError};
 use crate::doctor;
 use crate::source::SourceSettings;
 
-/// For how long a cluster is waited for in which topics are to be created.
-const CREATE_PATIENCE: Duration = Duration::from_secs(60);
+/// How soon a cluster that did not answer, or whose topics were wrong, is asked again.
+const RECHECK_WAIT: Duration = Duration::from_secs(5);
 
 /// How often a topic is looked for that does not seem to be there: brokers learn of a new one one
 /// after the other.
@@ -79,39 +80,64 @@ impl From<KafkaError> for TopicsError {
     }
 }
 
+/// Whether the topics are known to be as they have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checked {
+    /// They are.
+    Well,
+    /// The cluster does not answer.
+    Unknown,
+}
+
 /// Holds the topics against what they have to be; with `create`, creates those that are missing.
 /// Blocks.
 ///
 /// # Errors
 /// What is wrong with one. That the cluster does not answer is not an error.
-pub(super) fn check(settings: &Settings, create: bool) -> Result<(), TopicsError> {
-    let started = Instant::now();
-    patiently(settings, create, started, || check_decision_log(settings, create))?;
-    patiently(settings, create, started, || check_dead_letters(settings, create))
+pub(super) fn check(settings: &Settings, create: bool) -> Result<Checked, TopicsError> {
+    let checks = [check_decision_log, check_dead_letters];
+    for check in checks {
+        if let Err(error) = believed(|| check(settings, create)) {
+            if !error.may_pass() {
+                return Err(error);
+            }
+            let brokers = &settings.source.brokers;
+            warn!(%error, brokers, "topics.unknown: they are checked when the cluster answers");
+            return Ok(Checked::Unknown);
+        }
+    }
+    Ok(Checked::Well)
 }
 
-fn patiently(
-    settings: &Settings,
-    create: bool,
-    started: Instant,
-    look: impl Fn() -> Result<(), TopicsError>,
-) -> Result<(), TopicsError> {
-    let mut looks = 0;
-    loop {
-        looks += 1;
-        match look() {
-            Err(error) if error.may_pass() => {
-                let brokers = &settings.source.brokers;
-                warn!(%error, brokers, "topics.unknown: they were not checked");
-                // To create one somebody has to be there.
-                if !create || started.elapsed() > CREATE_PATIENCE {
-                    return Ok(());
-                }
+/// Checks the topics of a member that runs already, on a thread that ends with the process or when
+/// they are well: the cluster did not answer when the member started.
+///
+/// # Errors
+/// When no thread can be had.
+pub(super) fn check_when_reachable(settings: Settings, create: bool) -> std::io::Result<()> {
+    let check = move || {
+        loop {
+            match check(&settings, create) {
+                Ok(Checked::Well) => return info!("topics.checked"),
+                Ok(Checked::Unknown) => {}
+                Err(error) => error!(%error, "topics.wrong"),
             }
-            Err(error) if error.may_be_news() && looks < LOOKS => thread::sleep(WAIT),
+            thread::sleep(RECHECK_WAIT);
+        }
+    };
+    thread::Builder::new().name("topics".to_owned()).spawn(check)?;
+    Ok(())
+}
+
+/// Looks again for a topic that does not seem to be there.
+fn believed(look: impl Fn() -> Result<(), TopicsError>) -> Result<(), TopicsError> {
+    for _ in 1..LOOKS {
+        match look() {
+            Err(error) if error.may_be_news() => thread::sleep(WAIT),
             result => return result,
         }
     }
+    look()
 }
 
 fn check_decision_log(settings: &Settings, create: bool) -> Result<(), TopicsError> {
