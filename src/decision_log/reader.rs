@@ -21,6 +21,7 @@ use super::metrics::LogMetrics;
 use super::record::{self, GroupHash, OwnerId};
 use super::settings::DecisionLogSettings;
 use super::{LogEvent, LogReceipts, LogSink, Receipt, Ticket};
+use crate::cluster;
 use crate::ids::{Offset, Partition, Position, Timestamp};
 use crate::limited::Limited;
 use crate::publish::{Outgoing, Publisher};
@@ -115,20 +116,14 @@ impl Drop for Reader {
 
 /// A consumer that is no member of any group: it is told what to read.
 fn client_config(settings: &DecisionLogSettings) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    for (key, value) in &settings.properties {
-        config.set(key, value);
-    }
+    let client_id = format!("{}-log-reader", settings.client_id);
+    let DecisionLogSettings { brokers, properties, group_id, .. } = settings;
+    let mut config = cluster::client_config(brokers, properties, &client_id, group_id);
     config
-        .set("bootstrap.servers", &settings.brokers)
-        .set("client.id", format!("{}-log-reader", settings.client_id))
-        // Assigning partitions needs a name, which is never joined.
-        .set("group.id", &settings.group_id)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("auto.offset.reset", "earliest")
         .set("enable.partition.eof", "false")
-        .set("allow.auto.create.topics", "false")
         .set("isolation.level", "read_committed")
         .set("check.crcs", "true")
         .set("fetch.wait.max.ms", "50")

@@ -1,20 +1,14 @@
 //! The topic of the decision log: whether it is as it has to be, and how to make it so.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication,
-};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use super::settings::DecisionLogSettings;
-
-/// How long one question to the cluster may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use crate::cluster::{self, ClusterError};
 
 /// For how long decisions stay on the topic: the longest outage that is bridged without judging
 /// anything again.
@@ -65,20 +59,18 @@ pub enum TopicError {
     /// The input topic is not there.
     #[error("the input topic {0} does not exist (kafka.topic)")]
     NoInput(String),
-    /// The topic could not be created.
-    #[error("the topic {topic} cannot be created: {reason}")]
-    NotCreated {
-        /// The topic.
-        topic: String,
-        /// Why.
-        reason: String,
-    },
     /// A setting of the topic is not as it has to be.
     #[error(transparent)]
     Setting(Box<WrongSetting>),
-    /// Nobody answers.
-    #[error("the cluster does not answer: {0}")]
-    Unreachable(#[from] KafkaError),
+    /// The cluster does not answer, or does not do what it is asked.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+impl From<KafkaError> for TopicError {
+    fn from(error: KafkaError) -> Self {
+        Self::Cluster(error.into())
+    }
 }
 
 /// A setting of the topic that loses decisions, and the command that mends it.
@@ -106,7 +98,7 @@ pub struct WrongSetting {
 impl TopicError {
     /// True if waiting may help.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Unreachable(_))
+        matches!(self, Self::Cluster(ClusterError::Unreachable(_)))
     }
 
     /// True if the member can run in spite of it.
@@ -117,14 +109,7 @@ impl TopicError {
 
 /// The command that creates the topic.
 pub fn create_command(settings: &DecisionLogSettings, partitions: usize) -> String {
-    let configs: Vec<String> =
-        CONFIG.iter().map(|(key, value)| format!("--config {key}={value}")).collect();
-    format!(
-        "kafka-topics.sh --bootstrap-server {} --create --topic {} --partitions {partitions} {}",
-        settings.brokers,
-        settings.topic,
-        configs.join(" "),
-    )
+    cluster::create_command(&settings.brokers, &settings.topic, partitions, &CONFIG)
 }
 
 /// Checks the topic against the input topic; with `create`, creates it if it is missing. What is
@@ -137,11 +122,14 @@ pub fn check(
     input: &str,
     create: bool,
 ) -> Result<Vec<TopicError>, TopicError> {
-    let config = client_config(settings);
+    let client_id = format!("{}-admin", settings.client_id);
+    let DecisionLogSettings { brokers, properties, group_id, .. } = settings;
+    let config = cluster::client_config(brokers, properties, &client_id, group_id);
     let consumer: BaseConsumer = config.create()?;
-    let wanted = partitions(&consumer, input)?.ok_or_else(|| TopicError::NoInput(input.into()))?;
+    let wanted =
+        cluster::partitions(&consumer, input)?.ok_or_else(|| TopicError::NoInput(input.into()))?;
     let topic = settings.topic.clone();
-    match partitions(&consumer, &topic)? {
+    match cluster::partitions(&consumer, &topic)? {
         Some(found) if found == wanted => {}
         Some(found) => {
             let command = more_partitions(settings, found, wanted);
@@ -149,14 +137,19 @@ pub fn check(
             return Err(TopicError::Partitions { topic, input, found, wanted, command });
         }
         None if create => {
-            create_topic(&config, &topic, wanted, &CONFIG)?;
+            cluster::create_topic(&config, &topic, wanted, &CONFIG)?;
             return Ok(Vec::new());
         }
         None => {
             return Err(TopicError::Missing { topic, command: create_command(settings, wanted) });
         }
     }
-    Ok(wrong_settings(settings, &topic_config(&config, &topic)?))
+    let found = match cluster::topic_settings(&config, &topic) {
+        // A cluster that does not let this be asked has no wrong settings that we know of.
+        Err(ClusterError::Hidden(_)) => BTreeMap::new(),
+        found => found?,
+    };
+    Ok(wrong_settings(settings, &found))
 }
 
 fn more_partitions(settings: &DecisionLogSettings, found: usize, wanted: usize) -> String {
@@ -170,55 +163,11 @@ fn more_partitions(settings: &DecisionLogSettings, found: usize, wanted: usize) 
     "name another topic (decision_log.topic), or make this one anew".to_owned()
 }
 
-/// Number of partitions of a topic; `None` if there is no such topic.
-///
-/// # Errors
-/// When nobody answers.
-pub fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Option<usize>, KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    Ok(found.map(|found| found.partitions().len()).filter(|partitions| *partitions > 0))
-}
-
-/// Creates a topic with the cluster's default replication. Blocks.
-///
-/// # Errors
-/// When it cannot be created; that it is there already is no error.
-pub fn create_topic(
-    config: &ClientConfig,
-    topic: &str,
-    partitions: usize,
-    settings: &[(&str, &str)],
-) -> Result<(), TopicError> {
-    let admin: AdminClient<DefaultClientContext> = config.create()?;
-    let count = i32::try_from(partitions).unwrap_or(i32::MAX);
-    let mut new = NewTopic::new(topic, count, TopicReplication::Fixed(-1));
-    for (key, value) in settings {
-        new = new.set(key, value);
-    }
-    let not_created = |reason: String| TopicError::NotCreated { topic: topic.to_owned(), reason };
-    let created = block_on(admin.create_topics([&new], &options()))?;
-    for result in created {
-        match result {
-            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => return Err(not_created(code.to_string())),
-        }
-    }
-    Ok(())
-}
-
-fn topic_config(config: &ClientConfig, topic: &str) -> Result<Vec<(String, String)>, TopicError> {
-    let admin: AdminClient<DefaultClientContext> = config.create()?;
-    let described =
-        block_on(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options()))?;
-    // A cluster that does not let this be asked has no wrong settings that we know of.
-    let entries = described.into_iter().flatten().flat_map(|resource| resource.entries);
-    let value = |entry: ConfigEntry| Some((entry.name, entry.value?));
-    Ok(entries.filter_map(value).collect())
-}
-
-fn wrong_settings(settings: &DecisionLogSettings, found: &[(String, String)]) -> Vec<TopicError> {
-    let get = |key: &str| found.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+fn wrong_settings(
+    settings: &DecisionLogSettings,
+    found: &BTreeMap<String, String>,
+) -> Vec<TopicError> {
+    let get = |key: &str| found.get(key);
     let wrong = |key: &str, value: &str, wanted: &str, why| {
         TopicError::Setting(Box::new(WrongSetting {
             topic: settings.topic.clone(),
@@ -247,31 +196,6 @@ fn wrong_settings(settings: &DecisionLogSettings, found: &[(String, String)]) ->
     all
 }
 
-/// Runs a question of the admin client to its end; it is driven by a thread of its own.
-fn block_on<T>(question: impl Future<Output = Result<T, KafkaError>>) -> Result<T, KafkaError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-    runtime.block_on(question)
-}
-
-fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
-}
-
-fn client_config(settings: &DecisionLogSettings) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    for (key, value) in &settings.properties {
-        config.set(key, value);
-    }
-    config
-        .set("bootstrap.servers", &settings.brokers)
-        .set("client.id", format!("{}-admin", settings.client_id))
-        .set("group.id", &settings.group_id)
-        .set("allow.auto.create.topics", "false");
-    config
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,8 +211,8 @@ mod tests {
     }
 
     fn found(pairs: &[(&str, &str)]) -> Vec<TopicError> {
-        let pairs: Vec<_> = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        wrong_settings(&settings(), &pairs)
+        let pairs = pairs.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+        wrong_settings(&settings(), &pairs.collect())
     }
 
     #[test]

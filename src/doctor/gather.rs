@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -16,6 +14,7 @@ use rdkafka::{ClientConfig, ClientContext, Offset as KafkaOffset, TopicPartition
 
 use super::facts::{Brokers, Cluster, Facts, Group, GroupMember, Plan, Range, Reach};
 use super::sample::{Sample, Seen};
+use crate::cluster::{self, ClusterError};
 use crate::config::Settings;
 use crate::decision_log::{DecisionLogSettings, topic};
 use crate::export::{self, ExportSettings};
@@ -114,16 +113,11 @@ impl ConsumerContext for Ears {}
 type Client = BaseConsumer<Ears>;
 
 fn client_config(plan: &Plan, settings: &Settings) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    for (key, value) in &settings.source.properties {
-        config.set(key, value);
-    }
+    let properties = &settings.source.properties;
+    let mut config =
+        cluster::client_config(&plan.brokers, properties, "tailsieve-doctor", &plan.group_id);
     config
-        .set("bootstrap.servers", &plan.brokers)
-        .set("client.id", "tailsieve-doctor")
-        .set("group.id", &plan.group_id)
         .set("enable.auto.commit", "false")
-        .set("allow.auto.create.topics", "false")
         .set("auto.offset.reset", "error")
         .set("enable.partition.eof", "true")
         .set("socket.connection.setup.timeout.ms", CONNECT.as_millis().to_string());
@@ -149,7 +143,7 @@ fn ask_kafka(board: &Board, plan: &Plan, settings: &Settings) {
     let partitions = cluster.as_ref().ok().and_then(|it| it.topics.get(&plan.topic).copied());
     note(board, |facts| facts.brokers = Some(Brokers { contacts, cluster, complaints }));
     let Some(partitions) = partitions else { return };
-    let configs = topic_configs(&config, &plan.topic);
+    let configs = topic_settings(&config, &plan.topic);
     note(board, |facts| facts.configs = Some(configs));
     if let Some(log) = &plan.decision_log {
         let answer = topic::check(&log_settings(plan, settings, log), &plan.topic, false);
@@ -222,26 +216,12 @@ fn describe_cluster(client: &Client) -> Result<Cluster, String> {
     Ok(Cluster { brokers, topics: topics.collect() })
 }
 
-/// The settings of a topic, or why they cannot be seen. Blocks.
-pub fn topic_configs(
-    config: &ClientConfig,
-    topic: &str,
-) -> Result<BTreeMap<String, String>, String> {
-    let admin: AdminClient<DefaultClientContext> =
-        config.create().map_err(|error| error.to_string())?;
-    let options = AdminOptions::new().request_timeout(Some(QUESTION));
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    let resource = ResourceSpecifier::Topic(topic);
-    let question = admin.describe_configs([&resource], &options);
-    let described = runtime.block_on(question).map_err(|error| error.to_string())?;
-    let mut configs = BTreeMap::new();
-    for resource in described {
-        let resource = resource.map_err(|code| code.to_string())?;
-        let entries = resource.entries.into_iter();
-        configs.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
-    }
-    Ok(configs)
+/// The settings of a topic, or why they cannot be seen.
+fn topic_settings(config: &ClientConfig, topic: &str) -> Result<BTreeMap<String, String>, String> {
+    cluster::topic_settings(config, topic).map_err(|error| match error {
+        ClusterError::Unreachable(error) => error.to_string(),
+        error => error.to_string(),
+    })
 }
 
 fn describe_group(client: &Client, group_id: &str) -> Result<Group, String> {

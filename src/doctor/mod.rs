@@ -24,7 +24,6 @@ use crate::validate::{self, Output, ValidateArgs};
 
 use facts::Plan;
 use finding::{Finding, State};
-pub use gather::topic_configs;
 
 /// What the command ends with if something is wrong.
 pub const EXIT_ERRORS: u8 = 1;

@@ -9,8 +9,7 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use crate::decision_log::topic::{self, TopicError};
-use crate::doctor;
+use crate::cluster::{self, ClusterError};
 use crate::source::SourceSettings;
 
 /// For how long a cluster that does not answer is asked again.
@@ -21,9 +20,6 @@ const LOOKS: u32 = 4;
 
 /// How long is waited in between.
 const WAIT: Duration = Duration::from_secs(1);
-
-/// What a topic takes unless it is told otherwise.
-const DEFAULT_MAX_BYTES: usize = 1_048_588;
 
 /// What comes on top of a record's value in its batch: key, lengths, the batch's own fields.
 const AROUND_VALUE: usize = 512;
@@ -54,7 +50,7 @@ pub enum TopicsError {
     },
     /// It cannot be created.
     #[error(transparent)]
-    NotCreated(Box<TopicError>),
+    NotCreated(#[from] ClusterError),
     /// Nobody answers.
     #[error("the cluster at {brokers} does not answer: {error}")]
     Unreachable {
@@ -71,7 +67,8 @@ pub(super) fn check(from: &SourceSettings, to: &str, create: bool) -> Result<usi
     if from.topic == to {
         return Err(TopicsError::Same(to.to_owned()));
     }
-    let config = client_config(from);
+    let SourceSettings { brokers, properties, group_id, .. } = from;
+    let config = cluster::client_config(brokers, properties, "tailsieve-rekey-admin", group_id);
     let unreachable = |error| TopicsError::Unreachable { brokers: from.brokers.clone(), error };
     let client: BaseConsumer = config.create().map_err(unreachable)?;
     let partitions = look_up(&client, &from.topic, LOOKS).map_err(unreachable)?;
@@ -79,40 +76,36 @@ pub(super) fn check(from: &SourceSettings, to: &str, create: bool) -> Result<usi
     let looks = if create { 1 } else { LOOKS };
     let found = look_up(&client, to, looks).map_err(unreachable)?;
     if found.is_none() && create {
-        topic::create_topic(&config, to, partitions, &CONFIG)
-            .map_err(|error| TopicsError::NotCreated(Box::new(error)))?;
+        cluster::create_topic(&config, to, partitions, &CONFIG)?;
         info!(topic = to, partitions, "rekey.topic_created");
         look_up(&client, to, LOOKS).map_err(unreachable)?;
     } else if found.is_none() {
         let broker = from.brokers.split(',').next().unwrap_or_default();
-        let command = format!(
-            "kafka-topics.sh --bootstrap-server {broker} --create --topic {to} --partitions \
-             {partitions} --config message.timestamp.type=LogAppendTime"
-        );
+        let command = cluster::create_command(broker, to, partitions, &CONFIG);
         return Err(TopicsError::NoOutput { topic: to.to_owned(), command });
     }
     Ok(max_bytes(&config, to))
 }
 
 fn max_bytes(config: &ClientConfig, to: &str) -> usize {
-    let configs = doctor::topic_configs(config, to).unwrap_or_else(|error| {
-        warn!(error, topic = to, "rekey.topic_settings_unknown: records are kept below 1 MiB");
-        Default::default()
+    let max = cluster::max_message_bytes(config, to).unwrap_or_else(|error| {
+        warn!(%error, topic = to, "rekey.topic_settings_unknown: records are kept below 1 MiB");
+        None
     });
-    let max = configs.get("max.message.bytes").and_then(|value| value.parse().ok());
-    max.unwrap_or(DEFAULT_MAX_BYTES).saturating_sub(AROUND_VALUE).max(1)
+    let max = usize::try_from(max.unwrap_or(cluster::DEFAULT_MAX_MESSAGE_BYTES));
+    max.unwrap_or(usize::MAX).saturating_sub(AROUND_VALUE).max(1)
 }
 
 /// Number of partitions of a topic. Brokers learn of a new one one after the other, so that it is
 /// not there is believed after some `looks` only.
 fn look_up(client: &BaseConsumer, name: &str, looks: u32) -> Result<Option<usize>, KafkaError> {
     for _ in 1..looks {
-        if let Some(partitions) = patiently(|| topic::partitions(client, name))? {
+        if let Some(partitions) = patiently(|| cluster::partitions(client, name))? {
             return Ok(Some(partitions));
         }
         thread::sleep(WAIT);
     }
-    patiently(|| topic::partitions(client, name))
+    patiently(|| cluster::partitions(client, name))
 }
 
 fn patiently<T>(mut ask: impl FnMut() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
@@ -126,17 +119,4 @@ fn patiently<T>(mut ask: impl FnMut() -> Result<T, KafkaError>) -> Result<T, Kaf
             answer => return answer,
         }
     }
-}
-
-fn client_config(from: &SourceSettings) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    for (key, value) in &from.properties {
-        config.set(key, value);
-    }
-    config
-        .set("bootstrap.servers", &from.brokers)
-        .set("client.id", "tailsieve-rekey-admin")
-        .set("group.id", &from.group_id)
-        .set("allow.auto.create.topics", "false");
-    config
 }

@@ -10,7 +10,7 @@ use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use tracing::warn;
 
 use super::found::{Found, Place};
-use crate::decision_log::topic;
+use crate::cluster;
 use crate::ids::{Offset, Partition, Position};
 use crate::source::SourceSettings;
 
@@ -39,7 +39,7 @@ pub(super) struct Reader {
 
 /// How many partitions a topic has; `None` if there is no such topic.
 pub(super) fn partitions(source: &SourceSettings, name: &str) -> Result<Option<usize>, KafkaError> {
-    topic::partitions(&client_config(source).create()?, name)
+    cluster::partitions(&client_config(source).create()?, name)
 }
 
 impl Reader {
@@ -154,18 +154,13 @@ fn may_pass(error: &KafkaError) -> bool {
 }
 
 fn client_config(source: &SourceSettings) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    for (key, value) in &source.properties {
-        config.set(key, value);
-    }
+    let SourceSettings { brokers, properties, .. } = source;
+    let group_id = group_id(source);
+    let mut config = cluster::client_config(brokers, properties, "tailsieve-replay", &group_id);
     config
-        .set("bootstrap.servers", &source.brokers)
-        .set("client.id", "tailsieve-replay")
-        .set("group.id", group_id(source))
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "earliest")
-        .set("allow.auto.create.topics", "false");
+        .set("auto.offset.reset", "earliest");
     config
 }
 

@@ -15,9 +15,9 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
+use crate::cluster::{self, ClusterError};
 use crate::config::Settings;
 use crate::decision_log::topic::{self, TopicError};
-use crate::doctor;
 use crate::source::SourceSettings;
 
 /// How soon a cluster that did not answer, or whose topics were wrong, is asked again.
@@ -32,9 +32,6 @@ const WAIT: Duration = Duration::from_secs(1);
 
 /// For how long letters stay on their topic: two weeks.
 const RETENTION_MS: &str = "1209600000";
-
-/// What a topic takes unless it is told otherwise.
-const DEFAULT_MAX_BYTES: u64 = 1_048_588;
 
 /// What a letter has more than the record that it holds: its headers.
 const HEADERS: u64 = 64 << 10;
@@ -76,6 +73,12 @@ impl TopicsError {
 
 impl From<KafkaError> for TopicsError {
     fn from(error: KafkaError) -> Self {
+        ClusterError::from(error).into()
+    }
+}
+
+impl From<ClusterError> for TopicsError {
+    fn from(error: ClusterError) -> Self {
         Self::DecisionLog(error.into())
     }
 }
@@ -151,20 +154,21 @@ fn check_decision_log(settings: &Settings, create: bool) -> Result<(), TopicsErr
 fn check_dead_letters(settings: &Settings, create: bool) -> Result<(), TopicsError> {
     let Some(dead_letter) = &settings.dead_letter else { return Ok(()) };
     let (source, topic) = (&settings.source, &dead_letter.topic);
-    let config = client_config(source);
+    let SourceSettings { brokers, properties, group_id, .. } = source;
+    let config = cluster::client_config(brokers, properties, "tailsieve-admin", group_id);
     let client: BaseConsumer = config.create()?;
-    if topic::partitions(&client, topic)?.is_some() {
+    if cluster::partitions(&client, topic)?.is_some() {
         return Ok(());
     }
-    let partitions = topic::partitions(&client, &source.topic)?;
+    let partitions = cluster::partitions(&client, &source.topic)?;
     let partitions = partitions.ok_or_else(|| TopicError::NoInput(source.topic.clone()))?;
     let max_bytes = letter_bytes(max_bytes(&config, &source.topic)).to_string();
     let made_with = made_with(&max_bytes);
     if !create {
-        let command = create_command(&source.brokers, topic, partitions, &made_with);
+        let command = cluster::create_command(&source.brokers, topic, partitions, &made_with);
         return Err(TopicsError::NoDeadLetters { topic: topic.clone(), command });
     }
-    topic::create_topic(&config, topic, partitions, &made_with)?;
+    cluster::create_topic(&config, topic, partitions, &made_with)?;
     info!(topic, partitions, max_bytes, "dead_letter.topic_created");
     Ok(())
 }
@@ -172,21 +176,6 @@ fn check_dead_letters(settings: &Settings, create: bool) -> Result<(), TopicsErr
 /// How the topic is made.
 fn made_with(max_bytes: &str) -> [(&str, &str); 3] {
     [("cleanup.policy", "delete"), ("retention.ms", RETENTION_MS), ("max.message.bytes", max_bytes)]
-}
-
-fn create_command(
-    brokers: &str,
-    topic: &str,
-    partitions: usize,
-    made_with: &[(&str, &str)],
-) -> String {
-    let configs: Vec<_> =
-        made_with.iter().map(|(key, value)| format!("--config {key}={value}")).collect();
-    format!(
-        "kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions \
-         {partitions} {}",
-        configs.join(" ")
-    )
 }
 
 /// How large a letter may have to be, if a record is this large.
@@ -197,25 +186,15 @@ fn letter_bytes(record: u64) -> u64 {
 
 /// `max.message.bytes` of the input topic.
 fn max_bytes(config: &ClientConfig, input: &str) -> u64 {
-    let configs = doctor::topic_configs(config, input).unwrap_or_else(|error| {
-        warn!(error, topic = input, "topics.settings_unknown: records are taken to be below 1 MiB");
-        Default::default()
+    let max = cluster::max_message_bytes(config, input).unwrap_or_else(|error| {
+        warn!(
+            %error,
+            topic = input,
+            "topics.settings_unknown: records are taken to be below 1 MiB"
+        );
+        None
     });
-    let max = configs.get("max.message.bytes").and_then(|value| value.parse().ok());
-    max.unwrap_or(DEFAULT_MAX_BYTES)
-}
-
-fn client_config(source: &SourceSettings) -> ClientConfig {
-    let mut config = ClientConfig::new();
-    for (key, value) in &source.properties {
-        config.set(key, value);
-    }
-    config
-        .set("bootstrap.servers", &source.brokers)
-        .set("client.id", "tailsieve-admin")
-        .set("group.id", &source.group_id)
-        .set("allow.auto.create.topics", "false");
-    config
+    max.unwrap_or(cluster::DEFAULT_MAX_MESSAGE_BYTES)
 }
 
 #[cfg(test)]
@@ -225,7 +204,7 @@ mod tests {
     #[test]
     fn the_command_creates_a_topic_that_takes_every_record_and_its_headers() {
         let max_bytes = letter_bytes(1_048_588).to_string();
-        let command = create_command("kafka:9092", "dead", 12, &made_with(&max_bytes));
+        let command = cluster::create_command("kafka:9092", "dead", 12, &made_with(&max_bytes));
         assert_eq!(
             command,
             "kafka-topics.sh --bootstrap-server kafka:9092 --create --topic dead --partitions 12 \

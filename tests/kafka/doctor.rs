@@ -8,6 +8,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
+use tailsieve::cluster;
 use tailsieve::decision_log::{DecisionLogSettings, topic as log_topic};
 use tailsieve::generate::{Layout, ModelSettings};
 use tailsieve::source;
@@ -71,7 +72,7 @@ fn new_topic(rig: &Rig, name: &str, partitions: i32, configs: &[(&str, &str)]) -
     let topic = rig.kafka.topic(name, partitions, configs);
     let client: BaseConsumer = rig.kafka.client().create().unwrap();
     eventually("the topic to be known", Duration::from_secs(30), || {
-        log_topic::partitions(&client, topic.name()).ok().flatten()
+        cluster::partitions(&client, topic.name()).ok().flatten()
     });
     topic
 }

@@ -1,0 +1,153 @@
+//! A Kafka cluster and its topics: how a client of ours is set up to ask about them, what is asked,
+//! and how a topic is made.
+//!
+//! Promises that every question ends within seconds, one way or the other. Leaves to others what a
+//! topic has to be like, and what to say about one that is not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use thiserror::Error;
+
+/// How long one question may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `max.message.bytes` of a topic that was not told otherwise.
+pub const DEFAULT_MAX_MESSAGE_BYTES: u64 = 1_048_588;
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ClusterError {
+    /// Nobody answers.
+    #[error("the cluster does not answer: {0}")]
+    Unreachable(#[from] KafkaError),
+    /// It does not let that be seen.
+    #[error("{0}")]
+    Hidden(RDKafkaErrorCode),
+    /// It does not make the topic.
+    #[error("the topic {topic} cannot be created: {reason}")]
+    NotCreated {
+        /// The topic.
+        topic: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What every client of ours needs that is no member of a group. `properties` are the user's: how
+/// to log in. A `group_id` is needed to be told partitions, and is not joined.
+pub fn client_config(
+    brokers: &str,
+    properties: &[(String, String)],
+    client_id: &str,
+    group_id: &str,
+) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (key, value) in properties {
+        config.set(key, value);
+    }
+    config
+        .set("bootstrap.servers", brokers)
+        .set("client.id", client_id)
+        .set("group.id", group_id)
+        .set("allow.auto.create.topics", "false");
+    config
+}
+
+/// Number of partitions of a topic; `None` if there is no such topic.
+///
+/// # Errors
+/// When nobody answers.
+pub fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Option<usize>, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    Ok(found.map(|found| found.partitions().len()).filter(|partitions| *partitions > 0))
+}
+
+/// The settings of a topic. Blocks.
+///
+/// # Errors
+/// When nobody answers, or they cannot be seen.
+pub fn topic_settings(
+    config: &ClientConfig,
+    topic: &str,
+) -> Result<BTreeMap<String, String>, ClusterError> {
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let resource = ResourceSpecifier::Topic(topic);
+    let mut settings = BTreeMap::new();
+    for described in block_on(admin.describe_configs([&resource], &options()))? {
+        let entries = described.map_err(ClusterError::Hidden)?.entries.into_iter();
+        settings.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
+    }
+    Ok(settings)
+}
+
+/// The largest batch that a topic takes, in bytes; `None` if its settings do not say. Blocks.
+///
+/// # Errors
+/// As [`topic_settings`].
+pub fn max_message_bytes(config: &ClientConfig, topic: &str) -> Result<Option<u64>, ClusterError> {
+    let settings = topic_settings(config, topic)?;
+    Ok(settings.get("max.message.bytes").and_then(|value| value.parse().ok()))
+}
+
+/// Creates a topic with the cluster's default replication. Blocks.
+///
+/// # Errors
+/// When it cannot be created; that it is there already is no error.
+pub fn create_topic(
+    config: &ClientConfig,
+    topic: &str,
+    partitions: usize,
+    settings: &[(&str, &str)],
+) -> Result<(), ClusterError> {
+    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let count = i32::try_from(partitions).unwrap_or(i32::MAX);
+    let mut new = NewTopic::new(topic, count, TopicReplication::Fixed(-1));
+    for (key, value) in settings {
+        new = new.set(key, value);
+    }
+    for result in block_on(admin.create_topics([&new], &options()))? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => {
+                let (topic, reason) = (topic.to_owned(), code.to_string());
+                return Err(ClusterError::NotCreated { topic, reason });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The command that does what [`create_topic`] does.
+pub fn create_command(
+    brokers: &str,
+    topic: &str,
+    partitions: usize,
+    settings: &[(&str, &str)],
+) -> String {
+    let settings: Vec<_> =
+        settings.iter().map(|(key, value)| format!("--config {key}={value}")).collect();
+    format!(
+        "kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions \
+         {partitions} {}",
+        settings.join(" ")
+    )
+}
+
+/// Runs a question of the admin client to its end; it is driven by a thread of its own.
+fn block_on<T>(question: impl Future<Output = Result<T, KafkaError>>) -> Result<T, KafkaError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+    runtime.block_on(question)
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}
