@@ -5,6 +5,7 @@ pub mod app;
 pub mod books;
 pub mod capture;
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod dead_letters;

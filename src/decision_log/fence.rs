@@ -94,21 +94,10 @@ impl Reading {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision_log::record::Verdict;
-    use crate::ids::Timestamp;
-    use crate::trace::Trigger;
+    use crate::decision_log::testing::dropped;
 
     fn recorded(trace: u8, first: i64, delivered: bool) -> Recorded {
-        Recorded {
-            trace_id: TraceId::from_slice(&[trace; 16]).unwrap(),
-            verdict: Verdict::Dropped,
-            dropped_by: None,
-            first: Offset(first),
-            last: Offset(first + 5),
-            at: Timestamp(0),
-            trigger: Trigger::Wait,
-            delivered,
-        }
+        Recorded { delivered, ..dropped(trace, first, first + 5) }
     }
 
     fn read(records: &[(u64, Option<Recorded>)]) -> (Vec<Recorded>, u64) {

@@ -16,6 +16,7 @@ mod fence;
 mod metrics;
 mod reader;
 mod record;
+mod recovery;
 mod settings;
 pub mod topic;
 
@@ -104,11 +105,6 @@ impl Line {
             value: record::decided(owner, group, recorded),
         }
     }
-
-    /// Its bytes.
-    pub fn size(&self) -> usize {
-        self.key.len() + self.value.len()
-    }
 }
 
 /// Where the events of one worker go. Must not block.
@@ -180,11 +176,6 @@ impl DecisionLog {
             inbox,
         )?;
         Ok(Self { topic: settings.topic.clone(), group, publisher, reader })
-    }
-
-    /// Records that are not on the topic yet.
-    pub fn in_flight(&self) -> usize {
-        self.publisher.in_flight()
     }
 
     /// `Ok` if what was asked for is being written and read; else what is wrong.

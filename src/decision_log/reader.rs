@@ -8,21 +8,23 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
 
 use super::fence::Reading;
 use super::metrics::LogMetrics;
 use super::record::{self, GroupHash, OwnerId};
+use super::recovery::{Recovery, Step};
 use super::settings::DecisionLogSettings;
 use super::{LogEvent, LogReceipts, LogSink, Receipt, Ticket};
+use crate::clock;
 use crate::cluster;
-use crate::ids::{Offset, Partition, Position, Timestamp};
+use crate::ids::{Offset, Partition, Position};
 use crate::limited::Limited;
 use crate::publish::{Outgoing, Publisher};
 
@@ -134,29 +136,6 @@ fn client_config(settings: &DecisionLogSettings) -> ClientConfig {
     config
 }
 
-/// One partition whose log is being taken over.
-struct Recovery {
-    receipt: Receipt,
-    owner: OwnerId,
-    from: Option<Position>,
-    since: Instant,
-    step: Step,
-    reading: Reading,
-    read: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// The first record of the ownership has to be written, not before this.
-    Mark(Instant),
-    /// It is on its way.
-    Marking,
-    /// It is at `end`; reading has to be started, not before this.
-    Seek { end: Offset, at: Instant },
-    /// It is at `end`, and the log is being read from `from`.
-    Read { end: Offset, from: Position },
-}
-
 struct ReadBack {
     topic: String,
     group: GroupHash,
@@ -255,7 +234,7 @@ impl ReadBack {
     fn mark(&mut self, partition: Partition) {
         let Some(recovery) = self.recoveries.get_mut(&partition) else { return };
         let key = record::owner_key(recovery.owner);
-        let value = record::owned(recovery.owner, self.group, wall_clock());
+        let value = record::owned(recovery.owner, self.group, clock::now());
         let outgoing = Outgoing {
             topic: &self.topic,
             partition: Some(partition),
@@ -325,7 +304,7 @@ impl ReadBack {
                 Ok(message) => {
                     let partition = Partition(message.partition());
                     if let Some(recovery) = self.recoveries.get_mut(&partition)
-                        && take_in(recovery, self.group, &self.metrics, &message)
+                        && recovery.take_in(self.group, &self.metrics, &message)
                     {
                         drop(message);
                         self.finish(partition);
@@ -386,30 +365,4 @@ impl ReadBack {
         });
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
-}
-
-/// Takes a record in; true if it is the last one.
-fn take_in(
-    recovery: &mut Recovery,
-    group: GroupHash,
-    metrics: &LogMetrics,
-    message: &BorrowedMessage<'_>,
-) -> bool {
-    let Step::Read { end, .. } = recovery.step else { return false };
-    let offset = Offset(message.offset());
-    if offset >= end {
-        return true;
-    }
-    recovery.read += 1;
-    metrics.read.increment(1);
-    if let Err(reason) = recovery.reading.read(group, message.key(), message.payload()) {
-        metrics.unread.increment(1);
-        debug!(partition = message.partition(), offset = offset.0, %reason, "decision_log.unread");
-    }
-    false
-}
-
-fn wall_clock() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,9 +1,25 @@
 //! The topic without Kafka, for tests of those who write and read it.
 
 use super::fence::Reading;
+use super::record::Verdict;
 use super::record::{self, GroupHash, OwnerId, Recorded, Said};
 use super::{Line, Log, Receipt};
-use crate::ids::{Position, Timestamp};
+use crate::ids::{Offset, Position, Timestamp, TraceId};
+use crate::trace::Trigger;
+
+/// A trace of sixteen such bytes that was dropped, on the records from `first` to `last`.
+pub(crate) fn dropped(trace: u8, first: i64, last: i64) -> Recorded {
+    Recorded {
+        trace_id: TraceId::from_slice(&[trace; 16]).expect("it is not zero"),
+        verdict: Verdict::Dropped,
+        dropped_by: None,
+        first: Offset(first),
+        last: Offset(last),
+        at: Timestamp(0),
+        trigger: Trigger::Wait,
+        delivered: false,
+    }
+}
 
 /// A log that takes nothing: the test moves the lines itself.
 #[derive(Debug)]

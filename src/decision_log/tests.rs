@@ -3,9 +3,8 @@ use std::time::Duration;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
+use super::testing::dropped;
 use super::*;
-use crate::ids::{Timestamp, TraceId};
-use crate::trace::Trigger;
 
 const PARTITION: Partition = Partition(1);
 
@@ -34,16 +33,8 @@ fn receipt(generation: u64, sequence: u64) -> Receipt {
 }
 
 fn recorded(trace: u8, delivered: bool) -> Recorded {
-    Recorded {
-        trace_id: TraceId::from_slice(&[trace; 16]).unwrap(),
-        verdict: Verdict::Dropped,
-        dropped_by: None,
-        first: Offset(i64::from(trace)),
-        last: Offset(i64::from(trace) + 5),
-        at: Timestamp(0),
-        trigger: Trigger::Wait,
-        delivered,
-    }
+    let first = i64::from(trace);
+    Recorded { delivered, ..dropped(trace, first, first + 5) }
 }
 
 /// Recovers a partition; the decisions, and where the log was read from.

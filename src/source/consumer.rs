@@ -11,10 +11,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{error, info, warn};
 
 use super::assignment::Context;
-use super::clock;
 use super::events::CaughtUp;
 use super::handle::{CRASHED, ConsumerStatus, RUNNING};
 use super::pending::Pending;
+use crate::clock;
 use crate::ids::{Partition, Position, Timestamp};
 use crate::limited::Limited;
 

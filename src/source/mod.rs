@@ -15,7 +15,6 @@
 
 mod assignment;
 mod batch;
-mod clock;
 mod consumer;
 mod events;
 mod handle;
@@ -31,8 +30,8 @@ mod starts;
 mod statistics;
 mod topic;
 
+pub use crate::clock::now;
 pub use batch::{Record, RecordBatch};
-pub use clock::now;
 pub use events::{CaughtUp, Rebalance};
 pub use handle::{ConsumerHandle, ConsumerStatus, StartError, start};
 pub use inbox::{Event, Inbox, InboxSender, inboxes};

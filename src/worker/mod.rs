@@ -13,6 +13,7 @@ mod decide;
 mod deliver;
 mod desk;
 mod gather;
+mod handover;
 mod in_force;
 mod outbound;
 mod partition;
@@ -32,16 +33,16 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::books::Books;
 use crate::dead_letters::{DeadLetters, Receipt};
 use crate::decision_log::{Log, LogEvent};
 use crate::export::{Ack, Exporter};
-use crate::ids::{Generation, Partition, Position};
+use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
 use crate::routing::Routing;
-use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch, Resume};
+use crate::source::{CaughtUp, Event, Inbox, Rebalance, RecordBatch};
 use crate::trace::DecidedTraces;
 
 pub use decide::{Annotations, Remembered};
@@ -49,7 +50,7 @@ use desk::Desk;
 pub use gather::{ask_resource, gather, keys_for};
 pub use in_force::{InForce, PoliciesInForce};
 use outbound::Lanes;
-use partition::{PartitionState, Revocation};
+use partition::PartitionState;
 use pulse::Stall;
 pub use pulse::{Pulse, Stalls};
 pub use refuse::Refusals;
@@ -176,12 +177,12 @@ impl Worker {
     pub async fn run(mut self, stop: CancellationToken) {
         let dead_letters = self.shared.dead_letters.clone();
         loop {
-            let stall = self.stall();
+            let full = self.lanes.full();
+            let is_full = full.is_some();
+            let stall = self.stall(is_full);
             self.shared.stalls.changed(self.stalled_by, stall);
             self.stalled_by = stall;
             let is_free = stall.is_none();
-            let full = self.lanes.full();
-            let is_full = full.is_some();
             let has_unsent = !self.desk.unsent.is_empty();
             let has_to_retry = !is_free || !self.desk.lines.is_empty();
             let revoke_deadline = self.revoke_deadline();
@@ -225,12 +226,12 @@ impl Worker {
         debug!(worker = self.index, "worker.stopped");
     }
 
-    /// Why no records may be taken, if so.
-    fn stall(&self) -> Option<Stall> {
+    /// Why no records may be taken, if so; `is_full` says that an exporter is.
+    fn stall(&self, is_full: bool) -> Option<Stall> {
         if self.is_suspended() {
             return Some(Stall::Lease);
         }
-        if self.lanes.full().is_some() {
+        if is_full {
             return Some(Stall::Export);
         }
         if !self.desk.unsent.is_empty() {
@@ -271,88 +272,6 @@ impl Worker {
         self.post();
     }
 
-    fn rebalance(&mut self, event: Rebalance) {
-        match event {
-            Rebalance::Resized { partitions } => {
-                self.shared.routing.resized(partitions, &mut self.desk.tally);
-                self.share_out(partitions);
-            }
-            Rebalance::Assigned { partition, owned, start, resume } => {
-                let mut state = self.partition_state(partition, owned, start, resume);
-                state.recover(&self.shared, resume);
-                if let Some(old) = self.partitions.insert(partition, state) {
-                    self.forget(old);
-                }
-            }
-            Rebalance::Revoked { partition, generation, timeout, done } => {
-                let state = current(&mut self.partitions, partition, generation);
-                let Some(state) = state else {
-                    // A partition that this worker does not have is done with.
-                    let _ = done.send(partition);
-                    return;
-                };
-                let deadline = Instant::now() + timeout;
-                state.revocation = Some(Revocation { deadline, done });
-                self.finish_revocations();
-            }
-            Rebalance::Lost { partition, generation } => {
-                if current(&mut self.partitions, partition, generation).is_some()
-                    && let Some(state) = self.partitions.remove(&partition)
-                {
-                    self.forget(state);
-                }
-            }
-        }
-        self.post();
-    }
-
-    fn partition_state(
-        &self,
-        partition: Partition,
-        owned: Arc<Owned>,
-        start: Position,
-        resume: Resume,
-    ) -> PartitionState {
-        let (in_force, topic_size) = (&self.in_force, self.topic_size);
-        PartitionState::new(self.index, partition, owned, start, resume, in_force, topic_size)
-    }
-
-    /// Lets go of revoked partitions that have nothing in flight, or no time left.
-    fn finish_revocations(&mut self) {
-        let now = Instant::now();
-        let is_done = |(partition, state): (&Partition, &PartitionState)| {
-            let revocation = state.revocation.as_ref()?;
-            (state.in_flight() == 0 || revocation.deadline <= now).then_some(*partition)
-        };
-        let done: Vec<Partition> = self.partitions.iter().filter_map(is_done).collect();
-        for partition in done {
-            let Some(mut state) = self.partitions.remove(&partition) else { continue };
-            state.publish();
-            if let Some(revocation) = state.revocation.take() {
-                let unfinished = state.in_flight();
-                info!(partition = partition.0, unfinished, "partition.handed_over");
-                // The consumer may have given up waiting.
-                let _ = revocation.done.send(partition);
-            }
-            self.forget(state);
-        }
-        self.post();
-    }
-
-    /// Strikes out what a partition that is gone still holds open.
-    fn forget(&mut self, mut state: PartitionState) {
-        state.abandon(&mut self.desk);
-        let generation = state.generation();
-        let partition = state.partition;
-        self.desk.unsent.retain(|(_, receipt)| {
-            receipt.partition != partition || receipt.generation != generation
-        });
-        self.lanes.forget(partition, generation);
-        self.desk.lines.retain(|(receipt, _)| {
-            receipt.partition != partition || receipt.generation != generation
-        });
-    }
-
     fn acknowledge(&mut self, exporter: usize, acks: Vec<Ack>) {
         for ack in acks {
             let ticket = ack.ticket;
@@ -371,12 +290,6 @@ impl Worker {
         }
         self.feed();
         self.go_on_with_revocations();
-    }
-
-    fn go_on_with_revocations(&mut self) {
-        if self.partitions.values().any(|state| state.revocation.is_some()) {
-            self.finish_revocations();
-        }
     }
 
     /// Hands on what the partitions have for the decision log and the exporter.
@@ -417,11 +330,6 @@ impl Worker {
         self.shared.books.post(&self.in_force.counters, tally, opened, closed);
         let decided = &self.shared.decided;
         self.shared.books.cache(decided.len(), decided.bytes());
-    }
-
-    fn revoke_deadline(&self) -> Option<Instant> {
-        let revocations = self.partitions.values().filter_map(|state| state.revocation.as_ref());
-        revocations.map(|revocation| revocation.deadline).min()
     }
 }
 

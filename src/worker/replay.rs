@@ -72,33 +72,18 @@ impl Replay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision_log::Verdict;
-    use crate::ids::Timestamp;
-    use crate::trace::Trigger;
+    use crate::decision_log::testing::dropped;
 
     fn id(trace: u8) -> TraceId {
         TraceId::from_slice(&[trace; 16]).unwrap()
     }
 
-    fn recorded(trace: u8, first: i64, last: i64) -> Recorded {
-        Recorded {
-            trace_id: id(trace),
-            verdict: Verdict::Dropped,
-            dropped_by: None,
-            first: Offset(first),
-            last: Offset(last),
-            at: Timestamp(0),
-            trigger: Trigger::Wait,
-            delivered: false,
-        }
-    }
-
     #[test]
     fn a_decision_covers_from_its_first_to_its_last_record() {
         let mut replay = Replay::default();
-        replay.learn(Position(100), &recorded(1, 90, 110));
-        replay.learn(Position(100), &recorded(1, 120, 130));
-        replay.learn(Position(100), &recorded(2, 50, 99));
+        replay.learn(Position(100), &dropped(1, 90, 110));
+        replay.learn(Position(100), &dropped(1, 120, 130));
+        replay.learn(Position(100), &dropped(2, 50, 99));
         let found = |trace, offset| replay.find(id(trace), Offset(offset)).map(|it| it.last.0);
         assert_eq!(found(1, 100), Some(110));
         assert_eq!(found(1, 110), Some(110));
@@ -112,7 +97,7 @@ mod tests {
     #[test]
     fn it_is_forgotten_when_it_was_passed() {
         let mut replay = Replay::default();
-        replay.learn(Position(0), &recorded(1, 0, 10));
+        replay.learn(Position(0), &dropped(1, 0, 10));
         replay.passed(Position(10));
         assert_eq!(replay.len(), 1);
         replay.passed(Position(11));

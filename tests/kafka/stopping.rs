@@ -5,7 +5,7 @@ use std::time::Duration;
 use tailsieve::receiver::Behaviour;
 use tailsieve::run::EXIT_FORCED;
 
-use crate::rig::{POLICIES, Rig, traffic};
+use crate::rig::{POLICIES, Rig, Writing, traffic};
 use crate::support::{Member, Scratch, eventually, free_address, http_get};
 
 /// How long a step may take on a slow and busy machine.
@@ -29,6 +29,18 @@ fn wait_for_delivery(rig: &Rig, member: &mut Member) {
     });
 }
 
+/// Traffic for a member whose backend takes `delay` for each request, up to where a delivery is under
+/// way and the member is asked to stop.
+fn stop_in_mid_delivery(rig: &Rig, seed: u64, delay: Duration) -> (Member, Writing) {
+    let mut member = rig.member("first");
+    let writing = rig.write(traffic(seed), true);
+    rig.receiver.as_ref().unwrap().behave(Behaviour::Delay(delay));
+    wait_for_delivery(rig, &mut member);
+    member.process.signal("TERM");
+    wait_stopping(&member);
+    (member, writing)
+}
+
 /// Scenario: SIGTERM while a backend takes two seconds for each request.
 /// Guarantees: it is not ready from then on, ends by itself with 0, and what was under way is
 /// neither lost nor delivered again by who comes after it.
@@ -36,12 +48,7 @@ fn wait_for_delivery(rig: &Rig, member: &mut Member) {
 #[ignore = "needs Kafka: run ./tests/run"]
 fn who_is_asked_to_stop_hands_over_what_a_slow_backend_has_in_hand() {
     let rig = Rig::new("stop-slow", POLICIES).with("shutdown_timeout: 60s\n");
-    let mut member = rig.member("first");
-    let writing = rig.write(traffic(71), true);
-    rig.receiver.as_ref().unwrap().behave(Behaviour::Delay(Duration::from_secs(2)));
-    wait_for_delivery(&rig, &mut member);
-    member.process.signal("TERM");
-    wait_stopping(&member);
+    let (mut member, writing) = stop_in_mid_delivery(&rig, 71, Duration::from_secs(2));
     let status = member.process.wait();
     assert_eq!(status.code(), Some(0), "{}", member.process.log());
     assert!(member.process.log().contains("member.stopped"));
@@ -60,12 +67,7 @@ fn who_is_asked_to_stop_hands_over_what_a_slow_backend_has_in_hand() {
 #[ignore = "needs Kafka: run ./tests/run"]
 fn a_second_signal_ends_it_at_once_and_loses_nothing() {
     let rig = Rig::new("stop-twice", POLICIES).with("shutdown_timeout: 600s\n");
-    let mut member = rig.member("first");
-    let writing = rig.write(traffic(72), true);
-    rig.receiver.as_ref().unwrap().behave(Behaviour::Delay(Duration::from_secs(600)));
-    wait_for_delivery(&rig, &mut member);
-    member.process.signal("TERM");
-    wait_stopping(&member);
+    let (mut member, writing) = stop_in_mid_delivery(&rig, 72, Duration::from_secs(600));
     assert!(member.process.is_running(), "the deliveries under way are waited for");
     member.process.signal("TERM");
     let status = member.process.wait();

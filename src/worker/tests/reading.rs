@@ -2,13 +2,10 @@
 
 use proptest::prelude::*;
 
-use crate::decision_log::testing::read_back;
-use crate::decision_log::{GroupHash, Line, OwnerId, Recorded, Verdict};
-use crate::ids::{Offset, Position, Timestamp};
-use crate::trace::Trigger;
+use crate::decision_log::testing::{dropped, read_back};
+use crate::decision_log::{GroupHash, Line, OwnerId, Recorded};
+use crate::ids::Position;
 use crate::worker::replay::Replay;
-
-use super::bench::id;
 
 /// A line of the log, before something happens to it.
 #[derive(Clone, Debug)]
@@ -45,29 +42,16 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     ]
 }
 
-fn recorded(trace: u8, first: i64, last: i64) -> Recorded {
-    Recorded {
-        trace_id: id(trace),
-        verdict: Verdict::Dropped,
-        dropped_by: None,
-        first: Offset(first),
-        last: Offset(last),
-        at: Timestamp(0),
-        trigger: Trigger::Wait,
-        delivered: false,
-    }
-}
-
 fn line(drawn: &Drawn) -> Line {
     match drawn {
         Drawn::Noise(key, value) => Line::of(key.clone(), value.clone()),
         Drawn::Owned(owner) => Line::ownership(GroupHash::of("shop"), OwnerId(*owner)),
         Drawn::Decided { by, group, trace, first, more } => {
-            let recorded = recorded(*trace, *first, first + more);
+            let recorded = dropped(*trace, *first, first + more);
             Line::new(GroupHash::of(group), OwnerId(*by), &recorded)
         }
         Drawn::Broken { trace, place, byte, is_cut } => {
-            let whole = Line::new(GroupHash::of("shop"), OwnerId(1), &recorded(*trace, 1, 2));
+            let whole = Line::new(GroupHash::of("shop"), OwnerId(1), &dropped(*trace, 1, 2));
             let mut value = whole.value().to_vec();
             let place = place % value.len();
             value[place] = *byte;
@@ -87,7 +71,7 @@ proptest! {
     #[test]
     fn no_decision_of_the_owner_is_lost(drawn in prop::collection::vec(drawn(), 0..60)) {
         let group = GroupHash::of("shop");
-        let mine: Vec<Recorded> = (0..3_i64).map(|n| recorded(9 + n as u8, n, n + 5)).collect();
+        let mine: Vec<Recorded> = (0..3_i64).map(|n| dropped(9 + n as u8, n, n + 5)).collect();
         let owner = OwnerId(77);
         let mut lines = vec![Line::ownership(group, owner)];
         lines.extend(mine.iter().map(|recorded| Line::new(group, owner, recorded)));

@@ -1,0 +1,59 @@
+//! How far the recovery of one partition's log has come.
+
+use std::time::Instant;
+
+use rdkafka::message::{BorrowedMessage, Message as _};
+use tracing::debug;
+
+use super::Receipt;
+use super::fence::Reading;
+use super::metrics::LogMetrics;
+use super::record::{GroupHash, OwnerId};
+use crate::ids::{Offset, Position};
+
+/// One partition whose log is being taken over.
+pub(super) struct Recovery {
+    pub(super) receipt: Receipt,
+    pub(super) owner: OwnerId,
+    pub(super) from: Option<Position>,
+    pub(super) since: Instant,
+    pub(super) step: Step,
+    pub(super) reading: Reading,
+    pub(super) read: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The first record of the ownership has to be written, not before this.
+    Mark(Instant),
+    /// It is on its way.
+    Marking,
+    /// It is at `end`; reading has to be started, not before this.
+    Seek { end: Offset, at: Instant },
+    /// It is at `end`, and the log is being read from `from`.
+    Read { end: Offset, from: Position },
+}
+
+impl Recovery {
+    /// Takes a record in; true if it is the last one.
+    pub(super) fn take_in(
+        &mut self,
+        group: GroupHash,
+        metrics: &LogMetrics,
+        message: &BorrowedMessage<'_>,
+    ) -> bool {
+        let Step::Read { end, .. } = self.step else { return false };
+        let offset = Offset(message.offset());
+        if offset >= end {
+            return true;
+        }
+        self.read += 1;
+        metrics.read.increment(1);
+        if let Err(reason) = self.reading.read(group, message.key(), message.payload()) {
+            metrics.unread.increment(1);
+            let partition = message.partition();
+            debug!(partition, offset = offset.0, %reason, "decision_log.unread");
+        }
+        false
+    }
+}

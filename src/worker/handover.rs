@@ -1,0 +1,106 @@
+//! Partitions that come and go: what a worker does when its process's share of the topic changes.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::info;
+
+use super::partition::{PartitionState, Revocation};
+use super::{Worker, current};
+use crate::ids::{Partition, Position};
+use crate::source::{Owned, Rebalance, Resume};
+
+impl Worker {
+    pub(super) fn rebalance(&mut self, event: Rebalance) {
+        match event {
+            Rebalance::Resized { partitions } => {
+                self.shared.routing.resized(partitions, &mut self.desk.tally);
+                self.share_out(partitions);
+            }
+            Rebalance::Assigned { partition, owned, start, resume } => {
+                let mut state = self.partition_state(partition, owned, start, resume);
+                state.recover(&self.shared, resume);
+                if let Some(old) = self.partitions.insert(partition, state) {
+                    self.forget(old);
+                }
+            }
+            Rebalance::Revoked { partition, generation, timeout, done } => {
+                let state = current(&mut self.partitions, partition, generation);
+                let Some(state) = state else {
+                    // A partition that this worker does not have is done with.
+                    let _ = done.send(partition);
+                    return;
+                };
+                let deadline = Instant::now() + timeout;
+                state.revocation = Some(Revocation { deadline, done });
+                self.finish_revocations();
+            }
+            Rebalance::Lost { partition, generation } => {
+                if current(&mut self.partitions, partition, generation).is_some()
+                    && let Some(state) = self.partitions.remove(&partition)
+                {
+                    self.forget(state);
+                }
+            }
+        }
+        self.post();
+    }
+
+    fn partition_state(
+        &self,
+        partition: Partition,
+        owned: Arc<Owned>,
+        start: Position,
+        resume: Resume,
+    ) -> PartitionState {
+        let (in_force, topic_size) = (&self.in_force, self.topic_size);
+        PartitionState::new(self.index, partition, owned, start, resume, in_force, topic_size)
+    }
+
+    /// Lets go of revoked partitions that have nothing in flight, or no time left.
+    pub(super) fn finish_revocations(&mut self) {
+        let now = Instant::now();
+        let is_done = |(partition, state): (&Partition, &PartitionState)| {
+            let revocation = state.revocation.as_ref()?;
+            (state.in_flight() == 0 || revocation.deadline <= now).then_some(*partition)
+        };
+        let done: Vec<Partition> = self.partitions.iter().filter_map(is_done).collect();
+        for partition in done {
+            let Some(mut state) = self.partitions.remove(&partition) else { continue };
+            state.publish();
+            if let Some(revocation) = state.revocation.take() {
+                let unfinished = state.in_flight();
+                info!(partition = partition.0, unfinished, "partition.handed_over");
+                // The consumer may have given up waiting.
+                let _ = revocation.done.send(partition);
+            }
+            self.forget(state);
+        }
+        self.post();
+    }
+
+    /// Strikes out what a partition that is gone still holds open.
+    pub(super) fn forget(&mut self, mut state: PartitionState) {
+        state.abandon(&mut self.desk);
+        let generation = state.generation();
+        let partition = state.partition;
+        self.desk.unsent.retain(|(_, receipt)| {
+            receipt.partition != partition || receipt.generation != generation
+        });
+        self.lanes.forget(partition, generation);
+        self.desk.lines.retain(|(receipt, _)| {
+            receipt.partition != partition || receipt.generation != generation
+        });
+    }
+
+    pub(super) fn go_on_with_revocations(&mut self) {
+        if self.partitions.values().any(|state| state.revocation.is_some()) {
+            self.finish_revocations();
+        }
+    }
+
+    pub(super) fn revoke_deadline(&self) -> Option<Instant> {
+        let revocations = self.partitions.values().filter_map(|state| state.revocation.as_ref());
+        revocations.map(|revocation| revocation.deadline).min()
+    }
+}
