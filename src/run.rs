@@ -144,6 +144,7 @@ fn await_topics(
     runtime: &Runtime,
     signals: &mut Signals,
 ) -> Result<Awaited, TopicsError> {
+    info!(brokers = settings.source.brokers, "topics.checking");
     let own = settings.clone();
     let checking = runtime.spawn_blocking(move || topics::check(&own, create));
     runtime.block_on(async {

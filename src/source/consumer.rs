@@ -172,6 +172,8 @@ impl Consumer {
                 }
                 None => {}
             }
+            // The lag, which is what grows meanwhile.
+            self.tell(self.context.take_learned());
         }
     }
 

@@ -81,7 +81,7 @@ fn a_second_signal_ends_it_at_once_and_loses_nothing() {
     assert!(verdict.is_balanced(), "{verdict}");
 }
 
-/// Scenario: SIGTERM while a cluster is waited for that is not there.
+/// Scenario: SIGTERM while a cluster is asked that is not there.
 /// Guarantees: it ends by itself, with 0, and did not take part in anything.
 #[test]
 fn who_waits_for_a_cluster_ends_when_asked_to() {
@@ -97,7 +97,7 @@ policies: policies.yaml
         free_address()
     );
     let mut member = Member::start(scratch.path(), "early", &config);
-    member.process.wait_for_line("decision_log.topic_unknown");
+    member.process.wait_for_line("topics.checking");
     let status = member.process.terminate();
     assert_eq!(status.code(), Some(0), "{}", member.process.log());
     assert!(!member.process.log().contains("member.starting"));
