@@ -116,46 +116,20 @@ pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(
         let _context = runtime.enter();
         Signals::new()?
     };
-    match await_topics(&settings, args.create_topics, &runtime, &mut signals)? {
-        Awaited::Topics(Checked::Well) => {}
-        Awaited::Topics(Checked::Unknown) => {
-            topics::check_when_reachable(settings.clone(), args.create_topics)?;
-        }
-        Awaited::Signal(signal) => {
+    info!(brokers = settings.source.brokers, "topics.checking");
+    let (own, create) = (settings.clone(), args.create_topics);
+    match signals.unless_before(&runtime, move || topics::check(&own, create)) {
+        Ok(checked) => match checked? {
+            Checked::Well => {}
+            Checked::Unknown => topics::check_when_reachable(settings.clone(), create)?,
+        },
+        Err(signal) => {
             info!(signal, "member.stopped: before it started");
             runtime.shutdown_background();
             return Ok(());
         }
     }
     serve(&settings, &policies, &runtime, signals)
-}
-
-/// What came first.
-enum Awaited {
-    Topics(Checked),
-    /// A signal of this name.
-    Signal(&'static str),
-}
-
-/// Checks the topics, unless a signal comes before that is done.
-fn await_topics(
-    settings: &Settings,
-    create: bool,
-    runtime: &Runtime,
-    signals: &mut Signals,
-) -> Result<Awaited, TopicsError> {
-    info!(brokers = settings.source.brokers, "topics.checking");
-    let own = settings.clone();
-    let checking = runtime.spawn_blocking(move || topics::check(&own, create));
-    runtime.block_on(async {
-        tokio::select! {
-            checked = checking => match checked {
-                Ok(checked) => checked.map(Awaited::Topics),
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            },
-            name = signals.next() => Ok(Awaited::Signal(name)),
-        }
-    })
 }
 
 fn serve(
@@ -324,6 +298,27 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// What `work` comes to, which may block; the name of a signal if one comes before that.
+    ///
+    /// # Errors
+    /// The signal. The work goes on then.
+    pub fn unless_before<T: Send + 'static>(
+        &mut self,
+        runtime: &Runtime,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, &'static str> {
+        let work = runtime.spawn_blocking(work);
+        runtime.block_on(async {
+            tokio::select! {
+                done = work => match done {
+                    Ok(done) => Ok(done),
+                    Err(error) => std::panic::resume_unwind(error.into_panic()),
+                },
+                name = self.next() => Err(name),
+            }
         })
     }
 

@@ -13,8 +13,8 @@ use crate::ids::{Offset, TraceId};
 /// What one reading of a log amounts to.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// The owner at this point of the log; `None` before the first ownership record, which may
-    /// have been compacted away.
+    /// The owner at this point of the log; `None` before the first ownership record: the
+    /// reading may begin behind it.
     owner: Option<OwnerId>,
     order: Vec<Entry>,
     /// Where in `order` the latest record of a decision is: that of a trace from its first record.

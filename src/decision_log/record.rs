@@ -96,7 +96,7 @@ pub enum Said {
 /// A record that says nothing here.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Unread {
-    /// The record has no value: compaction is about to forget its key.
+    /// The record has no value.
     #[error("it has no value")]
     NoValue,
     /// It is not a message of the log.

@@ -15,13 +15,8 @@ use crate::cluster::{self, ClusterError};
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
 
 /// How the topic is made.
-const CONFIG: [(&str, &str); 4] = [
-    ("cleanup.policy", "compact,delete"),
-    ("retention.ms", "86400000"),
-    // A reader sees every record of the last hour: compaction stays behind it.
-    ("min.compaction.lag.ms", "3600000"),
-    ("segment.ms", "3600000"),
-];
+const CONFIG: [(&str, &str); 3] =
+    [("cleanup.policy", "delete"), ("retention.ms", "86400000"), ("segment.ms", "3600000")];
 
 /// What is wrong with a topic, and the command that mends it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -180,10 +175,11 @@ fn wrong_settings(
     };
     let mut all = Vec::new();
     if let Some(policy) = get("cleanup.policy")
-        && !policy.split(',').any(|it| it.trim() == "delete")
+        && policy.split(',').any(|it| it.trim() == "compact")
     {
-        let why = "decisions would be kept for ever";
-        all.push(wrong("cleanup.policy", policy, "[compact,delete]", why));
+        let why = "of a trace that was decided twice, or by two groups, only the last record would \
+                   stay";
+        all.push(wrong("cleanup.policy", policy, "delete", why));
     }
     let hour = Duration::from_secs(3600).as_millis();
     if let Some(retention) = get("retention.ms")
@@ -217,17 +213,13 @@ mod tests {
 
     #[test]
     fn settings_that_lose_decisions_are_named_with_the_command() {
-        let good = [("cleanup.policy", "compact,delete"), ("retention.ms", "86400000")];
+        let good = [("cleanup.policy", "delete"), ("retention.ms", "86400000")];
         assert_eq!(found(&good), []);
         assert_eq!(found(&[("cleanup.policy", "delete"), ("retention.ms", "-1")]), []);
-        let wrong = found(&[("cleanup.policy", "compact"), ("retention.ms", "60000")]);
+        let wrong = found(&[("cleanup.policy", "compact,delete"), ("retention.ms", "60000")]);
         let texts: Vec<_> = wrong.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), 2);
-        assert!(
-            texts[0].contains("--add-config 'cleanup.policy=[compact,delete]'"),
-            "{}",
-            texts[0]
-        );
+        assert!(texts[0].contains("--add-config 'cleanup.policy=delete'"), "{}", texts[0]);
         assert!(texts[1].contains("retention.ms=60000"), "{}", texts[1]);
     }
 
@@ -236,7 +228,7 @@ mod tests {
         let command = create_command(&settings(), 12);
         assert!(command.starts_with(
             "kafka-topics.sh --bootstrap-server kafka:9092 --create --topic spans_decisions \
-             --partitions 12 --config cleanup.policy=compact,delete"
+             --partitions 12 --config cleanup.policy=delete"
         ));
     }
 }

@@ -118,9 +118,22 @@ pub fn run(args: &RekeyArgs, log_format: LogFormat, log: Option<&str>) -> Result
         group_id: group_id.unwrap_or_else(|| format!("{}-rekey", settings.source.group_id)),
         ..settings.source.clone()
     };
-    let max_bytes = topics::check(&source, &to, args.create_topics)?;
     let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
-    serve(&settings, source, &to, max_bytes, &runtime)
+    // Before anything that takes time: process 1 of a container ignores what it does not handle.
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::new()?
+    };
+    info!(brokers = source.brokers, "topics.checking");
+    let (own, target, create) = (source.clone(), to.clone(), args.create_topics);
+    match signals.unless_before(&runtime, move || topics::check(&own, &target, create)) {
+        Ok(max_bytes) => serve(&settings, source, &to, max_bytes?, &runtime, signals),
+        Err(signal) => {
+            info!(signal, "rekey.stopped: before it started");
+            runtime.shutdown_background();
+            Ok(())
+        }
+    }
 }
 
 fn serve(
@@ -129,12 +142,9 @@ fn serve(
     to: &str,
     max_bytes: usize,
     runtime: &Runtime,
+    mut signals: Signals,
 ) -> Result<(), RekeyError> {
     let recorder = admin::install()?;
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals::new()?
-    };
     let listener = runtime.block_on(admin::bind(settings.admin_listen))?;
     info!(
         version = env!("CARGO_PKG_VERSION"),

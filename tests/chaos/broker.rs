@@ -70,28 +70,6 @@ impl Broker {
         let command = script("resume", self.scratch.path());
         self.script = Some(Process::spawn(command, self.scratch.path(), "script"));
     }
-
-    /// Kafka's own tools.
-    pub fn tools(&self) -> Tools {
-        Tools { address: self.address.clone() }
-    }
-}
-
-/// Kafka's own tools, at a broker that may be away.
-#[derive(Clone)]
-pub struct Tools {
-    address: String,
-}
-
-impl Tools {
-    /// Runs one of them, `arguments` being its class and what it takes; false if it fails.
-    pub fn run(&self, arguments: &[&str]) -> bool {
-        let jars = Command::new(SCRIPT).arg("fetch").output().unwrap();
-        let jars = String::from_utf8(jars.stdout).unwrap();
-        let mut command = Command::new("java");
-        command.arg("-cp").arg(format!("{}/*", jars.trim())).args(arguments);
-        command.args(["--bootstrap-server", &self.address]).output().unwrap().status.success()
-    }
 }
 
 impl Drop for Broker {

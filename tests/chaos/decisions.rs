@@ -2,6 +2,7 @@
 //! trace, and whether anybody decided otherwise.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::{Message, Oneof};
 use rdkafka::Message as _;
@@ -11,15 +12,23 @@ use tailsieve::ids::TraceId;
 use crate::support::{Kafka, Topic};
 use crate::traffic::PARTITIONS;
 
-/// A decision log's topic for a group, with settings as tailsieve asks for them.
+/// A decision log's topic for a group, as tailsieve asks for it; with the time of the broker, by
+/// which it is known when something was written.
 pub fn decision_log_of(kafka: &Kafka, group: &str) -> Topic {
     let settings = [
-        ("cleanup.policy", "compact,delete"),
+        ("cleanup.policy", "delete"),
         ("retention.ms", "86400000"),
-        ("min.compaction.lag.ms", "3600000"),
         ("segment.ms", "3600000"),
+        ("message.timestamp.type", "LogAppendTime"),
     ];
     kafka.topic_named(&format!("{group}_decisions"), PARTITIONS, &settings)
+}
+
+/// How many of the records were written from `from` to `to`.
+pub fn written_between(records: &[OwnedMessage], from: SystemTime, to: SystemTime) -> usize {
+    let millis = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let times = records.iter().filter_map(|record| record.timestamp().to_millis());
+    times.filter(|at| (millis(from)..millis(to)).contains(at)).count()
 }
 
 /// As in `proto/tailsieve/v1/decision_log.proto`, as far as it is asked for here.
@@ -71,10 +80,40 @@ pub struct Decision {
 /// What the log says of a trace.
 #[derive(Debug, Default)]
 pub struct Said {
-    /// The different decisions of those who owned the partition when they wrote.
+    /// The different decisions of those who owned the partition when they wrote; if these said
+    /// nothing, those of who had owned it before.
     pub decisions: BTreeSet<Decision>,
-    /// Whether one of these records says that everything was delivered.
-    pub is_delivered: bool,
+    pub superseded: BTreeSet<Decision>,
+    pub partition: i32,
+    /// How many ownerships of the partition had begun when the first record of the trace was
+    /// written, and the first and the last of those that say that it was delivered.
+    pub decided_in: u32,
+    pub delivered_in: Option<(u32, u32)>,
+    /// How many had begun at the end.
+    pub ended_in: u32,
+}
+
+impl Said {
+    /// Whether it is on record that everything was delivered.
+    pub fn is_delivered(&self) -> bool {
+        self.delivered_in.is_some()
+    }
+
+    /// How often the partition came to an owner who could not know that what the decision covers
+    /// was delivered; or that late spans were.
+    pub fn hand_overs(&self, late: bool) -> u32 {
+        let known_in = match self.delivered_in {
+            Some((first, last)) => {
+                if late {
+                    last
+                } else {
+                    first
+                }
+            }
+            None => self.ended_in,
+        };
+        known_in - self.decided_in
+    }
 }
 
 /// A reading of the whole log.
@@ -89,28 +128,47 @@ impl Decisions {
     /// Reads records, which are in the order of each partition.
     pub fn read(records: &[OwnedMessage]) -> Self {
         let mut all = Self::default();
-        let mut owners: HashMap<i32, u64> = HashMap::new();
+        let mut owners: HashMap<i32, (u64, u32)> = HashMap::new();
         for message in records {
             let record = LogRecord::decode(message.payload().unwrap_or_default()).unwrap();
-            let key = message.key().expect("the records are keyed");
+            let (owner, ownerships) = owners.entry(message.partition()).or_default();
             match record.entry.expect("a record says something") {
-                Entry::Ownership(_) => {
-                    owners.insert(message.partition(), record.owner);
+                Entry::Ownership(_) => (*owner, *ownerships) = (record.owner, *ownerships + 1),
+                Entry::Decision(decision) => {
+                    let is_superseded = *owner != record.owner;
+                    all.superseded += u64::from(is_superseded);
+                    all.take_in(message, decision, *ownerships, is_superseded);
                 }
-                Entry::Decision(_) if owners.get(&message.partition()) != Some(&record.owner) => {
-                    all.superseded += 1;
-                }
-                Entry::Decision(decision) => all.take_in(key, decision),
+            }
+        }
+        for said in all.traces.values_mut() {
+            said.ended_in = owners[&said.partition].1;
+            if said.decisions.is_empty() {
+                said.decisions.append(&mut said.superseded);
             }
         }
         all
     }
 
-    fn take_in(&mut self, key: &[u8], decision: TraceDecision) {
+    /// Takes in a record that was written when `epoch` ownerships had begun.
+    fn take_in(
+        &mut self,
+        message: &OwnedMessage,
+        decision: TraceDecision,
+        epoch: u32,
+        is_superseded: bool,
+    ) {
+        let key = message.key().expect("the records are keyed");
         let id = TraceId::from_hex(key).expect("the key is a trace id");
-        let said = self.traces.entry(id).or_default();
-        said.is_delivered |= decision.delivered;
-        said.decisions.insert(Decision {
+        let partition = message.partition();
+        let new = || Said { partition, decided_in: epoch, ..Said::default() };
+        let said = self.traces.entry(id).or_insert_with(new);
+        if decision.delivered {
+            let (_, last) = said.delivered_in.get_or_insert((epoch, epoch));
+            *last = epoch;
+        }
+        let decisions = if is_superseded { &mut said.superseded } else { &mut said.decisions };
+        decisions.insert(Decision {
             is_kept: decision.outcome == KEPT,
             policy: decision.policy,
             threshold: decision.threshold,
@@ -146,5 +204,29 @@ mod tests {
         assert_eq!(judged(&[owned(1), decided(1, KEPT), owned(2), decided(2, KEPT)]), (1, 0));
         assert_eq!(judged(&[owned(1), decided(1, KEPT), owned(2), decided(2, 1)]), (2, 0));
         assert_eq!(judged(&[owned(1), owned(2), decided(1, KEPT), decided(2, 1)]), (1, 1));
+        let late = [owned(1), owned(2), decided(1, KEPT)];
+        assert_eq!(judged(&late), (1, 1), "nobody says otherwise");
+        assert_eq!(judged(&[&late[..], &[decided(1, 1)]].concat()), (2, 2));
+    }
+
+    #[test]
+    fn who_takes_over_knows_what_is_on_record_before() {
+        let owned = |owner| message(owner, "owner", Entry::Ownership(Ownership::default()));
+        let delivered = |owner| {
+            let decision = TraceDecision { outcome: KEPT, delivered: true, ..Default::default() };
+            message(owner, &"7".repeat(32), Entry::Decision(decision))
+        };
+        let kept = || decided(1, KEPT);
+        let hand_overs = |records: &[OwnedMessage]| {
+            let all = Decisions::read(records);
+            let id = TraceId::from_hex("7".repeat(32).as_bytes()).unwrap();
+            (all.traces[&id].hand_overs(false), all.traces[&id].hand_overs(true))
+        };
+        assert_eq!(hand_overs(&[owned(1), kept(), delivered(1), owned(2)]), (0, 0));
+        assert_eq!(hand_overs(&[owned(1), kept(), owned(2), delivered(2), owned(3)]), (1, 1));
+        assert_eq!(hand_overs(&[owned(1), kept(), owned(2), delivered(1), owned(3)]), (1, 1));
+        assert_eq!(hand_overs(&[owned(1), kept(), owned(2), owned(3)]), (2, 2));
+        let late = [owned(1), kept(), delivered(1), owned(2), delivered(2)];
+        assert_eq!(hand_overs(&late), (0, 1));
     }
 }

@@ -82,6 +82,11 @@ impl Options {
         Self { seed, ..self.clone() }
     }
 
+    /// The same for another time.
+    pub fn lasting(&self, lasts: Duration) -> Self {
+        Self { lasts, ..self.clone() }
+    }
+
     /// The protocols that are run one after the other, each with a topic and faults of its own.
     pub fn protocols(&self) -> &[Protocol] {
         &self.protocols

@@ -1,6 +1,9 @@
-//! A TCP proxy whose connections can be cut, refused, delayed, throttled, held and silenced.
+//! A TCP proxy whose connections can be cut, refused, delayed, throttled, held and silenced; of
+//! those to Kafka also only those that write to one topic.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
@@ -31,11 +34,15 @@ pub enum Mode {
     Mute,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Rules {
     mode: Mode,
     /// Counts cuts: a connection that is older than the last one is gone.
     cuts: u64,
+    /// The topic to which nothing may be written.
+    withheld: Option<Arc<str>>,
+    /// How often something was held back for that.
+    held_back: Arc<AtomicU64>,
 }
 
 /// A running proxy; it and its connections end when it is dropped.
@@ -50,7 +57,12 @@ impl Proxy {
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let (rules, seen) = watch::channel(Rules { mode: Mode::Pass, cuts: 0 });
+        let (rules, seen) = watch::channel(Rules {
+            mode: Mode::Pass,
+            cuts: 0,
+            withheld: None,
+            held_back: Arc::default(),
+        });
         let accepting = Handle::current().spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 tokio::spawn(relay(client, target, seen.clone()));
@@ -74,6 +86,16 @@ impl Proxy {
         });
     }
 
+    /// From now on, hold back what is written to the Kafka topic `topic`; nothing with `None`.
+    pub fn withhold(&self, topic: Option<&str>) {
+        self.rules.send_modify(|rules| rules.withheld = topic.map(Arc::from));
+    }
+
+    /// How often something that was to be written was held back.
+    pub fn held_back(&self) -> u64 {
+        self.rules.borrow().held_back.load(Ordering::Relaxed)
+    }
+
     /// Cuts every connection there is; new ones can be made.
     pub fn cut(&self) {
         self.rules.send_modify(|rules| rules.cuts += 1);
@@ -88,7 +110,7 @@ impl Drop for Proxy {
 }
 
 async fn relay(client: TcpStream, target: SocketAddr, rules: watch::Receiver<Rules>) {
-    let Rules { mode, cuts } = *rules.borrow();
+    let Rules { mode, cuts, .. } = *rules.borrow();
     if mode == Mode::Refuse {
         return;
     }
@@ -121,6 +143,11 @@ async fn pump(
             return to.shutdown().await;
         }
         let mode = rules.wait_for(|rules| !is_held(rules.mode)).await.map(|rules| rules.mode);
+        let is_write = |topic: &Arc<str>| writes_to(&piece[..read], topic);
+        if !is_answer && rules.borrow().withheld.as_ref().is_some_and(is_write) {
+            rules.borrow().held_back.fetch_add(1, Ordering::Relaxed);
+            let _ = rules.wait_for(|rules| rules.withheld.is_none()).await;
+        }
         match mode {
             Ok(Mode::Delay(delay)) => tokio::time::sleep(delay).await,
             Ok(Mode::Throttle(bytes)) => {
@@ -131,6 +158,14 @@ async fn pump(
         }
         to.write_all(&piece[..read]).await?;
     }
+}
+
+/// Whether a request of a Kafka client, or several, writes to a topic: `ApiKey` 0 behind the length,
+/// and the topic's name. A producer has connections of its own, and what follows on one that is held
+/// is held, too.
+fn writes_to(request: &[u8], topic: &str) -> bool {
+    let is_produce = request.get(4..6) == Some(&[0, 0]);
+    is_produce && request.windows(topic.len()).any(|piece| piece == topic.as_bytes())
 }
 
 #[cfg(test)]
@@ -155,6 +190,25 @@ mod tests {
     async fn ask(stream: &mut TcpStream) -> io::Result<u8> {
         stream.write_all(&[7]).await?;
         stream.read_u8().await
+    }
+
+    #[tokio::test]
+    async fn what_is_written_to_a_topic_is_held_back_until_it_may_pass() {
+        let proxy = Proxy::start(echo().await).await.unwrap();
+        proxy.withhold(Some("log"));
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(ask(&mut stream).await.unwrap(), 7, "that writes nothing");
+        let produce = *b"\0\0\0\x08\0\0\0\x09...log";
+        stream.write_all(&produce).await.unwrap();
+        let mut answer = [0; 14];
+        let read =
+            tokio::spawn(async move { stream.read_exact(&mut answer).await.map(|_| answer) });
+        // Nothing may come meanwhile, which cannot be awaited.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!read.is_finished());
+        proxy.withhold(None);
+        assert_eq!(read.await.unwrap().unwrap(), produce);
+        assert_eq!(proxy.held_back(), 1);
     }
 
     #[tokio::test]

@@ -1,24 +1,26 @@
 //! A run: everything is started, goes wrong as planned, is mended, comes to rest, and is judged.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
+use rdkafka::message::OwnedMessage;
 use tailsieve::ids::Timestamp;
 use tokio::runtime::Runtime;
 
 use crate::backend::{Backend, speaks_http};
+use crate::book::Delivery;
 use crate::broker::{Broker, free_ports};
 use crate::commits::Commits;
-use crate::decisions::{Decisions, decision_log_of};
-use crate::disturbance::{Disturbance, from_log};
-use crate::fault::{Answer, Fault};
+use crate::decisions::{Decisions, decision_log_of, written_between};
+use crate::disturbance::{Disturbance, gave_up};
+use crate::fault::{Answer, Fault, Side};
 use crate::letters::{Letters, dead_letters_of};
 use crate::member::MemberFile;
 use crate::options::{DEAD_LETTERS, DECISION_LOG, Options, Protocol};
-use crate::outage::{A_FEW, Outage, Outages};
-use crate::plan::{BASE, Event, SLOTS, plan};
+use crate::plan::{BASE, Event, SLOTS};
 use crate::proxy::{Mode, Proxy};
 use crate::slot::Slot;
 use crate::support::{Kafka, Scratch, Topic, check_books, promtool_check_metrics};
@@ -38,6 +40,9 @@ const IDLE_GRACE: Duration = Duration::from_secs(45);
 /// How soon a member that goes on after a stop finds out that it has lost its partitions.
 const SOON: Duration = Duration::from_secs(30);
 
+/// How long a record may be on its way to the decision log when an outage begins.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
 /// How far apart the clock of the members' logs and that of the run may be.
 const CLOCKS: Duration = Duration::from_millis(100);
 
@@ -48,7 +53,8 @@ pub struct World {
     slots: Vec<Slot>,
     topic: Topic,
     decision_log: Option<Topic>,
-    outages: Option<Outages>,
+    /// Times in which the decision log took nothing.
+    outages: Vec<Range<Duration>>,
     /// Members that were stopped for longer than their session, from when to when.
     frozen: Vec<(usize, Duration, Duration)>,
     dead_letters: Option<Topic>,
@@ -58,7 +64,12 @@ pub struct World {
     scratch: Scratch,
     started: Instant,
     started_at: SystemTime,
+    /// Times without the answers of the backend.
     disturbances: Vec<Disturbance>,
+    /// Times without Kafka.
+    away: Vec<Range<Duration>>,
+    /// When a member was started in a slot.
+    starts: Vec<(usize, Duration)>,
     complaints: Vec<String>,
     /// Those who write poisoned records, and how many of these have to be refused.
     poisoned: Vec<JoinHandle<u64>>,
@@ -91,9 +102,6 @@ impl World {
         let kafka = Kafka::at(broker.address());
         let topic = kafka.topic("chaos", PARTITIONS, &[]);
         let decision_log = DECISION_LOG.then(|| decision_log_of(&kafka, topic.name()));
-        let outages = decision_log
-            .as_ref()
-            .map(|log| Outages::of(log.name(), broker.tools(), kafka.client(), started));
         let dead_letters = DEAD_LETTERS.then(|| dead_letters_of(&kafka, topic.name()));
         let scratch = Scratch::new("chaos");
         scratch.write("policies.yaml", &policies(0, DECISION_LOG));
@@ -104,7 +112,7 @@ impl World {
             slots,
             topic,
             decision_log,
-            outages,
+            outages: Vec::new(),
             frozen: Vec::new(),
             dead_letters,
             kafka,
@@ -114,6 +122,8 @@ impl World {
             started,
             started_at,
             disturbances: Vec::new(),
+            away: Vec::new(),
+            starts: Vec::new(),
             complaints: Vec::new(),
             poisoned: Vec::new(),
             _runtime: runtime,
@@ -125,14 +135,14 @@ impl World {
         world
     }
 
-    /// Runs the plan to its end, waits for rest, and judges.
-    pub fn run(&mut self) -> Verdict {
+    /// Runs a plan to its end, waits for rest, and judges.
+    pub fn run(&mut self, plan: &[Event]) -> Verdict {
         let Options { seed, rate, lasts, .. } = self.options;
         let brokers = self.kafka.address().to_owned();
         let commits = Commits::watch(&self.kafka, self.topic.name(), self.started);
         let traffic = Traffic::start(&brokers, self.topic.name(), seed, rate, lasts);
         self.say(&format!("traffic of {rate} spans/s for {lasts:?}"));
-        self.follow_plan(&plan(seed, lasts, DECISION_LOG));
+        self.follow_plan(plan);
         self.mend();
         while !traffic.is_over() {
             self.look_after_members();
@@ -161,12 +171,13 @@ impl World {
             self.complaints.push(complaint);
         }
         let lost = self.disturbances();
-        let mut verdict = self
-            .backend
-            .read(|book| Verdict::new(&ledger, book, &lost, letters.as_ref(), DECISION_LOG));
-        if let Some(log) = &self.decision_log {
-            let said = Decisions::read(&log.records());
+        let mut verdict =
+            self.backend.read(|book| Verdict::new(&ledger, book, letters.as_ref(), DECISION_LOG));
+        if let Some(records) = self.decision_log.as_ref().map(Topic::records) {
+            self.check_outages(&records);
+            let said = Decisions::read(&records);
             self.backend.read(|book| verdict.read_log(&ledger, book, &said, DECISION_LOG));
+            self.backend.read(|book| verdict.count_duplicates(&ledger, book, &said, &lost));
         }
         verdict.complaints = std::mem::take(&mut self.complaints);
         verdict.committed_lower = commits.went_back() as u64;
@@ -233,7 +244,10 @@ impl World {
                 let writing = move || poison(&client, &topic, at, seed, records);
                 self.poisoned.push(thread::spawn(writing));
             }
-            Fault::DecisionLog => self.outages.iter_mut().for_each(Outages::begin),
+            Fault::DecisionLog => {
+                let topic = self.decision_log.as_ref().map(Topic::name);
+                self.slots.iter().for_each(|slot| slot.kafka.withhold(topic));
+            }
         }
     }
 
@@ -246,53 +260,89 @@ impl World {
                 self.slots[slot].signal("CONT");
                 let to = self.started.elapsed();
                 let from = to.saturating_sub(event.lasts);
+                self.disturbances.push(Disturbance { slot, from, to });
                 // A Kafka that is away, or has only just come back, puts nobody out.
-                let is_away = |it: &Disturbance| it.slot.is_none() && it.to > from && it.from < to;
-                if !self.disturbances.iter().any(is_away) {
+                if !self.away.iter().any(|it| it.end > from && it.start < to) {
                     self.frozen.push((slot, from, to));
                 }
             }
             Fault::KafkaDies => self.broker.resume(),
             Fault::Link(side, slot, _) => self.slots[slot].side(side).set(Mode::Pass),
             Fault::Backend(_) => self.backend.answer(Answer::Accept),
-            Fault::DecisionLog => self.outages.iter_mut().for_each(Outages::end),
+            Fault::DecisionLog => {
+                let to = self.started.elapsed();
+                self.outages.push(to.saturating_sub(event.lasts)..to);
+                self.slots.iter().for_each(|slot| slot.kafka.withhold(None));
+            }
             Fault::Cut(..) | Fault::Reload(_) | Fault::Poison(_) => return,
         }
         self.say(&format!("    over: {}", event.fault));
     }
 
-    /// Notes when a member may not be able to note what it delivered.
+    /// Notes when a member may not hear what the backend answers, and when there is no Kafka.
     fn disturb(&mut self, fault: Fault, lasts: Duration) {
-        let slot = match fault {
-            Fault::Kill(slot) | Fault::Leave(slot) | Fault::Freeze(slot) => Some(slot),
-            Fault::Visit(slot) | Fault::VisitAndDie(slot) => Some(slot),
-            Fault::Cut(_, slot) | Fault::Link(_, slot, _) => Some(slot),
-            Fault::KafkaDies => None,
-            Fault::Backend(_) | Fault::Reload(_) | Fault::Poison(_) => return,
-            // It is known when it really was once it is over.
-            Fault::DecisionLog => return,
-        };
         let from = self.started.elapsed();
-        // A new JVM takes its time; nobody knows it before.
-        let restart = Duration::from_secs(if fault == Fault::KafkaDies { 20 } else { 0 });
-        self.disturbances.push(Disturbance { slot, from, to: from + lasts + restart });
+        let to = from + lasts;
+        match fault {
+            Fault::Cut(Side::Backend, slot) | Fault::Link(Side::Backend, slot, _) => {
+                self.disturbances.push(Disturbance { slot, from, to });
+            }
+            // A new JVM takes its time; nobody knows it before.
+            Fault::KafkaDies => self.away.push(from..to + Duration::from_secs(20)),
+            _ => {}
+        }
     }
 
     /// Whether those that were stopped had lost their partitions when they went on, as they say
-    /// themselves: all of them, unless Kafka was away or they were killed soon after.
+    /// themselves: all of them, unless Kafka was away or they were killed soon after. Until they
+    /// knew, they may not have brought anything to the backend.
     fn check_zombies(&mut self) {
-        let told = self.frozen.iter().filter(|(slot, _, to)| {
-            let log = std::fs::read_to_string(self.log_of(&self.slots[*slot]));
-            let gave_up = from_log(*slot, &log.unwrap_or_default(), self.started_at);
-            let soon = *to..*to + SOON;
-            gave_up.iter().any(|it| soon.contains(&(it.from + CLOCKS)))
-        });
-        let (told, all) = (told.count(), self.frozen.len());
+        let (mut told, mut judged, mut brought) = (0, 0, 0);
+        for &(slot, from, to) in &self.frozen {
+            let log = std::fs::read_to_string(self.log_of(&self.slots[slot]));
+            let times = gave_up(&log.unwrap_or_default(), self.started_at);
+            let soon = to..to + SOON;
+            let times = times.into_iter().map(|at| at + CLOCKS);
+            let Some(knew) = times.filter(|at| soon.contains(at)).min() else { continue };
+            told += 1;
+            let is_new = |(of, at): &(usize, Duration)| *of == slot && (to..knew).contains(at);
+            // What was sent before the stop may be under way for long.
+            let is_slow = |it: &Disturbance| {
+                it.slot == slot && it.to > from && it.from < knew && it.from != from
+            };
+            if self.starts.iter().any(is_new) || self.disturbances.iter().any(is_slow) {
+                continue;
+            }
+            judged += 1;
+            let is_its = |it: &&Delivery| it.slot == slot && (to..knew - CLOCKS).contains(&it.at);
+            brought += self.backend.read(|book| book.deliveries.iter().filter(is_its).count());
+        }
+        let all = self.frozen.len();
         self.say(&format!(
-            "{told} of {all} that were stopped while Kafka was there had lost their partitions"
+            "{told} of {all} that were stopped while Kafka was there had lost their partitions; of \
+             {judged} of these it is known what they brought when they went on: {brought} requests"
         ));
         if all > 1 && told == 0 {
             self.complain("nobody who was stopped had lost anything".to_owned());
+        }
+        if brought > 0 {
+            self.complain(format!("{brought} requests of members that had lost their partitions"));
+        }
+    }
+
+    /// Whether the decision log took nothing when it should not, and was to take something.
+    fn check_outages(&mut self, records: &[OwnedMessage]) {
+        let of_run = |at: Duration| self.started_at + at;
+        let taken = self.outages.iter().map(|outage| {
+            written_between(records, of_run(outage.start + ON_ITS_WAY), of_run(outage.end))
+        });
+        let (outages, taken) = (self.outages.len(), taken.sum::<usize>());
+        let held_back: u64 = self.slots.iter().map(|slot| slot.kafka.held_back()).sum();
+        self.say(&format!(
+            "{outages} outages of the decision log: {held_back} writes held back, {taken} taken"
+        ));
+        if taken > 0 || (outages > 0 && held_back == 0) {
+            self.complain("the decision log was not away in its outages".to_owned());
         }
     }
 
@@ -300,15 +350,11 @@ impl World {
         self.scratch.join(&format!("{}.log", slot.name()))
     }
 
-    /// Everything that disturbed a member, with what the members tell themselves.
+    /// All times without the answers of the backend.
     fn disturbances(&self) -> Vec<Disturbance> {
         let mut all = self.disturbances.clone();
-        for slot in &self.slots {
-            let log = std::fs::read_to_string(self.log_of(slot)).unwrap_or_default();
-            all.extend(from_log(slot.number, &log, self.started_at));
-        }
         let closings = self.backend.read(|book| book.closings.clone());
-        let closing = |(at, slot)| Disturbance { slot: Some(slot), from: at, to: at };
+        let closing = |(at, slot)| Disturbance { slot, from: at, to: at };
         all.extend(closings.into_iter().map(closing));
         all
     }
@@ -320,17 +366,6 @@ impl World {
             slot.kafka.set(Mode::Pass);
             slot.backend.set(Mode::Pass);
         }
-        let outages = self.outages.as_mut().map(Outages::finish).unwrap_or_default();
-        for Outage { from, to, taken } in &outages {
-            let (from, to) = (from.as_secs_f64(), to.as_secs_f64());
-            self.say(&format!(
-                "the decision log was out from {from:.1} s to {to:.1} s, took {taken}"
-            ));
-            if *taken > A_FEW {
-                self.complain(format!("the decision log took {taken} records in an outage"));
-            }
-        }
-        self.disturbances.extend(outages.iter().map(Outage::disturbance));
         self.say("all is mended");
     }
 
@@ -385,6 +420,7 @@ impl World {
 
     fn start_member(&mut self, number: usize) {
         let config = self.config(number);
+        self.starts.push((number, self.started.elapsed()));
         let complaint = self.slots[number].start(self.scratch.path(), &config);
         complaint.into_iter().for_each(|complaint| self.complain(complaint));
     }

@@ -1,12 +1,13 @@
 //! Being asked to stop: in the middle of deliveries, twice, and before there was anything to stop.
 
+use std::fs;
 use std::time::Duration;
 
 use tailsieve::receiver::Behaviour;
 use tailsieve::run::EXIT_FORCED;
 
 use crate::rig::{POLICIES, Rig, Writing, traffic};
-use crate::support::{Member, Scratch, eventually, free_address, http_get};
+use crate::support::{Member, Process, Scratch, eventually, free_address, http_get, tailsieve};
 
 /// How long a step may take on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -96,9 +97,15 @@ policies: policies.yaml
         free_address(),
         free_address()
     );
-    let mut member = Member::start(scratch.path(), "early", &config);
-    member.process.wait_for_line("topics.checking");
-    let status = member.process.terminate();
-    assert_eq!(status.code(), Some(0), "{}", member.process.log());
-    assert!(!member.process.log().contains("member.starting"));
+    let file = scratch.path().join("early.yaml");
+    fs::write(&file, config.replace("$ADMIN", &free_address())).unwrap();
+    for arguments in [&["run"][..], &["rekey", "--from", "unkeyed"]] {
+        let mut command = tailsieve();
+        command.arg("--log-format=json").args(arguments).arg("--config").arg(&file);
+        let mut process = Process::spawn(command, scratch.path(), arguments[0]);
+        process.wait_for_line("topics.checking");
+        let status = process.terminate();
+        assert_eq!(status.code(), Some(0), "{}", process.log());
+        assert!(!process.log().contains(".starting"));
+    }
 }

@@ -195,7 +195,7 @@ fn who_takes_over_knows_a_minute_of_decisions_before_the_first_of_its_own() {
     let log = rig.kafka.topic_named(
         &format!("{}_decisions", rig.topic.name()),
         PARTITIONS,
-        &[("cleanup.policy", "compact,delete"), ("min.compaction.lag.ms", "3600000")],
+        &[("cleanup.policy", "delete")],
     );
     let begin = now().before(Duration::from_secs(120));
     write_decisions(&rig, &log, begin);
