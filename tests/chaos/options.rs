@@ -61,7 +61,7 @@ impl Options {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
             u64::from(now.subsec_nanos()) ^ now.as_secs()
         });
-        let minutes: f64 = read("MINUTES").unwrap_or(if long { 10.0 } else { 1.5 });
+        let minutes: f64 = read("MINUTES").unwrap_or(if long { 10.0 } else { 1.0 });
         let protocols = match env::var("TAILSIEVE_CHAOS_PROTOCOL").as_deref() {
             Ok("classic") => vec![Protocol::Classic],
             Ok("consumer") => vec![Protocol::Consumer],
