@@ -27,16 +27,32 @@ impl Disturbance {
     }
 }
 
-/// The times at which a member gave partitions up, as it says itself.
-pub fn gave_up(log: &str, started: SystemTime) -> Vec<Duration> {
-    let gave_up = ["\"message\":\"kafka.revoked", "\"message\":\"kafka.fatal"];
-    let lines = log.lines().filter(|line| gave_up.iter().any(|event| line.contains(event)));
-    let times = lines.filter_map(|line| {
-        let line: serde_json::Value = serde_json::from_str(line).ok()?;
-        let time = humantime::parse_rfc3339(line["timestamp"].as_str()?).ok()?;
-        Some(time.duration_since(started).unwrap_or_default())
-    });
-    times.collect()
+/// When a member gave partitions up, and when it got some, as it says itself.
+#[derive(Debug, Default, PartialEq)]
+pub struct Assignments {
+    pub revoked: Vec<Duration>,
+    pub assigned: Vec<Duration>,
+}
+
+impl Assignments {
+    /// Those that a log tells of, counted from `started`.
+    pub fn read(log: &str, started: SystemTime) -> Self {
+        let mut all = Self::default();
+        // It tells of much else.
+        for line in log.lines().filter(|line| line.contains("\"message\":\"kafka.")) {
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+            let time = line["timestamp"].as_str().map(humantime::parse_rfc3339);
+            let Some(Ok(time)) = time else { continue };
+            let at = time.duration_since(started).unwrap_or_default();
+            let message = line["message"].as_str().unwrap_or_default();
+            if message.starts_with("kafka.revoked") || message.starts_with("kafka.fatal") {
+                all.revoked.push(at);
+            } else if message == "kafka.assigned" && line["assigned"] != 0 {
+                all.assigned.push(at);
+            }
+        }
+        all
+    }
 }
 
 #[cfg(test)]
@@ -55,10 +71,12 @@ mod tests {
     }
 
     #[test]
-    fn members_tell_when_they_gave_partitions_up() {
+    fn members_tell_when_they_gave_partitions_up_and_got_some() {
         let log = "{\"timestamp\":\"1970-01-01T00:00:12.5Z\",\"message\":\"kafka.revoked\"}\n\
-                   {\"timestamp\":\"1970-01-01T00:00:13.5Z\",\"message\":\"kafka.assigned\"}\n";
+                   {\"timestamp\":\"1970-01-01T00:00:13.5Z\",\"message\":\"kafka.assigned\",\"assigned\":0}\n\
+                   {\"timestamp\":\"1970-01-01T00:00:14.5Z\",\"message\":\"kafka.assigned\",\"assigned\":2}\n";
         let started = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
-        assert_eq!(gave_up(log, started), [Duration::from_millis(2500)]);
+        let [revoked, assigned] = [2500, 4500].map(|at| vec![Duration::from_millis(at)]);
+        assert_eq!(Assignments::read(log, started), Assignments { revoked, assigned });
     }
 }

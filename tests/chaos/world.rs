@@ -15,7 +15,7 @@ use crate::book::Delivery;
 use crate::broker::{Broker, free_ports};
 use crate::commits::Commits;
 use crate::decisions::{Decisions, decision_log_of, written_between};
-use crate::disturbance::{Disturbance, gave_up};
+use crate::disturbance::{Assignments, Disturbance};
 use crate::fault::{Answer, Fault, Side};
 use crate::letters::{Letters, dead_letters_of};
 use crate::member::MemberFile;
@@ -295,26 +295,29 @@ impl World {
 
     /// Whether those that were stopped had lost their partitions when they went on, as they say
     /// themselves: all of them, unless Kafka was away or they were killed soon after. Until they
-    /// knew, they may not have brought anything to the backend.
+    /// had some again, they may not have brought anything to the backend.
     fn check_zombies(&mut self) {
         let (mut told, mut judged, mut brought) = (0, 0, 0);
         for &(slot, from, to) in &self.frozen {
             let log = std::fs::read_to_string(self.log_of(&self.slots[slot]));
-            let times = gave_up(&log.unwrap_or_default(), self.started_at);
-            let soon = to..to + SOON;
-            let times = times.into_iter().map(|at| at + CLOCKS);
-            let Some(knew) = times.filter(|at| soon.contains(at)).min() else { continue };
+            let said = Assignments::read(&log.unwrap_or_default(), self.started_at);
+            let revoked = said.revoked.into_iter().map(|at| at + CLOCKS);
+            let Some(knew) = revoked.filter(|at| (to..to + SOON).contains(at)).min() else {
+                continue;
+            };
             told += 1;
-            let is_new = |(of, at): &(usize, Duration)| *of == slot && (to..knew).contains(at);
+            let assigned = said.assigned.into_iter().filter(|at| *at + CLOCKS > knew);
+            let again = assigned.min().unwrap_or(knew).saturating_sub(CLOCKS);
+            let is_new = |(of, at): &(usize, Duration)| *of == slot && (to..again).contains(at);
             // What was sent before the stop may be under way for long.
             let is_slow = |it: &Disturbance| {
-                it.slot == slot && it.to > from && it.from < knew && it.from != from
+                it.slot == slot && it.to > from && it.from < again && it.from != from
             };
             if self.starts.iter().any(is_new) || self.disturbances.iter().any(is_slow) {
                 continue;
             }
             judged += 1;
-            let is_its = |it: &&Delivery| it.slot == slot && (to..knew - CLOCKS).contains(&it.at);
+            let is_its = |it: &&Delivery| it.slot == slot && (to..again).contains(&it.at);
             brought += self.backend.read(|book| book.deliveries.iter().filter(is_its).count());
         }
         let all = self.frozen.len();

@@ -13,6 +13,7 @@ use prost::Message as _;
 use rdkafka::Message as _;
 
 use crate::otlp_json::Traces;
+use crate::secure::write_certificates;
 use crate::support::{
     Kafka, Member, Process, Scratch, Topic, collector_tool, eventually, free_address,
 };
@@ -30,11 +31,10 @@ struct Publisher {
     file: PathBuf,
 }
 
-/// The Collector that stands for a backend, with what it was given.
+/// The Collector that stands for a backend, or for several, with what each was given.
 struct Backend {
     collector: Process,
-    endpoint: String,
-    file: PathBuf,
+    files: Vec<PathBuf>,
 }
 
 /// SDKs -> Collector -> Kafka -> tailsieve -> Collector. What is declared first is dropped first.
@@ -63,14 +63,35 @@ impl Pipeline {
         let kafka = Kafka::from_env();
         let topic = topic(&kafka, test);
         let publisher = Publisher::start(&scratch, &kafka, &topic, keyed);
-        let backend = Backend::start(&scratch);
-        scratch.write("policies.yaml", include_str!("policies.yaml"));
-        let config = include_str!("tailsieve.yaml")
-            .replace("$KAFKA", kafka.address())
-            .replace("$TOPIC", topic.name())
-            .replace("$BACKEND", &backend.endpoint);
-        let mut member = Member::start(scratch.path(), "tailsieve", &config);
-        member.wait_ready();
+        let (backend, endpoint) = Backend::start(&scratch);
+        let export = format!("export: {{endpoint: {endpoint}}}\n");
+        let member = member(&scratch, &kafka, &topic, &export);
+        Self { member, publisher, backend, topic, scratch }
+    }
+
+    /// The same with two backends that ask for a certificate, one over gRPC and one over HTTP.
+    pub fn start_secure(test: &str) -> Self {
+        let scratch = Scratch::new(test);
+        let kafka = Kafka::from_env();
+        let topic = topic(&kafka, test);
+        let publisher = Publisher::start(&scratch, &kafka, &topic, true);
+        write_certificates(scratch.path());
+        let (grpc, http) = (free_address(), free_address());
+        let dir = scratch.path().to_str().unwrap();
+        let environment = [("GRPC", grpc.as_str()), ("HTTP", &http), ("DIR", dir)];
+        let collector = collector(&scratch, "secure", &environment);
+        let files = ["grpc.json", "http.json"].map(|file| scratch.join(file)).into();
+        let backend = Backend { collector, files };
+        let tls = format!(
+            "{{ca_file: {dir}/ca.pem, cert_file: {dir}/client.pem, key_file: {dir}/client.key}}"
+        );
+        let export = format!(
+            "exporters:
+  grpc: {{endpoint: 'https://{grpc}', compression: zstd, tls: {tls}}}
+  http: {{protocol: http, endpoint: 'https://{http}', compression: gzip, tls: {tls}}}
+"
+        );
+        let member = member(&scratch, &kafka, &topic, &export);
         Self { member, publisher, backend, topic, scratch }
     }
 
@@ -79,15 +100,15 @@ impl Pipeline {
         self.publisher.send(&self.scratch)
     }
 
-    /// What the backend has written so far.
-    pub fn arrived(&self) -> Traces {
-        read(&self.backend.file)
+    /// What each backend has written so far.
+    pub fn arrived(&self) -> Vec<Traces> {
+        self.backend.arrived()
     }
 
-    /// Stops the backend, and returns all it was given.
-    pub fn stop_backend(&mut self) -> Traces {
+    /// Stops the backends, and returns all that each was given.
+    pub fn stop_backends(&mut self) -> Vec<Traces> {
         assert!(self.backend.collector.terminate().success());
-        read(&self.backend.file)
+        self.backend.arrived()
     }
 
     /// Ids of the traces that the publishing Collector put whole into one partition.
@@ -113,9 +134,9 @@ impl Forwarded {
         let kafka = Kafka::from_env();
         let topic = topic(&kafka, "forwarded");
         let publisher = Publisher::start(&scratch, &kafka, &topic, true);
-        let backend = Backend::start(&scratch);
+        let (backend, endpoint) = Backend::start(&scratch);
         let environment =
-            [("KAFKA", kafka.address()), ("TOPIC", topic.name()), ("OTLP", &backend.endpoint)];
+            [("KAFKA", kafka.address()), ("TOPIC", topic.name()), ("OTLP", &endpoint)];
         let forwarder = collector(&scratch, "forward", &environment);
         Self { publisher, _forwarder: forwarder, backend, _topic: topic, scratch }
     }
@@ -128,7 +149,8 @@ impl Forwarded {
     /// What the backend has, once that is `spans` spans.
     pub fn arrived(&mut self, spans: usize) -> Traces {
         eventually("the spans to arrive", PATIENCE, || {
-            Some(read(&self.backend.file)).filter(|traces| traces.spans() >= spans)
+            let arrived = self.backend.arrived().pop().expect("there is one backend");
+            Some(arrived).filter(|traces| traces.spans() >= spans)
         })
     }
 }
@@ -184,12 +206,28 @@ impl Publisher {
 }
 
 impl Backend {
-    fn start(scratch: &Scratch) -> Self {
+    /// One, and where it listens.
+    fn start(scratch: &Scratch) -> (Self, String) {
         let (endpoint, file) = (free_address(), scratch.join("kept.json"));
         let environment = [("OTLP", endpoint.as_str()), ("FILE", file.to_str().unwrap())];
         let collector = collector(scratch, "backend", &environment);
-        Self { collector, endpoint, file }
+        (Self { collector, files: vec![file] }, endpoint)
     }
+
+    fn arrived(&self) -> Vec<Traces> {
+        self.files.iter().map(|file| read(file)).collect()
+    }
+}
+
+/// A tailsieve that is ready; `export` is what its file says of where traces go.
+fn member(scratch: &Scratch, kafka: &Kafka, topic: &Topic, export: &str) -> Member {
+    scratch.write("policies.yaml", include_str!("policies.yaml"));
+    let config = include_str!("tailsieve.yaml")
+        .replace("$KAFKA", kafka.address())
+        .replace("$TOPIC", topic.name());
+    let mut member = Member::start(scratch.path(), "tailsieve", &(config + export));
+    member.wait_ready();
+    member
 }
 
 /// A topic of its own for a test.
