@@ -65,6 +65,7 @@ impl Pipeline {
         let publisher = Publisher::start(&scratch, &kafka, &topic, keyed);
         let (backend, endpoint) = Backend::start(&scratch);
         let export = format!("export: {{endpoint: {endpoint}}}\n");
+        scratch.write("policies.yaml", include_str!("policies.yaml"));
         let member = member(&scratch, &kafka, &topic, &export);
         Self { member, publisher, backend, topic, scratch }
     }
@@ -91,6 +92,7 @@ impl Pipeline {
   http: {{protocol: http, endpoint: 'https://{http}', compression: gzip, tls: {tls}}}
 "
         );
+        scratch.write("policies.yaml", include_str!("policies.yaml"));
         let member = member(&scratch, &kafka, &topic, &export);
         Self { member, publisher, backend, topic, scratch }
     }
@@ -219,9 +221,9 @@ impl Backend {
     }
 }
 
-/// A tailsieve that is ready; `export` is what its file says of where traces go.
-fn member(scratch: &Scratch, kafka: &Kafka, topic: &Topic, export: &str) -> Member {
-    scratch.write("policies.yaml", include_str!("policies.yaml"));
+/// A tailsieve that is ready, on the `policies.yaml` that is there; `export` is what its file says of
+/// where traces go.
+pub fn member(scratch: &Scratch, kafka: &Kafka, topic: &Topic, export: &str) -> Member {
     let config = include_str!("tailsieve.yaml")
         .replace("$KAFKA", kafka.address())
         .replace("$TOPIC", topic.name());

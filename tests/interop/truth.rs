@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use serde_json::Value;
 
 use crate::otlp_json::Traces;
-use crate::pipeline::{collector, topic};
+use crate::pipeline::{collector, member, topic};
 use crate::support::{
     Kafka, Member, Process, Scratch, Topic, check_books, eventually, free_address,
 };
@@ -45,12 +45,8 @@ impl Measured {
         ];
         let backend = collector(&scratch, "measure", &environment);
         scratch.write("policies.yaml", include_str!("truth.yaml"));
-        let config = include_str!("tailsieve.yaml")
-            .replace("$KAFKA", kafka.address())
-            .replace("$TOPIC", topic.name())
-            .replace("$BACKEND", &endpoint);
-        let mut member = Member::start(scratch.path(), "tailsieve", &config);
-        member.wait_ready();
+        let export = format!("export: {{endpoint: {endpoint}}}\n");
+        let member = member(&scratch, &kafka, &topic, &export);
         Self { member, backend, spans, calls, _topic: topic, _scratch: scratch }
     }
 
