@@ -26,6 +26,9 @@ const MAX_BATCH_SPANS: usize = 512;
 /// How often a Collector sends its batches on in [`Layout::Batched`], in milliseconds.
 const COLLECTOR_PERIOD: i64 = 200;
 
+/// How long a gateway keeps spans back in [`Layout::Service`], in milliseconds.
+const GATEWAY_PERIOD: i64 = 1000;
+
 /// How much later a record that is produced twice comes again, at most, in milliseconds.
 const MAX_REPEAT_DELAY: i64 = 2000;
 
@@ -49,7 +52,8 @@ pub struct GeneratedRecord {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Departure {
     at: Timestamp,
-    /// A service's instance ([`Layout::Keyed`]) or a Collector ([`Layout::Batched`]).
+    /// A service's instance ([`Layout::Keyed`]), a service ([`Layout::Service`]) or a Collector
+    /// ([`Layout::Batched`]).
     from: u32,
 }
 
@@ -127,6 +131,7 @@ impl Model {
         let (period, from) = match self.settings.layout {
             // Batch delays from 200 to 980 ms, each instance at its own beat.
             Layout::Keyed => (200 + 60 * i64::from(instance), instance),
+            Layout::Service => (GATEWAY_PERIOD, rendered.service as u32),
             Layout::Batched => (COLLECTOR_PERIOD, rendered.instance),
         };
         let end = millis(rendered.fact.end_unix_nano).0 + 1;
@@ -158,6 +163,7 @@ impl Model {
         };
         match self.settings.layout {
             Layout::Keyed => self.fill_keyed(departure.at, spans),
+            Layout::Service => self.fill_by_service(departure.at, spans),
             Layout::Batched => self.fill_batched(departure.at, spans),
         }
         true
@@ -166,9 +172,24 @@ impl Model {
     /// One record per resource, scope and trace; `spans` are of one resource.
     fn fill_keyed(&mut self, at: Timestamp, mut spans: Vec<Rendered>) {
         spans.sort_by_key(|rendered| (rendered.fact.trace_id, rendered.library));
-        let same = |a: &Rendered, b: &Rendered| {
+        self.add_keyed(at, &mut spans, |a, b| {
             (a.fact.trace_id, a.library) == (b.fact.trace_id, b.library)
-        };
+        });
+    }
+
+    /// One record per trace; `spans` are of one service.
+    fn fill_by_service(&mut self, at: Timestamp, mut spans: Vec<Rendered>) {
+        spans.sort_by_key(|it| (it.fact.trace_id, resource_index(it), it.library));
+        self.add_keyed(at, &mut spans, |a, b| a.fact.trace_id == b.fact.trace_id);
+    }
+
+    /// One record for each run of spans that are the `same`, which is at least one trace.
+    fn add_keyed(
+        &mut self,
+        at: Timestamp,
+        spans: &mut [Rendered],
+        same: impl Fn(&Rendered, &Rendered) -> bool,
+    ) {
         for group in spans.chunk_by_mut(same) {
             for part in group.chunks_mut(MAX_BATCH_SPANS) {
                 let trace_id = part[0].fact.trace_id;

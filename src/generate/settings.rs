@@ -13,6 +13,9 @@ pub enum Layout {
     /// id as 32 hexadecimal digits, and a record holds one trace, one resource and one scope.
     #[default]
     Keyed,
+    /// As a gateway that keeps spans back for a second makes them: the key is the trace id, and a
+    /// record holds what one service did for one trace, in the resources of its instances.
+    Service,
     /// As the same exporter without it: no key, and a record holds what a Collector has batched
     /// of several traces and resources; the spans of a trace lie in many records.
     Batched,
@@ -22,6 +25,7 @@ impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Keyed => "keyed",
+            Self::Service => "service",
             Self::Batched => "batched",
         })
     }

@@ -67,7 +67,7 @@ fn equal_settings_make_equal_records() {
 
 #[test]
 fn facts_are_what_the_payloads_say() {
-    for layout in [Layout::Keyed, Layout::Batched] {
+    for layout in [Layout::Keyed, Layout::Service, Layout::Batched] {
         let settings = ModelSettings { layout, ..settings() };
         for record in Model::new(settings) {
             let mut said = record.spans.clone();
@@ -79,7 +79,7 @@ fn facts_are_what_the_payloads_say() {
 
 #[test]
 fn records_come_in_the_order_of_time_and_after_their_spans() {
-    for layout in [Layout::Keyed, Layout::Batched] {
+    for layout in [Layout::Keyed, Layout::Service, Layout::Batched] {
         let mut last = ModelSettings::default().start;
         for record in Model::new(ModelSettings { layout, ..settings() }) {
             assert!(record.at >= last);
@@ -159,6 +159,22 @@ fn keyed_records_hold_one_trace_resource_and_scope() {
             assert_eq!(span.trace_id, trace_id.as_bytes());
         }
     }
+}
+
+#[test]
+fn records_by_service_hold_what_it_did_for_one_trace() {
+    let settings = ModelSettings { layout: Layout::Service, ..settings() };
+    let (mut spans, mut records) = (0, 0);
+    for record in Model::new(settings) {
+        let trace_id = record.trace_id.expect("one trace");
+        assert_eq!(record.key, Some(trace_id.to_string().into_bytes()));
+        assert!(record.spans.iter().all(|fact| fact.trace_id == trace_id));
+        let services: HashSet<_> = record.spans.iter().map(|fact| fact.service).collect();
+        assert_eq!(services.len(), 1);
+        spans += record.spans.len();
+        records += 1;
+    }
+    assert!(spans > 3 * records, "{spans} spans in {records} records");
 }
 
 #[test]
