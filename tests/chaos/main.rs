@@ -23,6 +23,7 @@ mod plan;
 mod proxy;
 mod reproduce;
 mod slot;
+mod soak;
 #[path = "../support/mod.rs"]
 mod support;
 mod traffic;
@@ -79,4 +80,24 @@ fn chaos_zombies_and_unrecorded_decisions_change_nothing() {
         let defects = verdict.defects(options::DECISION_LOG);
         assert!(defects.is_empty(), "{}", defects.join("; "));
     }
+}
+
+/// Scenario: hours of traffic, by the policies of the day, while members join, leave and die and
+/// policies are replaced; one member stays.
+/// Guarantees: as above; and its memory, open files and threads are at the end what they were after
+/// the first quarter.
+#[test]
+#[ignore = "takes its time: run ./tests/run soak"]
+fn soak_what_a_member_holds_stays_the_same() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let options = Options::from_env();
+    let protocol = options.protocols()[0];
+    println!("--- soak, seed {}, {:?}, {}", options.seed, options.lasts, protocol.name());
+    let mut world = World::new(&options, protocol);
+    let verdict = world.run(&soak::plan(options.seed, options.lasts));
+    println!("{verdict}");
+    let growth = soak::Growth::of(world.vitals()).expect("it took long enough");
+    println!("{growth}");
+    let defects = [verdict.defects(options::DECISION_LOG), growth.defects()].concat();
+    assert!(defects.is_empty(), "{}", defects.join("; "));
 }

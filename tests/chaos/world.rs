@@ -23,6 +23,7 @@ use crate::options::{DEAD_LETTERS, DECISION_LOG, Options, Protocol};
 use crate::plan::{BASE, Event, SLOTS};
 use crate::proxy::{Mode, Proxy};
 use crate::slot::Slot;
+use crate::soak::{self, Vitals};
 use crate::support::{Kafka, Scratch, Topic, check_books, promtool_check_metrics};
 use crate::traffic::{PARTITIONS, Traffic, Written, poison};
 use crate::verdict::{Verdict, policies};
@@ -70,6 +71,8 @@ pub struct World {
     away: Vec<Range<Duration>>,
     /// When a member was started in a slot.
     starts: Vec<(usize, Duration)>,
+    /// What the first member holds.
+    vitals: Vec<Vitals>,
     complaints: Vec<String>,
     /// Those who write poisoned records, and how many of these have to be refused.
     poisoned: Vec<JoinHandle<u64>>,
@@ -124,6 +127,7 @@ impl World {
             disturbances: Vec::new(),
             away: Vec::new(),
             starts: Vec::new(),
+            vitals: Vec::new(),
             complaints: Vec::new(),
             poisoned: Vec::new(),
             _runtime: runtime,
@@ -412,7 +416,22 @@ impl World {
         }
     }
 
+    /// What the first member held, as it was seen again and again.
+    pub fn vitals(&self) -> &[Vitals] {
+        &self.vitals
+    }
+
+    fn look_at_vitals(&mut self) {
+        let now = self.started.elapsed();
+        if self.vitals.last().is_some_and(|last| now < last.at + soak::GLANCE) {
+            return;
+        }
+        let member = self.slots[0].member();
+        self.vitals.extend(member.and_then(|member| Vitals::of(member.process.id(), now)));
+    }
+
     fn look_after_members(&mut self) {
+        self.look_at_vitals();
         for number in 0..SLOTS {
             if let Some(complaint) = self.slots[number].find_dead() {
                 self.complain(complaint);

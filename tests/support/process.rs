@@ -82,6 +82,11 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal: `TERM`, `STOP`, `CONT`, `HUP`.
     pub fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
