@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/kafka");
+
+/// What the script fetches.
+const VERSION: &str = "4.2.0";
 
 /// How long it may take to start, on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -24,13 +28,22 @@ pub struct Kafka {
 
 impl Kafka {
     /// The one that `TAILSIEVE_TEST_KAFKA` names, or one of its own.
-    pub fn start() -> Self {
+    ///
+    /// # Errors
+    ///
+    /// Says what is missing, or where Kafka says why it does not start.
+    pub fn start() -> Result<Self, String> {
         let dir = cache().join("bench-kafka");
         if let Ok(address) = env::var("TAILSIEVE_TEST_KAFKA") {
             let notes = dir.join(address.replace(':', "-"));
-            return Self { address, notes, script: None };
+            if !answers(&address) {
+                return Err(format!("no Kafka answers at {address} (TAILSIEVE_TEST_KAFKA)"));
+            }
+            return Ok(Self { address, notes, script: None });
         }
-        fs::create_dir_all(&dir).expect("a folder for Kafka's data");
+        check_java()?;
+        fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+        let log = dir.join("kafka.log");
         // One that never came up has nothing worth keeping.
         let is_known = dir.join("address").exists();
         let command = if is_known { "resume" } else { "serve" };
@@ -47,17 +60,28 @@ impl Kafka {
                 break address.trim().to_owned();
             }
             if let Some(status) = script.try_wait().expect("it can be waited for") {
-                panic!("Kafka did not start ({status}); its log is {}/kafka.log", dir.display());
+                return Err(format!(
+                    "Kafka did not start ({status}); its log is {}",
+                    log.display()
+                ));
             }
-            assert!(Instant::now() < end, "Kafka does not answer; see {}/kafka.log", dir.display());
+            if Instant::now() > end {
+                stop(&mut script);
+                return Err(format!("Kafka does not answer; its log is {}", log.display()));
+            }
             std::thread::sleep(Duration::from_millis(100));
         };
-        Self { address, notes: dir.join("topics"), script: Some(script) }
+        Ok(Self { address, notes: dir.join("topics"), script: Some(script) })
     }
 
     /// `host:port`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its version, if it is its own.
+    pub fn version(&self) -> &str {
+        if self.script.is_some() { VERSION } else { "unknown" }
     }
 
     /// Where what is known of a topic is kept.
@@ -75,10 +99,51 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        let Some(mut script) = self.script.take() else { return };
-        // The script is the one that ends the JVM, when it is asked to end.
-        let _ = Command::new("kill").arg(script.id().to_string()).status();
-        let _ = script.wait();
+        if let Some(mut script) = self.script.take() {
+            stop(&mut script);
+        }
+    }
+}
+
+/// The script is the one that ends the JVM, when it is asked to end.
+fn stop(script: &mut Child) {
+    let _ = Command::new("kill").arg(script.id().to_string()).status();
+    let _ = script.wait();
+}
+
+fn check_java() -> Result<(), String> {
+    let java = Command::new("java").arg("-version").stdin(Stdio::null()).output();
+    match java {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err("needs a Java runtime, 17 or newer, for Kafka (Debian: apt-get install \
+                  default-jre-headless), or a Kafka that TAILSIEVE_TEST_KAFKA names"
+            .to_owned()),
+    }
+}
+
+/// How far a group has committed.
+pub struct Commits {
+    consumer: BaseConsumer,
+    partitions: TopicPartitionList,
+}
+
+impl Commits {
+    /// Of this group on all partitions of a topic.
+    pub fn new(kafka: &Kafka, group: &str, topic: &str, partitions: i32) -> Self {
+        let consumer = kafka.client().set("group.id", group).create().expect("a consumer");
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, partitions - 1);
+        Self { consumer, partitions: list }
+    }
+
+    /// Records below the committed offsets of a topic that begins at 0.
+    pub fn records(&self) -> u64 {
+        let timeout = Duration::from_secs(10);
+        let committed = self.consumer.committed_offsets(self.partitions.clone(), timeout);
+        let offset = |offset: Offset| offset.to_raw().filter(|offset| *offset > 0).unwrap_or(0);
+        committed
+            .map_or(0, |list| list.elements().iter().map(|it| offset(it.offset())).sum::<i64>())
+            as u64
     }
 }
 

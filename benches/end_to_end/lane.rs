@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::kafka::Kafka;
+use crate::kafka::{Commits, Kafka};
 use crate::options::Options;
 use crate::probe::{self, Metrics};
 use crate::roles;
@@ -16,11 +16,21 @@ use crate::topic::{self, Topic};
 /// How often a member is asked how far it is.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How long the last traces may take to be decided, delivered and committed.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// One of those that are compared.
 #[derive(Clone, Debug)]
 pub enum Lane {
     Bare { scans: bool },
     Tailsieve { name: String, binary: PathBuf, compression: &'static str },
+}
+
+/// What the sink has taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Taken {
+    pub spans: u64,
+    pub requests: u64,
 }
 
 /// What was used when so many records had been read.
@@ -42,9 +52,13 @@ pub struct Figures {
     pub cpu: Duration,
     /// In bytes.
     pub peak_rss: u64,
-    /// The most open traces that were seen, and the spans that were delivered.
+    /// When there was nothing left to do, in bytes.
+    pub rss: u64,
+    /// The most open traces that were seen.
     pub open_traces: u64,
-    pub delivered: u64,
+    /// Spans that were kept, and what the sink counted.
+    pub kept: u64,
+    pub delivered: Taken,
 }
 
 impl Lane {
@@ -96,19 +110,19 @@ fn run_bare(kafka: &Kafka, topic: &Topic, scans: bool) -> Figures {
     let (partitions, scans) = (partitions.to_string(), scans.to_string());
     let records = records.to_string();
     let arguments = ["as-bare-loop", kafka.address(), name, &partitions, &records, &scans];
-    let mut children = [roles::start(&arguments)];
+    let mut children = Processes(vec![roles::start(&arguments)]);
     let start = Instant::now();
-    let mut lines = BufReader::new(children[0].stdout.take().expect("piped")).lines();
+    let mut lines = BufReader::new(children.0[0].stdout.take().expect("piped")).lines();
     let mut next = |children: &[Child]| {
         let records = lines.next().expect("a line").expect("a line");
         let records = records.parse().expect("a number");
         Sample { cpu: probe::cpu(children), at: start.elapsed(), records }
     };
-    let third = next(&children);
-    let read = next(&children);
-    let peak_rss = probe::peak_rss(&children);
-    end(&mut children);
-    Figures { third, read, cpu: read.cpu, peak_rss, open_traces: 0, delivered: 0 }
+    let third = next(&children.0);
+    let read = next(&children.0);
+    let (peak_rss, rss) = (probe::peak_rss(&children.0), probe::rss(&children.0));
+    let delivered = Taken::default();
+    Figures { third, read, cpu: read.cpu, peak_rss, rss, open_traces: 0, kept: 0, delivered }
 }
 
 fn decision_log(group: &str) -> String {
@@ -138,7 +152,7 @@ impl Turn<'_> {
                 .spawn()
                 .expect("tailsieve starts")
         });
-        let mut children: Vec<Child> = started.collect();
+        let mut children = Processes(started.collect());
         let mut open_traces = 0.0_f64;
         let mut look = |children: &mut [Child]| {
             check_running(children);
@@ -153,19 +167,25 @@ impl Turn<'_> {
             }
             std::thread::sleep(GLANCE);
         };
-        let third = read_up_to(self.topic.records / 3, &mut children);
-        let read = read_up_to(self.topic.records, &mut children);
-        let delivered = loop {
-            let all = look(&mut children);
-            let delivered = sink.taken();
-            if is_done(&all, delivered) {
-                break delivered;
+        let third = read_up_to(self.topic.records / 3, &mut children.0);
+        let read = read_up_to(self.topic.records, &mut children.0);
+        let commits = Commits::new(self.kafka, self.group, &self.topic.name, self.topic.partitions);
+        let deadline = Instant::now() + PATIENCE;
+        let kept = loop {
+            let all = look(&mut children.0);
+            // An offset is committed when all below it is decided, recorded and delivered.
+            if all.iter().all(Metrics::is_there) && commits.records() >= self.topic.records {
+                break kept(&all);
             }
+            assert!(Instant::now() < deadline, "tailsieve does not commit all that it has read");
             std::thread::sleep(GLANCE);
         };
-        let (cpu, peak_rss) = (probe::cpu(&children), probe::peak_rss(&children));
-        end(&mut children);
-        Figures { third, read, cpu, peak_rss, open_traces: open_traces as u64, delivered }
+        let delivered = sink.taken();
+        assert!(delivered.spans >= kept, "{kept} spans were kept, the sink has {delivered:?}");
+        let cpu = probe::cpu(&children.0);
+        let (peak_rss, rss) = (probe::peak_rss(&children.0), probe::rss(&children.0));
+        let open_traces = open_traces as u64;
+        Figures { third, read, cpu, peak_rss, rss, open_traces, kept, delivered }
     }
 
     fn config(&self, sink: &str, compression: &str, admin: SocketAddr) -> String {
@@ -183,12 +203,10 @@ admin: {{listen: '{admin}'}}
     }
 }
 
-/// True if every trace is decided, and what was kept is at the sink.
-fn is_done(all: &[Metrics], taken: u64) -> bool {
+/// Spans that were kept, with those that came late to a kept trace.
+fn kept(all: &[Metrics]) -> u64 {
     let late = sum(all, "tailsieve_late_spans_total", "decision=\"keep\"");
-    let kept = sum(all, "tailsieve_kept_spans_total", "") + late;
-    let open = sum(all, "tailsieve_open_traces", "");
-    all.iter().all(Metrics::is_there) && open == 0.0 && kept == taken as f64
+    (sum(all, "tailsieve_kept_spans_total", "") + late) as u64
 }
 
 fn sum(all: &[Metrics], name: &str, label: &str) -> f64 {
@@ -202,16 +220,21 @@ fn check_running(children: &mut [Child]) {
     }
 }
 
-fn end(children: &mut [Child]) {
-    for child in children {
-        let _ = child.kill();
-        let _ = child.wait();
+/// Processes that end when they are dropped.
+struct Processes(Vec<Child>);
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
 /// The backend.
 struct Sink {
-    child: Child,
+    process: Processes,
     answers: std::io::Lines<BufReader<ChildStdout>>,
     address: String,
 }
@@ -221,21 +244,17 @@ impl Sink {
         let mut child = roles::start(&["as-sink"]);
         let mut answers = BufReader::new(child.stdout.take().expect("piped")).lines();
         let address = answers.next().expect("a line").expect("a line");
-        Self { child, answers, address }
+        Self { process: Processes(vec![child]), answers, address }
     }
 
-    /// Spans that it has taken.
-    fn taken(&mut self) -> u64 {
-        let questions = self.child.stdin.as_mut().expect("piped");
+    /// What it has taken so far.
+    fn taken(&mut self) -> Taken {
+        let questions = self.process.0[0].stdin.as_mut().expect("piped");
         writeln!(questions).expect("it listens");
         let answer = self.answers.next().expect("a line").expect("a line");
-        answer.parse().expect("a number")
-    }
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        end(std::slice::from_mut(&mut self.child));
+        let (spans, requests) = answer.split_once(' ').expect("two numbers");
+        let number = |text: &str| text.parse().expect("a number");
+        Taken { spans: number(spans), requests: number(requests) }
     }
 }
 

@@ -11,8 +11,13 @@
 //! CPU is user and system time of a lane's processes without Kafka and the sink, from /proc: of the
 //! whole run until everything kept has been delivered; and from a third of the records on, when
 //! memory has grown to what it needs (the kernel clears each new page, which costs more than most of
-//! what is measured here, but only once). Rates are of reading. RSS is the peak, of all processes
-//! of the lane together.
+//! what is measured here, but only once). Rates are of reading. Memory is that of all processes of
+//! the lane together, at its peak (VmHWM) and at the end (VmRSS); *open* is the most open traces that
+//! were seen. A turn of *tailsieve* is over when all of the topic is committed, which says that it
+//! is decided, recorded and delivered: *kept* is what it says of itself, *arrived* what the sink
+//! counted, late spans included in both.
+//!
+//! With several members, records that change hands at the start are read twice and count twice.
 
 mod kafka;
 mod lane;
@@ -35,12 +40,18 @@ fn main() -> ExitCode {
     if roles::play(&arguments) {
         return ExitCode::SUCCESS;
     }
-    let options = Options::parse().settled();
-    let kafka = kafka::Kafka::start();
+    let prepared = Options::parse().settled().and_then(|it| Ok((it, kafka::Kafka::start()?)));
+    let (options, kafka) = match prepared {
+        Ok(prepared) => prepared,
+        Err(what) => {
+            eprintln!("end_to_end: {what}");
+            return ExitCode::from(2);
+        }
+    };
     let topic = topic::Topic::prepared(&kafka, &options);
     println!("{topic}");
     let lanes = Lane::all(&options);
-    let mut report = Report::new(&options, &topic, &lanes);
+    let mut report = Report::new(&options, &kafka, &topic, &lanes);
     for round in 0..options.rounds {
         for (number, lane) in lanes.iter().enumerate() {
             let figures = lane.run(&kafka, &topic, &options, round);

@@ -21,13 +21,22 @@ fn ticks(pid: u32) -> u64 {
 
 /// Peak of the resident memory of processes, each at its own time, in bytes.
 pub fn peak_rss(children: &[Child]) -> u64 {
-    let peak = |child: &Child| {
+    memory(children, "VmHWM:")
+}
+
+/// Resident memory of processes now, in bytes.
+pub fn rss(children: &[Child]) -> u64 {
+    memory(children, "VmRSS:")
+}
+
+fn memory(children: &[Child], field: &str) -> u64 {
+    let of = |child: &Child| {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id()));
         let status = status.expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a size");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     };
-    children.iter().map(peak).sum()
+    children.iter().map(of).sum()
 }
 
 /// The metrics of a member; empty while it does not answer.

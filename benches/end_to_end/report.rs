@@ -7,12 +7,10 @@ use std::thread::available_parallelism;
 
 use serde_json::{Value, json};
 
+use crate::kafka::Kafka;
 use crate::lane::{Figures, Lane};
 use crate::options::Options;
 use crate::topic::Topic;
-
-/// The version that tests/support/kafka fetches.
-const KAFKA: &str = "4.2.0";
 
 /// The figures of all turns.
 pub struct Report {
@@ -31,23 +29,29 @@ struct Medians {
     rate: f64,
     later_rate: f64,
     peak_rss: f64,
+    rss: f64,
     open_traces: f64,
+    kept: f64,
     delivered: f64,
+    requests: f64,
 }
 
 impl Report {
     /// No figures yet.
-    pub fn new(options: &Options, topic: &Topic, lanes: &[Lane]) -> Self {
+    pub fn new(options: &Options, kafka: &Kafka, topic: &Topic, lanes: &[Lane]) -> Self {
         let (_, librdkafka) = rdkafka::util::get_rdkafka_version();
         let conditions = json!({
             "cores": available_parallelism().map_or(0, usize::from),
             "cpu": cpu_model(),
             "tailsieve": env!("CARGO_PKG_VERSION"),
             "librdkafka": librdkafka,
-            "kafka": KAFKA,
+            "kafka": kafka.version(),
             "members": options.members,
             "policies": options.policies,
             "rounds": options.rounds,
+            "codec": options.codec,
+            "shape": options.shape.to_string(),
+            "open_traces": options.open_traces,
         });
         let lanes = lanes.iter().map(|lane| (lane.name().to_owned(), Vec::new())).collect();
         Self { topic: topic.clone(), conditions, lanes }
@@ -81,7 +85,10 @@ impl Report {
             later_rate: of(&|it| later(it) / (it.read.at - it.third.at).as_secs_f64()),
             peak_rss: of(&|it| it.peak_rss as f64),
             open_traces: of(&|it| it.open_traces as f64),
-            delivered: of(&|it| it.delivered as f64),
+            rss: of(&|it| it.rss as f64),
+            kept: of(&|it| it.kept as f64),
+            delivered: of(&|it| it.delivered.spans as f64),
+            requests: of(&|it| it.delivered.requests as f64),
         }
     }
 
@@ -106,7 +113,10 @@ impl Report {
                 "later_spans_per_second": it.later_rate,
                 "later_rate_ratio": it.later_rate / bare.later_rate,
                 "peak_rss_bytes": it.peak_rss,
+                "rss_at_end_bytes": it.rss,
                 "open_traces": it.open_traces,
+                "kept_spans": it.kept,
+                "requests": it.requests,
                 "delivered_spans": it.delivered,
             })
         };
@@ -123,24 +133,40 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |name: &str| self.conditions[name].to_string().replace('"', "");
         writeln!(
             f,
-            "{:<18} {:>17} {:>17} {:>19} {:>19} {:>8} {:>7} {:>10}",
+            "{} cores, {}; tailsieve {}, librdkafka {}, Kafka {}; rounds {}, members {}, codec {}",
+            of("cores"),
+            of("cpu"),
+            of("tailsieve"),
+            of("librdkafka"),
+            of("kafka"),
+            of("rounds"),
+            of("members"),
+            of("codec")
+        )?;
+        writeln!(
+            f,
+            "{:<18} {:>17} {:>17} {:>19} {:>19} {:>8} {:>8} {:>7} {:>9} {:>9} {:>8}",
             "medians",
             "CPU us/span",
             "from a third on",
             "spans/s",
             "from a third on",
-            "RSS MiB",
+            "peak MiB",
+            "end MiB",
             "open",
-            "delivered"
+            "kept",
+            "arrived",
+            "requests"
         )?;
         let all = self.all_medians();
         let bare = all[0].1;
         for (name, it) in &all {
             writeln!(
                 f,
-                "{name:<18} {:>9.3} {:>6.2}x {:>9.3} {:>6.2}x {:>11.0} {:>6.2}x {:>11.0} {:>6.2}x {:>8.0} {:>7.0} {:>10.0}",
+                "{name:<18} {:>9.3} {:>6.2}x {:>9.3} {:>6.2}x {:>11.0} {:>6.2}x {:>11.0} {:>6.2}x {:>8.0} {:>8.0} {:>7.0} {:>9.0} {:>9.0} {:>8.0}",
                 it.cpu,
                 it.cpu / bare.cpu,
                 it.later_cpu,
@@ -150,8 +176,11 @@ impl fmt::Display for Report {
                 it.later_rate,
                 it.later_rate / bare.later_rate,
                 it.peak_rss / f64::from(1 << 20),
+                it.rss / f64::from(1 << 20),
                 it.open_traces,
-                it.delivered
+                it.kept,
+                it.delivered,
+                it.requests
             )?;
         }
         Ok(())

@@ -79,15 +79,16 @@ fn bare_loop(brokers: &str, topic: &str, partitions: i64, records: i64, scans: b
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-/// A backend that takes everything and counts spans. Says where it listens, and for each line of
-/// its standard input how many it has taken.
+/// A backend that takes everything and counts spans and requests. Says where it listens, and for
+/// each line of its standard input how many of both it has taken.
 fn sink() {
-    let spans = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&spans);
+    let taken = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+    let counted = Arc::clone(&taken);
     let count = move |request: bytes::Bytes| {
         let mut found = Scan::default();
         scan(&request, &AttributeKeys::new(std::iter::empty()), &mut found).expect("OTLP");
-        counted.fetch_add(found.spans.len() as u64, Ordering::Relaxed);
+        counted.0.fetch_add(found.spans.len() as u64, Ordering::Relaxed);
+        counted.1.fetch_add(1, Ordering::Relaxed);
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -95,7 +96,8 @@ fn sink() {
     let receiver = receiver.expect("a free port");
     println!("{}", receiver.local_addr());
     for _question in std::io::stdin().lock().lines() {
-        println!("{}", spans.load(Ordering::Relaxed));
+        let (spans, requests) = (&taken.0, &taken.1);
+        println!("{} {}", spans.load(Ordering::Relaxed), requests.load(Ordering::Relaxed));
         let _ = std::io::stdout().flush();
     }
 }

@@ -37,9 +37,9 @@ pub struct Topic {
 impl Topic {
     /// The one that was asked for, made now if it is not there yet.
     pub fn prepared(kafka: &Kafka, options: &Options) -> Self {
-        let Options { spans, codec, layout, partitions, open_traces, .. } = options;
+        let Options { spans, codec, shape, partitions, open_traces, .. } = options;
         let name = format!(
-            "bench-{layout}-{codec}-{spans}-spans-{open_traces}-open-{partitions}-v{VERSION}"
+            "bench-{shape}-{codec}-{spans}-spans-{open_traces}-open-{partitions}-v{VERSION}"
         );
         let note = kafka.note(&name);
         let known = fs::read(&note).ok().and_then(|it| serde_json::from_slice::<Self>(&it).ok());
@@ -78,9 +78,10 @@ impl fmt::Display for Topic {
         write!(
             f,
             "{name}: {spans} spans of {traces} traces in {records} records, {} bytes each, {} a \
-             span, {partitions} partitions",
+             span, {:.1} spans a trace, {partitions} partitions",
             bytes / records,
-            bytes / spans
+            bytes / spans,
+            *spans as f64 / *traces as f64
         )
     }
 }
@@ -120,7 +121,7 @@ fn fill(kafka: &Kafka, options: &Options, name: String) -> Topic {
     let producer: BaseProducer = config.create().expect("a producer");
     let settings = ModelSettings {
         max_spans: Some(options.spans),
-        layout: options.layout,
+        layout: options.shape,
         rate: options.open_traces as f64 / OPEN_SECONDS * 12.0,
         ..ModelSettings::default()
     };
