@@ -38,7 +38,8 @@ pub struct Options {
     /// Where the figures go
     #[arg(long, value_name = "FILE", default_value = JSON)]
     pub json: PathBuf,
-    /// Fail if the CPU time of a span is above so many times that of the bare loop
+    /// Fail if the CPU time of a span is above so many times that of the bare loop, both of the
+    /// whole run and from a third on
     #[arg(long, value_name = "RATIO")]
     pub fail_above: Option<f64>,
     /// At most 600 000 spans and two rounds: what CI has time for

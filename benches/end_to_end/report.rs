@@ -77,7 +77,11 @@ impl Report {
             values.sort_by(f64::total_cmp);
             values[values.len() / 2]
         };
-        let later = |it: &Figures| (it.read.records - it.third.records) * per_record;
+        // Not a number if all was read between two looks, as on a small topic.
+        let later = |it: &Figures| {
+            let records = it.read.records - it.third.records;
+            if records > 0.0 { records * per_record } else { f64::NAN }
+        };
         Medians {
             cpu: of(&|it| it.cpu.as_secs_f64() * 1e6 / (it.read.records * per_record)),
             later_cpu: of(&|it| (it.cpu - it.third.cpu).as_secs_f64() * 1e6 / later(it)),

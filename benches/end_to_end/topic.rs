@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -62,13 +62,27 @@ impl Topic {
         self.spans as f64 / self.records as f64
     }
 
+    /// True if all its records are there. A Kafka that has just started answers before its
+    /// partitions have leaders again, so a topic is given up only after a while.
     fn is_whole(&self, kafka: &Kafka) -> bool {
         let consumer: BaseConsumer = kafka.client().create().expect("a consumer");
+        let end = Instant::now() + TIMEOUT;
+        while Instant::now() < end {
+            if self.records_on(&consumer) == Some(self.records as i64) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        false
+    }
+
+    /// Records on it, unless a partition does not answer.
+    fn records_on(&self, consumer: &BaseConsumer) -> Option<i64> {
         let records = (0..self.partitions).map(|partition| {
-            let marks = consumer.fetch_watermarks(&self.name, partition, TIMEOUT);
-            marks.map_or(0, |(first, end)| end - first)
+            let marks = consumer.fetch_watermarks(&self.name, partition, Duration::from_secs(1));
+            marks.ok().map(|(first, end)| end - first)
         });
-        records.sum::<i64>() == self.records as i64
+        records.sum()
     }
 }
 
