@@ -1,0 +1,264 @@
+//! One turn of one of those that are compared.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::kafka::{Commits, Kafka};
+use crate::options::Options;
+use crate::probe::{self, Metrics};
+use crate::roles;
+use crate::topic::{self, Topic};
+
+/// How often a member is asked how far it is.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How long the last traces may take to be decided, delivered and committed.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// One of those that are compared.
+#[derive(Clone, Debug)]
+pub enum Lane {
+    Bare { scans: bool },
+    Tailsieve { name: String, binary: PathBuf, compression: &'static str },
+}
+
+/// What the sink has taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Taken {
+    pub spans: u64,
+    pub requests: u64,
+}
+
+/// What was used when so many records had been read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample {
+    pub cpu: Duration,
+    pub at: Duration,
+    pub records: f64,
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// About a third through.
+    pub third: Sample,
+    /// All records are read.
+    pub read: Sample,
+    /// CPU time when there was nothing left to do.
+    pub cpu: Duration,
+    /// In bytes.
+    pub peak_rss: u64,
+    /// When there was nothing left to do, in bytes.
+    pub rss: u64,
+    /// The most open traces that were seen.
+    pub open_traces: u64,
+    /// Spans that were kept, and what the sink counted.
+    pub kept: u64,
+    pub delivered: Taken,
+}
+
+impl Lane {
+    /// All that have their turns.
+    pub fn all(options: &Options) -> Vec<Self> {
+        let tailsieve = |name: &str, binary: &Path, compression| Self::Tailsieve {
+            name: name.to_owned(),
+            binary: binary.to_owned(),
+            compression,
+        };
+        let own = Path::new(env!("CARGO_BIN_EXE_tailsieve"));
+        let mut all = vec![
+            Self::Bare { scans: false },
+            Self::Bare { scans: true },
+            tailsieve("tailsieve", own, "none"),
+            tailsieve("tailsieve, gzip", own, "gzip"),
+        ];
+        all.extend(options.other.iter().map(|it| tailsieve("other", it, "none")));
+        all
+    }
+
+    /// What the table calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Bare { scans: false } => "bare loop",
+            Self::Bare { scans: true } => "bare loop, scan",
+            Self::Tailsieve { name, .. } => name,
+        }
+    }
+
+    /// A turn.
+    pub fn run(&self, kafka: &Kafka, topic: &Topic, options: &Options, round: usize) -> Figures {
+        match self {
+            Self::Bare { scans } => run_bare(kafka, topic, *scans),
+            Self::Tailsieve { name, binary, compression } => {
+                let name = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
+                let group = format!("{name}-{}-{round}", std::process::id());
+                let figures =
+                    Turn { kafka, topic, options, group: &group }.run(binary, compression);
+                topic::delete(kafka, &decision_log(&group));
+                figures
+            }
+        }
+    }
+}
+
+fn run_bare(kafka: &Kafka, topic: &Topic, scans: bool) -> Figures {
+    let Topic { name, partitions, records, .. } = topic;
+    let (partitions, scans) = (partitions.to_string(), scans.to_string());
+    let records = records.to_string();
+    let arguments = ["as-bare-loop", kafka.address(), name, &partitions, &records, &scans];
+    let mut children = Processes(vec![roles::start(&arguments)]);
+    let start = Instant::now();
+    let mut lines = BufReader::new(children.0[0].stdout.take().expect("piped")).lines();
+    let mut next = |children: &[Child]| {
+        let records = lines.next().expect("a line").expect("a line");
+        let records = records.parse().expect("a number");
+        Sample { cpu: probe::cpu(children), at: start.elapsed(), records }
+    };
+    let third = next(&children.0);
+    let read = next(&children.0);
+    let (peak_rss, rss) = (probe::peak_rss(&children.0), probe::rss(&children.0));
+    let delivered = Taken::default();
+    Figures { third, read, cpu: read.cpu, peak_rss, rss, open_traces: 0, kept: 0, delivered }
+}
+
+fn decision_log(group: &str) -> String {
+    format!("{group}-decisions")
+}
+
+struct Turn<'a> {
+    kafka: &'a Kafka,
+    topic: &'a Topic,
+    options: &'a Options,
+    group: &'a str,
+}
+
+impl Turn<'_> {
+    fn run(&self, binary: &Path, compression: &str) -> Figures {
+        let mut sink = Sink::start();
+        let dir = tempfile::tempdir().expect("a folder");
+        let admins: Vec<SocketAddr> = (0..self.options.members).map(|_| free_address()).collect();
+        let start = Instant::now();
+        let started = admins.iter().map(|admin| {
+            let file = dir.path().join(format!("{}.yaml", admin.port()));
+            fs::write(&file, self.config(&sink.address, compression, *admin)).expect("written");
+            Command::new(binary)
+                .args(["--log", "warn", "run", "--create-topics", "--config"])
+                .arg(&file)
+                .stdin(Stdio::null())
+                .spawn()
+                .expect("tailsieve starts")
+        });
+        let mut children = Processes(started.collect());
+        let mut open_traces = 0.0_f64;
+        let mut look = |children: &mut [Child]| {
+            check_running(children);
+            let all: Vec<Metrics> = admins.iter().map(|admin| Metrics::scrape(*admin)).collect();
+            open_traces = open_traces.max(sum(&all, "tailsieve_open_traces", ""));
+            all
+        };
+        let mut read_up_to = |records: u64, children: &mut [Child]| loop {
+            let read = sum(&look(children), "tailsieve_received_records_total", "");
+            if read >= records as f64 {
+                break Sample { cpu: probe::cpu(children), at: start.elapsed(), records: read };
+            }
+            std::thread::sleep(GLANCE);
+        };
+        let third = read_up_to(self.topic.records / 3, &mut children.0);
+        let read = read_up_to(self.topic.records, &mut children.0);
+        let commits = Commits::new(self.kafka, self.group, &self.topic.name, self.topic.partitions);
+        let deadline = Instant::now() + PATIENCE;
+        let kept = loop {
+            let all = look(&mut children.0);
+            // An offset is committed when all below it is decided, recorded and delivered.
+            if all.iter().all(Metrics::is_there) && commits.records() >= self.topic.records {
+                break kept(&all);
+            }
+            assert!(Instant::now() < deadline, "tailsieve does not commit all that it has read");
+            std::thread::sleep(GLANCE);
+        };
+        let delivered = sink.taken();
+        assert!(delivered.spans >= kept, "{kept} spans were kept, the sink has {delivered:?}");
+        let cpu = probe::cpu(&children.0);
+        let (peak_rss, rss) = (probe::peak_rss(&children.0), probe::rss(&children.0));
+        let open_traces = open_traces as u64;
+        Figures { third, read, cpu, peak_rss, rss, open_traces, kept, delivered }
+    }
+
+    fn config(&self, sink: &str, compression: &str, admin: SocketAddr) -> String {
+        let (brokers, topic) = (self.kafka.address(), &self.topic.name);
+        let (group, policies) = (self.group, self.options.policies.display());
+        let log = decision_log(group);
+        format!(
+            "policies: {policies}
+kafka: {{brokers: ['{brokers}'], topic: {topic}, group_id: {group}}}
+decision_log: {{topic: {log}}}
+export: {{endpoint: '{sink}', compression: {compression}}}
+admin: {{listen: '{admin}'}}
+"
+        )
+    }
+}
+
+/// Spans that were kept, with those that came late to a kept trace.
+fn kept(all: &[Metrics]) -> u64 {
+    let late = sum(all, "tailsieve_late_spans_total", "decision=\"keep\"");
+    (sum(all, "tailsieve_kept_spans_total", "") + late) as u64
+}
+
+fn sum(all: &[Metrics], name: &str, label: &str) -> f64 {
+    all.iter().map(|metrics| metrics.sum(name, label)).sum()
+}
+
+fn check_running(children: &mut [Child]) {
+    for child in children {
+        let ended = child.try_wait().expect("it can be waited for");
+        assert!(ended.is_none(), "tailsieve ended by itself");
+    }
+}
+
+/// Processes that end when they are dropped.
+struct Processes(Vec<Child>);
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The backend.
+struct Sink {
+    process: Processes,
+    answers: std::io::Lines<BufReader<ChildStdout>>,
+    address: String,
+}
+
+impl Sink {
+    fn start() -> Self {
+        let mut child = roles::start(&["as-sink"]);
+        let mut answers = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let address = answers.next().expect("a line").expect("a line");
+        Self { process: Processes(vec![child]), answers, address }
+    }
+
+    /// What it has taken so far.
+    fn taken(&mut self) -> Taken {
+        let questions = self.process.0[0].stdin.as_mut().expect("piped");
+        writeln!(questions).expect("it listens");
+        let answer = self.answers.next().expect("a line").expect("a line");
+        let (spans, requests) = answer.split_once(' ').expect("two numbers");
+        let number = |text: &str| text.parse().expect("a number");
+        Taken { spans: number(spans), requests: number(requests) }
+    }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound")
+}

@@ -1,0 +1,71 @@
+//! What a span costs from end to end: `tailsieve run` against a bare `BaseConsumer` loop over the
+//! same topic of a real Kafka, each in processes of its own, in turn, in one run.
+//!
+//! `cargo bench --bench end_to_end` (`-- --help` for the options). It starts Kafka itself, and keeps
+//! its data in the cache folder, so that the topic is made once.
+//!
+//! Lanes: *bare loop* is the same client with the same settings, which looks at nothing; *bare loop,
+//! scan* also finds the spans of each record; *tailsieve* has its decision log and sends what it
+//! keeps, uncompressed, to a sink in another process; *tailsieve, gzip* compresses it.
+//!
+//! CPU is user and system time of a lane's processes without Kafka and the sink, from /proc: of the
+//! whole run until everything kept has been delivered; and from a third of the records on, when
+//! memory has grown to what it needs (the kernel clears each new page, which costs more than most of
+//! what is measured here, but only once). Rates are of reading. Memory is that of all processes of
+//! the lane together, at its peak (VmHWM) and at the end (VmRSS); *open* is the most open traces that
+//! were seen. A turn of *tailsieve* is over when all of the topic is committed, which says that it
+//! is decided, recorded and delivered: *kept* is what it says of itself, *arrived* what the sink
+//! counted, late spans included in both.
+//!
+//! With several members, records that change hands at the start are read twice and count twice.
+
+mod kafka;
+mod lane;
+mod options;
+mod probe;
+mod report;
+mod roles;
+mod topic;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use lane::Lane;
+use options::Options;
+use report::Report;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if roles::play(&arguments) {
+        return ExitCode::SUCCESS;
+    }
+    let prepared = Options::parse().settled().and_then(|it| Ok((it, kafka::Kafka::start()?)));
+    let (options, kafka) = match prepared {
+        Ok(prepared) => prepared,
+        Err(what) => {
+            eprintln!("end_to_end: {what}");
+            return ExitCode::from(2);
+        }
+    };
+    let topic = topic::Topic::prepared(&kafka, &options);
+    println!("{topic}");
+    let lanes = Lane::all(&options);
+    let mut report = Report::new(&options, &kafka, &topic, &lanes);
+    for round in 0..options.rounds {
+        for (number, lane) in lanes.iter().enumerate() {
+            let figures = lane.run(&kafka, &topic, &options, round);
+            report.enter(number, figures);
+        }
+    }
+    println!("{report}");
+    report.write(&options.json);
+    println!("as JSON: {}", options.json.display());
+    match options.fail_above.filter(|most| report.cpu_ratio("tailsieve") > *most) {
+        None => ExitCode::SUCCESS,
+        Some(most) => {
+            println!("a span costs more than {most} times what it costs the bare loop");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What this program is when it starts itself again: the bare loops, and the sink.
+
+use std::io::{BufRead, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use tailsieve::otlp::{AttributeKeys, Scan, scan};
+use tailsieve::receiver::Receiver;
+
+/// Plays a part if the arguments name one.
+pub fn play(arguments: &[String]) -> bool {
+    let arguments: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    match arguments[..] {
+        ["as-bare-loop", brokers, topic, partitions, records, scans] => {
+            let number = |text: &str| text.parse().expect("a number");
+            bare_loop(brokers, topic, number(partitions), number(records), scans == "true");
+        }
+        ["as-sink"] => sink(),
+        _ => return false,
+    }
+    true
+}
+
+/// Starts this program in a part.
+pub fn start(arguments: &[&str]) -> Child {
+    Command::new(std::env::current_exe().expect("this program"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program starts again")
+}
+
+/// The loop that everything is compared with, with the settings of tailsieve's own consumer. Says
+/// when it has read a third of the records, and all of them; ends with its standard input.
+fn bare_loop(brokers: &str, topic: &str, partitions: i64, records: i64, scans: bool) {
+    let mut config = ClientConfig::new();
+    let settings = [
+        ("bootstrap.servers", brokers),
+        ("group.id", "bare"),
+        ("enable.auto.commit", "false"),
+        ("fetch.wait.max.ms", "200"),
+        ("fetch.min.bytes", "65536"),
+        ("fetch.queue.backoff.ms", "10"),
+        ("queued.min.messages", "20000"),
+        ("queued.max.messages.kbytes", "32768"),
+        ("fetch.message.max.bytes", "262144"),
+        ("check.crcs", "true"),
+    ];
+    for (key, value) in settings {
+        config.set(key, value);
+    }
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions as i32 {
+        list.add_partition_offset(topic, partition, Offset::Beginning).expect("valid");
+    }
+    consumer.assign(&list).expect("assigned");
+    let keys = AttributeKeys::new(std::iter::empty());
+    let (mut read, mut found) = (0, Scan::default());
+    while read < records {
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+            if scans {
+                scan(message.payload().unwrap_or_default(), &keys, &mut found).expect("OTLP");
+                std::hint::black_box(&found);
+            }
+            read += 1;
+            if read == records / 3 {
+                println!("{read}");
+            }
+        }
+    }
+    println!("{read}");
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// A backend that takes everything and counts spans and requests. Says where it listens, and for
+/// each line of its standard input how many of both it has taken.
+fn sink() {
+    let taken = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
+    let counted = Arc::clone(&taken);
+    let count = move |request: bytes::Bytes| {
+        let mut found = Scan::default();
+        scan(&request, &AttributeKeys::new(std::iter::empty()), &mut found).expect("OTLP");
+        counted.0.fetch_add(found.spans.len() as u64, Ordering::Relaxed);
+        counted.1.fetch_add(1, Ordering::Relaxed);
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let receiver = runtime.block_on(Receiver::start(any_port, Box::new(count)));
+    let receiver = receiver.expect("a free port");
+    println!("{}", receiver.local_addr());
+    for _question in std::io::stdin().lock().lines() {
+        let (spans, requests) = (&taken.0, &taken.1);
+        println!("{} {}", spans.load(Ordering::Relaxed), requests.load(Ordering::Relaxed));
+        let _ = std::io::stdout().flush();
+    }
+}
