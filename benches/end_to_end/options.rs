@@ -66,6 +66,8 @@ impl Options {
         if let Some(missing) = files.into_iter().flatten().find(|file| !file.is_file()) {
             return Err(format!("there is no file {}", missing.display()));
         }
+        // It is named in a file in another folder.
+        self.policies = std::path::absolute(&self.policies).map_err(|error| error.to_string())?;
         if self.quick {
             self.spans = self.spans.min(QUICK_SPANS);
             self.rounds = self.rounds.min(QUICK_ROUNDS);

@@ -1,0 +1,292 @@
+//! What each stage of a span's way costs, on records of three shapes: small ones (one trace, one
+//! resource, one batch of an instance), those of one service's part of a trace, and large ones that
+//! a Collector batched.
+//!
+//! `cargo bench --bench stages`; `-- --quick` for a first look, `-- frame` for one stage. Scanning,
+//! assembling, framing and compressing are per span; records of the decision log and the decision
+//! cache per trace. What policies cost is in the bench `policies`.
+
+use std::hint::black_box;
+use std::io::Write as _;
+use std::time::Duration;
+
+use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::trace::v1::TracesData;
+use prost::Message;
+use tailsieve::decision_log::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
+use tailsieve::generate::{Layout, Model, ModelSettings};
+use tailsieve::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
+use tailsieve::otlp::{Additions, AttributeKeys, Chance, Framer, Scan, SpanSegment, scan};
+use tailsieve::probability::Threshold;
+use tailsieve::trace::{
+    Decided, DecidedTraces, Headers, Limits, OpenTrace, OpenTraces, Segment, Trigger,
+};
+use tailsieve::worker::next_run;
+
+const SPANS: u64 = 20_000;
+
+/// The default of `max_request_bytes`.
+const MAX_CHUNK_BYTES: usize = 4032 << 10;
+
+/// Records of one shape, with what is in them.
+struct Records {
+    shape: &'static str,
+    values: Vec<Vec<u8>>,
+    spans: u64,
+}
+
+impl Records {
+    fn all() -> [Self; 3] {
+        [("small", Layout::Keyed), ("service", Layout::Service), ("batched", Layout::Batched)].map(
+            |(shape, layout)| {
+                let settings =
+                    ModelSettings { max_spans: Some(SPANS), layout, ..ModelSettings::default() };
+                let records: Vec<_> = Model::new(settings).collect();
+                let spans = records.iter().map(|record| record.spans.len() as u64).sum();
+                let values = records.into_iter().map(|record| record.payload).collect();
+                Self { shape, values, spans }
+            },
+        )
+    }
+}
+
+/// A benchmark for each shape, of so many spans.
+fn of_spans(
+    criterion: &mut Criterion,
+    stage: &str,
+    variant: &str,
+    mut measure: impl FnMut(&Records, &mut Bencher<'_>),
+) {
+    let mut group = criterion.benchmark_group(format!("{stage}, per span"));
+    for records in Records::all() {
+        group.throughput(Throughput::Elements(records.spans));
+        let id = BenchmarkId::new(variant, records.shape);
+        group.bench_function(id, |bencher| measure(&records, bencher));
+    }
+    group.finish();
+}
+
+fn scanning(criterion: &mut Criterion) {
+    for (variant, keys) in [("no keys", vec![]), ("two keys", vec!["http.route", "service.name"])] {
+        let keys = AttributeKeys::new(keys.into_iter().map(str::to_owned));
+        let mut found = Scan::default();
+        of_spans(criterion, "scan", variant, |records, bencher| {
+            bencher.iter(|| {
+                for record in &records.values {
+                    scan(record, &keys, &mut found).expect("records are valid");
+                    black_box(&found);
+                }
+            });
+        });
+    }
+    of_spans(criterion, "scan", "prost", |records, bencher| {
+        bencher.iter(|| {
+            for record in &records.values {
+                black_box(TracesData::decode(&record[..]).expect("records are valid"));
+            }
+        });
+    });
+}
+
+/// Spans into open traces, as a worker does it, without asking them anything.
+fn assemble(records: &Records, scans: &[Scan]) -> (OpenTraces, Headers) {
+    let mut traces = OpenTraces::new(Limits {
+        decision_wait: Duration::from_secs(20),
+        decision_wait_after_root_received: Duration::from_secs(3),
+        maximum_trace_spans: 50_000,
+        maximum_trace_size: 16 << 20,
+    });
+    let mut headers = Headers::default();
+    traces.advance_clock(Timestamp(0));
+    for (number, (record, found)) in records.values.iter().zip(scans).enumerate() {
+        let offset = Offset(number as i64);
+        let mut first = 0;
+        while first < found.spans.len() {
+            let run = next_run(&found.spans, first);
+            first += run.spans.len();
+            let scope = &found.scopes[run.spans[0].scope as usize];
+            let resource = &found.resources[scope.resource as usize];
+            let mut hold = |header: tailsieve::span::Run| {
+                headers.hold(header.of(&found.pieces).iter().map(|piece| piece.of(record)))
+            };
+            let segment = Segment { resource: hold(resource.header), scope: hold(scope.header) };
+            let id = run.trace_id();
+            let slot =
+                traces.find(id).unwrap_or_else(|| traces.open(id, offset, Pin(number as u64)));
+            let count = run.spans.len() as u32;
+            traces.append(slot, offset, segment, run.framed.of(record), count);
+        }
+    }
+    (traces, headers)
+}
+
+fn scans(records: &Records) -> Vec<Scan> {
+    let keys = AttributeKeys::default();
+    let scanned = records.values.iter().map(|record| {
+        let mut found = Scan::default();
+        scan(record, &keys, &mut found).expect("records are valid");
+        found
+    });
+    scanned.collect()
+}
+
+fn assembling(criterion: &mut Criterion) {
+    of_spans(criterion, "assemble", "and free", |records, bencher| {
+        let scans = scans(records);
+        bencher.iter(|| black_box(assemble(records, &scans)));
+    });
+}
+
+/// The traces of `records`, one after the other, with what is needed to frame them.
+fn traces(records: &Records) -> (Vec<OpenTrace>, Headers) {
+    let (mut traces, headers) = assemble(records, &scans(records));
+    traces.advance_clock(Timestamp(3_600_000));
+    (std::iter::from_fn(|| traces.take_due().map(|(trace, _)| trace)).collect(), headers)
+}
+
+/// Frames a trace, and does something with each chunk.
+fn frame(
+    framer: &mut Framer,
+    headers: &Headers,
+    trace: &OpenTrace,
+    additions: &Additions<'_>,
+    mut take: impl FnMut(Vec<u8>),
+) {
+    let segments = trace.payload.segments().map(|(segment, spans)| SpanSegment {
+        resource: headers.get(segment.resource),
+        scope: headers.get(segment.scope),
+        spans,
+    });
+    for chunk in framer.frame(segments, additions).chunks {
+        take(chunk.bytes);
+    }
+}
+
+fn framing(criterion: &mut Criterion) {
+    let threshold = Threshold::new(0xe6_6600_0000_0000).expect("below 2^56");
+    let certain = Additions {
+        policy: Some("errors"),
+        chance: Chance::Certain,
+        tracestate: true,
+        sample_rate: true,
+    };
+    let passed =
+        Additions { policy: Some("the-rest"), chance: Chance::Passed(threshold), ..certain };
+    for (variant, additions) in [("kept for certain", certain), ("one in ten", passed)] {
+        let mut framer = Framer::new(MAX_CHUNK_BYTES);
+        of_spans(criterion, "frame", variant, |records, bencher| {
+            let (traces, headers) = traces(records);
+            bencher.iter(|| {
+                for trace in &traces {
+                    frame(&mut framer, &headers, trace, &additions, |chunk| {
+                        black_box(chunk);
+                    });
+                }
+            });
+        });
+    }
+}
+
+fn gzip(request: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(request).expect("memory takes it");
+    encoder.finish().expect("memory takes it")
+}
+
+fn zstd(request: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(request, 0).expect("memory takes it")
+}
+
+fn compressing(criterion: &mut Criterion) {
+    for (codec, compress) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd)] {
+        of_spans(criterion, "compress", codec, |records, bencher| {
+            let (traces, headers) = traces(records);
+            let mut request = Vec::new();
+            let mut framer = Framer::new(MAX_CHUNK_BYTES);
+            for trace in &traces {
+                let nothing = Additions {
+                    policy: None,
+                    chance: Chance::Certain,
+                    tracestate: false,
+                    sample_rate: false,
+                };
+                frame(&mut framer, &headers, trace, &nothing, |chunk| request.extend(chunk));
+            }
+            bencher.iter(|| {
+                for part in request.chunks(MAX_CHUNK_BYTES) {
+                    black_box(compress(part));
+                }
+            });
+        });
+    }
+}
+
+fn ids() -> Vec<TraceId> {
+    let settings = ModelSettings { max_traces: Some(SPANS / 12), ..ModelSettings::default() };
+    let ids = Model::new(settings).filter_map(|record| record.trace_id);
+    let ids: std::collections::BTreeSet<TraceId> = ids.collect();
+    ids.into_iter().collect()
+}
+
+fn verdict() -> Verdict {
+    let threshold = Threshold::ALWAYS;
+    Verdict::Kept(Kept { policy: "errors".into(), threshold, consistent: true })
+}
+
+fn recording(criterion: &mut Criterion) {
+    let ids = ids();
+    let (group_hash, owner) = (GroupHash::of("tailsieve"), OwnerId::draw());
+    let mut group = criterion.benchmark_group("decision record, per trace");
+    group.throughput(Throughput::Elements(ids.len() as u64));
+    group.bench_function("encode", |bencher| {
+        bencher.iter(|| {
+            for (number, trace_id) in (0..).zip(&ids) {
+                let recorded = Recorded {
+                    trace_id: *trace_id,
+                    verdict: verdict(),
+                    dropped_by: None,
+                    first: Offset(number),
+                    last: Offset(number + 9),
+                    at: Timestamp(number),
+                    trigger: Trigger::Root,
+                    delivered: false,
+                };
+                black_box(Line::new(group_hash, owner, &recorded));
+            }
+        });
+    });
+    group.finish();
+}
+
+fn remembering(criterion: &mut Criterion) {
+    let ids = ids();
+    let mut group = criterion.benchmark_group("decision cache, per trace");
+    group.throughput(Throughput::Elements(ids.len() as u64));
+    let (partition, generation) = (Partition(0), Generation(1));
+    let cache = DecidedTraces::new(1_000_000);
+    let ttl = Duration::from_secs(600);
+    let decided = || Decided { generation, at: Timestamp(0), decision: verdict() };
+    group.bench_function("insert", |bencher| {
+        bencher.iter(|| ids.iter().for_each(|id| cache.insert(partition, *id, decided())));
+    });
+    group.bench_function("find", |bencher| {
+        bencher.iter(|| {
+            for id in &ids {
+                black_box(cache.get(partition, *id, generation, Timestamp(0), ttl));
+            }
+        });
+    });
+    group.bench_function("find nothing", |bencher| {
+        bencher.iter(|| {
+            for id in &ids {
+                black_box(cache.get(Partition(1), *id, generation, Timestamp(0), ttl));
+            }
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, scanning, assembling, framing, compressing, recording, remembering);
+criterion_main!(benches);
