@@ -39,8 +39,9 @@ struct Rules {
     mode: Mode,
     /// Counts cuts: a connection that is older than the last one is gone.
     cuts: u64,
-    /// The topic to which nothing may be written.
-    withheld: Option<Arc<str>>,
+    /// The topic whose writers are known, and whether nothing may be written to it.
+    topic: Option<Arc<str>>,
+    is_withheld: bool,
     /// How often something was held back for that.
     held_back: Arc<AtomicU64>,
 }
@@ -60,7 +61,8 @@ impl Proxy {
         let (rules, seen) = watch::channel(Rules {
             mode: Mode::Pass,
             cuts: 0,
-            withheld: None,
+            topic: None,
+            is_withheld: false,
             held_back: Arc::default(),
         });
         let accepting = Handle::current().spawn(async move {
@@ -86,9 +88,14 @@ impl Proxy {
         });
     }
 
-    /// From now on, hold back what is written to the Kafka topic `topic`; nothing with `None`.
-    pub fn withhold(&self, topic: Option<&str>) {
-        self.rules.send_modify(|rules| rules.withheld = topic.map(Arc::from));
+    /// Takes note of which connections from now on write to the Kafka topic `topic`.
+    pub fn watch_writers_of(&self, topic: &str) {
+        self.rules.send_modify(|rules| rules.topic = Some(Arc::from(topic)));
+    }
+
+    /// From now on, hold back what these write, or do not any more.
+    pub fn withhold(&self, is_withheld: bool) {
+        self.rules.send_modify(|rules| rules.is_withheld = is_withheld);
     }
 
     /// How often something that was to be written was held back.
@@ -137,17 +144,14 @@ async fn pump(
 ) -> io::Result<()> {
     let is_held = |mode: Mode| mode == Mode::BlackHole || (is_answer && mode == Mode::Mute);
     let mut piece = vec![0; PIECE];
+    let topic = rules.borrow().topic.clone();
+    let mut requests = Requests::default();
     loop {
         let read = from.read(&mut piece).await?;
         if read == 0 {
             return to.shutdown().await;
         }
         let mode = rules.wait_for(|rules| !is_held(rules.mode)).await.map(|rules| rules.mode);
-        let is_write = |topic: &Arc<str>| writes_to(&piece[..read], topic);
-        if !is_answer && rules.borrow().withheld.as_ref().is_some_and(is_write) {
-            rules.borrow().held_back.fetch_add(1, Ordering::Relaxed);
-            let _ = rules.wait_for(|rules| rules.withheld.is_none()).await;
-        }
         match mode {
             Ok(Mode::Delay(delay)) => tokio::time::sleep(delay).await,
             Ok(Mode::Throttle(bytes)) => {
@@ -156,16 +160,61 @@ async fn pump(
             }
             _ => {}
         }
+        if !is_answer && let Some(topic) = topic.as_deref() {
+            requests.pass(&piece[..read], topic.as_bytes());
+            if requests.write && rules.borrow().is_withheld {
+                rules.borrow().held_back.fetch_add(1, Ordering::Relaxed);
+                let _ = rules.wait_for(|rules| !rules.is_withheld).await;
+            }
+        }
         to.write_all(&piece[..read]).await?;
     }
 }
 
-/// Whether a request of a Kafka client, or several, writes to a topic: `ApiKey` 0 behind the length,
-/// and the topic's name. A producer has connections of its own, and what follows on one that is held
-/// is held, too.
-fn writes_to(request: &[u8], topic: &str) -> bool {
-    let is_produce = request.get(4..6) == Some(&[0, 0]);
-    is_produce && request.windows(topic.len()).any(|piece| piece == topic.as_bytes())
+/// The requests of one Kafka client, as they go by in pieces of any size: a length of four bytes,
+/// `ApiKey` of two, and the rest.
+#[derive(Default)]
+struct Requests {
+    head: Vec<u8>,
+    /// Bytes of the request in hand that are still to come.
+    left: usize,
+    /// What has gone by of it and may be the beginning of the topic's name.
+    tail: Vec<u8>,
+    /// One of them wrote to the topic. A producer has connections of its own.
+    write: bool,
+}
+
+impl Requests {
+    const HEAD: usize = 6;
+
+    fn pass(&mut self, mut piece: &[u8], topic: &[u8]) {
+        while !piece.is_empty() && !self.write {
+            if self.left == 0 {
+                let missing = (Self::HEAD - self.head.len()).min(piece.len());
+                self.head.extend(&piece[..missing]);
+                piece = &piece[missing..];
+                if self.head.len() == Self::HEAD {
+                    let length = self.head[..4].try_into().expect("four bytes");
+                    self.left = (u32::from_be_bytes(length) as usize - 2).max(1);
+                    self.tail.clear();
+                }
+                if self.left == 0 {
+                    continue;
+                }
+            }
+            let is_produce = self.head[4..] == [0, 0];
+            let (body, rest) = piece.split_at(self.left.min(piece.len()));
+            self.tail.extend(body);
+            self.write = is_produce && self.tail.windows(topic.len()).any(|name| name == topic);
+            let kept = self.tail.len().saturating_sub(topic.len());
+            self.tail.drain(..kept);
+            self.left -= body.len();
+            piece = rest;
+            if self.left == 0 {
+                self.head.clear();
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -192,22 +241,50 @@ mod tests {
         stream.read_u8().await
     }
 
+    /// A request with this `ApiKey` and this rest.
+    fn request(key: u8, rest: &[u8]) -> Vec<u8> {
+        let length = (rest.len() + 2) as u8;
+        [&[0, 0, 0, length, 0, key], rest].concat()
+    }
+
+    #[test]
+    fn a_writer_is_known_however_its_requests_are_cut() {
+        let fetch = request(1, b"...log...");
+        let other = request(0, b"...another topic...");
+        let produce = request(0, b"...log...");
+        let harmless = [fetch.clone(), other.clone(), fetch.clone()].concat();
+        let all = [fetch, other, produce].concat();
+        for size in 1..all.len() {
+            let passed = |bytes: &[u8]| {
+                let mut requests = Requests::default();
+                bytes.chunks(size).for_each(|piece| requests.pass(piece, b"log"));
+                requests.write
+            };
+            assert!(passed(&all), "in pieces of {size}");
+            assert!(!passed(&harmless), "in pieces of {size}");
+        }
+    }
+
     #[tokio::test]
     async fn what_is_written_to_a_topic_is_held_back_until_it_may_pass() {
         let proxy = Proxy::start(echo().await).await.unwrap();
-        proxy.withhold(Some("log"));
+        proxy.watch_writers_of("log");
+        proxy.withhold(true);
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(ask(&mut stream).await.unwrap(), 7, "that writes nothing");
-        let produce = *b"\0\0\0\x08\0\0\0\x09...log";
+        let fetch = request(1, b"log");
+        stream.write_all(&fetch).await.unwrap();
+        let mut answer = [0; 9];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, *fetch, "that writes nothing");
+        let produce = request(0, b"log");
         stream.write_all(&produce).await.unwrap();
-        let mut answer = [0; 14];
         let read =
             tokio::spawn(async move { stream.read_exact(&mut answer).await.map(|_| answer) });
         // Nothing may come meanwhile, which cannot be awaited.
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(!read.is_finished());
-        proxy.withhold(None);
-        assert_eq!(read.await.unwrap().unwrap(), produce);
+        proxy.withhold(false);
+        assert_eq!(read.await.unwrap().unwrap(), *produce);
         assert_eq!(proxy.held_back(), 1);
     }
 

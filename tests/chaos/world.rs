@@ -105,6 +105,9 @@ impl World {
         let kafka = Kafka::at(broker.address());
         let topic = kafka.topic("chaos", PARTITIONS, &[]);
         let decision_log = DECISION_LOG.then(|| decision_log_of(&kafka, topic.name()));
+        if let Some(log) = &decision_log {
+            slots.iter().for_each(|slot| slot.kafka.watch_writers_of(log.name()));
+        }
         let dead_letters = DEAD_LETTERS.then(|| dead_letters_of(&kafka, topic.name()));
         let scratch = Scratch::new("chaos");
         scratch.write("policies.yaml", &policies(0, DECISION_LOG));
@@ -248,10 +251,7 @@ impl World {
                 let writing = move || poison(&client, &topic, at, seed, records);
                 self.poisoned.push(thread::spawn(writing));
             }
-            Fault::DecisionLog => {
-                let topic = self.decision_log.as_ref().map(Topic::name);
-                self.slots.iter().for_each(|slot| slot.kafka.withhold(topic));
-            }
+            Fault::DecisionLog => self.slots.iter().for_each(|slot| slot.kafka.withhold(true)),
         }
     }
 
@@ -276,7 +276,7 @@ impl World {
             Fault::DecisionLog => {
                 let to = self.started.elapsed();
                 self.outages.push(to.saturating_sub(event.lasts)..to);
-                self.slots.iter().for_each(|slot| slot.kafka.withhold(None));
+                self.slots.iter().for_each(|slot| slot.kafka.withhold(false));
             }
             Fault::Cut(..) | Fault::Reload(_) | Fault::Poison(_) => return,
         }
