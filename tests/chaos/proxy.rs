@@ -195,7 +195,8 @@ impl Requests {
                 piece = &piece[missing..];
                 if self.head.len() == Self::HEAD {
                     let length = self.head[..4].try_into().expect("four bytes");
-                    self.left = (u32::from_be_bytes(length) as usize - 2).max(1);
+                    // Behind the ApiKey there is a version at least.
+                    self.left = (u32::from_be_bytes(length) as usize).saturating_sub(2).max(1);
                     self.tail.clear();
                 }
                 if self.left == 0 {
