@@ -1,6 +1,6 @@
 //! A run: everything is started, goes wrong as planned, is mended, comes to rest, and is judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -16,7 +16,7 @@ use crate::broker::{Broker, free_ports};
 use crate::commits::Commits;
 use crate::decisions::{Decisions, decision_log_of, written_between};
 use crate::disturbance::{Assignments, Disturbance};
-use crate::fault::{Answer, Fault, Side};
+use crate::fault::{Answer, Fault, Resource, Side};
 use crate::letters::{Letters, dead_letters_of};
 use crate::member::MemberFile;
 use crate::options::{DEAD_LETTERS, DECISION_LOG, Options, Protocol};
@@ -65,6 +65,8 @@ pub struct World {
     scratch: Scratch,
     started: Instant,
     started_at: SystemTime,
+    /// When what is going on began.
+    begun: HashMap<Resource, Duration>,
     /// Times without the answers of the backend.
     disturbances: Vec<Disturbance>,
     /// Times without Kafka.
@@ -127,6 +129,7 @@ impl World {
             scratch,
             started,
             started_at,
+            begun: HashMap::new(),
             disturbances: Vec::new(),
             away: Vec::new(),
             starts: Vec::new(),
@@ -228,7 +231,7 @@ impl World {
     fn begin(&mut self, event: Event) {
         let Event { fault, lasts, .. } = event;
         self.say(&format!("{fault}, {:.1} s", lasts.as_secs_f64()));
-        self.disturb(fault, lasts);
+        self.begun.insert(fault.resource(), self.started.elapsed());
         match fault {
             Fault::Kill(slot) => self.slots[slot].kill(),
             Fault::Leave(slot) => self.slots[slot].leave(),
@@ -256,43 +259,37 @@ impl World {
     }
 
     fn end(&mut self, event: Event) {
+        if let Some(from) = self.begun.remove(&event.fault.resource()) {
+            self.enter(event.fault, from);
+        }
         match event.fault {
             Fault::Kill(slot) | Fault::Leave(slot) => self.start_member(slot),
             Fault::Visit(slot) => self.slots[slot].leave(),
             Fault::VisitAndDie(slot) => self.slots[slot].kill(),
-            Fault::Freeze(slot) => {
-                self.slots[slot].signal("CONT");
-                let to = self.started.elapsed();
-                let from = to.saturating_sub(event.lasts);
-                self.disturbances.push(Disturbance { slot, from, to });
-                // A Kafka that is away, or has only just come back, puts nobody out.
-                if !self.away.iter().any(|it| it.end > from && it.start < to) {
-                    self.frozen.push((slot, from, to));
-                }
-            }
+            Fault::Freeze(slot) => self.slots[slot].signal("CONT"),
             Fault::KafkaDies => self.broker.resume(),
             Fault::Link(side, slot, _) => self.slots[slot].side(side).set(Mode::Pass),
             Fault::Backend(_) => self.backend.answer(Answer::Accept),
-            Fault::DecisionLog => {
-                let to = self.started.elapsed();
-                self.outages.push(to.saturating_sub(event.lasts)..to);
-                self.slots.iter().for_each(|slot| slot.kafka.withhold(false));
-            }
+            Fault::DecisionLog => self.slots.iter().for_each(|slot| slot.kafka.withhold(false)),
             Fault::Cut(..) | Fault::Reload(_) | Fault::Poison(_) => return,
         }
         self.say(&format!("    over: {}", event.fault));
     }
 
-    /// Notes when a member may not hear what the backend answers, and when there is no Kafka.
-    fn disturb(&mut self, fault: Fault, lasts: Duration) {
-        let from = self.started.elapsed();
-        let to = from + lasts;
+    /// Notes what was so from `from` on and is over now: a plan may be late.
+    fn enter(&mut self, fault: Fault, from: Duration) {
+        let to = self.started.elapsed();
         match fault {
+            Fault::Freeze(slot) => {
+                self.frozen.push((slot, from, to));
+                self.disturbances.push(Disturbance { slot, from, to });
+            }
             Fault::Cut(Side::Backend, slot) | Fault::Link(Side::Backend, slot, _) => {
                 self.disturbances.push(Disturbance { slot, from, to });
             }
             // A new JVM takes its time; nobody knows it before.
             Fault::KafkaDies => self.away.push(from..to + Duration::from_secs(20)),
+            Fault::DecisionLog => self.outages.push(from..to),
             _ => {}
         }
     }
@@ -302,6 +299,9 @@ impl World {
     /// had some again, they may not have brought anything to the backend.
     fn check_zombies(&mut self) {
         let (mut told, mut judged, mut brought) = (0, 0, 0);
+        // A Kafka that is away, or has only just come back, puts nobody out.
+        let away = &self.away;
+        self.frozen.retain(|(_, from, to)| !away.iter().any(|it| it.end > *from && it.start < *to));
         for &(slot, from, to) in &self.frozen {
             let log = std::fs::read_to_string(self.log_of(&self.slots[slot]));
             let said = Assignments::read(&log.unwrap_or_default(), self.started_at);
@@ -340,7 +340,12 @@ impl World {
     /// Whether the decision log took nothing when it should not, and was to take something.
     fn check_outages(&mut self, records: &[OwnedMessage]) {
         let of_run = |at: Duration| self.started_at + at;
-        let taken = self.outages.iter().map(|outage| {
+        // A Kafka that is starting has requests of before in its sockets.
+        let starts_in = |outage: &&Range<Duration>| {
+            self.away.iter().any(|it| it.end > outage.start && it.start < outage.end)
+        };
+        let judged = self.outages.iter().filter(|outage| !starts_in(outage));
+        let taken = judged.map(|outage| {
             written_between(records, of_run(outage.start + ON_ITS_WAY), of_run(outage.end))
         });
         let (outages, taken) = (self.outages.len(), taken.sum::<usize>());
