@@ -241,8 +241,12 @@ impl World {
             Fault::Cut(side, slot) => self.slots[slot].side(side).cut(),
             Fault::Link(side, slot, mode) => self.slots[slot].side(side).set(mode),
             Fault::Backend(answer) => self.backend.answer(answer),
+            // Whole or not at all: a member may be starting.
             Fault::Reload(version) => {
-                self.scratch.write("policies.yaml", &policies(version, DECISION_LOG));
+                self.scratch.write("policies.next", &policies(version, DECISION_LOG));
+                let [next, file] =
+                    ["policies.next", "policies.yaml"].map(|it| self.scratch.join(it));
+                std::fs::rename(next, file).unwrap();
             }
             Fault::Poison(records) => {
                 let (client, topic) = (self.kafka.client(), self.topic.name().to_owned());
