@@ -112,10 +112,7 @@ pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(
     telemetry::init(format, log.or(telemetry.log.as_deref()))?;
     let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
     // Before anything that takes time: process 1 of a container ignores what it does not handle.
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals::new()?
-    };
+    let mut signals = Signals::new(&runtime)?;
     info!(brokers = settings.source.brokers, "topics.checking");
     let (own, create) = (settings.clone(), args.create_topics);
     match signals.unless_before(&runtime, move || topics::check(&own, create)) {
@@ -290,11 +287,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes both from now on. Must be called inside a tokio runtime.
+    /// Takes both from now on.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn new(runtime: &Runtime) -> std::io::Result<Self> {
+        let _context = runtime.enter();
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

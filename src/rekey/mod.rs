@@ -120,10 +120,7 @@ pub fn run(args: &RekeyArgs, log_format: LogFormat, log: Option<&str>) -> Result
     };
     let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
     // Before anything that takes time: process 1 of a container ignores what it does not handle.
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals::new()?
-    };
+    let mut signals = Signals::new(&runtime)?;
     info!(brokers = source.brokers, "topics.checking");
     let (own, target, create) = (source.clone(), to.clone(), args.create_topics);
     match signals.unless_before(&runtime, move || topics::check(&own, &target, create)) {

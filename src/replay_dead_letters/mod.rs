@@ -161,10 +161,7 @@ pub fn run(
 
 /// The first signal asks to stop after the batch that is under way; the second ends the process.
 fn stop_on_signal(runtime: &Runtime) -> Result<Arc<AtomicBool>, ReplayError> {
-    let mut signals = {
-        let _context = runtime.enter();
-        Signals::new()?
-    };
+    let mut signals = Signals::new(runtime)?;
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
     runtime.spawn(async move {
