@@ -59,39 +59,24 @@ pub struct Forwarded {
 impl Pipeline {
     /// Starts everything; `keyed` is `partition_traces_by_id` of the Collector that publishes.
     pub fn start(test: &str, keyed: bool) -> Self {
-        let scratch = Scratch::new(test);
-        let kafka = Kafka::from_env();
-        let topic = topic(&kafka, test);
-        let publisher = Publisher::start(&scratch, &kafka, &topic, keyed);
-        let (backend, endpoint) = Backend::start(&scratch);
-        let export = format!("export: {{endpoint: {endpoint}}}\n");
-        scratch.write("policies.yaml", include_str!("policies.yaml"));
-        let member = member(&scratch, &kafka, &topic, &export);
-        Self { member, publisher, backend, topic, scratch }
+        Self::with(test, keyed, |scratch| {
+            let (backend, endpoint) = Backend::start(scratch);
+            (backend, format!("export: {{endpoint: {endpoint}}}\n"))
+        })
     }
 
     /// The same with two backends that ask for a certificate, one over gRPC and one over HTTP.
     pub fn start_secure(test: &str) -> Self {
+        Self::with(test, true, Backend::start_secure)
+    }
+
+    /// Everything, with a backend and what the static file says of it.
+    fn with(test: &str, keyed: bool, backend: impl FnOnce(&Scratch) -> (Backend, String)) -> Self {
         let scratch = Scratch::new(test);
         let kafka = Kafka::from_env();
         let topic = topic(&kafka, test);
-        let publisher = Publisher::start(&scratch, &kafka, &topic, true);
-        write_certificates(scratch.path());
-        let (grpc, http) = (free_address(), free_address());
-        let dir = scratch.path().to_str().unwrap();
-        let environment = [("GRPC", grpc.as_str()), ("HTTP", &http), ("DIR", dir)];
-        let collector = collector(&scratch, "secure", &environment);
-        let files = ["grpc.json", "http.json"].map(|file| scratch.join(file)).into();
-        let backend = Backend { collector, files };
-        let tls = format!(
-            "{{ca_file: {dir}/ca.pem, cert_file: {dir}/client.pem, key_file: {dir}/client.key}}"
-        );
-        let export = format!(
-            "exporters:
-  grpc: {{endpoint: 'https://{grpc}', compression: zstd, tls: {tls}}}
-  http: {{protocol: http, endpoint: 'https://{http}', compression: gzip, tls: {tls}}}
-"
-        );
+        let publisher = Publisher::start(&scratch, &kafka, &topic, keyed);
+        let (backend, export) = backend(&scratch);
         scratch.write("policies.yaml", include_str!("policies.yaml"));
         let member = member(&scratch, &kafka, &topic, &export);
         Self { member, publisher, backend, topic, scratch }
@@ -214,6 +199,27 @@ impl Backend {
         let environment = [("OTLP", endpoint.as_str()), ("FILE", file.to_str().unwrap())];
         let collector = collector(scratch, "backend", &environment);
         (Self { collector, files: vec![file] }, endpoint)
+    }
+
+    /// Two that ask for a certificate, one over gRPC and one over HTTP, and what tailsieve's file says
+    /// of them.
+    fn start_secure(scratch: &Scratch) -> (Self, String) {
+        write_certificates(scratch.path());
+        let (grpc, http) = (free_address(), free_address());
+        let dir = scratch.path().to_str().unwrap();
+        let environment = [("GRPC", grpc.as_str()), ("HTTP", &http), ("DIR", dir)];
+        let collector = collector(scratch, "secure", &environment);
+        let files = ["grpc.json", "http.json"].map(|file| scratch.join(file)).into();
+        let tls = format!(
+            "{{ca_file: {dir}/ca.pem, cert_file: {dir}/client.pem, key_file: {dir}/client.key}}"
+        );
+        let export = format!(
+            "exporters:
+  grpc: {{endpoint: 'https://{grpc}', compression: zstd, tls: {tls}}}
+  http: {{protocol: http, endpoint: 'https://{http}', compression: gzip, tls: {tls}}}
+"
+        );
+        (Self { collector, files }, export)
     }
 
     fn arrived(&self) -> Vec<Traces> {
