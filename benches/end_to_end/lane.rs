@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::kafka::{Commits, Kafka};
 use crate::options::Options;
-use crate::probe::{self, Metrics};
+use crate::probe;
 use crate::roles;
+use crate::support::{Scrape, free_address, http_get};
 use crate::topic::{self, Topic};
 
 /// How often a member is asked how far it is.
@@ -140,11 +140,11 @@ impl Turn<'_> {
     fn run(&self, binary: &Path, compression: &str) -> Figures {
         let mut sink = Sink::start();
         let dir = tempfile::tempdir().expect("a folder");
-        let admins: Vec<SocketAddr> = (0..self.options.members).map(|_| free_address()).collect();
+        let admins: Vec<String> = (0..self.options.members).map(|_| free_address()).collect();
         let start = Instant::now();
-        let started = admins.iter().map(|admin| {
-            let file = dir.path().join(format!("{}.yaml", admin.port()));
-            fs::write(&file, self.config(&sink.address, compression, *admin)).expect("written");
+        let started = admins.iter().enumerate().map(|(number, admin)| {
+            let file = dir.path().join(format!("member-{number}.yaml"));
+            fs::write(&file, self.config(&sink.address, compression, admin)).expect("written");
             Command::new(binary)
                 .args(["--log", "warn", "run", "--create-topics", "--config"])
                 .arg(&file)
@@ -156,12 +156,12 @@ impl Turn<'_> {
         let mut open_traces = 0.0_f64;
         let mut look = |children: &mut [Child]| {
             check_running(children);
-            let all: Vec<Metrics> = admins.iter().map(|admin| Metrics::scrape(*admin)).collect();
-            open_traces = open_traces.max(sum(&all, "tailsieve_open_traces", ""));
+            let all: Vec<Scrape> = admins.iter().filter_map(|admin| scrape(admin)).collect();
+            open_traces = open_traces.max(sum(&all, "tailsieve_open_traces"));
             all
         };
         let mut read_up_to = |records: u64, children: &mut [Child]| loop {
-            let read = sum(&look(children), "tailsieve_received_records_total", "");
+            let read = sum(&look(children), "tailsieve_received_records_total");
             if read >= records as f64 {
                 break Sample { cpu: probe::cpu(children), at: start.elapsed(), records: read };
             }
@@ -174,7 +174,7 @@ impl Turn<'_> {
         let kept = loop {
             let all = look(&mut children.0);
             // An offset is committed when all below it is decided, recorded and delivered.
-            if all.iter().all(Metrics::is_there) && commits.records() >= self.topic.records {
+            if all.len() == admins.len() && commits.records() >= self.topic.records {
                 break kept(&all);
             }
             assert!(Instant::now() < deadline, "tailsieve does not commit all that it has read");
@@ -188,7 +188,7 @@ impl Turn<'_> {
         Figures { third, read, cpu, peak_rss, rss, open_traces, kept, delivered }
     }
 
-    fn config(&self, sink: &str, compression: &str, admin: SocketAddr) -> String {
+    fn config(&self, sink: &str, compression: &str, admin: &str) -> String {
         let (brokers, topic) = (self.kafka.address(), &self.topic.name);
         let (group, policies) = (self.group, self.options.policies.display());
         let log = decision_log(group);
@@ -204,13 +204,20 @@ admin: {{listen: '{admin}'}}
 }
 
 /// Spans that were kept, with those that came late to a kept trace.
-fn kept(all: &[Metrics]) -> u64 {
-    let late = sum(all, "tailsieve_late_spans_total", "decision=\"keep\"");
-    (sum(all, "tailsieve_kept_spans_total", "") + late) as u64
+fn kept(all: &[Scrape]) -> u64 {
+    let late = |scrape: &Scrape| scrape.get("tailsieve_late_spans_total{decision=\"keep\"}");
+    let late: f64 = all.iter().filter_map(late).sum();
+    (sum(all, "tailsieve_kept_spans_total") + late) as u64
 }
 
-fn sum(all: &[Metrics], name: &str, label: &str) -> f64 {
-    all.iter().map(|metrics| metrics.sum(name, label)).sum()
+fn sum(all: &[Scrape], name: &str) -> f64 {
+    all.iter().map(|scrape| scrape.sum(name)).sum()
+}
+
+/// The metrics of a member, if it answers.
+fn scrape(admin: &str) -> Option<Scrape> {
+    let (status, text) = http_get(admin, "/metrics")?;
+    (status == 200).then(|| Scrape::parse(&text))
 }
 
 fn check_running(children: &mut [Child]) {
@@ -256,9 +263,4 @@ impl Sink {
         let number = |text: &str| text.parse().expect("a number");
         Taken { spans: number(spans), requests: number(requests) }
     }
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound")
 }

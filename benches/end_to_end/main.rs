@@ -25,6 +25,8 @@ mod options;
 mod probe;
 mod report;
 mod roles;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 mod topic;
 
 use std::process::ExitCode;

@@ -1,8 +1,6 @@
-//! What processes have used, from /proc; and what a member says of itself.
+//! What processes have used, from /proc.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::process::Child;
 use std::time::Duration;
 
@@ -37,35 +35,4 @@ fn memory(children: &[Child], field: &str) -> u64 {
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     };
     children.iter().map(of).sum()
-}
-
-/// The metrics of a member; empty while it does not answer.
-#[derive(Debug, Default)]
-pub struct Metrics(String);
-
-impl Metrics {
-    /// Asks for them.
-    pub fn scrape(admin: SocketAddr) -> Self {
-        Self(get(admin).unwrap_or_default())
-    }
-
-    /// The sum of all series of a metric with `label` among their labels.
-    pub fn sum(&self, name: &str, label: &str) -> f64 {
-        let series = self.0.lines().filter_map(|line| line.strip_prefix(name));
-        let series = series.filter(|rest| rest.starts_with([' ', '{']) && rest.contains(label));
-        series.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    }
-
-    /// True if the member answered.
-    pub fn is_there(&self) -> bool {
-        !self.0.is_empty()
-    }
-}
-
-fn get(admin: SocketAddr) -> Option<String> {
-    let mut stream = TcpStream::connect(admin).ok()?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    Some(text)
 }
