@@ -103,13 +103,8 @@ impl Said {
     /// was delivered; or that late spans were.
     pub fn hand_overs(&self, late: bool) -> u32 {
         let known_in = match self.delivered_in {
-            Some((first, last)) => {
-                if late {
-                    last
-                } else {
-                    first
-                }
-            }
+            Some((_, last)) if late => last,
+            Some((first, _)) => first,
             None => self.ended_in,
         };
         known_in - self.decided_in
