@@ -107,15 +107,44 @@ impl PartitionState {
         self.release_headers(trace);
     }
 
-    /// Remembers a decision for the spans that come late.
-    pub(super) fn remember(&self, shared: &Shared, recorded: &Recorded) {
+    /// Remembers a decision that is made now, for the spans that come late.
+    fn remember(&mut self, shared: &Shared, recorded: &Recorded) {
+        if self.replay.is_under_way() {
+            self.remember_in_order(shared, recorded);
+        } else {
+            self.remember_latest(shared, recorded.trace_id, self.to_remember(recorded));
+        }
+    }
+
+    /// Remembers a decision while others of its trace may be known that were made earlier or
+    /// later: at hand is the one that begins last, and what is read again of before then finds the
+    /// others.
+    pub(super) fn remember_in_order(&mut self, shared: &Shared, recorded: &Recorded) {
+        let (id, decided) = (recorded.trace_id, self.to_remember(recorded));
+        let first = |decided: &Decided<Remembered>| decided.decision.covers.0;
+        match self.decided(shared, id, Duration::MAX) {
+            Some(known) if first(&known) > first(&decided) => {
+                self.replay.learn_earlier(id, decided);
+            }
+            Some(known) if first(&known) < first(&decided) => {
+                self.replay.learn_earlier(id, known);
+                self.remember_latest(shared, id, decided);
+            }
+            _ => self.remember_latest(shared, id, decided),
+        }
+    }
+
+    fn remember_latest(&self, shared: &Shared, id: TraceId, decided: Decided<Remembered>) {
+        shared.decided.insert(self.partition, id, decided);
+    }
+
+    fn to_remember(&self, recorded: &Recorded) -> Decided<Remembered> {
         let decision = Remembered {
             verdict: recorded.verdict.clone(),
             covers: (recorded.first, recorded.last),
             trigger: recorded.trigger,
         };
-        let decided = Decided { generation: self.generation(), at: recorded.at, decision };
-        shared.decided.insert(self.partition, recorded.trace_id, decided);
+        Decided { generation: self.generation(), at: recorded.at, decision }
     }
 
     /// What was decided of a trace, no longer than `ttl` ago.

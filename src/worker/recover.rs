@@ -1,7 +1,6 @@
 //! What a worker and the decision log tell each other.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use tracing::info;
 
@@ -25,10 +24,7 @@ impl PartitionState {
     pub(super) fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
         let start = self.watermark.next();
         for recorded in decisions {
-            if let Some(earlier) = self.decided(shared, recorded.trace_id, Duration::MAX) {
-                self.replay.learn_earlier(recorded.trace_id, earlier);
-            }
-            self.remember(shared, recorded);
+            self.remember_in_order(shared, recorded);
             self.replay.learn(start, recorded);
             self.log_positions.learn(recorded.at);
         }

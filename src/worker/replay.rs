@@ -45,7 +45,12 @@ impl Replay {
         self.by_trace.get(&id)?.iter().filter(covers).min_by_key(|recorded| recorded.last)
     }
 
-    /// Takes note of a decision that another one of its trace came after.
+    /// True as long as records may come that a decision covers already.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Takes note of a decision that another one of its trace begins after.
     pub(super) fn learn_earlier(&mut self, id: TraceId, decided: Late) {
         self.earlier.entry(id).or_default().push(decided);
     }
