@@ -43,31 +43,31 @@ impl Entry {
 }
 
 impl Reading {
-    /// Takes in the next record of the topic.
+    /// Takes in the next record of the topic. Returns how many of its decisions are not understood.
     ///
     /// # Errors
     /// When it says nothing to `group`; then it changes nothing.
-    pub(super) fn read(
-        &mut self,
-        group: GroupHash,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-    ) -> Result<(), Unread> {
-        let (owner, said) = record::read(group, key, value)?;
-        self.take_in(owner, said);
-        Ok(())
+    pub(super) fn read(&mut self, group: GroupHash, value: Option<&[u8]>) -> Result<u64, Unread> {
+        match record::read(group, value)? {
+            (owner, Said::Owned) => {
+                self.begin(owner);
+                Ok(0)
+            }
+            (owner, Said::Decided { decisions, not_understood }) => {
+                decisions.into_iter().for_each(|recorded| self.take_in(owner, recorded));
+                Ok(not_understood)
+            }
+        }
     }
 
-    fn take_in(&mut self, owner: OwnerId, said: Said) {
-        let recorded = match said {
-            Said::Owned => {
-                self.owner = Some(owner);
-                // What stands now the new owner reads and goes by, whoever said it.
-                self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
-                return;
-            }
-            Said::Decided(recorded) => recorded,
-        };
+    /// An ownership begins.
+    fn begin(&mut self, owner: OwnerId) {
+        self.owner = Some(owner);
+        // What stands now the new owner reads and goes by, whoever said it.
+        self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
+    }
+
+    fn take_in(&mut self, owner: OwnerId, recorded: Recorded) {
         let is_superseded = self.owner.is_some_and(|current| current != owner);
         self.superseded += u64::from(is_superseded);
         let key = (recorded.trace_id, recorded.first);
@@ -103,8 +103,10 @@ mod tests {
     fn read(records: &[(u64, Option<Recorded>)]) -> (Vec<Recorded>, u64) {
         let mut reading = Reading::default();
         for (owner, recorded) in records {
-            let said = recorded.clone().map_or(Said::Owned, Said::Decided);
-            reading.take_in(OwnerId(*owner), said);
+            match recorded {
+                None => reading.begin(OwnerId(*owner)),
+                Some(recorded) => reading.take_in(OwnerId(*owner), recorded.clone()),
+            }
         }
         let superseded = reading.superseded;
         (reading.into_decisions(), superseded)

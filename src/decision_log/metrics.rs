@@ -11,6 +11,7 @@ use crate::publish::Failed;
 /// Handles, taken once.
 pub(super) struct LogMetrics {
     pub(super) written: Counter,
+    pub(super) written_decisions: Counter,
     failures: Counter,
     pub(super) read: Counter,
     pub(super) void: Counter,
@@ -26,6 +27,7 @@ impl LogMetrics {
             |outcome| counter!("tailsieve_decision_log_read_records_total", "outcome" => outcome);
         Self {
             written: counter!("tailsieve_decision_log_written_records_total"),
+            written_decisions: counter!("tailsieve_decision_log_written_decisions_total"),
             failures: counter!("tailsieve_decision_log_failures_total"),
             read: read("read"),
             void: read("superseded"),
@@ -48,13 +50,16 @@ impl LogMetrics {
 }
 
 fn describe() {
-    let text = "records that are safe on the decision log: one for a decision, one more for the \
-                delivery of a kept trace";
+    let text = "records that are safe on the decision log; each holds some decisions";
     describe_counter!("tailsieve_decision_log_written_records_total", text);
+    let text = "decisions that are safe on the decision log; those of kept traces come once more \
+                when they are delivered";
+    describe_counter!("tailsieve_decision_log_written_decisions_total", text);
     let text = "records that could not be written, and are written again";
     describe_counter!("tailsieve_decision_log_failures_total", text);
-    let text = "records read back from the decision log when partitions came in, by what became \
-                of them: read, superseded by a later owner's, not_understood";
+    let text = "what was read back from the decision log when partitions came in: records that \
+                were read, decisions that are superseded by a later owner's, and what is \
+                not_understood";
     describe_counter!("tailsieve_decision_log_read_records_total", text);
     let text = "from when a partition came in to when its decision log was read back";
     describe_histogram!("tailsieve_decision_log_read_back_seconds", Unit::Seconds, text);

@@ -33,7 +33,7 @@ use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, R
 use metrics::LogMetrics;
 use reader::{Command, Reader};
 
-pub use record::{GroupHash, Kept, OwnerId, Recorded, Verdict};
+pub use record::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
 pub use settings::DecisionLogSettings;
 
 /// What a worker is told.
@@ -88,23 +88,6 @@ pub struct Receipt {
     pub generation: Generation,
     /// The worker's number for it.
     pub sequence: u64,
-}
-
-/// A record that is ready to be appended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    key: String,
-    value: Vec<u8>,
-}
-
-impl Line {
-    /// What was decided of a trace, in the name of `owner`.
-    pub fn new(group: GroupHash, owner: OwnerId, recorded: &Recorded) -> Self {
-        Self {
-            key: record::trace_key(recorded.trace_id),
-            value: record::decided(owner, group, recorded),
-        }
-    }
 }
 
 /// Where the events of one worker go. Must not block.
@@ -198,11 +181,11 @@ impl Log for DecisionLog {
         let outgoing = Outgoing {
             topic: &self.topic,
             partition: Some(receipt.partition),
-            key: Some(line.key.as_bytes()),
+            key: None,
             value: Some(&line.value),
             headers: &[],
         };
-        match self.publisher.publish(&outgoing, Ticket::Line(receipt)) {
+        match self.publisher.publish(&outgoing, Ticket::Line { receipt, decisions: line.decisions }) {
             Ok(()) => Ok(()),
             Err((Refusal::QueueFull | Refusal::Kafka(_), _)) => Err(line),
         }
@@ -216,7 +199,10 @@ impl Log for DecisionLog {
 /// What comes back with a record.
 #[derive(Debug)]
 enum Ticket {
-    Line(Receipt),
+    Line {
+        receipt: Receipt,
+        decisions: u32,
+    },
     /// The first record of an ownership.
     Marker(Receipt),
 }
@@ -234,15 +220,15 @@ impl Receipts for LogReceipts {
 
     fn settled(&self, ticket: Ticket, result: Result<(Partition, Offset), Failed<'_>>) {
         match (ticket, result) {
-            (Ticket::Line(receipt), Ok((_, offset))) => {
+            (Ticket::Line { receipt, decisions }, Ok((_, offset))) => {
                 self.metrics.written.increment(1);
+                self.metrics.written_decisions.increment(decisions.into());
                 let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
                 written.entry(receipt.worker).or_default().push(Written { receipt, offset });
             }
-            (Ticket::Line(receipt), Err(failed)) => {
+            (Ticket::Line { receipt, decisions }, Err(failed)) => {
                 self.metrics.failed(&failed);
-                let key = String::from_utf8_lossy(failed.key.unwrap_or_default()).into_owned();
-                let line = Line { key, value: failed.value.unwrap_or_default().to_vec() };
+                let line = Line { value: failed.value.unwrap_or_default().to_vec(), decisions };
                 (self.sinks[receipt.worker])(LogEvent::Unwritten { receipt, line });
             }
             (Ticket::Marker(receipt), result) => {

@@ -233,12 +233,11 @@ impl ReadBack {
 
     fn mark(&mut self, partition: Partition) {
         let Some(recovery) = self.recoveries.get_mut(&partition) else { return };
-        let key = record::owner_key(recovery.owner);
         let value = record::owned(recovery.owner, self.group, clock::now());
         let outgoing = Outgoing {
             topic: &self.topic,
             partition: Some(partition),
-            key: Some(key.as_bytes()),
+            key: None,
             value: Some(&value),
             headers: &[],
         };

@@ -11,7 +11,6 @@ use thiserror::Error;
 
 use crate::ids::{Offset, Timestamp, TraceId};
 use crate::probability::Threshold;
-use crate::proto::log_record::Entry;
 use crate::proto::trace_decision::{Outcome, Trigger as WireTrigger};
 use crate::proto::{LogRecord, Ownership, TraceDecision};
 use crate::trace::Trigger;
@@ -89,8 +88,13 @@ pub struct Recorded {
 pub enum Said {
     /// An ownership begins.
     Owned,
-    /// A decision.
-    Decided(Recorded),
+    /// Something was decided.
+    Decided {
+        /// What, in order.
+        decisions: Vec<Recorded>,
+        /// How many more there are that are not understood.
+        not_understood: u64,
+    },
 }
 
 /// A record that says nothing here.
@@ -107,30 +111,59 @@ pub enum Unread {
     OtherGroup,
 }
 
-/// The key of a trace's records.
-pub fn trace_key(id: TraceId) -> String {
-    id.to_string()
+/// A record may grow to so many bytes: some two hundred decisions.
+const LARGE: usize = 16 * 1024;
+
+/// The tag of `LogRecord.decisions`: field 4, length-delimited.
+const DECISIONS_TAG: u8 = 4 << 3 | 2;
+
+/// A record of decisions, which grows until it is appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub(super) value: Vec<u8>,
+    pub(super) decisions: u32,
 }
 
-/// The key of an ownership's first record.
-pub fn owner_key(owner: OwnerId) -> String {
-    format!("owner-{:016x}", owner.0)
+impl Line {
+    /// A record without decisions, in the name of `owner`.
+    pub fn new(group: GroupHash, owner: OwnerId) -> Self {
+        Self { value: head(owner, group, None).encode_to_vec(), decisions: 0 }
+    }
+
+    /// Adds a decision.
+    pub fn push(&mut self, recorded: &Recorded) {
+        let decision = wire(recorded);
+        self.value.reserve(decision.encoded_len() + 4);
+        self.value.push(DECISIONS_TAG);
+        let encoded = decision.encode_length_delimited(&mut self.value);
+        debug_assert!(encoded.is_ok(), "a vector grows");
+        self.decisions += 1;
+    }
+
+    /// True if it is time for another one.
+    pub fn is_full(&self) -> bool {
+        self.value.len() >= LARGE
+    }
 }
 
 /// The value of an ownership's first record.
 pub fn owned(owner: OwnerId, group: GroupHash, since: Timestamp) -> Vec<u8> {
-    wire(owner, group, Entry::Ownership(Ownership { since_unix_milli: since.0 })).encode_to_vec()
+    head(owner, group, Some(Ownership { since_unix_milli: since.0 })).encode_to_vec()
 }
 
-/// The value of a decision's record.
-pub fn decided(owner: OwnerId, group: GroupHash, recorded: &Recorded) -> Vec<u8> {
+fn head(owner: OwnerId, group: GroupHash, ownership: Option<Ownership>) -> LogRecord {
+    LogRecord { owner: owner.0, group: group.0, ownership, decisions: Vec::new() }
+}
+
+fn wire(recorded: &Recorded) -> TraceDecision {
     let (outcome, policy, threshold, consistent) = match &recorded.verdict {
         Verdict::Dropped => (Outcome::Dropped, recorded.dropped_by.as_deref(), 0, false),
         Verdict::Kept(Kept { policy, threshold, consistent }) => {
             (Outcome::Kept, Some(&**policy), threshold.value(), *consistent)
         }
     };
-    let decision = TraceDecision {
+    TraceDecision {
+        trace_id: recorded.trace_id.as_bytes().to_vec(),
         outcome: outcome.into(),
         policy: policy.unwrap_or_default().to_owned(),
         threshold,
@@ -140,36 +173,51 @@ pub fn decided(owner: OwnerId, group: GroupHash, recorded: &Recorded) -> Vec<u8>
         decided_unix_milli: recorded.at.0,
         trigger: to_wire(recorded.trigger).into(),
         delivered: recorded.delivered,
-    };
-    wire(owner, group, Entry::Decision(decision)).encode_to_vec()
+    }
 }
 
 /// Reads a record.
 ///
 /// # Errors
 /// When it says nothing to `group`.
-pub fn read(
-    group: GroupHash,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-) -> Result<(OwnerId, Said), Unread> {
+pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Said), Unread> {
     let record = LogRecord::decode(value.ok_or(Unread::NoValue)?).map_err(|_| Unread::Malformed)?;
-    let entry = record.entry.ok_or(Unread::Malformed)?;
     if record.group != group.0 {
         return Err(Unread::OtherGroup);
     }
-    let said = match entry {
-        Entry::Ownership(_) => Said::Owned,
-        Entry::Decision(decision) => {
-            let id = key.and_then(TraceId::from_hex).ok_or(Unread::Malformed)?;
-            Said::Decided(of_wire(id, decision).ok_or(Unread::Malformed)?)
-        }
-    };
-    Ok((OwnerId(record.owner), said))
+    let owner = OwnerId(record.owner);
+    if record.ownership.is_some() {
+        return Ok((owner, Said::Owned));
+    }
+    let all = record.decisions.len();
+    if all == 0 {
+        return Err(Unread::Malformed);
+    }
+    let mut names = Names::default();
+    let decisions = record.decisions.into_iter().filter_map(|it| of_wire(it, &mut names));
+    let decisions: Vec<Recorded> = decisions.collect();
+    let not_understood = (all - decisions.len()) as u64;
+    Ok((owner, Said::Decided { decisions, not_understood }))
 }
 
-fn of_wire(trace_id: TraceId, decision: TraceDecision) -> Option<Recorded> {
-    let policy = (!decision.policy.is_empty()).then(|| Arc::from(&*decision.policy));
+/// The names of policies in one record, each of them kept once.
+#[derive(Default)]
+struct Names(Vec<Arc<str>>);
+
+impl Names {
+    fn get(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| ***known == *name) {
+            return Arc::clone(known);
+        }
+        let name = Arc::from(name);
+        self.0.push(Arc::clone(&name));
+        name
+    }
+}
+
+fn of_wire(decision: TraceDecision, names: &mut Names) -> Option<Recorded> {
+    let trace_id = TraceId::from_slice(&decision.trace_id)?;
+    let policy = (!decision.policy.is_empty()).then(|| names.get(&decision.policy));
     let (verdict, dropped_by) = match decision.outcome() {
         Outcome::Unspecified => return None,
         Outcome::Dropped => (Verdict::Dropped, policy),
@@ -209,15 +257,12 @@ fn to_wire(trigger: Trigger) -> WireTrigger {
     }
 }
 
-fn wire(owner: OwnerId, group: GroupHash, entry: Entry) -> LogRecord {
-    LogRecord { owner: owner.0, group: group.0, entry: Some(entry) }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::decision_log::testing::dropped;
 
     pub(crate) fn recorded() -> impl Strategy<Value = Recorded> {
         let kept = ("[a-z]{1,12}", 0..=1_u64 << 56, any::<bool>()).prop_map(
@@ -250,44 +295,64 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(recorded in recorded(), owner in any::<u64>()) {
+        fn what_is_written_is_read(
+            decisions in prop::collection::vec(recorded(), 1..5),
+            owner in any::<u64>(),
+        ) {
             let group = GroupHash::of("shop");
-            let value = decided(OwnerId(owner), group, &recorded);
-            let key = trace_key(recorded.trace_id);
-            let read_back = read(group, Some(key.as_bytes()), Some(&value));
-            prop_assert_eq!(read_back, Ok((OwnerId(owner), Said::Decided(recorded))));
-            let other = read(GroupHash::of("bank"), Some(key.as_bytes()), Some(&value));
+            let line = line(OwnerId(owner), group, &decisions);
+            let read_back = read(group, Some(&line.value));
+            let said = Said::Decided { decisions, not_understood: 0 };
+            prop_assert_eq!(read_back, Ok((OwnerId(owner), said)));
+            let other = read(GroupHash::of("bank"), Some(&line.value));
             prop_assert_eq!(other, Err(Unread::OtherGroup));
         }
 
         /// Whatever somebody else wrote there, and whatever became of what was written.
         #[test]
         fn anything_can_be_read(
-            recorded in recorded(),
-            key in prop::option::of(prop::collection::vec(any::<u8>(), 0..40)),
+            decisions in prop::collection::vec(recorded(), 1..5),
             noise in prop::collection::vec(any::<u8>(), 0..80),
             place in any::<usize>(),
             byte in any::<u8>(),
         ) {
             let group = GroupHash::of("shop");
-            let _ = read(group, key.as_deref(), Some(&noise));
-            let mut value = decided(OwnerId(1), group, &recorded);
+            let _ = read(group, Some(&noise));
+            let mut value = line(OwnerId(1), group, &decisions).value;
             let place = place % value.len();
             value[place] = byte;
-            let own_key = trace_key(recorded.trace_id);
-            if let Ok((_, Said::Decided(read))) = read(group, Some(own_key.as_bytes()), Some(&value)) {
-                prop_assert!(read.first <= read.last && read.first.0 >= 0);
+            if let Ok((_, Said::Decided { decisions, .. })) = read(group, Some(&value)) {
+                prop_assert!(decisions.iter().all(|it| it.first <= it.last && it.first.0 >= 0));
             }
-            let _ = read(group, key.as_deref(), Some(&value[..place]));
+            let _ = read(group, Some(&value[..place]));
         }
+    }
+
+    fn line(owner: OwnerId, group: GroupHash, decisions: &[Recorded]) -> Line {
+        let mut line = Line::new(group, owner);
+        decisions.iter().for_each(|recorded| line.push(recorded));
+        assert_eq!(line.decisions as usize, decisions.len());
+        line
     }
 
     #[test]
     fn an_ownership_is_told_from_a_decision() {
         let group = GroupHash::of("shop");
         let value = owned(OwnerId(7), group, Timestamp(1));
-        assert_eq!(read(group, None, Some(&value)), Ok((OwnerId(7), Said::Owned)));
-        assert_eq!(read(group, None, None), Err(Unread::NoValue));
-        assert_eq!(read(group, None, Some(b"")), Err(Unread::Malformed));
+        assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), Said::Owned)));
+        assert_eq!(read(group, None), Err(Unread::NoValue));
+        let nothing = Line::new(group, OwnerId(7)).value;
+        assert_eq!(read(group, Some(&nothing)), Err(Unread::Malformed));
+    }
+
+    #[test]
+    fn a_decision_that_is_not_understood_does_not_hide_the_others() {
+        let group = GroupHash::of("shop");
+        let mut value = line(OwnerId(7), group, &[dropped(1, 0, 1)]).value;
+        let unknown = TraceDecision { trace_id: vec![2; 16], ..TraceDecision::default() };
+        value.push(DECISIONS_TAG);
+        unknown.encode_length_delimited(&mut value).unwrap();
+        let said = Said::Decided { decisions: vec![dropped(1, 0, 1)], not_understood: 1 };
+        assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), said)));
     }
 }

@@ -49,10 +49,13 @@ impl Recovery {
         }
         self.read += 1;
         metrics.read.increment(1);
-        if let Err(reason) = self.reading.read(group, message.key(), message.payload()) {
-            metrics.unread.increment(1);
-            let partition = message.partition();
-            debug!(partition, offset = offset.0, %reason, "decision_log.unread");
+        match self.reading.read(group, message.payload()) {
+            Ok(not_understood) => metrics.unread.increment(not_understood),
+            Err(reason) => {
+                metrics.unread.increment(1);
+                let partition = message.partition();
+                debug!(partition, offset = offset.0, %reason, "decision_log.unread");
+            }
         }
         false
     }

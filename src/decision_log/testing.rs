@@ -38,19 +38,21 @@ impl Log for ByHand {
 }
 
 impl Line {
-    /// A record with any key and value.
-    pub(crate) fn of(key: String, value: Vec<u8>) -> Self {
-        Self { key, value }
+    /// A record with any value.
+    pub(crate) fn of(value: Vec<u8>) -> Self {
+        Self { value, decisions: 0 }
     }
 
     /// The first record of an ownership.
     pub(crate) fn ownership(group: GroupHash, owner: OwnerId) -> Self {
-        Self { key: record::owner_key(owner), value: record::owned(owner, group, Timestamp(0)) }
+        Self::of(record::owned(owner, group, Timestamp(0)))
     }
 
-    /// Its key.
-    pub(crate) fn key(&self) -> &str {
-        &self.key
+    /// A record of these decisions.
+    pub(crate) fn with(group: GroupHash, owner: OwnerId, decisions: &[Recorded]) -> Self {
+        let mut line = Self::new(group, owner);
+        decisions.iter().for_each(|recorded| line.push(recorded));
+        line
     }
 
     /// Its value.
@@ -59,9 +61,9 @@ impl Line {
     }
 
     /// Who decided what, if that is what it says.
-    pub(crate) fn decision(&self, group: GroupHash) -> Option<(OwnerId, Recorded)> {
-        match record::read(group, Some(self.key.as_bytes()), Some(&self.value)) {
-            Ok((owner, Said::Decided(recorded))) => Some((owner, recorded)),
+    pub(crate) fn decisions(&self, group: GroupHash) -> Option<(OwnerId, Vec<Recorded>)> {
+        match record::read(group, Some(&self.value)) {
+            Ok((owner, Said::Decided { decisions, .. })) => Some((owner, decisions)),
             _ => None,
         }
     }
@@ -74,7 +76,7 @@ pub(crate) fn read_back<'a>(
 ) -> Vec<Recorded> {
     let mut reading = Reading::default();
     for line in lines {
-        let _ = reading.read(group, Some(line.key.as_bytes()), Some(&line.value));
+        let _ = reading.read(group, Some(&line.value));
     }
     reading.into_decisions()
 }

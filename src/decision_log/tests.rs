@@ -66,8 +66,8 @@ fn write(
     decisions: &[Recorded],
 ) -> Vec<Written> {
     for (sequence, decision) in (0..).zip(decisions) {
-        log.append(receipt(owner, sequence), Line::new(log.group(), OwnerId(owner), decision))
-            .unwrap();
+        let line = Line::with(log.group(), OwnerId(owner), std::slice::from_ref(decision));
+        log.append(receipt(owner, sequence), line).unwrap();
     }
     let mut written = Vec::new();
     while written.len() < decisions.len() {

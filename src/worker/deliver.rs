@@ -292,8 +292,8 @@ impl PartitionState {
         }
     }
 
-    /// Puts what is known of a decision on record. Until that is done the record holds `pin`.
-    /// Returns its number; `None` without a decision log.
+    /// Puts what is known of a decision on record, which holds `pin` until it is written. Returns
+    /// the number of the record; `None` without a decision log.
     pub(super) fn record(
         &mut self,
         shared: &Shared,
@@ -301,11 +301,25 @@ impl PartitionState {
         recorded: &Recorded,
         pin: Option<Pin>,
     ) -> Option<u64> {
-        let log = shared.log.as_ref()?;
-        let sequence = self.recording.push(pin);
-        let receipt = self.receipt(sequence);
-        desk.lines.push_back((receipt, Line::new(log.group(), self.owner, recorded)));
+        let (group, owner) = (shared.log.as_ref()?.group(), self.owner);
+        let mut is_new = false;
+        let sequence = self.recording.push(recorded, pin, || {
+            is_new = true;
+            Line::new(group, owner)
+        });
+        if self.recording.is_full() {
+            self.close_line(desk);
+        } else if is_new {
+            desk.open_lines.push(self.partition);
+        }
         Some(sequence)
+    }
+
+    /// The decisions so far go to the log together.
+    pub(super) fn close_line(&mut self, desk: &mut Desk) {
+        if let Some((sequence, line)) = self.recording.close() {
+            desk.lines.push_back((self.receipt(sequence), line));
+        }
     }
 
     /// Whom the log tells of the record `sequence`.
@@ -328,7 +342,7 @@ impl PartitionState {
     ) {
         self.log_positions.note(self.traces.clock(), offset.next());
         let Some(let_go) = self.recording.written(sequence) else { return };
-        if let Some(pin) = let_go.pin {
+        for pin in let_go.pins {
             self.watermark.release(pin);
         }
         desk.kept.extend(let_go.chunks);

@@ -6,6 +6,7 @@ use crate::books::{Amount, Tally};
 use crate::dead_letters::{Letter, Receipt};
 use crate::decision_log::{self, Line};
 use crate::encoding::Decoder;
+use crate::ids::Partition;
 use crate::otlp::{Framer, Scan};
 use crate::policy::{Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said};
 
@@ -34,6 +35,8 @@ pub(super) struct Desk {
     pub(super) unsent: VecDeque<(Letter, Receipt)>,
     /// Chunks of traces kept since the exporter was last fed.
     pub(super) kept: Vec<Outbound>,
+    /// Partitions with decisions that wait for others to be put on record with.
+    pub(super) open_lines: Vec<Partition>,
     /// Records that the decision log has not taken yet.
     pub(super) lines: VecDeque<(decision_log::Receipt, Line)>,
 }
@@ -52,10 +55,16 @@ impl Desk {
             memory_posted: 0,
             unsent: VecDeque::new(),
             kept: Vec::new(),
+            open_lines: Vec::new(),
             lines: VecDeque::new(),
         };
         desk.count_for(in_force);
         desk
+    }
+
+    /// True if decisions wait to be handed to the log.
+    pub(super) fn has_to_record(&self) -> bool {
+        !self.open_lines.is_empty() || !self.lines.is_empty()
     }
 
     /// Counts for these policies from now on; what was counted for others is posted.

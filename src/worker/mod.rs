@@ -184,7 +184,7 @@ impl Worker {
             self.stalled_by = stall;
             let is_free = stall.is_none();
             let has_unsent = !self.desk.unsent.is_empty();
-            let has_to_retry = !is_free || !self.desk.lines.is_empty();
+            let has_to_retry = !is_free || self.desk.has_to_record();
             let revoke_deadline = self.revoke_deadline();
             self.pulse.rest();
             let next = tokio::select! {

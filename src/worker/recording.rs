@@ -2,27 +2,33 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use super::outbound::Outbound;
+use crate::decision_log::{Line, Recorded};
 use crate::export::DeliveryId;
 use crate::ids::{Pin, Position, Timestamp};
 
 /// Positions of the log are noted at most this often, on the partition's clock.
 const NOTE_INTERVAL_MILLIS: i64 = 1000;
 
-/// The records of one partition that are not written yet. They are numbered one after the other.
+/// The records of one partition that are not written yet, each of some decisions. They are numbered
+/// one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Recording {
     /// The number of the first entry.
     first: u64,
     entries: VecDeque<Entry>,
+    /// The record of the last entry, while further decisions may join it.
+    open: Option<Line>,
     /// Bytes of the chunks that wait.
     bytes: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Entry {
     is_written: bool,
-    pin: Option<Pin>,
+    pins: SmallVec<[Pin; 8]>,
     chunks: Vec<Outbound>,
     /// Deliveries without chunks.
     empty: Vec<DeliveryId>,
@@ -31,8 +37,8 @@ struct Entry {
 /// What a record that was written lets go.
 #[derive(Debug, Default)]
 pub(super) struct LetGo {
-    /// A pin that it held.
-    pub(super) pin: Option<Pin>,
+    /// The pins that it held.
+    pub(super) pins: SmallVec<[Pin; 8]>,
     /// What may be delivered now.
     pub(super) chunks: Vec<Outbound>,
     /// Deliveries that have nothing to deliver, and are done now.
@@ -40,14 +46,35 @@ pub(super) struct LetGo {
 }
 
 impl Recording {
-    /// A record is on its way, which holds `pin`. Returns its number.
-    pub(super) fn push(&mut self, pin: Option<Pin>) -> u64 {
-        self.entries.push_back(Entry {
-            is_written: false,
-            pin,
-            chunks: Vec::new(),
-            empty: Vec::new(),
-        });
+    /// Adds a decision to the open record, which `new` makes if there is none, and which holds
+    /// `pin` from now on. Returns the record's number.
+    pub(super) fn push(
+        &mut self,
+        recorded: &Recorded,
+        pin: Option<Pin>,
+        new: impl FnOnce() -> Line,
+    ) -> u64 {
+        if self.open.is_none() {
+            self.entries.push_back(Entry::default());
+        }
+        self.open.get_or_insert_with(new).push(recorded);
+        if let Some(entry) = self.entries.back_mut() {
+            entry.pins.extend(pin);
+        }
+        self.last()
+    }
+
+    /// True if the open record is large enough to be written.
+    pub(super) fn is_full(&self) -> bool {
+        self.open.as_ref().is_some_and(Line::is_full)
+    }
+
+    /// Takes the open record, with its number, to be written. Nothing joins it from now on.
+    pub(super) fn close(&mut self) -> Option<(u64, Line)> {
+        self.open.take().map(|line| (self.last(), line))
+    }
+
+    fn last(&self) -> u64 {
         self.first + self.entries.len() as u64 - 1
     }
 
@@ -77,7 +104,7 @@ impl Recording {
         let entry = self.entry(sequence).filter(|entry| !entry.is_written)?;
         entry.is_written = true;
         let let_go = LetGo {
-            pin: entry.pin.take(),
+            pins: std::mem::take(&mut entry.pins),
             chunks: std::mem::take(&mut entry.chunks),
             empty: std::mem::take(&mut entry.empty),
         };
@@ -157,6 +184,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::decision_log::testing::dropped;
+    use crate::decision_log::{GroupHash, OwnerId};
     use crate::export::{Chunk, DeliveryId, Ticket};
     use crate::ids::{Generation, Partition, TraceId};
     use crate::worker::outbound::Targets;
@@ -174,21 +203,53 @@ mod tests {
         Outbound { targets: Targets::of(&[String::new()], &[]), chunk }
     }
 
+    fn push(recording: &mut Recording, pin: Option<Pin>) -> u64 {
+        let new = || Line::new(GroupHash::of("shop"), OwnerId(1));
+        recording.push(&dropped(1, 0, 1), pin, new)
+    }
+
+    #[test]
+    fn decisions_share_a_record_until_it_is_closed() {
+        let mut recording = Recording::default();
+        assert!(recording.close().is_none());
+        let sequence = push(&mut recording, Some(Pin(1)));
+        assert_eq!(push(&mut recording, None), sequence);
+        assert_eq!(push(&mut recording, Some(Pin(2))), sequence);
+        assert!(recording.wait(sequence, vec![chunk(10)]).is_none(), "it is not written yet");
+        let (closed, line) = recording.close().unwrap();
+        let (_, decisions) = line.decisions(GroupHash::of("shop")).unwrap();
+        assert_eq!((closed, decisions.len()), (sequence, 3));
+        let next = push(&mut recording, None);
+        assert_ne!(next, sequence);
+        let let_go = recording.written(sequence).unwrap();
+        assert_eq!((&let_go.pins[..], let_go.chunks.len()), (&[Pin(1), Pin(2)][..], 1));
+        while !recording.is_full() {
+            assert_eq!(push(&mut recording, None), next);
+        }
+    }
+
     #[test]
     fn chunks_leave_with_their_record_in_whatever_order_records_are_written() {
         let mut recording = Recording::default();
-        let sequences: Vec<u64> = (0..3).map(|pin| recording.push(Some(Pin(pin)))).collect();
+        let sequences: Vec<u64> = (0..3)
+            .map(|pin| {
+                let sequence = push(&mut recording, Some(Pin(pin)));
+                assert_eq!(recording.close().unwrap().0, sequence);
+                sequence
+            })
+            .collect();
         assert!(recording.wait(sequences[1], vec![chunk(10)]).is_none());
         assert!(recording.wait(sequences[1], vec![chunk(5)]).is_none());
         assert_eq!((recording.bytes(), recording.len()), (15, 3));
         let let_go = recording.written(sequences[1]).unwrap();
-        assert_eq!((let_go.pin, let_go.chunks.len(), recording.bytes()), (Some(Pin(1)), 2, 0));
+        assert_eq!((let_go.pins[..].to_vec(), let_go.chunks.len()), (vec![Pin(1)], 2));
+        assert_eq!(recording.bytes(), 0);
         assert!(recording.written(sequences[1]).is_none(), "told twice, done once");
         assert!(recording.wait(sequences[1], vec![chunk(1)]).is_some(), "nothing to wait for");
-        assert_eq!(recording.written(sequences[0]).unwrap().pin, Some(Pin(0)));
+        assert_eq!(recording.written(sequences[0]).unwrap().pins[..], [Pin(0)]);
         assert_eq!(recording.len(), 1);
-        assert_eq!(recording.written(sequences[2]).unwrap().pin, Some(Pin(2)));
-        let next = recording.push(None);
+        assert_eq!(recording.written(sequences[2]).unwrap().pins[..], [Pin(2)]);
+        let next = push(&mut recording, None);
         assert_eq!((next, recording.len()), (3, 1));
         assert!(recording.wait(0, vec![chunk(1)]).is_some());
     }

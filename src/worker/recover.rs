@@ -11,7 +11,7 @@ use crate::ids::{Generation, Partition, Position};
 use crate::source::Resume;
 
 /// Records that may wait for the log before no more spans are taken in.
-const MAX_WAITING_LINES: usize = 10_000;
+const MAX_WAITING_LINES: usize = 500;
 
 impl PartitionState {
     /// Asks for what was decided before. Until that is known nothing of the partition is judged.
@@ -46,6 +46,11 @@ impl Worker {
     /// Hands records to the decision log, in order, as far as it has room.
     pub(super) fn feed_log(&mut self) {
         let Some(log) = &self.shared.log else { return };
+        for partition in std::mem::take(&mut self.desk.open_lines) {
+            if let Some(state) = self.partitions.get_mut(&partition) {
+                state.close_line(&mut self.desk);
+            }
+        }
         while let Some((receipt, line)) = self.desk.lines.pop_front() {
             let state = self.partitions.get(&receipt.partition);
             let state = state.filter(|state| state.generation() == receipt.generation);

@@ -298,10 +298,7 @@ impl World {
             Step::Refuse(which) => self.refuse(*which),
             Step::Commit => self.commit(),
             Step::HandOver => {
-                while !self.owner.desk.lines.is_empty() || !self.owner.at_backend.is_empty() {
-                    self.write();
-                    self.take(0);
-                }
+                self.write_and_deliver();
                 self.commit();
                 self.succeed();
             }
@@ -320,6 +317,7 @@ impl World {
             }
         }
         self.collect();
+        self.close();
         self.settle();
         self.check_books(&self.owner);
         let position = self.owner.committable().0;
@@ -387,9 +385,9 @@ impl World {
     /// A line comes to be on the log. Returns where.
     fn append(&mut self, line: Line) -> Offset {
         let offset = Offset(self.log.len() as i64);
-        let (writer, recorded) = line.decision(self.group).expect("owners write decisions");
+        let (writer, decisions) = line.decisions(self.group).expect("owners write decisions");
         let is_by_owner = writer == self.owner.state.owner;
-        self.believe(&recorded, is_by_owner);
+        decisions.iter().for_each(|recorded| self.believe(recorded, is_by_owner));
         self.log.push(OnLog { line, is_by_owner });
         offset
     }
@@ -408,6 +406,16 @@ impl World {
         }
     }
 
+    fn decisions(&self, on_log: &OnLog) -> Vec<Recorded> {
+        on_log.line.decisions(self.group).map_or(Vec::new(), |(_, decisions)| decisions)
+    }
+
+    /// What was decided since the last time goes to the log together.
+    fn close(&mut self) {
+        let Owner { desk, state, .. } = &mut self.owner;
+        state.close_line(desk);
+    }
+
     fn pop_line(&mut self) -> Option<(Receipt, Line)> {
         self.owner.desk.lines.pop_front()
     }
@@ -418,6 +426,16 @@ impl World {
         let Owner { shared, desk, state, .. } = &mut self.owner;
         state.recorded(shared, desk, receipt.sequence, offset);
         self.collect();
+    }
+
+    /// Until there is nothing more to write or to deliver.
+    fn write_and_deliver(&mut self) {
+        self.close();
+        while !self.owner.desk.lines.is_empty() || !self.owner.at_backend.is_empty() {
+            self.write();
+            self.take(0);
+            self.close();
+        }
     }
 
     fn unwritten(&mut self, is_written: bool) {
@@ -465,13 +483,10 @@ impl World {
         for span in spans_of(chunk) {
             let sent = &self.sent[span];
             let (trace, offset) = (id(sent.trace), sent.offset);
-            let is_on_record = self.log.iter().any(|on_log| {
-                let decision = on_log.line.decision(self.group);
-                decision.is_some_and(|(_, recorded)| {
-                    recorded.trace_id == trace
-                        && recorded.first <= offset
-                        && recorded.verdict != Verdict::Dropped
-                })
+            let is_on_record = self.log.iter().flat_map(|it| self.decisions(it)).any(|recorded| {
+                recorded.trace_id == trace
+                    && recorded.first <= offset
+                    && recorded.verdict != Verdict::Dropped
             });
             assert!(is_on_record, "span {span} is delivered before it is on record as kept");
             if !sent.delivered_by.is_empty() && !is_superseded && !self.untold.contains(&span) {
@@ -496,13 +511,12 @@ impl World {
     /// The owner may deliver again only what it could not know to be delivered.
     fn check_duplicate(&self, span: usize) {
         let (trace, offset) = (id(self.sent[span].trace), self.sent[span].offset);
-        let known = self.log[..self.owner.marker].iter().filter(|it| it.is_by_owner).any(|it| {
-            it.line.decision(self.group).is_some_and(|(_, recorded)| {
-                recorded.trace_id == trace
-                    && recorded.delivered
-                    && recorded.first <= offset
-                    && offset <= recorded.last
-            })
+        let by_owners = self.log[..self.owner.marker].iter().filter(|it| it.is_by_owner);
+        let known = by_owners.flat_map(|it| self.decisions(it)).any(|recorded| {
+            recorded.trace_id == trace
+                && recorded.delivered
+                && recorded.first <= offset
+                && offset <= recorded.last
         });
         assert!(!known, "span {span} is delivered again, and was on record as delivered");
         assert!(!self.settled.contains(&span), "span {span} is delivered again, and was settled");
@@ -564,10 +578,7 @@ impl World {
             }
             for _ in 0..3 {
                 self.quiet(20_000);
-                while !self.owner.desk.lines.is_empty() || !self.owner.at_backend.is_empty() {
-                    self.write();
-                    self.take(0);
-                }
+                self.write_and_deliver();
             }
             self.commit();
             assert_eq!(self.committed.0, Position(self.records.len() as i64), "all is committed");
