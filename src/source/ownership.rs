@@ -47,6 +47,11 @@ impl Owned {
         *self.lock()
     }
 
+    /// True if one lease is that of both.
+    pub fn shares_lease(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.lease, &other.lease)
+    }
+
     /// True while the group has confirmed the membership not long ago.
     pub fn is_leased(&self) -> bool {
         self.lease.is_valid()

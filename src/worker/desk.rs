@@ -28,6 +28,10 @@ pub(super) struct Desk {
     in_effect: InEffect,
     pub(super) opened: Amount,
     pub(super) closed: Amount,
+    /// What the partitions cost in memory, as of when each was last published.
+    pub(super) cost: u64,
+    /// Bytes of kept traces that wait for the decision log.
+    pub(super) unrecorded_bytes: u64,
     /// What this worker's use of memory was when it was last posted.
     pub(super) memory_posted: u64,
     /// Letters that the dead-letter producer has no room for. While there are any, no records are
@@ -52,6 +56,8 @@ impl Desk {
             in_effect: InEffect::default(),
             opened: Amount::default(),
             closed: Amount::default(),
+            cost: 0,
+            unrecorded_bytes: 0,
             memory_posted: 0,
             unsent: VecDeque::new(),
             kept: Vec::new(),

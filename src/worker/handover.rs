@@ -23,6 +23,7 @@ impl Worker {
                 if let Some(old) = self.partitions.insert(partition, state) {
                     self.forget(old);
                 }
+                self.look_at_leases();
             }
             Rebalance::Revoked { partition, generation, timeout, done } => {
                 let state = current(&mut self.partitions, partition, generation);
@@ -33,6 +34,7 @@ impl Worker {
                 };
                 let deadline = Instant::now() + timeout;
                 state.revocation = Some(Revocation { deadline, done });
+                self.revoking.push(partition);
                 self.finish_revocations();
             }
             Rebalance::Lost { partition, generation } => {
@@ -60,14 +62,19 @@ impl Worker {
     /// Lets go of revoked partitions that have nothing in flight, or no time left.
     pub(super) fn finish_revocations(&mut self) {
         let now = Instant::now();
-        let is_done = |(partition, state): (&Partition, &PartitionState)| {
+        let goes_on = |partition: &Partition| {
+            let state = self.partitions.get(partition)?;
             let revocation = state.revocation.as_ref()?;
-            (state.in_flight() == 0 || revocation.deadline <= now).then_some(*partition)
+            Some(state.in_flight() > 0 && revocation.deadline > now)
         };
-        let done: Vec<Partition> = self.partitions.iter().filter_map(is_done).collect();
-        for partition in done {
+        let done = self.revoking.extract_if(.., |it| goes_on(it) != Some(true));
+        for partition in done.collect::<Vec<_>>() {
+            let is_revoked = |state: &PartitionState| state.revocation.is_some();
+            if !self.partitions.get(&partition).is_some_and(is_revoked) {
+                continue;
+            }
             let Some(mut state) = self.partitions.remove(&partition) else { continue };
-            state.publish();
+            state.publish(&mut self.desk);
             if let Some(revocation) = state.revocation.take() {
                 let unfinished = state.in_flight();
                 info!(partition = partition.0, unfinished, "partition.handed_over");
@@ -88,19 +95,30 @@ impl Worker {
             receipt.partition != partition || receipt.generation != generation
         });
         self.lanes.forget(partition, generation);
+        self.look_at_leases();
         self.desk.lines.retain(|(receipt, _)| {
             receipt.partition != partition || receipt.generation != generation
         });
     }
 
     pub(super) fn go_on_with_revocations(&mut self) {
-        if self.partitions.values().any(|state| state.revocation.is_some()) {
+        if !self.revoking.is_empty() {
             self.finish_revocations();
         }
     }
 
+    /// Finds the leases that the partitions are held under: one for each consumer.
+    fn look_at_leases(&mut self) {
+        self.leases.clear();
+        for state in self.partitions.values() {
+            if self.leases.iter().all(|owned| !owned.shares_lease(&state.owned)) {
+                self.leases.push(Arc::clone(&state.owned));
+            }
+        }
+    }
+
     pub(super) fn revoke_deadline(&self) -> Option<Instant> {
-        let revocations = self.partitions.values().filter_map(|state| state.revocation.as_ref());
-        revocations.map(|revocation| revocation.deadline).min()
+        let revoking = self.revoking.iter().filter_map(|it| self.partitions.get(it));
+        revoking.filter_map(|state| Some(state.revocation.as_ref()?.deadline)).min()
     }
 }

@@ -42,7 +42,7 @@ use crate::export::{Ack, Exporter};
 use crate::ids::{Generation, Partition};
 use crate::memory::Memory;
 use crate::routing::Routing;
-use crate::source::{CaughtUp, Event, Inbox, Rebalance, RecordBatch};
+use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch};
 use crate::trace::DecidedTraces;
 
 pub use decide::{Annotations, Remembered};
@@ -136,6 +136,10 @@ pub struct Worker {
     /// Partitions of the topic, over which limits are shared out.
     topic_size: u32,
     partitions: HashMap<Partition, PartitionState>,
+    /// Those that are being given up.
+    revoking: Vec<Partition>,
+    /// One acquisition for each lease that the partitions are held under.
+    leases: Vec<Arc<Owned>>,
     desk: Desk,
 }
 
@@ -164,6 +168,8 @@ impl Worker {
             in_force,
             topic_size: 1,
             partitions,
+            revoking: Vec::new(),
+            leases: Vec::new(),
             desk,
         }
     }
@@ -250,7 +256,7 @@ impl Worker {
             for record in batch.records() {
                 state.take_in(&self.shared, &mut self.desk, &record);
             }
-            state.publish();
+            state.publish(&mut self.desk);
         }
         // Its room in the inbox is free from here on.
         drop(batch);
@@ -273,20 +279,23 @@ impl Worker {
     }
 
     fn acknowledge(&mut self, exporter: usize, acks: Vec<Ack>) {
-        for ack in acks {
-            let ticket = ack.ticket;
-            if let Some(state) =
-                current_or_revoked(&mut self.partitions, ticket.partition, ticket.generation)
-            {
-                let (shared, desk) = (&self.shared, &mut self.desk);
-                let is_a_letter = ack.refusal.as_ref().is_some_and(|refusal| {
+        let (shared, desk) = (&self.shared, &mut self.desk);
+        // Those of a partition come in runs.
+        for run in acks.chunk_by(|one, next| one.ticket.partition == next.ticket.partition) {
+            let partition = run[0].ticket.partition;
+            let Some(state) = self.partitions.get_mut(&partition) else { continue };
+            for Ack { ticket, refusal, .. } in run {
+                if ticket.generation != state.generation() {
+                    continue;
+                }
+                let is_a_letter = refusal.as_ref().is_some_and(|refusal| {
                     state.refused(shared, desk, ticket.delivery, exporter, refusal)
                 });
                 if !is_a_letter {
                     state.settled(shared, desk, ticket.delivery);
                 }
-                state.publish();
             }
+            state.publish(desk);
         }
         self.feed();
         self.go_on_with_revocations();
@@ -317,8 +326,7 @@ impl Worker {
     }
 
     fn post_memory(&mut self) {
-        let open: u64 = self.partitions.values().map(PartitionState::cost).sum();
-        let used = open + self.lanes.waiting_bytes();
+        let used = self.desk.cost + self.lanes.waiting_bytes();
         self.shared.memory.changed(self.desk.memory_posted, used);
         self.desk.memory_posted = used;
     }

@@ -64,6 +64,8 @@ pub(super) struct PartitionState {
     /// Per resource and per scope of the record in hand: used again from record to record.
     pub(super) resources: Vec<ResourceInHand>,
     pub(super) scopes: Vec<Option<HeaderId>>,
+    /// What it cost in memory when that was last told.
+    cost_told: u64,
 }
 
 /// A resource of the record in hand, once something asked for it.
@@ -108,6 +110,7 @@ impl PartitionState {
             at_cap: Vec::new(),
             resources: Vec::new(),
             scopes: Vec::new(),
+            cost_told: 0,
         }
     }
 
@@ -116,7 +119,7 @@ impl PartitionState {
     }
 
     /// Bytes that count against the memory bound.
-    pub(super) fn cost(&self) -> u64 {
+    fn cost(&self) -> u64 {
         self.traces.cost() + self.headers.bytes() + self.recording.bytes()
     }
 
@@ -148,7 +151,7 @@ impl PartitionState {
         self.watermark.skip_to(quiet.position, self.traces.clock());
         self.replay.passed(self.watermark.next());
         self.decide_due(shared, desk);
-        self.publish();
+        self.publish(desk);
     }
 
     /// Decides what fell due.
@@ -164,11 +167,15 @@ impl PartitionState {
         for trace in self.traces.take_heaviest(bytes) {
             self.decide(shared, desk, &trace, Trigger::Memory);
         }
-        self.publish();
+        self.publish(desk);
     }
 
-    /// Tells the consumer what may be committed, and what the next owner has to know.
-    pub(super) fn publish(&mut self) {
+    /// Tells the consumer what may be committed, and what the next owner has to know; and the desk
+    /// what this partition costs in memory. Said after whatever was done for it.
+    pub(super) fn publish(&mut self, desk: &mut Desk) {
+        let cost = self.cost();
+        desk.cost = desk.cost + cost - self.cost_told;
+        self.cost_told = cost;
         let committable = self.watermark.committable();
         let clock = (committable.clock.0 > i64::MIN).then_some(committable.clock);
         let remembered = committable.clock.before(self.in_force.decision_cache_ttl);
@@ -178,6 +185,8 @@ impl PartitionState {
 
     /// Counts out what is still open: the partition's next owner reads it again.
     pub(super) fn abandon(&mut self, desk: &mut Desk) {
+        desk.cost -= std::mem::take(&mut self.cost_told);
+        desk.unrecorded_bytes -= self.recording.bytes();
         for trace in self.traces.take_all() {
             let amount = amount_of(&trace);
             desk.tally.revoked.add(amount);

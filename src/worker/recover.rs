@@ -6,7 +6,7 @@ use tracing::info;
 
 use super::partition::PartitionState;
 use super::{Shared, Worker, current, current_or_revoked};
-use crate::decision_log::{LogEvent, Recorded};
+use crate::decision_log::{LogEvent, Receipt, Recorded, Written};
 use crate::ids::{Generation, Partition, Position};
 use crate::source::Resume;
 
@@ -34,13 +34,13 @@ impl PartitionState {
 impl Worker {
     /// True while it is not known whether a partition still is this process's.
     pub(super) fn is_suspended(&self) -> bool {
-        self.partitions.values().any(|state| !state.owned.is_leased())
+        self.leases.iter().any(|owned| !owned.is_leased())
     }
 
     /// True while so much waits for the decision log that nothing more may be decided.
     pub(super) fn is_behind_on_record(&self) -> bool {
-        let waiting: u64 = self.partitions.values().map(|state| state.recording.bytes()).sum();
-        self.desk.lines.len() > MAX_WAITING_LINES || waiting > self.shared.max_unrecorded_bytes
+        self.desk.lines.len() > MAX_WAITING_LINES
+            || self.desk.unrecorded_bytes > self.shared.max_unrecorded_bytes
     }
 
     /// Hands records to the decision log, in order, as far as it has room.
@@ -69,18 +69,14 @@ impl Worker {
     pub(super) fn told_by_log(&mut self, event: LogEvent) {
         match event {
             LogEvent::Written(written) => {
-                for it in written {
-                    let receipt = it.receipt;
-                    let state = current_or_revoked(
-                        &mut self.partitions,
-                        receipt.partition,
-                        receipt.generation,
-                    );
+                for Written { receipt, offset } in written {
+                    let Receipt { partition, generation, sequence, .. } = receipt;
+                    let state = current_or_revoked(&mut self.partitions, partition, generation);
                     if let Some(state) = state {
-                        state.recorded(&self.shared, &mut self.desk, receipt.sequence, it.offset);
+                        state.recorded(&self.shared, &mut self.desk, sequence, offset);
+                        state.publish(&mut self.desk);
                     }
                 }
-                self.partitions.values_mut().for_each(PartitionState::publish);
                 self.feed();
                 self.go_on_with_revocations();
             }

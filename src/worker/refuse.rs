@@ -166,7 +166,7 @@ impl PartitionState {
             }
             Holds::Delivery(number) => self.settled(shared, desk, DeliveryId(number)),
         }
-        self.publish();
+        self.publish(desk);
     }
 }
 

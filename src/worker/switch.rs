@@ -95,7 +95,7 @@ impl Worker {
         info!(worker = self.index, hash = self.in_force.hash, millis, "worker.policies_switched");
         for state in self.partitions.values_mut().filter(|state| state.revocation.is_none()) {
             state.decide_due(&self.shared, &mut self.desk);
-            state.publish();
+            state.publish(&mut self.desk);
         }
         self.feed();
         self.post();

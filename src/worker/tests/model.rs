@@ -149,7 +149,7 @@ struct Owner {
 
 impl Owner {
     fn committable(&mut self) -> (Position, Resume) {
-        self.state.publish();
+        self.state.publish(&mut self.desk);
         self.state.owned.committable()
     }
 }
