@@ -242,6 +242,7 @@ fn recording(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(ids.len() as u64));
     group.bench_function("encode", |bencher| {
         bencher.iter(|| {
+            let mut line = Line::new(group_hash, owner);
             for (number, trace_id) in (0..).zip(&ids) {
                 let recorded = Recorded {
                     trace_id: *trace_id,
@@ -253,7 +254,10 @@ fn recording(criterion: &mut Criterion) {
                     trigger: Trigger::Root,
                     delivered: false,
                 };
-                black_box(Line::new(group_hash, owner, &recorded));
+                line.push(&recorded);
+                if line.is_full() {
+                    black_box(std::mem::replace(&mut line, Line::new(group_hash, owner)));
+                }
             }
         });
     });

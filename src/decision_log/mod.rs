@@ -185,7 +185,8 @@ impl Log for DecisionLog {
             value: Some(&line.value),
             headers: &[],
         };
-        match self.publisher.publish(&outgoing, Ticket::Line { receipt, decisions: line.decisions }) {
+        match self.publisher.publish(&outgoing, Ticket::Line { receipt, decisions: line.decisions })
+        {
             Ok(()) => Ok(()),
             Err((Refusal::QueueFull | Refusal::Kafka(_), _)) => Err(line),
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prost::{Message, Oneof};
+use prost::Message;
 use rdkafka::Message as _;
 use rdkafka::message::OwnedMessage;
 use tailsieve::ids::TraceId;
@@ -36,16 +36,10 @@ pub fn written_between(records: &[OwnedMessage], from: SystemTime, to: SystemTim
 struct LogRecord {
     #[prost(fixed64, tag = "1")]
     owner: u64,
-    #[prost(oneof = "Entry", tags = "3, 4")]
-    entry: Option<Entry>,
-}
-
-#[derive(Clone, PartialEq, Oneof)]
-enum Entry {
-    #[prost(message, tag = "3")]
-    Decision(TraceDecision),
-    #[prost(message, tag = "4")]
-    Ownership(Ownership),
+    #[prost(message, optional, tag = "3")]
+    ownership: Option<Ownership>,
+    #[prost(message, repeated, tag = "4")]
+    decisions: Vec<TraceDecision>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -56,13 +50,15 @@ struct Ownership {
 
 #[derive(Clone, PartialEq, Message)]
 struct TraceDecision {
-    #[prost(int32, tag = "1")]
+    #[prost(bytes = "vec", tag = "1")]
+    trace_id: Vec<u8>,
+    #[prost(int32, tag = "2")]
     outcome: i32,
-    #[prost(string, tag = "2")]
+    #[prost(string, tag = "3")]
     policy: String,
-    #[prost(uint64, tag = "3")]
+    #[prost(uint64, tag = "4")]
     threshold: u64,
-    #[prost(bool, tag = "9")]
+    #[prost(bool, tag = "10")]
     delivered: bool,
 }
 
@@ -115,7 +111,7 @@ impl Said {
 #[derive(Debug, Default)]
 pub struct Decisions {
     pub traces: HashMap<TraceId, Said>,
-    /// Records of owners that somebody had followed when they wrote.
+    /// Decisions that owners wrote when somebody had followed them.
     pub superseded: u64,
 }
 
@@ -127,13 +123,15 @@ impl Decisions {
         for message in records {
             let record = LogRecord::decode(message.payload().unwrap_or_default()).unwrap();
             let (owner, ownerships) = owners.entry(message.partition()).or_default();
-            match record.entry.expect("a record says something") {
-                Entry::Ownership(_) => (*owner, *ownerships) = (record.owner, *ownerships + 1),
-                Entry::Decision(decision) => {
-                    let is_superseded = *owner != record.owner;
-                    all.superseded += u64::from(is_superseded);
-                    all.take_in(message, decision, *ownerships, is_superseded);
-                }
+            if record.ownership.is_some() {
+                (*owner, *ownerships) = (record.owner, *ownerships + 1);
+            } else {
+                assert!(!record.decisions.is_empty(), "a record says something");
+            }
+            for decision in record.decisions {
+                let is_superseded = *owner != record.owner;
+                all.superseded += u64::from(is_superseded);
+                all.take_in(message.partition(), decision, *ownerships, is_superseded);
             }
         }
         for said in all.traces.values_mut() {
@@ -145,17 +143,15 @@ impl Decisions {
         all
     }
 
-    /// Takes in a record that was written when `epoch` ownerships had begun.
+    /// Takes in a decision that was written when `epoch` ownerships had begun.
     fn take_in(
         &mut self,
-        message: &OwnedMessage,
+        partition: i32,
         decision: TraceDecision,
         epoch: u32,
         is_superseded: bool,
     ) {
-        let key = message.key().expect("the records are keyed");
-        let id = TraceId::from_hex(key).expect("the key is a trace id");
-        let partition = message.partition();
+        let id = TraceId::from_slice(&decision.trace_id).expect("a trace id");
         let new = || Said { partition, decided_in: epoch, ..Said::default() };
         let said = self.traces.entry(id).or_insert_with(new);
         if decision.delivered {
@@ -177,24 +173,34 @@ mod tests {
 
     use super::*;
 
-    fn message(owner: u64, key: &str, entry: Entry) -> OwnedMessage {
-        let payload = LogRecord { owner, entry: Some(entry) }.encode_to_vec();
-        let (time, key) = (Timestamp::NotAvailable, key.as_bytes().to_vec());
-        OwnedMessage::new(Some(payload), Some(key), "log".into(), time, 0, 0, None)
+    fn message(record: &LogRecord) -> OwnedMessage {
+        let (payload, time) = (record.encode_to_vec(), Timestamp::NotAvailable);
+        OwnedMessage::new(Some(payload), None, "log".into(), time, 0, 0, None)
+    }
+
+    fn owned(owner: u64) -> OwnedMessage {
+        let ownership = Some(Ownership::default());
+        message(&LogRecord { owner, ownership, decisions: Vec::new() })
+    }
+
+    fn id() -> TraceId {
+        TraceId::from_slice(&[7; 16]).unwrap()
+    }
+
+    fn decided_as(owner: u64, decision: TraceDecision) -> OwnedMessage {
+        let decision = TraceDecision { trace_id: id().as_bytes().to_vec(), ..decision };
+        message(&LogRecord { owner, ownership: None, decisions: vec![decision] })
     }
 
     fn decided(owner: u64, outcome: i32) -> OwnedMessage {
-        let decision = TraceDecision { outcome, ..TraceDecision::default() };
-        message(owner, &"7".repeat(32), Entry::Decision(decision))
+        decided_as(owner, TraceDecision { outcome, ..TraceDecision::default() })
     }
 
     #[test]
     fn who_owns_the_partition_has_the_word_and_must_not_contradict_others() {
-        let owned = |owner| message(owner, "owner", Entry::Ownership(Ownership::default()));
         let judged = |records: &[OwnedMessage]| {
             let all = Decisions::read(records);
-            let id = TraceId::from_hex("7".repeat(32).as_bytes()).unwrap();
-            (all.traces[&id].decisions.len(), all.superseded)
+            (all.traces[&id()].decisions.len(), all.superseded)
         };
         assert_eq!(judged(&[owned(1), decided(1, KEPT), owned(2), decided(2, KEPT)]), (1, 0));
         assert_eq!(judged(&[owned(1), decided(1, KEPT), owned(2), decided(2, 1)]), (2, 0));
@@ -206,16 +212,16 @@ mod tests {
 
     #[test]
     fn who_takes_over_knows_what_is_on_record_before() {
-        let owned = |owner| message(owner, "owner", Entry::Ownership(Ownership::default()));
         let delivered = |owner| {
-            let decision = TraceDecision { outcome: KEPT, delivered: true, ..Default::default() };
-            message(owner, &"7".repeat(32), Entry::Decision(decision))
+            decided_as(
+                owner,
+                TraceDecision { outcome: KEPT, delivered: true, ..Default::default() },
+            )
         };
         let kept = || decided(1, KEPT);
         let hand_overs = |records: &[OwnedMessage]| {
             let all = Decisions::read(records);
-            let id = TraceId::from_hex("7".repeat(32).as_bytes()).unwrap();
-            (all.traces[&id].hand_overs(false), all.traces[&id].hand_overs(true))
+            (all.traces[&id()].hand_overs(false), all.traces[&id()].hand_overs(true))
         };
         assert_eq!(hand_overs(&[owned(1), kept(), delivered(1), owned(2)]), (0, 0));
         assert_eq!(hand_overs(&[owned(1), kept(), owned(2), delivered(2), owned(3)]), (1, 1));
