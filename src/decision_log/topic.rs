@@ -14,6 +14,9 @@ use crate::cluster::{self, ClusterError};
 /// anything again.
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
 
+/// The setting that a topic is compacted by.
+const COMPACTION: &str = "cleanup.policy";
+
 /// How the topic is made.
 const CONFIG: [(&str, &str); 3] =
     [("cleanup.policy", "delete"), ("retention.ms", "86400000"), ("segment.ms", "3600000")];
@@ -98,7 +101,7 @@ impl TopicError {
 
     /// True if the member can run in spite of it.
     pub fn is_warning(&self) -> bool {
-        matches!(self, Self::Setting(_))
+        matches!(self, Self::Setting(wrong) if wrong.key != COMPACTION)
     }
 }
 
@@ -144,7 +147,11 @@ pub fn check(
         Err(ClusterError::Hidden(_)) => BTreeMap::new(),
         found => found?,
     };
-    Ok(wrong_settings(settings, &found))
+    let mut wrong = wrong_settings(settings, &found);
+    match wrong.iter().position(|it| !it.is_warning()) {
+        Some(place) => Err(wrong.swap_remove(place)),
+        None => Ok(wrong),
+    }
 }
 
 fn more_partitions(settings: &DecisionLogSettings, found: usize, wanted: usize) -> String {
@@ -174,12 +181,11 @@ fn wrong_settings(
         }))
     };
     let mut all = Vec::new();
-    if let Some(policy) = get("cleanup.policy")
+    if let Some(policy) = get(COMPACTION)
         && policy.split(',').any(|it| it.trim() == "compact")
     {
-        let why = "of a trace that was decided twice, or by two groups, only the last record would \
-                   stay";
-        all.push(wrong("cleanup.policy", policy, "delete", why));
+        let why = "Kafka takes no records without keys there, which those of the log are";
+        all.push(wrong(COMPACTION, policy, "delete", why));
     }
     let hour = Duration::from_secs(3600).as_millis();
     if let Some(retention) = get("retention.ms")
@@ -219,6 +225,7 @@ mod tests {
         let wrong = found(&[("cleanup.policy", "compact,delete"), ("retention.ms", "60000")]);
         let texts: Vec<_> = wrong.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), 2);
+        assert_eq!(wrong.iter().map(TopicError::is_warning).collect::<Vec<_>>(), [false, true]);
         assert!(texts[0].contains("--add-config 'cleanup.policy=delete'"), "{}", texts[0]);
         assert!(texts[1].contains("retention.ms=60000"), "{}", texts[1]);
     }
