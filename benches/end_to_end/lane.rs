@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::collector;
 use crate::kafka::{Commits, Kafka};
 use crate::options::Options;
 use crate::probe;
@@ -14,16 +15,17 @@ use crate::support::{Scrape, free_address, http_get};
 use crate::topic::{self, Topic};
 
 /// How often a member is asked how far it is.
-const GLANCE: Duration = Duration::from_millis(100);
+pub const GLANCE: Duration = Duration::from_millis(100);
 
 /// How long the last traces may take to be decided, delivered and committed.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// One of those that are compared.
 #[derive(Clone, Debug)]
 pub enum Lane {
     Bare { scans: bool },
     Tailsieve { name: String, binary: PathBuf, compression: &'static str },
+    Collector { name: String, binary: PathBuf, compression: &'static str },
 }
 
 /// What the sink has taken.
@@ -77,6 +79,12 @@ impl Lane {
             tailsieve("tailsieve, gzip", own, "gzip"),
         ];
         all.extend(options.other.iter().map(|it| tailsieve("other", it, "none")));
+        let collector = |(name, compression): (&str, &'static str), binary: &PathBuf| {
+            Self::Collector { name: name.to_owned(), binary: binary.clone(), compression }
+        };
+        for of_both in [("Collector", "none"), ("Collector, gzip", "gzip")] {
+            all.extend(options.collector.iter().map(|binary| collector(of_both, binary)));
+        }
         all
     }
 
@@ -85,21 +93,32 @@ impl Lane {
         match self {
             Self::Bare { scans: false } => "bare loop",
             Self::Bare { scans: true } => "bare loop, scan",
-            Self::Tailsieve { name, .. } => name,
+            Self::Tailsieve { name, .. } | Self::Collector { name, .. } => name,
         }
     }
 
     /// A turn.
     pub fn run(&self, kafka: &Kafka, topic: &Topic, options: &Options, round: usize) -> Figures {
+        let name = self.name().replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
+        let group = format!("{name}-{}-{round}", std::process::id());
         match self {
             Self::Bare { scans } => run_bare(kafka, topic, *scans),
-            Self::Tailsieve { name, binary, compression } => {
-                let name = name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
-                let group = format!("{name}-{}-{round}", std::process::id());
-                let figures =
-                    Turn { kafka, topic, options, group: &group }.run(binary, compression);
+            Self::Tailsieve { binary, compression, .. } => {
+                let turn = Turn { kafka, topic, options, group: &group, properties: "{}" };
+                let figures = turn.run(binary, compression);
                 topic::delete(kafka, &decision_log(&group));
                 figures
+            }
+            Self::Collector { binary, compression, .. } => {
+                let pipeline = collector::Pipeline {
+                    binary,
+                    config: &options.policies,
+                    brokers: kafka.address(),
+                    topic: &topic.name,
+                    group: &group,
+                    compression,
+                };
+                collector::run(&pipeline, topic)
             }
         }
     }
@@ -125,15 +144,27 @@ fn run_bare(kafka: &Kafka, topic: &Topic, scans: bool) -> Figures {
     Figures { third, read, cpu: read.cpu, peak_rss, rss, open_traces: 0, kept: 0, delivered }
 }
 
-fn decision_log(group: &str) -> String {
+/// The decision log of a group.
+pub fn decision_log(group: &str) -> String {
     format!("{group}-decisions")
 }
 
-struct Turn<'a> {
-    kafka: &'a Kafka,
-    topic: &'a Topic,
-    options: &'a Options,
-    group: &'a str,
+/// tailsieve ready to be started on `config`.
+pub fn tailsieve(binary: &Path, config: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.args(["--log", "warn", "run", "--create-topics", "--config"]).arg(config);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// What a turn of tailsieve has to do with.
+pub struct Turn<'a> {
+    pub kafka: &'a Kafka,
+    pub topic: &'a Topic,
+    pub options: &'a Options,
+    pub group: &'a str,
+    /// Of its Kafka client, as YAML.
+    pub properties: &'a str,
 }
 
 impl Turn<'_> {
@@ -145,12 +176,7 @@ impl Turn<'_> {
         let started = admins.iter().enumerate().map(|(number, admin)| {
             let file = dir.path().join(format!("member-{number}.yaml"));
             fs::write(&file, self.config(&sink.address, compression, admin)).expect("written");
-            Command::new(binary)
-                .args(["--log", "warn", "run", "--create-topics", "--config"])
-                .arg(&file)
-                .stdin(Stdio::null())
-                .spawn()
-                .expect("tailsieve starts")
+            tailsieve(binary, &file).spawn().expect("tailsieve starts")
         });
         let mut children = Processes(started.collect());
         let mut open_traces = 0.0_f64;
@@ -188,13 +214,14 @@ impl Turn<'_> {
         Figures { third, read, cpu, peak_rss, rss, open_traces, kept, delivered }
     }
 
-    fn config(&self, sink: &str, compression: &str, admin: &str) -> String {
+    /// The static file of a member.
+    pub fn config(&self, sink: &str, compression: &str, admin: &str) -> String {
         let (brokers, topic) = (self.kafka.address(), &self.topic.name);
         let (group, policies) = (self.group, self.options.policies.display());
-        let log = decision_log(group);
+        let (log, properties) = (decision_log(group), self.properties);
         format!(
             "policies: {policies}
-kafka: {{brokers: ['{brokers}'], topic: {topic}, group_id: {group}}}
+kafka: {{brokers: ['{brokers}'], topic: {topic}, group_id: {group}, properties: {properties}}}
 decision_log: {{topic: {log}}}
 export: {{endpoint: '{sink}', compression: {compression}}}
 admin: {{listen: '{admin}'}}
@@ -215,20 +242,21 @@ fn sum(all: &[Scrape], name: &str) -> f64 {
 }
 
 /// The metrics of a member, if it answers.
-fn scrape(admin: &str) -> Option<Scrape> {
+pub fn scrape(admin: &str) -> Option<Scrape> {
     let (status, text) = http_get(admin, "/metrics")?;
     (status == 200).then(|| Scrape::parse(&text))
 }
 
-fn check_running(children: &mut [Child]) {
+/// Panics if one of them has ended.
+pub fn check_running(children: &mut [Child]) {
     for child in children {
         let ended = child.try_wait().expect("it can be waited for");
-        assert!(ended.is_none(), "tailsieve ended by itself");
+        assert!(ended.is_none(), "a process that is measured ended by itself");
     }
 }
 
 /// Processes that end when they are dropped.
-struct Processes(Vec<Child>);
+pub struct Processes(pub Vec<Child>);
 
 impl Drop for Processes {
     fn drop(&mut self) {
@@ -240,14 +268,16 @@ impl Drop for Processes {
 }
 
 /// The backend.
-struct Sink {
+pub struct Sink {
     process: Processes,
     answers: std::io::Lines<BufReader<ChildStdout>>,
-    address: String,
+    /// Where it listens.
+    pub address: String,
 }
 
 impl Sink {
-    fn start() -> Self {
+    /// In a process of its own.
+    pub fn start() -> Self {
         let mut child = roles::start(&["as-sink"]);
         let mut answers = BufReader::new(child.stdout.take().expect("piped")).lines();
         let address = answers.next().expect("a line").expect("a line");
@@ -255,7 +285,7 @@ impl Sink {
     }
 
     /// What it has taken so far.
-    fn taken(&mut self) -> Taken {
+    pub fn taken(&mut self) -> Taken {
         let questions = self.process.0[0].stdin.as_mut().expect("piped");
         writeln!(questions).expect("it listens");
         let answer = self.answers.next().expect("a line").expect("a line");

@@ -17,10 +17,17 @@
 //! is decided, recorded and delivered: *kept* is what it says of itself, *arrived* what the sink
 //! counted, late spans included in both.
 //!
+//! With `--collector` the OpenTelemetry Collector has its turns on the same topic, with the policies
+//! that its configuration holds, and into the same sink: see `benches/compare/run`. Its turn is over
+//! when it has decided all traces, and its sending queue is empty and nothing moves any more.
+//!
 //! With several members, records that change hands at the start are read twice and count twice.
 
+mod collector;
+mod comparison;
 mod kafka;
 mod lane;
+mod live;
 mod options;
 mod probe;
 mod report;
@@ -33,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+use comparison::Comparison;
 use lane::Lane;
 use options::Options;
 use report::Report;
@@ -61,7 +69,13 @@ fn main() -> ExitCode {
         }
     }
     println!("{report}");
-    report.write(&options.json);
+    let collector = options.collector.as_ref();
+    let live = collector.filter(|_| options.live > 0);
+    let live = live.map_or_else(Vec::new, |binary| live::run(&kafka, &options, binary));
+    if collector.is_some() {
+        println!("{}", Comparison { report: &report, live: &live });
+    }
+    report.write(&options.json, &live);
     println!("as JSON: {}", options.json.display());
     match options.fail_above.filter(|most| report.cpu_ratio("tailsieve") > *most) {
         None => ExitCode::SUCCESS,

@@ -6,7 +6,7 @@ use tailsieve::generate::Layout;
 
 /// What a span costs, against a bare consumer.
 #[derive(Clone, Debug, clap::Parser)]
-#[command(name = "cargo bench --bench end_to_end --")]
+#[command(name = "cargo bench --bench end_to_end --", args_override_self = true)]
 pub struct Options {
     /// Spans on the topic
     #[arg(long, default_value_t = 1_500_000, value_parser = clap::value_parser!(u64).range(1000..))]
@@ -35,6 +35,16 @@ pub struct Options {
     /// Another tailsieve that has its turns, too: how a change is told from noise
     #[arg(long, value_name = "BINARY")]
     pub other: Option<PathBuf>,
+    /// An OpenTelemetry Collector that has its turns, too; the policy file is its whole configuration
+    #[arg(long, value_name = "BINARY")]
+    pub collector: Option<PathBuf>,
+    /// After the turns, so many seconds of live traffic for tailsieve and the Collector, which are
+    /// killed in the middle of it; 0: none
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "collector")]
+    pub live: u64,
+    /// Spans per second of it
+    #[arg(long, value_name = "SPANS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub live_rate: u64,
     /// Where the figures go
     #[arg(long, value_name = "FILE", default_value = JSON)]
     pub json: PathBuf,
@@ -62,7 +72,7 @@ const QUICK_ROUNDS: usize = 2;
 impl Options {
     /// With what follows from the others, or what is wrong with them.
     pub fn settled(mut self) -> Result<Self, String> {
-        let files = [Some(&self.policies), self.other.as_ref()];
+        let files = [Some(&self.policies), self.other.as_ref(), self.collector.as_ref()];
         if let Some(missing) = files.into_iter().flatten().find(|file| !file.is_file()) {
             return Err(format!("there is no file {}", missing.display()));
         }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::kafka::Kafka;
 use crate::lane::{Figures, Lane};
+use crate::live::Live;
 use crate::options::Options;
 use crate::topic::Topic;
 
@@ -21,14 +22,14 @@ pub struct Report {
 
 /// The medians of a lane.
 #[derive(Clone, Copy, Debug)]
-struct Medians {
+pub struct Medians {
     /// CPU time of a span in microseconds: of the whole run, and from a third on.
-    cpu: f64,
+    pub cpu: f64,
     later_cpu: f64,
     /// Spans per second.
-    rate: f64,
+    pub rate: f64,
     later_rate: f64,
-    peak_rss: f64,
+    pub peak_rss: f64,
     rss: f64,
     open_traces: f64,
     kept: f64,
@@ -70,6 +71,12 @@ impl Report {
         (own.cpu / bare.cpu).min(own.later_cpu / bare.later_cpu)
     }
 
+    /// The medians of the lane `name`, if there is one.
+    pub fn medians_of(&self, name: &str) -> Option<Medians> {
+        let lane = self.lanes.iter().find(|lane| lane.0 == name)?;
+        Some(self.medians(&lane.1))
+    }
+
     fn medians(&self, figures: &[Figures]) -> Medians {
         let per_record = self.topic.spans_per_record();
         let of = |value: &dyn Fn(&Figures) -> f64| {
@@ -102,7 +109,7 @@ impl Report {
     }
 
     /// Writes everything as JSON.
-    pub fn write(&self, path: &Path) {
+    pub fn write(&self, path: &Path, live: &[Live]) {
         let all = self.all_medians();
         let bare = all[0].1;
         let lane = |(name, it): &(&str, Medians)| {
@@ -126,7 +133,10 @@ impl Report {
         };
         let lanes: Vec<Value> = all.iter().map(lane).collect();
         let topic = &self.topic;
-        let text = json!({"conditions": self.conditions, "topic": topic, "lanes": lanes});
+        let mut text = json!({"conditions": self.conditions, "topic": topic, "lanes": lanes});
+        if !live.is_empty() {
+            text["live"] = json!(live);
+        }
         let text = serde_json::to_string_pretty(&text).expect("it can be written");
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir).expect("a folder for the figures");

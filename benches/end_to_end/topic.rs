@@ -24,7 +24,7 @@ const OPEN_SECONDS: f64 = 4.0;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A topic with records on it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Topic {
     pub name: String,
     pub partitions: i32,
@@ -100,7 +100,8 @@ impl fmt::Display for Topic {
     }
 }
 
-fn create(kafka: &Kafka, name: &str, partitions: i32) {
+/// Creates a topic whose records may be old.
+pub fn create(kafka: &Kafka, name: &str, partitions: i32) {
     // The records are of the past.
     let new = NewTopic::new(name, partitions, TopicReplication::Fixed(1)).set("retention.ms", "-1");
     let admin: AdminClient<DefaultClientContext> =
