@@ -34,6 +34,9 @@ use crate::topic::{self, Topic};
 /// How long they stand idle before there is traffic: until their group has settled.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// How often both are looked at: seldom, since each answer costs CPU, which counts.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// That of the Collector. The dead are members for that long, which those that follow them wait for.
 const PROPERTIES: &str = "{session.timeout.ms: 10000}";
 
@@ -104,8 +107,8 @@ pub fn run(kafka: &Kafka, options: &Options, collector: &Path) -> Vec<Live> {
     let traffic = Traffic::start(kafka, &topic, options);
     let seconds = Duration::from_secs(options.live);
     watch(&mut all, &traffic, seconds);
-    for subject in &mut all {
-        subject.kill_and_restart();
+    if !options.no_kill {
+        all.iter_mut().for_each(Subject::kill_and_restart);
     }
     let (mut ledger, records) = traffic.finish();
     ledger.traces.retain(|_, trace| trace.error || trace.duration_ms() > 1000);
@@ -126,7 +129,7 @@ fn watch(all: &mut [Subject], traffic: &Traffic, whole: Duration) {
     let start = Instant::now();
     let mut from = None;
     while start.elapsed() < whole / 2 {
-        thread::sleep(GLANCE);
+        thread::sleep(LOOK);
         all.iter_mut().for_each(Subject::look);
         if from.is_none() && start.elapsed() >= whole / 4 {
             from = Some((traffic.spans(), cpu_of(all)));

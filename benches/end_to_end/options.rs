@@ -45,6 +45,9 @@ pub struct Options {
     /// Spans per second of it
     #[arg(long, value_name = "SPANS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub live_rate: u64,
+    /// Kills none of both: what is lost then is not lost by the kill
+    #[arg(long)]
+    pub no_kill: bool,
     /// Where the figures go
     #[arg(long, value_name = "FILE", default_value = JSON)]
     pub json: PathBuf,
