@@ -5,44 +5,38 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::lane::{self, Figures, GLANCE, PATIENCE, Processes, Sample, Sink};
+use crate::lane::{self, Figures, GLANCE, PATIENCE, Processes, Sample, Sink, Turn};
 use crate::probe;
 use crate::support::{Scrape, free_address};
-use crate::topic::Topic;
 
 /// How often its metrics must say the same before it has nothing left to do: what is between its
 /// parts is counted nowhere.
 const STILL: usize = 20;
 
-/// What a Collector reads, and how.
-pub struct Pipeline<'a> {
-    pub binary: &'a Path,
-    pub config: &'a Path,
-    pub brokers: &'a str,
-    pub topic: &'a str,
-    pub group: &'a str,
-    pub compression: &'a str,
-}
-
-impl Pipeline<'_> {
-    /// The Collector, ready to be started; what differs from run to run is in its environment.
-    pub fn command(&self, sink: &str, metrics: &str) -> Command {
-        let port = metrics.rsplit(':').next().unwrap_or_default();
-        let mut command = Command::new(self.binary);
-        command
-            .arg("--config")
-            .arg(self.config)
-            .envs([
-                ("BROKERS", self.brokers),
-                ("TOPIC", self.topic),
-                ("GROUP", self.group),
-                ("SINK", sink),
-                ("COMPRESSION", self.compression),
-                ("METRICS_PORT", port),
-            ])
-            .stdin(Stdio::null());
-        command
-    }
+/// The Collector `binary`, ready to be started: the policy file is its configuration, and what
+/// differs from run to run is in its environment.
+pub fn command(
+    turn: &Turn<'_>,
+    binary: &Path,
+    sink: &str,
+    compression: &str,
+    metrics: &str,
+) -> Command {
+    let port = metrics.rsplit(':').next().unwrap_or_default();
+    let mut command = Command::new(binary);
+    command
+        .arg("--config")
+        .arg(&turn.options.policies)
+        .envs([
+            ("BROKERS", turn.kafka.address()),
+            ("TOPIC", &turn.topic.name),
+            ("GROUP", turn.group),
+            ("SINK", sink),
+            ("COMPRESSION", compression),
+            ("METRICS_PORT", port),
+        ])
+        .stdin(Stdio::null());
+    command
 }
 
 /// What a Collector says of itself.
@@ -103,12 +97,13 @@ impl Settled {
 }
 
 /// A turn.
-pub fn run(pipeline: &Pipeline<'_>, topic: &Topic) -> Figures {
+pub fn run(turn: &Turn<'_>, binary: &Path, compression: &str) -> Figures {
+    let topic = turn.topic;
     let mut sink = Sink::start();
     let metrics = free_address();
     let start = Instant::now();
-    let child = pipeline.command(&sink.address, &metrics).spawn().expect("the Collector starts");
-    let mut children = Processes(vec![child]);
+    let mut command = command(turn, binary, &sink.address, compression, &metrics);
+    let mut children = Processes(vec![command.spawn().expect("the Collector starts")]);
     let mut most_open = 0.0_f64;
     let mut look = |children: &mut Processes| {
         lane::check_running(&mut children.0);

@@ -101,24 +101,16 @@ impl Lane {
     pub fn run(&self, kafka: &Kafka, topic: &Topic, options: &Options, round: usize) -> Figures {
         let name = self.name().replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
         let group = format!("{name}-{}-{round}", std::process::id());
+        let turn = Turn { kafka, topic, options, group: &group, properties: "{}" };
         match self {
             Self::Bare { scans } => run_bare(kafka, topic, *scans),
             Self::Tailsieve { binary, compression, .. } => {
-                let turn = Turn { kafka, topic, options, group: &group, properties: "{}" };
                 let figures = turn.run(binary, compression);
                 topic::delete(kafka, &decision_log(&group));
                 figures
             }
             Self::Collector { binary, compression, .. } => {
-                let pipeline = collector::Pipeline {
-                    binary,
-                    config: &options.policies,
-                    brokers: kafka.address(),
-                    topic: &topic.name,
-                    group: &group,
-                    compression,
-                };
-                collector::run(&pipeline, topic)
+                collector::run(&turn, binary, compression)
             }
         }
     }
@@ -157,13 +149,13 @@ pub fn tailsieve(binary: &Path, config: &Path) -> Command {
     command
 }
 
-/// What a turn of tailsieve has to do with.
+/// What a turn of tailsieve or of the Collector has to do with.
 pub struct Turn<'a> {
     pub kafka: &'a Kafka,
     pub topic: &'a Topic,
     pub options: &'a Options,
     pub group: &'a str,
-    /// Of its Kafka client, as YAML.
+    /// Of tailsieve's Kafka client, as YAML.
     pub properties: &'a str,
 }
 

@@ -23,7 +23,7 @@ use tailsieve::receiver::Receiver;
 use tailsieve::source;
 use tokio::runtime::Runtime;
 
-use crate::collector::{Pipeline, Progress, Settled};
+use crate::collector::{self, Progress, Settled};
 use crate::kafka::{Commits, Kafka};
 use crate::lane::{self, GLANCE, PATIENCE, Processes, Turn};
 use crate::options::Options;
@@ -70,8 +70,8 @@ impl Live {
     }
 }
 
-/// Runs both; tailsieve comes first.
-pub fn run(kafka: &Kafka, options: &Options, collector: &Path) -> Vec<Live> {
+/// Runs both, the Collector being `binary`; tailsieve comes first.
+pub fn run(kafka: &Kafka, options: &Options, binary: &Path) -> Vec<Live> {
     let topic = Topic {
         name: format!("live-{}", std::process::id()),
         partitions: options.partitions,
@@ -82,19 +82,11 @@ pub fn run(kafka: &Kafka, options: &Options, collector: &Path) -> Vec<Live> {
     let dir = tempfile::tempdir().expect("a folder");
     let groups = ["tailsieve", "Collector"].map(|lane| (lane, format!("{}-{lane}", topic.name)));
     let turn = |group| Turn { kafka, topic: &topic, options, group, properties: PROPERTIES };
-    let pipeline = |group| Pipeline {
-        binary: collector,
-        config: &options.policies,
-        brokers: kafka.address(),
-        topic: &topic.name,
-        group,
-        compression: "none",
-    };
     let mut all = groups.each_ref().map(|(lane, group)| {
         let (sink, address) = (Backend::start(&runtime), free_address());
         let endpoint = sink.receiver.local_addr().to_string();
         let command = if *lane == "Collector" {
-            pipeline(group).command(&endpoint, &address)
+            collector::command(&turn(group), binary, &endpoint, "none", &address)
         } else {
             let file = dir.path().join("live.yaml");
             fs::write(&file, turn(group).config(&endpoint, "none", &address)).expect("written");

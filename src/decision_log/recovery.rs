@@ -49,14 +49,12 @@ impl Recovery {
         }
         self.read += 1;
         metrics.read.increment(1);
-        match self.reading.read(group, message.payload()) {
-            Ok(not_understood) => metrics.unread.increment(not_understood),
-            Err(reason) => {
-                metrics.unread.increment(1);
-                let partition = message.partition();
-                debug!(partition, offset = offset.0, %reason, "decision_log.unread");
-            }
+        let read = self.reading.read(group, message.payload());
+        if let Err(reason) = &read {
+            let partition = message.partition();
+            debug!(partition, offset = offset.0, %reason, "decision_log.unread");
         }
+        metrics.unread.increment(read.unwrap_or(1));
         false
     }
 }

@@ -19,7 +19,7 @@ const COMPACTION: &str = "cleanup.policy";
 
 /// How the topic is made.
 const CONFIG: [(&str, &str); 3] =
-    [("cleanup.policy", "delete"), ("retention.ms", "86400000"), ("segment.ms", "3600000")];
+    [(COMPACTION, "delete"), ("retention.ms", "86400000"), ("segment.ms", "3600000")];
 
 /// What is wrong with a topic, and the command that mends it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

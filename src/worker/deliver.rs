@@ -189,12 +189,10 @@ impl PartitionState {
         };
         let outbound = |chunk| Outbound { targets, chunk };
         let chunks = chunks.into_iter().enumerate().map(chunk).map(outbound).collect();
-        let before = self.recording.bytes();
         let free = match sequence {
             Some(sequence) => self.recording.wait(sequence, chunks),
             None => Some(chunks),
         };
-        desk.unrecorded_bytes += self.recording.bytes() - before;
         desk.kept.extend(free.into_iter().flatten());
     }
 
@@ -343,9 +341,7 @@ impl PartitionState {
         offset: Offset,
     ) {
         self.log_positions.note(self.traces.clock(), offset.next());
-        let before = self.recording.bytes();
         let Some(let_go) = self.recording.written(sequence) else { return };
-        desk.unrecorded_bytes -= before - self.recording.bytes();
         for pin in let_go.pins {
             self.watermark.release(pin);
         }

@@ -12,6 +12,7 @@ use crate::policy::{Decision, InEffect, LeafIndex, Observer, PolicyIndex, Policy
 
 use super::in_force::InForce;
 use super::outbound::Outbound;
+use super::partition::Held;
 
 /// What is used again from record to record, and what was counted.
 #[derive(Debug)]
@@ -28,10 +29,8 @@ pub(super) struct Desk {
     in_effect: InEffect,
     pub(super) opened: Amount,
     pub(super) closed: Amount,
-    /// What the partitions cost in memory, as of when each was last published.
-    pub(super) cost: u64,
-    /// Bytes of kept traces that wait for the decision log.
-    pub(super) unrecorded_bytes: u64,
+    /// What the partitions hold together, as of when each was last published.
+    pub(super) held: Held,
     /// What this worker's use of memory was when it was last posted.
     pub(super) memory_posted: u64,
     /// Letters that the dead-letter producer has no room for. While there are any, no records are
@@ -56,8 +55,7 @@ impl Desk {
             in_effect: InEffect::default(),
             opened: Amount::default(),
             closed: Amount::default(),
-            cost: 0,
-            unrecorded_bytes: 0,
+            held: Held::default(),
             memory_posted: 0,
             unsent: VecDeque::new(),
             kept: Vec::new(),

@@ -62,17 +62,13 @@ impl Worker {
     /// Lets go of revoked partitions that have nothing in flight, or no time left.
     pub(super) fn finish_revocations(&mut self) {
         let now = Instant::now();
-        let goes_on = |partition: &Partition| {
+        let is_done = |partition: &Partition| {
             let state = self.partitions.get(partition)?;
             let revocation = state.revocation.as_ref()?;
-            Some(state.in_flight() > 0 && revocation.deadline > now)
+            (state.in_flight() == 0 || revocation.deadline <= now).then_some(*partition)
         };
-        let done = self.revoking.extract_if(.., |it| goes_on(it) != Some(true));
-        for partition in done.collect::<Vec<_>>() {
-            let is_revoked = |state: &PartitionState| state.revocation.is_some();
-            if !self.partitions.get(&partition).is_some_and(is_revoked) {
-                continue;
-            }
+        let done: Vec<Partition> = self.revoking.iter().filter_map(is_done).collect();
+        for partition in done {
             let Some(mut state) = self.partitions.remove(&partition) else { continue };
             state.publish(&mut self.desk);
             if let Some(revocation) = state.revocation.take() {
@@ -91,6 +87,7 @@ impl Worker {
         state.abandon(&mut self.desk);
         let generation = state.generation();
         let partition = state.partition;
+        self.revoking.retain(|revoking| *revoking != partition);
         self.desk.unsent.retain(|(_, receipt)| {
             receipt.partition != partition || receipt.generation != generation
         });

@@ -136,7 +136,7 @@ pub struct Worker {
     /// Partitions of the topic, over which limits are shared out.
     topic_size: u32,
     partitions: HashMap<Partition, PartitionState>,
-    /// Those that are being given up.
+    /// Those that are being given up: these have a revocation.
     revoking: Vec<Partition>,
     /// One acquisition for each lease that the partitions are held under.
     leases: Vec<Arc<Owned>>,
@@ -280,14 +280,13 @@ impl Worker {
 
     fn acknowledge(&mut self, exporter: usize, acks: Vec<Ack>) {
         let (shared, desk) = (&self.shared, &mut self.desk);
+        let of = |ack: &Ack| (ack.ticket.partition, ack.ticket.generation);
         // Those of a partition come in runs.
-        for run in acks.chunk_by(|one, next| one.ticket.partition == next.ticket.partition) {
-            let partition = run[0].ticket.partition;
-            let Some(state) = self.partitions.get_mut(&partition) else { continue };
+        for run in acks.chunk_by(|one, next| of(one) == of(next)) {
+            let (partition, generation) = of(&run[0]);
+            let state = current_or_revoked(&mut self.partitions, partition, generation);
+            let Some(state) = state else { continue };
             for Ack { ticket, refusal, .. } in run {
-                if ticket.generation != state.generation() {
-                    continue;
-                }
                 let is_a_letter = refusal.as_ref().is_some_and(|refusal| {
                     state.refused(shared, desk, ticket.delivery, exporter, refusal)
                 });
@@ -326,7 +325,7 @@ impl Worker {
     }
 
     fn post_memory(&mut self) {
-        let used = self.desk.cost + self.lanes.waiting_bytes();
+        let used = self.desk.held.cost + self.lanes.waiting_bytes();
         self.shared.memory.changed(self.desk.memory_posted, used);
         self.desk.memory_posted = used;
     }

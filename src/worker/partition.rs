@@ -64,8 +64,25 @@ pub(super) struct PartitionState {
     /// Per resource and per scope of the record in hand: used again from record to record.
     pub(super) resources: Vec<ResourceInHand>,
     pub(super) scopes: Vec<Option<HeaderId>>,
-    /// What it cost in memory when that was last told.
-    cost_told: u64,
+    /// What it held when that was last told.
+    held_told: Held,
+}
+
+/// What partitions hold in memory, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    /// All that counts against the memory bound.
+    pub(super) cost: u64,
+    /// Of that: kept traces that wait for the decision log.
+    pub(super) unrecorded: u64,
+}
+
+impl Held {
+    /// A part of it is `now` what was `before`.
+    fn change(&mut self, before: Self, now: Self) {
+        self.cost = self.cost + now.cost - before.cost;
+        self.unrecorded = self.unrecorded + now.unrecorded - before.unrecorded;
+    }
 }
 
 /// A resource of the record in hand, once something asked for it.
@@ -110,7 +127,7 @@ impl PartitionState {
             at_cap: Vec::new(),
             resources: Vec::new(),
             scopes: Vec::new(),
-            cost_told: 0,
+            held_told: Held::default(),
         }
     }
 
@@ -118,9 +135,15 @@ impl PartitionState {
         self.owned.generation
     }
 
-    /// Bytes that count against the memory bound.
-    fn cost(&self) -> u64 {
-        self.traces.cost() + self.headers.bytes() + self.recording.bytes()
+    fn held(&self) -> Held {
+        let unrecorded = self.recording.bytes();
+        Held { cost: self.traces.cost() + self.headers.bytes() + unrecorded, unrecorded }
+    }
+
+    /// Tells the desk that the partition holds so much now.
+    fn tell_held(&mut self, desk: &mut Desk, now: Held) {
+        desk.held.change(self.held_told, now);
+        self.held_told = now;
     }
 
     /// How much was handed to the backend and the decision log and is not settled.
@@ -171,11 +194,9 @@ impl PartitionState {
     }
 
     /// Tells the consumer what may be committed, and what the next owner has to know; and the desk
-    /// what this partition costs in memory. Said after whatever was done for it.
+    /// what this partition holds. Said after whatever was done for it.
     pub(super) fn publish(&mut self, desk: &mut Desk) {
-        let cost = self.cost();
-        desk.cost = desk.cost + cost - self.cost_told;
-        self.cost_told = cost;
+        self.tell_held(desk, self.held());
         let committable = self.watermark.committable();
         let clock = (committable.clock.0 > i64::MIN).then_some(committable.clock);
         let remembered = committable.clock.before(self.in_force.decision_cache_ttl);
@@ -185,8 +206,7 @@ impl PartitionState {
 
     /// Counts out what is still open: the partition's next owner reads it again.
     pub(super) fn abandon(&mut self, desk: &mut Desk) {
-        desk.cost -= std::mem::take(&mut self.cost_told);
-        desk.unrecorded_bytes -= self.recording.bytes();
+        self.tell_held(desk, Held::default());
         for trace in self.traces.take_all() {
             let amount = amount_of(&trace);
             desk.tally.revoked.add(amount);

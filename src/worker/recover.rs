@@ -40,7 +40,7 @@ impl Worker {
     /// True while so much waits for the decision log that nothing more may be decided.
     pub(super) fn is_behind_on_record(&self) -> bool {
         self.desk.lines.len() > MAX_WAITING_LINES
-            || self.desk.unrecorded_bytes > self.shared.max_unrecorded_bytes
+            || self.desk.held.unrecorded > self.shared.max_unrecorded_bytes
     }
 
     /// Hands records to the decision log, in order, as far as it has room.
