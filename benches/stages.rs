@@ -1,6 +1,8 @@
-//! What each stage of a span's way costs, on records of three shapes: small ones (one trace, one
-//! resource, one batch of an instance), those of one service's part of a trace, and large ones that
-//! a Collector batched.
+//! What each stage of a span's way costs, on records of six shapes. Three are generated: small ones
+//! (one trace, one resource, one batch of an instance), those of one service's part of a trace, and
+//! large ones that a Collector batched. Three are captured, from an OpenTelemetry SDK: a span a
+//! record, 512 spans of many traces a record, and spans with many attributes
+//! (`benches/captured/record` records them again).
 //!
 //! `cargo bench --bench stages`; `-- --quick` for a first look, `-- frame` for one stage. Scanning,
 //! assembling, framing and compressing are per span; records of the decision log and the decision
@@ -15,6 +17,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
+use tailsieve::capture::Capture;
 use tailsieve::decision_log::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
 use tailsieve::generate::{Layout, Model, ModelSettings};
 use tailsieve::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
@@ -38,17 +41,38 @@ struct Records {
 }
 
 impl Records {
-    fn all() -> [Self; 3] {
-        [("small", Layout::Keyed), ("service", Layout::Service), ("batched", Layout::Batched)].map(
-            |(shape, layout)| {
-                let settings =
-                    ModelSettings { max_spans: Some(SPANS), layout, ..ModelSettings::default() };
-                let records: Vec<_> = Model::new(settings).collect();
-                let spans = records.iter().map(|record| record.spans.len() as u64).sum();
-                let values = records.into_iter().map(|record| record.payload).collect();
-                Self { shape, values, spans }
-            },
-        )
+    fn all() -> Vec<Self> {
+        let generated =
+            [("small", Layout::Keyed), ("service", Layout::Service), ("batched", Layout::Batched)]
+                .map(|(shape, layout)| Self::generated(shape, layout));
+        let captured = [
+            ("small, captured", include_bytes!("captured/small.otlp.zst").as_slice()),
+            ("batched, captured", include_bytes!("captured/batched.otlp.zst")),
+            ("wide, captured", include_bytes!("captured/wide.otlp.zst")),
+        ]
+        .map(|(shape, file)| Self::captured(shape, file));
+        generated.into_iter().chain(captured).collect()
+    }
+
+    fn generated(shape: &'static str, layout: Layout) -> Self {
+        let settings = ModelSettings { max_spans: Some(SPANS), layout, ..ModelSettings::default() };
+        Self::of(shape, Model::new(settings).map(|record| record.payload))
+    }
+
+    fn captured(shape: &'static str, file: &'static [u8]) -> Self {
+        let capture = Capture::new(shape.to_owned(), Box::new(file)).expect("it is a capture");
+        Self::of(shape, capture.map(|record| record.expect("it was written by an SDK").payload))
+    }
+
+    fn of(shape: &'static str, values: impl Iterator<Item = Vec<u8>>) -> Self {
+        let values: Vec<_> = values.collect();
+        let mut found = Scan::default();
+        let spans = values.iter().map(|record| {
+            scan(record, &AttributeKeys::default(), &mut found).expect("records are valid");
+            found.spans.len() as u64
+        });
+        let spans = spans.sum();
+        Self { shape, values, spans }
     }
 }
 
@@ -189,34 +213,49 @@ fn framing(criterion: &mut Criterion) {
     }
 }
 
-fn gzip(request: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+fn gzip(request: &[u8], level: Compression) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), level);
     encoder.write_all(request).expect("memory takes it");
     encoder.finish().expect("memory takes it")
 }
 
-fn zstd(request: &[u8]) -> Vec<u8> {
-    zstd::bulk::compress(request, 0).expect("memory takes it")
+/// Compresses a request.
+type Compress = fn(&[u8]) -> Vec<u8>;
+
+/// `gzip` is what the exporter does; level 6 is the usual one elsewhere.
+const CODECS: [(&str, Compress); 3] = [
+    ("gzip", |request| gzip(request, Compression::fast())),
+    ("gzip, level 6", |request| gzip(request, Compression::default())),
+    ("zstd", |request| zstd::bulk::compress(request, 0).expect("memory takes it")),
+];
+
+/// What is kept of `records`, in requests.
+fn requests(records: &Records) -> Vec<Vec<u8>> {
+    let (traces, headers) = traces(records);
+    let mut all = Vec::new();
+    let mut framer = Framer::new(MAX_CHUNK_BYTES);
+    let nothing =
+        Additions { policy: None, chance: Chance::Certain, tracestate: false, sample_rate: false };
+    for trace in &traces {
+        frame(&mut framer, &headers, trace, &nothing, |chunk| all.extend(chunk));
+    }
+    all.chunks(MAX_CHUNK_BYTES).map(<[u8]>::to_vec).collect()
 }
 
 fn compressing(criterion: &mut Criterion) {
-    for (codec, compress) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd)] {
+    for (codec, compress) in CODECS {
+        for records in Records::all() {
+            let requests = requests(&records);
+            let before: usize = requests.iter().map(Vec::len).sum();
+            let after: usize = requests.iter().map(|request| compress(request).len()).sum();
+            let percent = 100.0 * after as f64 / before as f64;
+            println!("{codec} leaves {percent:.1} % of {before} bytes: {}", records.shape);
+        }
         of_spans(criterion, "compress", codec, |records, bencher| {
-            let (traces, headers) = traces(records);
-            let mut request = Vec::new();
-            let mut framer = Framer::new(MAX_CHUNK_BYTES);
-            for trace in &traces {
-                let nothing = Additions {
-                    policy: None,
-                    chance: Chance::Certain,
-                    tracestate: false,
-                    sample_rate: false,
-                };
-                frame(&mut framer, &headers, trace, &nothing, |chunk| request.extend(chunk));
-            }
+            let requests = requests(records);
             bencher.iter(|| {
-                for part in request.chunks(MAX_CHUNK_BYTES) {
-                    black_box(compress(part));
+                for request in &requests {
+                    black_box(compress(request));
                 }
             });
         });

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::lane::{self, Figures, GLANCE, PATIENCE, Processes, Sample, Sink, Turn};
+use crate::lane::{self, Figures, Fullest, GLANCE, PATIENCE, Processes, Sample, Sink, Turn};
 use crate::probe;
 use crate::support::{Scrape, free_address};
 
@@ -133,6 +133,6 @@ pub fn run(turn: &Turn<'_>, binary: &Path, compression: &str) -> Figures {
     let delivered = sink.taken();
     let cpu = probe::cpu(&children.0);
     let (peak_rss, rss) = (probe::peak_rss(&children.0), probe::rss(&children.0));
-    let (open_traces, kept) = (most_open as u64, sent as u64);
-    Figures { third, read, cpu, peak_rss, rss, open_traces, kept, delivered }
+    let fullest = Fullest { open_traces: most_open, ..Fullest::default() };
+    Figures { third, read, cpu, peak_rss, rss, fullest, kept: sent as u64, delivered }
 }

@@ -20,6 +20,9 @@ pub const GLANCE: Duration = Duration::from_millis(100);
 /// How long the last traces may take to be decided, delivered and committed.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Enough for all traces that are open: nothing is decided early.
+const BUFFER_BYTES: u64 = 16 << 30;
+
 /// One of those that are compared.
 #[derive(Clone, Debug)]
 pub enum Lane {
@@ -43,6 +46,16 @@ pub struct Sample {
     pub records: f64,
 }
 
+/// What was held when most traces were open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fullest {
+    pub open_traces: f64,
+    /// Bytes that their spans came in.
+    pub open_bytes: f64,
+    /// Resident memory, in bytes.
+    pub rss: u64,
+}
+
 /// What a turn came to.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
@@ -56,8 +69,8 @@ pub struct Figures {
     pub peak_rss: u64,
     /// When there was nothing left to do, in bytes.
     pub rss: u64,
-    /// The most open traces that were seen.
-    pub open_traces: u64,
+    /// When most traces were open.
+    pub fullest: Fullest,
     /// Spans that were kept, and what the sink counted.
     pub kept: u64,
     pub delivered: Taken,
@@ -133,7 +146,8 @@ fn run_bare(kafka: &Kafka, topic: &Topic, scans: bool) -> Figures {
     let read = next(&children.0);
     let (peak_rss, rss) = (probe::peak_rss(&children.0), probe::rss(&children.0));
     let delivered = Taken::default();
-    Figures { third, read, cpu: read.cpu, peak_rss, rss, open_traces: 0, kept: 0, delivered }
+    let (cpu, fullest) = (read.cpu, Fullest::default());
+    Figures { third, read, cpu, peak_rss, rss, fullest, kept: 0, delivered }
 }
 
 /// The decision log of a group.
@@ -171,11 +185,15 @@ impl Turn<'_> {
             tailsieve(binary, &file).spawn().expect("tailsieve starts")
         });
         let mut children = Processes(started.collect());
-        let mut open_traces = 0.0_f64;
+        let mut fullest = Fullest::default();
         let mut look = |children: &mut [Child]| {
             check_running(children);
             let all: Vec<Scrape> = admins.iter().filter_map(|admin| scrape(admin)).collect();
-            open_traces = open_traces.max(sum(&all, "tailsieve_open_traces"));
+            let open_traces = sum(&all, "tailsieve_open_traces");
+            if open_traces > fullest.open_traces {
+                let open_bytes = sum(&all, "tailsieve_open_bytes");
+                fullest = Fullest { open_traces, open_bytes, rss: probe::rss(children) };
+            }
             all
         };
         let mut read_up_to = |records: u64, children: &mut [Child]| loop {
@@ -202,8 +220,7 @@ impl Turn<'_> {
         assert!(delivered.spans >= kept, "{kept} spans were kept, the sink has {delivered:?}");
         let cpu = probe::cpu(&children.0);
         let (peak_rss, rss) = (probe::peak_rss(&children.0), probe::rss(&children.0));
-        let open_traces = open_traces as u64;
-        Figures { third, read, cpu, peak_rss, rss, open_traces, kept, delivered }
+        Figures { third, read, cpu, peak_rss, rss, fullest, kept, delivered }
     }
 
     /// The static file of a member.
@@ -217,6 +234,7 @@ kafka: {{brokers: ['{brokers}'], topic: {topic}, group_id: {group}, properties: 
 decision_log: {{topic: {log}}}
 export: {{endpoint: '{sink}', compression: {compression}}}
 admin: {{listen: '{admin}'}}
+buffer: {{max_bytes: {BUFFER_BYTES}}}
 "
         )
     }

@@ -13,9 +13,10 @@
 //! memory has grown to what it needs (the kernel clears each new page, which costs more than most of
 //! what is measured here, but only once). Rates are of reading. Memory is that of all processes of
 //! the lane together, at its peak (VmHWM) and at the end (VmRSS); *open* is the most open traces that
-//! were seen. A turn of *tailsieve* is over when all of the topic is committed, which says that it
-//! is decided, recorded and delivered: *kept* is what it says of itself, *arrived* what the sink
-//! counted, late spans included in both.
+//! were seen, with the bytes that their spans came in and the resident memory then. A turn of
+//! *tailsieve* is over when all of the topic is committed, which says that it is decided, recorded
+//! and delivered: *kept* is what it says of itself, *arrived* what the sink counted, late spans
+//! included in both.
 //!
 //! With `--collector` the OpenTelemetry Collector has its turns on the same topic, with the policies
 //! that its configuration holds, and into the same sink: see `benches/compare/run`. Its turn is over

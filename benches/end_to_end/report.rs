@@ -32,6 +32,9 @@ pub struct Medians {
     pub peak_rss: f64,
     rss: f64,
     open_traces: f64,
+    /// Bytes of their spans, and resident memory then.
+    open_bytes: f64,
+    open_rss: f64,
     kept: f64,
     delivered: f64,
     requests: f64,
@@ -95,7 +98,9 @@ impl Report {
             rate: of(&|it| it.read.records * per_record / it.read.at.as_secs_f64()),
             later_rate: of(&|it| later(it) / (it.read.at - it.third.at).as_secs_f64()),
             peak_rss: of(&|it| it.peak_rss as f64),
-            open_traces: of(&|it| it.open_traces as f64),
+            open_traces: of(&|it| it.fullest.open_traces),
+            open_bytes: of(&|it| it.fullest.open_bytes),
+            open_rss: of(&|it| it.fullest.rss as f64),
             rss: of(&|it| it.rss as f64),
             kept: of(&|it| it.kept as f64),
             delivered: of(&|it| it.delivered.spans as f64),
@@ -126,6 +131,8 @@ impl Report {
                 "peak_rss_bytes": it.peak_rss,
                 "rss_at_end_bytes": it.rss,
                 "open_traces": it.open_traces,
+                "open_bytes": it.open_bytes,
+                "rss_when_most_were_open_bytes": it.open_rss,
                 "kept_spans": it.kept,
                 "requests": it.requests,
                 "delivered_spans": it.delivered,
@@ -162,7 +169,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{:<18} {:>17} {:>17} {:>19} {:>19} {:>8} {:>8} {:>7} {:>9} {:>9} {:>8}",
+            "{:<18} {:>17} {:>17} {:>19} {:>19} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9} {:>8}",
             "medians",
             "CPU us/span",
             "from a third on",
@@ -171,6 +178,8 @@ impl fmt::Display for Report {
             "peak MiB",
             "end MiB",
             "open",
+            "open MiB",
+            "RSS then",
             "kept",
             "arrived",
             "requests"
@@ -180,7 +189,7 @@ impl fmt::Display for Report {
         for (name, it) in &all {
             writeln!(
                 f,
-                "{name:<18} {:>9.3} {:>6.2}x {:>9.3} {:>6.2}x {:>11.0} {:>6.2}x {:>11.0} {:>6.2}x {:>8.0} {:>8.0} {:>7.0} {:>9.0} {:>9.0} {:>8.0}",
+                "{name:<18} {:>9.3} {:>6.2}x {:>9.3} {:>6.2}x {:>11.0} {:>6.2}x {:>11.0} {:>6.2}x {:>8.0} {:>8.0} {:>8.0} {:>8.0} {:>8.0} {:>9.0} {:>9.0} {:>8.0}",
                 it.cpu,
                 it.cpu / bare.cpu,
                 it.later_cpu,
@@ -192,6 +201,8 @@ impl fmt::Display for Report {
                 it.peak_rss / f64::from(1 << 20),
                 it.rss / f64::from(1 << 20),
                 it.open_traces,
+                it.open_bytes / f64::from(1 << 20),
+                it.open_rss / f64::from(1 << 20),
                 it.kept,
                 it.delivered,
                 it.requests

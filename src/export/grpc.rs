@@ -5,20 +5,25 @@
 //! others.
 
 use std::error::Error;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BufMut;
+use bytes::Bytes;
 use http::HeaderMap;
+use http_body_util::Full;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use tokio::time::Instant;
+use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tonic::{Code as GrpcCode, Status, TimeoutExpired};
+use tower_service::Service;
 
+use super::body;
 use super::code::Code;
 use super::connect::Connector;
 use super::credentials::Credentials;
@@ -41,7 +46,7 @@ const NO_STATUS: &str = "missing grpc-status trailer";
 pub(super) struct GrpcTransport {
     connector: Connector,
     pool: Pool<Channel>,
-    compression: Option<CompressionEncoding>,
+    compression: Compression,
     credentials: Credentials,
     timeout: Duration,
 }
@@ -64,19 +69,15 @@ impl GrpcTransport {
         Self {
             connector,
             pool: Pool::new(settings.connections, settings.connection_max_age, open),
-            compression: match settings.compression {
-                Compression::Gzip => Some(CompressionEncoding::Gzip),
-                Compression::Zstd => Some(CompressionEncoding::Zstd),
-                Compression::None => None,
-            },
+            compression: settings.compression,
             credentials,
             timeout: settings.timeout,
         }
     }
 
-    async fn attempt(&self, request: Request, headers: HeaderMap) -> Result<Reply, Failure> {
+    async fn attempt(&self, message: Bytes, headers: HeaderMap) -> Result<Reply, Failure> {
         let picked = self.pool.pick(Instant::now());
-        let call = self.call(picked.connection.clone(), request, headers);
+        let call = self.call(picked.connection.clone(), message, headers);
         let (condition, result) = match tokio::time::timeout(self.timeout, call).await {
             Ok(Ok(reply)) => (Condition::Answered, Ok(reply)),
             Ok(Err(status)) => {
@@ -92,32 +93,76 @@ impl GrpcTransport {
     async fn call(
         &self,
         channel: Channel,
-        request: Request,
+        message: Bytes,
         headers: HeaderMap,
     ) -> Result<Reply, Status> {
-        let mut client = Grpc::new(channel);
-        if let Some(encoding) = self.compression {
+        let mut client = Grpc::new(Sender { channel, message });
+        let encoding = match self.compression {
+            Compression::Gzip => Some(CompressionEncoding::Gzip),
+            Compression::Zstd => Some(CompressionEncoding::Zstd),
+            Compression::None => None,
+        };
+        if let Some(encoding) = encoding {
             // grpc-go answers in the encoding that it was asked in, whatever it is told to accept.
             client = client.send_compressed(encoding).accept_compressed(encoding);
         }
-        let mut request = tonic::Request::new(request);
+        let mut request = tonic::Request::new(());
         *request.metadata_mut() = MetadataMap::from_headers(headers);
         request.set_timeout(self.timeout);
         client.ready().await.map_err(|error| Status::from_error(error.into()))?;
-        let response = client.unary(request, PathAndQuery::from_static(PATH), BytesCodec).await?;
+        let response = client.unary(request, PathAndQuery::from_static(PATH), ReplyCodec).await?;
         Ok(response.into_inner())
+    }
+}
+
+/// The only message of a request as gRPC frames it: whether it is compressed, its length, and
+/// then its bytes.
+///
+/// # Errors
+/// When it is 4 GiB or larger, or the runtime shuts down.
+async fn framed(request: Request, compression: Compression) -> Result<Bytes, Failure> {
+    let head = vec![u8::from(compression != Compression::None), 0, 0, 0, 0];
+    let mut message = body::joined(head, request, compression).await?;
+    let length = u32::try_from(message.len() - HEAD_BYTES);
+    let length = length.map_err(|_| Failure::unavailable("a request of 4 GiB"))?;
+    message[1..HEAD_BYTES].copy_from_slice(&length.to_be_bytes());
+    Ok(message.into())
+}
+
+const HEAD_BYTES: usize = 5;
+
+/// Sends the message in the place of the body that tonic made. tonic would compress it by gzip at
+/// a level that takes twice as long, on a thread that serves connections.
+struct Sender {
+    channel: Channel,
+    message: Bytes,
+}
+
+impl Service<http::Request<Body>> for Sender {
+    type Response = http::Response<Body>;
+    type Error = tonic::transport::Error;
+    type Future = <Channel as Service<http::Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Service::poll_ready(&mut self.channel, context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let message = Full::new(self.message.clone());
+        self.channel.call(request.map(|_| Body::new(message)))
     }
 }
 
 impl Transport for GrpcTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
+        let message = framed(request, self.compression).await?;
         let headers = self.credentials.headers();
-        let result = self.attempt(request.clone(), headers.clone()).await;
+        let result = self.attempt(message.clone(), headers.clone()).await;
         match result {
             Err(Failure { code: Code::Grpc(GrpcCode::Unauthenticated), .. })
                 if self.credentials.renewed(&headers) =>
             {
-                self.attempt(request, self.credentials.headers()).await
+                self.attempt(message, self.credentials.headers()).await
             }
             result => result,
         }
@@ -150,11 +195,11 @@ fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     sources(error).any(|error| error.is::<TimeoutExpired>())
 }
 
-/// Sends encoded pieces as they are, and reads the answer.
-struct BytesCodec;
+/// Reads the answer; the request is written by [`Sender`].
+struct ReplyCodec;
 
-impl Codec for BytesCodec {
-    type Encode = Request;
+impl Codec for ReplyCodec {
+    type Encode = ();
     type Decode = Reply;
     type Encoder = Self;
     type Decoder = Self;
@@ -168,20 +213,16 @@ impl Codec for BytesCodec {
     }
 }
 
-impl Encoder for BytesCodec {
-    type Item = Request;
+impl Encoder for ReplyCodec {
+    type Item = ();
     type Error = Status;
 
-    fn encode(&mut self, request: Request, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.reserve(request.len());
-        for piece in request.0 {
-            buffer.put(piece.bytes);
-        }
+    fn encode(&mut self, (): (), _: &mut EncodeBuf<'_>) -> Result<(), Status> {
         Ok(())
     }
 }
 
-impl Decoder for BytesCodec {
+impl Decoder for ReplyCodec {
     type Item = Reply;
     type Error = Status;
 

@@ -5,7 +5,6 @@
 //! what it says about it. Leaves retries to others.
 
 mod answer;
-mod body;
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
 use self::answer::Answer;
-use self::body::Pieces;
+use super::body::Pieces;
 use super::code::Code;
 use super::connect::Connector;
 use super::credentials::Credentials;
@@ -111,7 +110,7 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
-        let body = Pieces::compressed(request, self.compression).await?;
+        let body = Pieces::packed(request, self.compression).await?;
         let headers = self.credentials.headers();
         let result = self.attempt(body.clone(), headers.clone()).await;
         match result {

@@ -9,6 +9,7 @@
 //!
 //! Leaves to others: what is in the bytes, what an ack releases, who owns a partition ([`Fence`]).
 
+mod body;
 mod code;
 mod connect;
 mod credentials;

@@ -1,6 +1,6 @@
 //! Kept spans into chunks of requests: re-framed, not re-encoded.
 
-use super::splice::{Additions, Spliced, splice};
+use super::splice::{Additions, Outcome, Spliced, splice};
 use super::wire::{Reader, delimited_len, write_delimited_head};
 
 pub(super) const RESOURCE_SPANS_FIELD: u32 = 1;
@@ -41,6 +41,8 @@ pub struct Framed {
 #[derive(Debug)]
 pub struct Framer {
     max_chunk_bytes: usize,
+    /// Of the tracestate of the span before.
+    tracestate: Option<Outcome>,
     /// The spliced spans of the scope in hand.
     spans: Vec<u8>,
     /// The finished `ScopeSpans` of the resource in hand.
@@ -55,7 +57,7 @@ impl Framer {
     /// Makes chunks of at most `max_chunk_bytes` bytes.
     pub fn new(max_chunk_bytes: usize) -> Self {
         let (spans, scopes, resources) = (Vec::new(), Vec::new(), Vec::new());
-        Self { max_chunk_bytes, spans, scopes, resources, chunk_spans: 0 }
+        Self { max_chunk_bytes, tracestate: None, spans, scopes, resources, chunk_spans: 0 }
     }
 
     /// Frames the spans of a trace with what is added to them. Neighbours that share a resource
@@ -99,7 +101,7 @@ impl Framer {
     ) {
         let before = self.spans.len();
         // A span that was scanned cannot fail to be read again.
-        let spliced = splice(span, additions, &mut self.spans);
+        let spliced = splice(span, additions, &mut self.tracestate, &mut self.spans);
         debug_assert!(spliced.is_ok(), "only scanned spans are framed");
         if spliced == Ok(Spliced::MalformedTracestate) {
             framed.malformed_tracestate += 1;

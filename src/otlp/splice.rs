@@ -128,10 +128,38 @@ impl Body<'_> {
     }
 }
 
-/// Appends `framed`, a span with its tag and length that was scanned, with `additions`.
+/// What a chance makes of a tracestate. Kept from span to span: those of a trace have mostly the
+/// same, and it takes longer than the rest of the splice.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    before: Vec<u8>,
+    chance: Chance,
+    /// The tracestate that takes its place, if another one does.
+    after: Result<Option<String>, tracestate::Malformed>,
+    sample_rate: SampleRate,
+}
+
+impl Outcome {
+    fn of(before: &[u8], chance: Chance) -> Self {
+        let incoming = tracestate::threshold(before);
+        let resulting = chance.threshold_after(incoming);
+        let is_changed = resulting != incoming;
+        let after = is_changed.then(|| tracestate::with_threshold(before, resulting));
+        let sample_rate = chance.sample_rate_after(incoming);
+        Self { before: before.to_vec(), chance, after: after.transpose(), sample_rate }
+    }
+
+    fn is_of(&self, before: &[u8], chance: Chance) -> bool {
+        self.before == before && self.chance == chance
+    }
+}
+
+/// Appends `framed`, a span with its tag and length that was scanned, with `additions`. `last` is
+/// of the span before.
 pub(super) fn splice(
     framed: &[u8],
     additions: &Additions<'_>,
+    last: &mut Option<Outcome>,
     out: &mut Vec<u8>,
 ) -> Result<Spliced, ScanError> {
     if additions.is_nothing() {
@@ -142,18 +170,16 @@ pub(super) fn splice(
     head.tag()?;
     let (start, _) = head.delimited()?;
     let mut body = body(framed, start, Replaced::default())?;
-    let incoming = tracestate::threshold(body.trace_state);
-    let resulting = additions.chance.threshold_after(incoming);
-    let mut outcome = Spliced::Done;
-    let mut trace_state = None;
-    if additions.tracestate && resulting != incoming {
-        match tracestate::with_threshold(body.trace_state, resulting) {
-            Ok(after) => trace_state = Some(after),
-            Err(tracestate::Malformed) => outcome = Spliced::MalformedTracestate,
-        }
-    }
+    let (before, chance) = (body.trace_state, additions.chance);
+    let known = last.take().filter(|last| last.is_of(before, chance));
+    let outcome = last.insert(known.unwrap_or_else(|| Outcome::of(before, chance)));
+    let (trace_state, spliced) = match &outcome.after {
+        Ok(after) if additions.tracestate => (after.as_deref(), Spliced::Done),
+        Err(tracestate::Malformed) if additions.tracestate => (None, Spliced::MalformedTracestate),
+        _ => (None, Spliced::Done),
+    };
     let sample_rate = match additions.sample_rate {
-        true => additions.chance.sample_rate_after(incoming),
+        true => outcome.sample_rate,
         false => SampleRate::AsItIs,
     };
     let replaced = Replaced {
@@ -168,8 +194,8 @@ pub(super) fn splice(
         SampleRate::Written(rate) => Some(rate),
         SampleRate::AsItIs | SampleRate::Erased => None,
     };
-    write(framed, &body, trace_state.as_deref(), additions.policy, sample_rate, out);
-    Ok(outcome)
+    write(framed, &body, trace_state, additions.policy, sample_rate, out);
+    Ok(spliced)
 }
 
 /// Finds what is copied: all fields but those that are replaced.

@@ -490,6 +490,7 @@ fn a_large_trace_comes_in_chunks_below_the_bound() {
 
 /// What a span with this tracestate and `SampleRate`, if it has one, becomes.
 fn annotated(
+    framer: &mut Framer,
     trace_state: &str,
     rate: Option<i64>,
     chance: Chance,
@@ -510,7 +511,7 @@ fn annotated(
     span.encode(&mut framed).expect("room");
     let segment = SpanSegment { resource: b"", scope: b"", spans: &framed };
     let additions = Additions { policy: Some("p"), chance, tracestate: true, sample_rate: true };
-    let chunk = Framer::new(1 << 20).frame(std::iter::once(segment), &additions).chunks.remove(0);
+    let chunk = framer.frame(std::iter::once(segment), &additions).chunks.remove(0);
     let decoded = ExportTraceServiceRequest::decode(chunk.bytes.as_slice()).expect("valid");
     let span = decoded.resource_spans[0].scope_spans[0].spans[0].clone();
     let pair = |it: KeyValue| (it.key, it.value.and_then(|value| value.value));
@@ -542,8 +543,11 @@ fn the_chance_is_written_as_the_policies_promise() {
         // Malformed: left as it is.
         ("ot=th:c;", None, half, "ot=th:c;", Some(2)),
     ];
-    for (before, rate, chance, after, expected) in cases {
-        let (trace_state, attributes) = annotated(before, rate, chance);
+    // Each after each: what is remembered of the span before must not be taken for its own.
+    let mut framer = Framer::new(1 << 20);
+    let in_pairs = cases.iter().flat_map(|first| cases.iter().flat_map(move |next| [first, next]));
+    for &(before, rate, chance, after, expected) in in_pairs {
+        let (trace_state, attributes) = annotated(&mut framer, before, rate, chance);
         let case = format!("{before:?} {rate:?} {chance:?}");
         assert_eq!(trace_state, after, "{case}");
         let found: Vec<_> = attributes.iter().filter(|(key, _)| key == "SampleRate").collect();

@@ -307,6 +307,7 @@ impl Context {
     }
 
     fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        let since = Instant::now();
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
         let lost = consumer.assignment_lost() || self.crashed.load(Ordering::Relaxed);
@@ -319,7 +320,8 @@ impl Context {
             error!(%error, "kafka.unassign_failed");
         }
         let owned = self.ownership.len();
-        info!(revoked = partitions.len(), lost, owned, "kafka.revoked");
+        let millis = since.elapsed().as_millis();
+        info!(revoked = partitions.len(), lost, owned, millis, "kafka.revoked");
     }
 }
 

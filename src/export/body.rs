@@ -1,0 +1,102 @@
+//! The body of a request: the pieces as they are, or compressed.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use flate2::write::GzEncoder;
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::settings::Compression;
+use super::transport::{Failure, Request};
+
+/// Bytes that go one after the other, without being copied together.
+#[derive(Clone, Debug)]
+pub(super) struct Pieces(VecDeque<Bytes>);
+
+impl Pieces {
+    /// The request as it goes over HTTP.
+    ///
+    /// # Errors
+    /// When the runtime shuts down.
+    pub(super) async fn packed(
+        request: Request,
+        compression: Compression,
+    ) -> Result<Self, Failure> {
+        if compression == Compression::None {
+            return Ok(Self(request.0.into_iter().map(|piece| piece.bytes).collect()));
+        }
+        let bytes = joined(Vec::new(), request, compression).await?;
+        Ok(Self(VecDeque::from([bytes.into()])))
+    }
+}
+
+/// `head`, and then the message of the request, compressed.
+///
+/// # Errors
+/// When the runtime shuts down.
+pub(super) async fn joined(
+    head: Vec<u8>,
+    request: Request,
+    compression: Compression,
+) -> Result<Vec<u8>, Failure> {
+    if compression == Compression::None {
+        return Ok(copied(head, &request));
+    }
+    // Megabytes take tens of milliseconds, for which others must not wait.
+    let work = tokio::task::spawn_blocking(move || compressed(head, &request, compression));
+    match work.await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(Failure::unavailable(format!("compression failed: {error}"))),
+        Err(_) => Err(Failure::unavailable("the exporter is stopped")),
+    }
+}
+
+fn copied(mut head: Vec<u8>, request: &Request) -> Vec<u8> {
+    head.reserve_exact(request.len());
+    request.0.iter().for_each(|piece| head.extend_from_slice(&piece.bytes));
+    head
+}
+
+/// gzip at its fastest: the usual level 6 takes twice as long to leave a quarter less. zstd does
+/// better than both in both.
+fn compressed(head: Vec<u8>, request: &Request, compression: Compression) -> io::Result<Vec<u8>> {
+    let mut pieces = request.0.iter().map(|piece| &piece.bytes);
+    match compression {
+        Compression::Gzip => {
+            let mut encoder = GzEncoder::new(head, flate2::Compression::fast());
+            pieces.try_for_each(|piece| encoder.write_all(piece))?;
+            encoder.finish()
+        }
+        Compression::Zstd => {
+            let mut encoder = zstd::Encoder::new(head, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+            pieces.try_for_each(|piece| encoder.write_all(piece))?;
+            encoder.finish()
+        }
+        Compression::None => Ok(copied(head, request)),
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Exact, so that the length is in the header.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+    }
+}
