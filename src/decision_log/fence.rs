@@ -8,10 +8,10 @@
 use std::collections::HashMap;
 
 use super::record::{self, GroupHash, OwnerId, Recorded, Said, Unread};
-use crate::ids::{Offset, TraceId};
+use crate::ids::{Offset, Position, Timestamp, TraceId};
 
 /// What one reading of a log amounts to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Reading {
     /// The owner at this point of the log; `None` before the first ownership record: the
     /// reading may begin behind it.
@@ -20,6 +20,31 @@ pub(super) struct Reading {
     /// Where in `order` the latest record of a decision is: that of a trace from its first record.
     index: HashMap<(TraceId, Offset), usize, foldhash::fast::RandomState>,
     pub(super) superseded: u64,
+    ownerships: Vec<Ownership>,
+    /// The clock of the latest decision so far.
+    latest: Timestamp,
+}
+
+/// The beginning of an ownership, from which a log can be read: who is superseded is known there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// Its record.
+    pub position: Position,
+    /// No decision before it was made later than this.
+    pub latest: Timestamp,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            owner: None,
+            order: Vec::new(),
+            index: HashMap::default(),
+            superseded: 0,
+            ownerships: Vec::new(),
+            latest: Timestamp(i64::MIN),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -43,14 +68,19 @@ impl Entry {
 }
 
 impl Reading {
-    /// Takes in the next record of the topic. Returns how many of its decisions are not understood.
+    /// Takes in the next record of the topic, which is at `position`. Returns how many of its decisions are not understood.
     ///
     /// # Errors
     /// When it says nothing to `group`; then it changes nothing.
-    pub(super) fn read(&mut self, group: GroupHash, value: Option<&[u8]>) -> Result<u64, Unread> {
+    pub(super) fn read(
+        &mut self,
+        group: GroupHash,
+        position: Position,
+        value: Option<&[u8]>,
+    ) -> Result<u64, Unread> {
         match record::read(group, value)? {
             (owner, Said::Owned) => {
-                self.begin(owner);
+                self.begin(owner, position);
                 Ok(0)
             }
             (owner, Said::Decided { decisions, not_understood }) => {
@@ -61,7 +91,8 @@ impl Reading {
     }
 
     /// An ownership begins.
-    fn begin(&mut self, owner: OwnerId) {
+    fn begin(&mut self, owner: OwnerId, position: Position) {
+        self.ownerships.push(Ownership { position, latest: self.latest });
         self.owner = Some(owner);
         // What stands now the new owner reads and goes by, whoever said it.
         self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
@@ -70,6 +101,7 @@ impl Reading {
     fn take_in(&mut self, owner: OwnerId, recorded: Recorded) {
         let is_superseded = self.owner.is_some_and(|current| current != owner);
         self.superseded += u64::from(is_superseded);
+        self.latest = self.latest.max(recorded.at);
         let key = (recorded.trace_id, recorded.first);
         if let Some(place) = self.index.get(&key).copied() {
             if is_superseded && !self.order[place].is_superseded {
@@ -85,9 +117,9 @@ impl Reading {
         self.order.push(Entry { by: owner, recorded, is_superseded });
     }
 
-    /// The decisions that stand, in the order in which they were made.
-    pub(super) fn into_decisions(self) -> Vec<Recorded> {
-        self.order.into_iter().map(|entry| entry.recorded).collect()
+    /// The decisions that stand, in the order in which they were made, and where ownerships begin.
+    pub(super) fn finish(self) -> (Vec<Recorded>, Vec<Ownership>) {
+        (self.order.into_iter().map(|entry| entry.recorded).collect(), self.ownerships)
     }
 }
 
@@ -102,14 +134,32 @@ mod tests {
 
     fn read(records: &[(u64, Option<Recorded>)]) -> (Vec<Recorded>, u64) {
         let mut reading = Reading::default();
-        for (owner, recorded) in records {
+        for (position, (owner, recorded)) in (0..).map(Position).zip(records) {
             match recorded {
-                None => reading.begin(OwnerId(*owner)),
+                None => reading.begin(OwnerId(*owner), position),
                 Some(recorded) => reading.take_in(OwnerId(*owner), recorded.clone()),
             }
         }
         let superseded = reading.superseded;
-        (reading.into_decisions(), superseded)
+        (reading.finish().0, superseded)
+    }
+
+    #[test]
+    fn ownerships_are_told_with_the_latest_decision_before_them() {
+        let mut reading = Reading::default();
+        let decided = |at| Recorded { at: Timestamp(at), ..recorded(1, at, false) };
+        reading.begin(OwnerId(1), Position(7));
+        reading.take_in(OwnerId(1), decided(30));
+        reading.take_in(OwnerId(1), decided(20));
+        reading.begin(OwnerId(2), Position(10));
+        reading.take_in(OwnerId(1), decided(40));
+        reading.begin(OwnerId(3), Position(12));
+        let ownership = |position, latest| Ownership {
+            position: Position(position),
+            latest: Timestamp(latest),
+        };
+        let expected = [ownership(7, i64::MIN), ownership(10, 30), ownership(12, 40)];
+        assert_eq!(reading.finish().1, expected);
     }
 
     #[test]

@@ -34,6 +34,7 @@ use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, R
 use metrics::LogMetrics;
 use reader::{Command, Reader};
 
+pub use fence::Ownership;
 pub use record::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
 pub use settings::DecisionLogSettings;
 
@@ -73,6 +74,8 @@ pub enum LogEvent {
         generation: Generation,
         /// Where the log was read from.
         from: Position,
+        /// The ownerships that begin behind it, in order.
+        ownerships: Vec<Ownership>,
     },
 }
 

@@ -328,7 +328,7 @@ impl ReadBack {
         let from = if let Step::Read { from, .. } = step { from } else { Position(0) };
         self.metrics.void.increment(reading.superseded);
         self.metrics.read_back.record(since.elapsed().as_secs_f64());
-        let decisions = reading.into_decisions();
+        let (decisions, ownerships) = reading.finish();
         let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let count = decisions.len();
         info!(
@@ -340,7 +340,7 @@ impl ReadBack {
         );
         let Receipt { worker, generation, .. } = receipt;
         (self.sinks[worker])(LogEvent::Decisions { partition, generation, decisions });
-        (self.sinks[worker])(LogEvent::Recovered { partition, generation, from });
+        (self.sinks[worker])(LogEvent::Recovered { partition, generation, from, ownerships });
     }
 
     /// Says what holds partitions up, if something does.

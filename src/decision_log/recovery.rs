@@ -49,7 +49,7 @@ impl Recovery {
         }
         self.read += 1;
         metrics.read.increment(1);
-        let read = self.reading.read(group, message.payload());
+        let read = self.reading.read(group, Position(offset.0), message.payload());
         if let Err(reason) = &read {
             let partition = message.partition();
             debug!(partition, offset = offset.0, %reason, "decision_log.unread");

@@ -1,6 +1,6 @@
 //! The topic without Kafka, for tests of those who write and read it.
 
-use super::fence::Reading;
+use super::fence::{Ownership, Reading};
 use super::record::Verdict;
 use super::record::{self, GroupHash, OwnerId, Recorded, Said};
 use super::{Line, Log, Receipt};
@@ -69,14 +69,15 @@ impl Line {
     }
 }
 
-/// What a new owner is told of these records.
+/// What a new owner is told of these records, the first of which is at `from`.
 pub(crate) fn read_back<'a>(
     group: GroupHash,
+    from: Position,
     lines: impl IntoIterator<Item = &'a Line>,
-) -> Vec<Recorded> {
+) -> (Vec<Recorded>, Vec<Ownership>) {
     let mut reading = Reading::default();
-    for line in lines {
-        let _ = reading.read(group, Some(&line.value));
+    for (position, line) in (from.0..).map(Position).zip(lines) {
+        let _ = reading.read(group, position, Some(&line.value));
     }
-    reading.into_decisions()
+    reading.finish()
 }

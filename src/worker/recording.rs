@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use smallvec::SmallVec;
 
 use super::outbound::Outbound;
-use crate::decision_log::{Line, Recorded};
+use crate::decision_log::{Line, Ownership, Recorded};
 use crate::export::DeliveryId;
 use crate::ids::{Pin, Position, Timestamp};
 
@@ -155,9 +155,12 @@ impl LogPositions {
         self.learned = self.learned.max(clock);
     }
 
-    /// All that was learned is at `from` or behind it.
-    pub(super) fn learned_from(&mut self, from: Position) {
-        self.notes = VecDeque::from([(Timestamp(i64::MIN), from)]);
+    /// All that was learned is at `from` or behind it, where `ownerships` begin. Without these a
+    /// partition that changes hands more often than decisions are forgotten would have its whole log
+    /// read back each time.
+    pub(super) fn learned_from(&mut self, from: Position, ownerships: &[Ownership]) {
+        let later = ownerships.iter().map(|it| (it.latest, it.position));
+        self.notes = std::iter::once((Timestamp(i64::MIN), from)).chain(later).collect();
     }
 
     /// Everything below `position` is written, and it is `clock`.
@@ -272,11 +275,27 @@ mod tests {
     fn what_is_read_again_does_not_hide_decisions_of_later() {
         let mut positions = LogPositions::new(Position(0));
         positions.learn(Timestamp(5000));
-        positions.learned_from(Position(3));
+        positions.learned_from(Position(3), &[]);
         positions.note(Timestamp(1000), Position(10));
         positions.note(Timestamp(7000), Position(20));
         assert_eq!(positions.since(Timestamp(5000)), Position(3), "one at 5000 came before 10");
         assert_eq!(positions.since(Timestamp(5001)), Position(10));
         assert_eq!(positions.since(Timestamp(7001)), Position(20));
+    }
+
+    #[test]
+    fn a_log_whose_owners_change_often_is_not_read_from_its_beginning() {
+        let mut positions = LogPositions::new(Position(0));
+        positions.learn(Timestamp(5000));
+        let ownership = |latest, position| Ownership {
+            position: Position(position),
+            latest: Timestamp(latest),
+        };
+        let ownerships = [ownership(i64::MIN, 4), ownership(2000, 8), ownership(3000, 12)];
+        positions.learned_from(Position(3), &ownerships);
+        assert_eq!(positions.since(Timestamp(1000)), Position(4), "nothing is before");
+        assert_eq!(positions.since(Timestamp(2000)), Position(4), "one at 2000 came before 8");
+        assert_eq!(positions.since(Timestamp(2001)), Position(8));
+        assert_eq!(positions.since(Timestamp(5000)), Position(12));
     }
 }

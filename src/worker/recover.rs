@@ -6,7 +6,7 @@ use tracing::info;
 
 use super::partition::PartitionState;
 use super::{Shared, Worker, current, current_or_revoked};
-use crate::decision_log::{LogEvent, Receipt, Recorded, Written};
+use crate::decision_log::{LogEvent, Ownership, Receipt, Recorded, Written};
 use crate::ids::{Generation, Partition, Position};
 use crate::source::Resume;
 
@@ -86,17 +86,23 @@ impl Worker {
                     state.learn(&self.shared, &decisions);
                 }
             }
-            LogEvent::Recovered { partition, generation, from } => {
-                self.recovered(partition, generation, from);
+            LogEvent::Recovered { partition, generation, from, ownerships } => {
+                self.recovered(partition, generation, from, &ownerships);
             }
         }
         self.post();
     }
 
     /// The log of a partition was read back: what came meanwhile is taken in.
-    fn recovered(&mut self, partition: Partition, generation: Generation, from: Position) {
+    fn recovered(
+        &mut self,
+        partition: Partition,
+        generation: Generation,
+        from: Position,
+        ownerships: &[Ownership],
+    ) {
         let Some(state) = current(&mut self.partitions, partition, generation) else { return };
-        state.log_positions.learned_from(from);
+        state.log_positions.learned_from(from, ownerships);
         let parked = state.recovering.take().unwrap_or_default();
         info!(
             partition = partition.0,

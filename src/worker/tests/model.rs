@@ -263,10 +263,11 @@ impl World {
         let from = usize::try_from(from.0).unwrap();
         assert!(from < self.log.len(), "the log is read from what is on it");
         let lines = self.log[from..self.owner.marker].iter().map(|it| &it.line);
-        let decisions = read_back(self.group, lines);
+        let from = Position(from as i64);
+        let (decisions, ownerships) = read_back(self.group, from, lines);
         let Owner { shared, state, .. } = &mut self.owner;
         state.learn(shared, &decisions);
-        state.log_positions.learned_from(Position(from as i64));
+        state.log_positions.learned_from(from, &ownerships);
     }
 
     fn succeed(&mut self) {
