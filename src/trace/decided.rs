@@ -1,11 +1,14 @@
 //! The traces that were decided not long ago, so that what comes late follows the decision.
 //!
-//! Shared by all partitions of the process and bounded in entries, which all weigh the same. An entry is good only for the
-//! generation that made it, and only as long as the one who asks wants it, on the partition's
-//! clock; so a lookup depends on the log alone, except where the bound pushed an entry out.
+//! Shared by all partitions of the process and bounded in entries, which all weigh the same. An
+//! entry is good only for the generation that made it, and only as long as the one who asks wants
+//! it, on the partition's clock; so a lookup depends on the log alone, except where the bound pushed
+//! an entry out. Whoever has an entry made has it forgotten: what an hour is on that clock, the
+//! cache cannot know.
 
 use std::time::Duration;
 
+use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -28,9 +31,9 @@ pub struct DecidedTraces<D: Clone + Send + Sync + 'static> {
     cache: Cache<(Partition, TraceId), Decided<D>, foldhash::fast::RandomState>,
 }
 
-/// What the cache itself needs for an entry: its node in the table and in the lists that tell which
-/// was used last.
-const CACHE_OVERHEAD: usize = 96;
+/// What is needed besides for an entry: its node in the table and in the lists that tell which was
+/// used last; and who made it has it in a queue.
+const CACHE_OVERHEAD: usize = 120;
 
 impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
     /// Bytes of an entry. Names of policies are shared, and not counted.
@@ -72,6 +75,16 @@ impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
         is_good.then_some(decided)
     }
 
+    /// Forgets what `generation` decided of a trace at `at`, unless another decision has taken its
+    /// place.
+    pub fn forget(&self, partition: Partition, id: TraceId, generation: Generation, at: Timestamp) {
+        let is_it = |decided: &Decided<D>| decided.generation == generation && decided.at == at;
+        self.cache.entry((partition, id)).and_compute_with(|entry| match entry {
+            Some(entry) if is_it(entry.value()) => Op::Remove,
+            _ => Op::Nop,
+        });
+    }
+
     /// Number of entries, as of the cache's last housekeeping.
     pub fn len(&self) -> u64 {
         self.cache.entry_count()
@@ -91,6 +104,24 @@ impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_decision_that_is_meant_is_forgotten() {
+        let decided = DecidedTraces::new(10);
+        let id = TraceId::from_slice(&[7; 16]).unwrap();
+        let entry = Decided { generation: Generation(1), at: Timestamp(1000), decision: true };
+        decided.insert(Partition(3), id, entry);
+        let is_known = || {
+            let (now, ttl) = (Timestamp(1000), Duration::MAX);
+            decided.get(Partition(3), id, Generation(1), now, ttl).is_some()
+        };
+        decided.forget(Partition(3), id, Generation(2), Timestamp(1000));
+        decided.forget(Partition(3), id, Generation(1), Timestamp(1001));
+        decided.forget(Partition(4), id, Generation(1), Timestamp(1000));
+        assert!(is_known());
+        decided.forget(Partition(3), id, Generation(1), Timestamp(1000));
+        assert!(!is_known());
+    }
 
     #[test]
     fn a_decision_is_good_for_its_generation_and_its_time() {

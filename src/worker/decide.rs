@@ -134,7 +134,8 @@ impl PartitionState {
         }
     }
 
-    fn remember_latest(&self, shared: &Shared, id: TraceId, decided: Decided<Remembered>) {
+    fn remember_latest(&mut self, shared: &Shared, id: TraceId, decided: Decided<Remembered>) {
+        self.remembered.push(id, decided.at);
         shared.decided.insert(self.partition, id, decided);
     }
 

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::partition::{PartitionState, Revocation};
+use super::remembered::RememberedTraces;
 use super::{Worker, current};
 use crate::ids::{Partition, Position};
 use crate::source::{Owned, Rebalance, Resume};
@@ -85,6 +86,8 @@ impl Worker {
     /// Strikes out what a partition that is gone still holds open.
     pub(super) fn forget(&mut self, mut state: PartitionState) {
         state.abandon(&mut self.desk);
+        let fresh = RememberedTraces::new(state.partition, state.generation());
+        self.left.push(std::mem::replace(&mut state.remembered, fresh));
         let generation = state.generation();
         let partition = state.partition;
         self.revoking.retain(|revoking| *revoking != partition);

@@ -21,6 +21,7 @@ mod pulse;
 mod recording;
 mod recover;
 mod refuse;
+mod remembered;
 mod replay;
 mod runs;
 mod shares;
@@ -55,6 +56,7 @@ use pulse::Stall;
 pub use pulse::{Pulse, Stalls};
 pub use refuse::Refusals;
 use refuse::send_letters;
+use remembered::RememberedTraces;
 pub use runs::{SpanRun, next_run};
 
 /// How soon it is tried again to write to the decision log, or looked whether the membership is
@@ -140,6 +142,8 @@ pub struct Worker {
     revoking: Vec<Partition>,
     /// One acquisition for each lease that the partitions are held under.
     leases: Vec<Arc<Owned>>,
+    /// What partitions that are gone have in the decision cache.
+    left: Vec<RememberedTraces>,
     desk: Desk,
 }
 
@@ -170,6 +174,7 @@ impl Worker {
             partitions,
             revoking: Vec::new(),
             leases: Vec::new(),
+            left: Vec::new(),
             desk,
         }
     }
@@ -256,6 +261,7 @@ impl Worker {
             for record in batch.records() {
                 state.take_in(&self.shared, &mut self.desk, &record);
             }
+            state.forget_old(&self.shared);
             state.publish(&mut self.desk);
         }
         // Its room in the inbox is free from here on.
@@ -272,6 +278,7 @@ impl Worker {
             let state = current(&mut self.partitions, quiet.partition, quiet.generation);
             if let Some(state) = state.filter(|state| state.recovering.is_none()) {
                 state.caught_up(&self.shared, &mut self.desk, quiet);
+                state.forget_old(&self.shared);
             }
         }
         self.feed();
@@ -331,6 +338,7 @@ impl Worker {
     }
 
     fn post(&mut self) {
+        self.forget_what_is_left();
         self.post_memory();
         let Desk { tally, opened, closed, .. } = &mut self.desk;
         let (opened, closed) = (std::mem::take(opened), std::mem::take(closed));

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::deliver::{DecisionKey, Delivery, InHand, Undelivered};
 use super::recording::{LogPositions, Recording};
+use super::remembered::RememberedTraces;
 use super::replay::Replay;
 use super::{Desk, InForce, Shared};
 use crate::books::Amount;
@@ -45,6 +46,8 @@ pub(super) struct PartitionState {
     pub(super) recovering: Option<VecDeque<RecordBatch>>,
     /// What was decided, before this ownership, of records that are read again.
     pub(super) replay: Replay,
+    /// What it has in the decision cache.
+    pub(super) remembered: RememberedTraces,
     /// What waits for the decision log.
     pub(super) recording: Recording,
     pub(super) log_positions: LogPositions,
@@ -103,6 +106,7 @@ impl PartitionState {
         topic_size: u32,
     ) -> Self {
         let clock = resume.clock.unwrap_or(Timestamp(i64::MIN));
+        let generation = owned.generation;
         Self {
             worker,
             partition,
@@ -115,6 +119,7 @@ impl PartitionState {
             owner: OwnerId::draw(),
             recovering: None,
             replay: Replay::default(),
+            remembered: RememberedTraces::new(partition, generation),
             recording: Recording::default(),
             log_positions: LogPositions::new(resume.log.unwrap_or(Position(0))),
             deliveries: HashMap::default(),
@@ -175,6 +180,15 @@ impl PartitionState {
         self.replay.passed(self.watermark.next());
         self.decide_due(shared, desk);
         self.publish(desk);
+    }
+
+    /// Takes decisions that no span would follow any more out of the cache. Those that are rebuilt
+    /// while records are read again may have to be told from others, however old.
+    pub(super) fn forget_old(&mut self, shared: &Shared) {
+        if !self.replay.is_under_way() {
+            let (now, ttl) = (self.traces.clock(), self.in_force.decision_cache_ttl);
+            self.remembered.forget_old(shared, now, ttl);
+        }
     }
 
     /// Decides what fell due.

@@ -6,4 +6,5 @@ mod counting;
 mod model;
 mod reading;
 mod refusing;
+mod remembering;
 mod switching;

@@ -379,6 +379,7 @@ impl World {
     }
 
     fn collect(&mut self) {
+        self.owner.state.forget_old(&self.owner.shared);
         let Owner { desk, at_backend, .. } = &mut self.owner;
         at_backend.extend(desk.kept.drain(..).map(|outbound| outbound.chunk));
     }
