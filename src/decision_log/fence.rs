@@ -11,7 +11,7 @@ use super::record::{self, GroupHash, OwnerId, Recorded, Said, Unread};
 use crate::ids::{Offset, Position, Timestamp, TraceId};
 
 /// What one reading of a log amounts to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Reading {
     /// The owner at this point of the log; `None` before the first ownership record: the
     /// reading may begin behind it.
@@ -22,7 +22,7 @@ pub(super) struct Reading {
     pub(super) superseded: u64,
     ownerships: Vec<Ownership>,
     /// The clock of the latest decision so far.
-    latest: Timestamp,
+    latest: Option<Timestamp>,
 }
 
 /// The beginning of an ownership, from which a log can be read: who is superseded is known there.
@@ -32,19 +32,6 @@ pub struct Ownership {
     pub position: Position,
     /// No decision before it was made later than this.
     pub latest: Timestamp,
-}
-
-impl Default for Reading {
-    fn default() -> Self {
-        Self {
-            owner: None,
-            order: Vec::new(),
-            index: HashMap::default(),
-            superseded: 0,
-            ownerships: Vec::new(),
-            latest: Timestamp(i64::MIN),
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -68,7 +55,8 @@ impl Entry {
 }
 
 impl Reading {
-    /// Takes in the next record of the topic, which is at `position`. Returns how many of its decisions are not understood.
+    /// Takes in the next record of the topic, which is at `position`. Returns how many of its
+    /// decisions are not understood.
     ///
     /// # Errors
     /// When it says nothing to `group`; then it changes nothing.
@@ -92,7 +80,8 @@ impl Reading {
 
     /// An ownership begins.
     fn begin(&mut self, owner: OwnerId, position: Position) {
-        self.ownerships.push(Ownership { position, latest: self.latest });
+        let latest = self.latest.unwrap_or(Timestamp(i64::MIN));
+        self.ownerships.push(Ownership { position, latest });
         self.owner = Some(owner);
         // What stands now the new owner reads and goes by, whoever said it.
         self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
@@ -101,7 +90,7 @@ impl Reading {
     fn take_in(&mut self, owner: OwnerId, recorded: Recorded) {
         let is_superseded = self.owner.is_some_and(|current| current != owner);
         self.superseded += u64::from(is_superseded);
-        self.latest = self.latest.max(recorded.at);
+        self.latest = self.latest.max(Some(recorded.at));
         let key = (recorded.trace_id, recorded.first);
         if let Some(place) = self.index.get(&key).copied() {
             if is_superseded && !self.order[place].is_superseded {

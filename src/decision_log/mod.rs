@@ -38,11 +38,11 @@ pub use fence::Ownership;
 pub use record::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
 pub use settings::DecisionLogSettings;
 
-/// How long a record may wait for others: next to what a trace waits it is nothing, and a record
-/// alone costs the client and the broker as much as a hundred together.
+/// How long a record may wait for others: next to what a trace waits it is nothing, and most of
+/// what a batch costs the client and the broker does not depend on how much is in it.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// Half of a decision is its trace id, which nothing compresses: what packs tighter costs more.
+/// A good part of a decision is its trace id, which nothing compresses: what packs tighter costs more.
 const COMPRESSION: &str = "lz4";
 
 /// What a worker is told.

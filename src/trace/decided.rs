@@ -105,12 +105,18 @@ impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_the_decision_that_is_meant_is_forgotten() {
+    /// A cache with the decision of one trace of partition 3, by generation 1 at 1000.
+    fn with_one() -> (DecidedTraces<bool>, TraceId) {
         let decided = DecidedTraces::new(10);
         let id = TraceId::from_slice(&[7; 16]).unwrap();
         let entry = Decided { generation: Generation(1), at: Timestamp(1000), decision: true };
         decided.insert(Partition(3), id, entry);
+        (decided, id)
+    }
+
+    #[test]
+    fn only_the_decision_that_is_meant_is_forgotten() {
+        let (decided, id) = with_one();
         let is_known = || {
             let (now, ttl) = (Timestamp(1000), Duration::MAX);
             decided.get(Partition(3), id, Generation(1), now, ttl).is_some()
@@ -125,10 +131,7 @@ mod tests {
 
     #[test]
     fn a_decision_is_good_for_its_generation_and_its_time() {
-        let decided = DecidedTraces::new(10);
-        let id = TraceId::from_slice(&[7; 16]).unwrap();
-        let entry = Decided { generation: Generation(1), at: Timestamp(1000), decision: true };
-        decided.insert(Partition(3), id, entry);
+        let (decided, id) = with_one();
         let get = |partition, generation, now| {
             let (partition, generation) = (Partition(partition), Generation(generation));
             let ttl = Duration::from_millis(100);

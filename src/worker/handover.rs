@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::partition::{PartitionState, Revocation};
-use super::remembered::RememberedTraces;
 use super::{Worker, current};
 use crate::ids::{Partition, Position};
 use crate::source::{Owned, Rebalance, Resume};
@@ -86,8 +85,6 @@ impl Worker {
     /// Strikes out what a partition that is gone still holds open.
     pub(super) fn forget(&mut self, mut state: PartitionState) {
         state.abandon(&mut self.desk);
-        let fresh = RememberedTraces::new(state.partition, state.generation());
-        self.left.push(std::mem::replace(&mut state.remembered, fresh));
         let generation = state.generation();
         let partition = state.partition;
         self.revoking.retain(|revoking| *revoking != partition);
@@ -99,6 +96,7 @@ impl Worker {
         self.desk.lines.retain(|(receipt, _)| {
             receipt.partition != partition || receipt.generation != generation
         });
+        self.left.push(state.remembered);
     }
 
     pub(super) fn go_on_with_revocations(&mut self) {
