@@ -6,6 +6,7 @@
 //! an entry out. Whoever has an entry made has it forgotten: what an hour is on that clock, the
 //! cache cannot know.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use moka::ops::compute::Op;
@@ -26,9 +27,11 @@ pub struct Decided<D> {
 }
 
 /// The decision cache.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct DecidedTraces<D: Clone + Send + Sync + 'static> {
     cache: Cache<(Partition, TraceId), Decided<D>, foldhash::fast::RandomState>,
+    capacity: u64,
+    partitions: AtomicUsize,
 }
 
 /// What is needed besides for an entry: its node in the table and in the lists that tell which was
@@ -48,7 +51,23 @@ impl<D: Clone + Send + Sync + 'static> DecidedTraces<D> {
             .weigher(|_, _| Self::ENTRY_BYTES)
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(foldhash::fast::RandomState::default());
-        Self { cache }
+        Self { cache, capacity, partitions: AtomicUsize::new(0) }
+    }
+
+    /// A partition more shares it.
+    pub fn add_partition(&self) {
+        self.partitions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A partition less shares it.
+    pub fn remove_partition(&self) {
+        self.partitions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Decisions of one partition that have room beside as many of each other one.
+    pub fn share(&self) -> usize {
+        let partitions = self.partitions.load(Ordering::Relaxed).max(1);
+        usize::try_from(self.capacity).unwrap_or(usize::MAX) / partitions
     }
 
     /// Remembers what was decided of a trace.

@@ -18,6 +18,7 @@ impl Worker {
                 self.share_out(partitions);
             }
             Rebalance::Assigned { partition, owned, start, resume } => {
+                self.shared.decided.add_partition();
                 let mut state = self.partition_state(partition, owned, start, resume);
                 state.recover(&self.shared, resume);
                 if let Some(old) = self.partitions.insert(partition, state) {
@@ -85,6 +86,7 @@ impl Worker {
     /// Strikes out what a partition that is gone still holds open.
     pub(super) fn forget(&mut self, mut state: PartitionState) {
         state.abandon(&mut self.desk);
+        self.shared.decided.remove_partition();
         let generation = state.generation();
         let partition = state.partition;
         self.revoking.retain(|revoking| *revoking != partition);

@@ -7,7 +7,7 @@ use tracing::info;
 use super::partition::PartitionState;
 use super::{Shared, Worker, current, current_or_revoked};
 use crate::decision_log::{LogEvent, Ownership, Receipt, Recorded, Written};
-use crate::ids::{Generation, Partition, Position};
+use crate::ids::{Generation, Partition, Position, Timestamp};
 use crate::source::Resume;
 
 /// Records that may wait for the log before no more spans are taken in.
@@ -23,12 +23,28 @@ impl PartitionState {
 
     pub(super) fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
         let start = self.watermark.next();
+        let oldest = self.traces.clock().before(self.in_force.decision_cache_ttl);
+        let crowded_out = latest_beyond(shared.decided.share(), decisions);
         for recorded in decisions {
-            self.remember_in_order(shared, recorded);
+            if recorded.at >= oldest && crowded_out.is_none_or(|latest| recorded.at > latest) {
+                self.remember_in_order(shared, recorded);
+            }
             self.replay.learn(start, recorded);
             self.log_positions.learn(recorded.at);
         }
     }
+}
+
+/// When the latest decision was made that has no room among the `room` latest. Partitions are read
+/// back one after the other: if each brought all it has, the last would push out the fresh decisions
+/// of the first.
+fn latest_beyond(room: usize, decisions: &[Recorded]) -> Option<Timestamp> {
+    let mut made: Vec<Timestamp> = decisions.iter().map(|recorded| recorded.at).collect();
+    if made.len() <= room {
+        return None;
+    }
+    let (_, latest, _) = made.select_nth_unstable_by(room, |one, other| other.cmp(one));
+    Some(*latest)
 }
 
 impl Worker {
