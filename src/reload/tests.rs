@@ -181,7 +181,11 @@ async fn a_bad_file_changes_nothing_and_is_told_with_all_its_errors() {
     let mut watched = Watched::with_file(NEVER);
     let before = watched.policies.get();
     fs::write(watched.path("p.yaml"), BROKEN).unwrap();
-    let standing = watched.until(|standing| standing.failure.is_some()).await;
+    // A file that is found while it is written is a bad one, too.
+    let is_whole = |standing: &Arc<Standing>| {
+        standing.failure.as_ref().is_some_and(|failure| !failure.errors.contains("is missing"))
+    };
+    let standing = watched.until(is_whole).await;
     let failure = standing.failure.clone().unwrap();
     let has_both = |text: &str| text.contains("decision_wait: soon") && text.contains("guess");
     assert!(has_both(&failure.errors) && has_both(&standing.text()), "{}", failure.errors);
