@@ -291,6 +291,17 @@ impl Exporter {
         self.shared.queue.room(bytes).await;
     }
 
+    /// From now on nothing waits for more to go with it in a request, until [`calm`](Self::calm) is
+    /// called as often: somebody waits for the last acks.
+    pub fn hurry(&self) {
+        self.shared.queue.hurry();
+    }
+
+    /// Undoes one [`hurry`](Self::hurry).
+    pub fn calm(&self) {
+        self.shared.queue.calm();
+    }
+
     /// Whether the backend answered the last attempt or, before the first, took a connection.
     pub fn reachable(&self) -> bool {
         self.shared.health.is_up()
@@ -315,7 +326,7 @@ impl Exporter {
     /// stops. Chunks handed in meanwhile are taken too. Returns how many chunks were left
     /// unsettled; for those no ack will come.
     pub async fn drain(&self, deadline: Duration) -> usize {
-        self.shared.queue.drain();
+        self.shared.queue.hurry();
         self.shared.draining.cancel();
         let settled = tokio::time::timeout(deadline, self.shared.queue.idle()).await;
         self.stop();

@@ -48,8 +48,8 @@ struct State {
     waiting_bytes: usize,
     held_bytes: usize,
     held_chunks: usize,
-    /// Whatever waits is due at once.
-    draining: bool,
+    /// How many want whatever waits to be due at once.
+    hurried_by: usize,
     /// Nothing is taken in any more.
     closed: bool,
 }
@@ -135,10 +135,17 @@ impl Queue {
         self.until(|state| state.held_chunks == 0).await;
     }
 
-    /// From now on whatever waits is due at once.
-    pub(super) fn drain(&self) {
-        self.lock().draining = true;
+    /// Whatever waits is due at once, until whoever wanted that calls [`Queue::calm`].
+    pub(super) fn hurry(&self) {
+        self.lock().hurried_by += 1;
         self.filled.notify_one();
+    }
+
+    /// Undoes one [`Queue::hurry`].
+    pub(super) fn calm(&self) {
+        let mut state = self.lock();
+        debug_assert!(state.hurried_by > 0);
+        state.hurried_by = state.hurried_by.saturating_sub(1);
     }
 
     /// From now on nothing is taken in.
@@ -185,7 +192,7 @@ impl State {
             return Due::WhenFilled;
         };
         let deadline = oldest.since + limits.flush_interval;
-        if self.draining || self.waiting_bytes >= limits.full_batch || now >= deadline {
+        if self.hurried_by > 0 || self.waiting_bytes >= limits.full_batch || now >= deadline {
             return Due::Now(self.pop_batch(limits.max_batch));
         }
         Due::At(deadline)
@@ -295,13 +302,44 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn draining_makes_everything_due_and_idle_waits_for_the_last_release() {
+    async fn nothing_waits_while_somebody_is_in_a_hurry() {
+        let queue = Queue::new(LIMITS);
+        let start = Instant::now();
+        let take = async || {
+            queue.push(chunk(0, 10)).unwrap();
+            let taken = queue.take().await;
+            queue.release(taken.len(), 10);
+            start.elapsed()
+        };
+        queue.hurry();
+        queue.hurry();
+        assert_eq!(take().await, Duration::ZERO);
+        queue.calm();
+        assert_eq!(take().await, Duration::ZERO, "another still is");
+        queue.calm();
+        assert_eq!(take().await, LIMITS.flush_interval);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hurry_is_noticed_by_who_waits_for_a_batch() {
         let queue = Arc::new(Queue::new(LIMITS));
         queue.push(chunk(0, 10)).unwrap();
-        queue.drain();
         let start = Instant::now();
+        let taker = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.take().await }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        queue.hurry();
+        assert_eq!(sizes(&taker.await.unwrap()), [10]);
+        assert_eq!(start.elapsed(), Duration::from_millis(50));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_waits_for_the_last_release() {
+        let queue = Arc::new(Queue::new(LIMITS));
+        queue.push(chunk(0, 10)).unwrap();
         let batch = queue.take().await;
-        assert_eq!(start.elapsed(), Duration::ZERO);
         let idle = tokio::spawn({
             let queue = queue.clone();
             async move { queue.idle().await }

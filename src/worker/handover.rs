@@ -36,6 +36,8 @@ impl Worker {
                 let deadline = Instant::now() + timeout;
                 state.revocation = Some(Revocation { deadline, done });
                 self.revoking.push(partition);
+                // The whole group waits for the answer, and all partitions of this member stand still.
+                self.lanes.set_hurry(true);
                 self.finish_revocations();
             }
             Rebalance::Lost { partition, generation } => {
@@ -90,6 +92,7 @@ impl Worker {
         let generation = state.generation();
         let partition = state.partition;
         self.revoking.retain(|revoking| *revoking != partition);
+        self.lanes.set_hurry(!self.revoking.is_empty());
         self.desk.unsent.retain(|(_, receipt)| {
             receipt.partition != partition || receipt.generation != generation
         });

@@ -48,12 +48,14 @@ struct Lane {
 pub(super) struct Lanes {
     lanes: Vec<Lane>,
     waiting_bytes: u64,
+    is_in_a_hurry: bool,
 }
 
 impl Lanes {
     pub(super) fn new(exporters: Vec<Exporter>) -> Self {
         let lane = |exporter| Lane { exporter, waiting: VecDeque::new() };
-        Self { lanes: exporters.into_iter().map(lane).collect(), waiting_bytes: 0 }
+        let lanes = exporters.into_iter().map(lane).collect();
+        Self { lanes, waiting_bytes: 0, is_in_a_hurry: false }
     }
 
     /// Takes a chunk over. It leaves with the next [`Self::feed`].
@@ -77,6 +79,21 @@ impl Lanes {
                     break;
                 }
                 self.waiting_bytes -= bytes;
+            }
+        }
+    }
+
+    /// Whether what the exporters have is to leave at once, rather than with more to go with it.
+    pub(super) fn set_hurry(&mut self, is_in_a_hurry: bool) {
+        if self.is_in_a_hurry == is_in_a_hurry {
+            return;
+        }
+        self.is_in_a_hurry = is_in_a_hurry;
+        for Lane { exporter, .. } in &self.lanes {
+            if is_in_a_hurry {
+                exporter.hurry();
+            } else {
+                exporter.calm();
             }
         }
     }
