@@ -15,6 +15,7 @@ use std::time::Duration;
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
 use tailsieve::capture::Capture;
@@ -64,6 +65,31 @@ impl Records {
         Self::of(shape, capture.map(|record| record.expect("it was written by an SDK").payload))
     }
 
+    /// Traces of 64 spans, each of them in a record of its own and from one of so many services.
+    fn of_services(shape: &'static str, services: u64) -> Self {
+        let traces = SPANS / 64;
+        let settings = ModelSettings { max_spans: Some(2 * SPANS), ..ModelSettings::default() };
+        let mut first = None;
+        let records = (0..64 * traces).zip(Model::new(settings)).map(|(number, record)| {
+            let mut data = TracesData::decode(&record.payload[..]).expect("records are valid");
+            let spans = &mut data.resource_spans[0];
+            spans.scope_spans[0].spans.truncate(1);
+            let trace_id = u128::from(1 + number % traces);
+            spans.scope_spans[0].spans[0].trace_id = trace_id.to_be_bytes().to_vec();
+            spans.scope_spans[0].scope = None;
+            let resource = first.get_or_insert_with(|| spans.resource.clone().expect("it has one"));
+            resource.attributes[0].value = Some(AnyValue {
+                value: Some(Value::StringValue(format!(
+                    "service-{:02}",
+                    number / traces % services
+                ))),
+            });
+            spans.resource = Some(resource.clone());
+            data.encode_to_vec()
+        });
+        Self::of(shape, records)
+    }
+
     fn of(shape: &'static str, values: impl Iterator<Item = Vec<u8>>) -> Self {
         let values: Vec<_> = values.collect();
         let mut found = Scan::default();
@@ -81,10 +107,20 @@ fn of_spans(
     criterion: &mut Criterion,
     stage: &str,
     variant: &str,
+    measure: impl FnMut(&Records, &mut Bencher<'_>),
+) {
+    of_spans_of(Records::all(), criterion, stage, variant, measure);
+}
+
+fn of_spans_of(
+    all: Vec<Records>,
+    criterion: &mut Criterion,
+    stage: &str,
+    variant: &str,
     mut measure: impl FnMut(&Records, &mut Bencher<'_>),
 ) {
     let mut group = criterion.benchmark_group(format!("{stage}, per span"));
-    for records in Records::all() {
+    for records in all {
         group.throughput(Throughput::Elements(records.spans));
         let id = BenchmarkId::new(variant, records.shape);
         group.bench_function(id, |bencher| measure(&records, bencher));
@@ -158,6 +194,12 @@ fn scans(records: &Records) -> Vec<Scan> {
 
 fn assembling(criterion: &mut Criterion) {
     of_spans(criterion, "assemble", "and free", |records, bencher| {
+        let scans = scans(records);
+        bencher.iter(|| black_box(assemble(records, &scans)));
+    });
+    let services = [("1 service", 1), ("64 services", 64)];
+    let services = services.map(|(shape, services)| Records::of_services(shape, services));
+    of_spans_of(services.into(), criterion, "assemble", "traces of", |records, bencher| {
         let scans = scans(records);
         bencher.iter(|| black_box(assemble(records, &scans)));
     });

@@ -1,4 +1,4 @@
-//! tailsieve and the Collector side by side.
+//! tailsieve and the Collector side by side, as far as each was measured.
 
 use std::fmt;
 
@@ -31,12 +31,14 @@ impl fmt::Display for Comparison<'_> {
         const MIB: f64 = (1 << 20) as f64;
         writeln!(f, "{:<44} {:>12} {:>12} {:>10}", "", "tailsieve", "Collector", "ratio")?;
         let mut row = |name: &str, [own, other]: [f64; 2], digits: usize| {
-            write!(f, "{name:<44} {own:>12.digits$} {other:>12.digits$}")?;
-            if own > 0.0 && other > 0.0 {
-                writeln!(f, " {:>9.2}x", other / own)
-            } else {
-                writeln!(f)
+            write!(f, "{name:<44} {own:>12.digits$}")?;
+            if other.is_finite() {
+                write!(f, " {other:>12.digits$}")?;
             }
+            if own > 0.0 && other > 0.0 {
+                write!(f, " {:>9.2}x", other / own)?;
+            }
+            writeln!(f)
         };
         row("CPU us/span", self.lanes("", |it| it.cpu), 2)?;
         row("CPU us/span, kept spans sent as gzip", self.lanes(", gzip", |it| it.cpu), 2)?;
@@ -48,6 +50,8 @@ impl fmt::Display for Comparison<'_> {
             return Ok(());
         }
         row("live: CPU us/span", self.live(|it| it.cpu_us_per_span), 2)?;
+        row("live: arrives after it was due, p50 ms", self.live(|it| it.delay_p50_ms), 0)?;
+        row("live: arrives after it was due, p99 ms", self.live(|it| it.delay_p99_ms), 0)?;
         row("live: most spans buffered", self.live(|it| it.buffered_spans as f64), 0)?;
         row("live: memory then, MiB", self.live(|it| it.rss_bytes as f64 / MIB), 0)?;
         row("live: memory before traffic, MiB", self.live(|it| it.idle_rss_bytes as f64 / MIB), 0)?;

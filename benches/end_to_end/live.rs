@@ -1,6 +1,7 @@
 //! Live traffic, read by tailsieve and the Collector at the same time, each in a group and with a
-//! sink of its own: what a buffered span costs in memory, and what is lost when both are killed by
-//! `kill -9` in the middle of it and started again at once.
+//! sink of its own (or by tailsieve alone): what a span costs, how soon a kept trace arrives, what a
+//! buffered span costs in memory, and what is lost when both are killed by `kill -9` in the middle of
+//! it and started again at once.
 //!
 //! A buffered span is one whose trace is not decided yet. What it takes is the resident memory when
 //! most were buffered, less that before there was traffic. A span is lost if the policies keep its
@@ -8,8 +9,9 @@
 //! others are kept, both choose in ways of their own.
 
 use std::fs;
+use std::iter;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,13 +19,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tailsieve::config;
 use tailsieve::generate::{Counters, Model, ModelSettings, ProducerSettings, produce};
+use tailsieve::ids::Timestamp;
 use tailsieve::ledger::{Check, Expectation, Ledger};
 use tailsieve::receiver::Receiver;
 use tailsieve::source;
 use tokio::runtime::Runtime;
 
 use crate::collector::{self, Progress, Settled};
+use crate::delay::{Arrivals, Due, Waits};
 use crate::kafka::{Commits, Kafka};
 use crate::lane::{self, GLANCE, PATIENCE, Processes, Turn};
 use crate::options::Options;
@@ -40,12 +45,19 @@ const LOOK: Duration = Duration::from_secs(1);
 /// That of the Collector. The dead are members for that long, which those that follow them wait for.
 const PROPERTIES: &str = "{session.timeout.ms: 10000}";
 
+/// What is due in the last moments before the kill arrives after it, and at the end of the traffic
+/// partitions wait to be sure that they are quiet: neither is the usual delay.
+const BEFORE_KILL: Duration = Duration::from_secs(2);
+
 /// What one of both came to.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Live {
     pub lane: &'static str,
     /// CPU time of a span in microseconds, from a quarter of the time until the kill.
     pub cpu_us_per_span: f64,
+    /// How long after it was due a kept trace arrived.
+    pub delay_p50_ms: f64,
+    pub delay_p99_ms: f64,
     /// Before there was traffic.
     pub idle_rss_bytes: u64,
     /// When most spans were buffered.
@@ -70,8 +82,8 @@ impl Live {
     }
 }
 
-/// Runs both, the Collector being `binary`; tailsieve comes first.
-pub fn run(kafka: &Kafka, options: &Options, binary: &Path) -> Vec<Live> {
+/// Runs tailsieve, and the Collector if there is one; tailsieve comes first.
+pub fn run(kafka: &Kafka, options: &Options) -> Vec<Live> {
     let topic = Topic {
         name: format!("live-{}", std::process::id()),
         partitions: options.partitions,
@@ -80,38 +92,44 @@ pub fn run(kafka: &Kafka, options: &Options, binary: &Path) -> Vec<Live> {
     topic::create(kafka, &topic.name, topic.partitions);
     let runtime = Runtime::new().expect("a runtime");
     let dir = tempfile::tempdir().expect("a folder");
-    let groups = ["tailsieve", "Collector"].map(|lane| (lane, format!("{}-{lane}", topic.name)));
-    let turn = |group| Turn { kafka, topic: &topic, options, group, properties: PROPERTIES };
-    let mut all = groups.each_ref().map(|(lane, group)| {
+    let collector = options.collector.as_ref().map(|binary| ("Collector", Some(binary)));
+    let lanes = iter::once(("tailsieve", None)).chain(collector);
+    let start = |(lane, collector): (&'static str, Option<&PathBuf>)| {
+        let group = format!("{}-{lane}", topic.name);
         let (sink, address) = (Backend::start(&runtime), free_address());
         let endpoint = sink.receiver.local_addr().to_string();
-        let command = if *lane == "Collector" {
-            collector::command(&turn(group), binary, &endpoint, "none", &address)
+        let properties = PROPERTIES;
+        let turn = Turn { kafka, topic: &topic, options, group: &group, properties };
+        let command = if let Some(binary) = collector {
+            collector::command(&turn, binary, &endpoint, "none", &address)
         } else {
             let file = dir.path().join("live.yaml");
-            fs::write(&file, turn(group).config(&endpoint, "none", &address)).expect("written");
+            fs::write(&file, turn.config(&endpoint, "none", &address)).expect("written");
             lane::tailsieve(Path::new(env!("CARGO_BIN_EXE_tailsieve")), &file)
         };
         Subject::start(lane, group, command, address, sink)
-    });
+    };
+    let mut all: Vec<Subject> = lanes.map(start).collect();
     thread::sleep(IDLE);
     all.iter_mut().for_each(Subject::stands_idle);
     let traffic = Traffic::start(kafka, &topic, options);
     let seconds = Duration::from_secs(options.live);
     watch(&mut all, &traffic, seconds);
+    let usual_until = source::now().before(BEFORE_KILL);
     if !options.no_kill {
         all.iter_mut().for_each(Subject::kill_and_restart);
     }
-    let (mut ledger, records) = traffic.finish();
+    let (mut ledger, due, records) = traffic.finish();
     ledger.traces.retain(|_, trace| trace.error || trace.duration_ms() > 1000);
     for subject in &mut all {
         subject
             .settle(&Commits::new(kafka, &subject.group, &topic.name, topic.partitions), records);
     }
-    let figures = all.map(|subject| subject.figures(&ledger)).to_vec();
-    for (_, group) in &groups {
-        topic::delete(kafka, &lane::decision_log(group));
-    }
+    let figures = all.into_iter().map(|subject| {
+        topic::delete(kafka, &lane::decision_log(&subject.group));
+        subject.figures(&ledger, &due, usual_until)
+    });
+    let figures = figures.collect();
     topic::delete(kafka, &topic.name);
     figures
 }
@@ -143,18 +161,21 @@ fn cpu_of(all: &[Subject]) -> Vec<Duration> {
 struct Backend {
     receiver: Receiver,
     check: Arc<Mutex<Check>>,
+    arrivals: Arc<Mutex<Arrivals>>,
 }
 
 impl Backend {
     fn start(runtime: &Runtime) -> Self {
         let check = Arc::new(Mutex::new(Check::new(Expectation::default())));
-        let taken = Arc::clone(&check);
+        let arrivals = Arc::<Mutex<Arrivals>>::default();
+        let (taken, arrived) = (Arc::clone(&check), Arc::clone(&arrivals));
         let take = move |request: bytes::Bytes| {
+            arrived.lock().expect("unharmed").observe(&request, source::now());
             taken.lock().expect("unharmed").observe_bytes(&request).expect("OTLP");
         };
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let receiver = runtime.block_on(Receiver::start(any_port, Box::new(take)));
-        Self { receiver: receiver.expect("a free port"), check }
+        Self { receiver: receiver.expect("a free port"), check, arrivals }
     }
 }
 
@@ -172,14 +193,14 @@ struct Subject {
 impl Subject {
     fn start(
         lane: &'static str,
-        group: &str,
+        group: String,
         mut command: Command,
         metrics: String,
         backend: Backend,
     ) -> Self {
         let process = Processes(vec![command.spawn().expect("it starts")]);
         let figures = Live { lane, ..Live::default() };
-        Self { group: group.to_owned(), command, process, metrics, backend, figures }
+        Self { group, command, process, metrics, backend, figures }
     }
 
     fn is_collector(&self) -> bool {
@@ -232,7 +253,9 @@ impl Subject {
         }
     }
 
-    fn figures(self, expected: &Ledger) -> Live {
+    fn figures(self, expected: &Ledger, due: &Due, usual_until: Timestamp) -> Live {
+        let arrivals = self.backend.arrivals.lock().expect("unharmed");
+        let (p50, p99) = arrivals.delays(due, usual_until);
         let verdict = self.backend.check.lock().expect("unharmed").verdict(expected);
         Live {
             expected_traces: verdict.traces,
@@ -241,6 +264,8 @@ impl Subject {
             lost_traces: verdict.missing_traces,
             cut_traces: verdict.partial_traces,
             duplicates: verdict.duplicates,
+            delay_p50_ms: p50.as_secs_f64() * 1e3,
+            delay_p99_ms: p99.as_secs_f64() * 1e3,
             ..self.figures
         }
     }
@@ -249,7 +274,7 @@ impl Subject {
 /// Traffic that is being written, in its own time.
 struct Traffic {
     thread: JoinHandle<()>,
-    ledger: Arc<Mutex<Ledger>>,
+    ledger: Arc<Mutex<(Ledger, Due)>>,
     counters: Arc<Counters>,
 }
 
@@ -267,12 +292,19 @@ impl Traffic {
             compression: options.codec.clone(),
             ..ProducerSettings::new(kafka.address(), &topic.name)
         };
-        let ledger = Arc::new(Mutex::new(Ledger::new(settings.describe())));
+        let file = config::load_policies(&options.policies).expect("a policy file");
+        let due = Due::new(Waits {
+            decision_wait: file.decision_wait,
+            decision_wait_after_root_received: file.decision_wait_after_root_received,
+        });
+        let ledger = Arc::new(Mutex::new((Ledger::new(settings.describe()), due)));
         let counters = Arc::new(Counters::default());
         let (entries, counted) = (Arc::clone(&ledger), Arc::clone(&counters));
         let thread = thread::spawn(move || {
             let enter = move |record: tailsieve::generate::Acknowledged| {
-                entries.lock().expect("unharmed").record(&record.spans);
+                let (ledger, due) = &mut *entries.lock().expect("unharmed");
+                due.produced(&record);
+                ledger.record(&record.spans);
             };
             let never = AtomicBool::new(false);
             produce(Model::new(settings), &producer, &counted, &never, enter).expect("produced");
@@ -285,11 +317,12 @@ impl Traffic {
         self.counters.spans_acknowledged.load(Ordering::Relaxed)
     }
 
-    /// Waits for the end; returns what was written, and in how many records.
-    fn finish(self) -> (Ledger, u64) {
+    /// Waits for the end; returns what was written, when it is due, and in how many records it is.
+    fn finish(self) -> (Ledger, Due, u64) {
         self.thread.join().expect("all is produced");
         let records = self.counters.records_acknowledged.load(Ordering::Relaxed);
         let ledger = Arc::into_inner(self.ledger).expect("the writer is gone");
-        (ledger.into_inner().expect("unharmed"), records)
+        let (ledger, due) = ledger.into_inner().expect("unharmed");
+        (ledger, due, records)
     }
 }

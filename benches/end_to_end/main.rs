@@ -18,6 +18,8 @@
 //! and delivered: *kept* is what it says of itself, *arrived* what the sink counted, late spans
 //! included in both.
 //!
+//! With `--live` there is live traffic after the turns: see `live.rs`.
+//!
 //! With `--collector` the OpenTelemetry Collector has its turns on the same topic, with the policies
 //! that its configuration holds, and into the same sink: see `benches/compare/run`. Its turn is over
 //! when it has decided all traces, and its sending queue is empty and nothing moves any more.
@@ -26,6 +28,7 @@
 
 mod collector;
 mod comparison;
+mod delay;
 mod kafka;
 mod lane;
 mod live;
@@ -70,10 +73,8 @@ fn main() -> ExitCode {
         }
     }
     println!("{report}");
-    let collector = options.collector.as_ref();
-    let live = collector.filter(|_| options.live > 0);
-    let live = live.map_or_else(Vec::new, |binary| live::run(&kafka, &options, binary));
-    if collector.is_some() {
+    let live = if options.live > 0 { live::run(&kafka, &options) } else { Vec::new() };
+    if options.collector.is_some() || !live.is_empty() {
         println!("{}", Comparison { report: &report, live: &live });
     }
     report.write(&options.json, &live);

@@ -38,14 +38,14 @@ pub struct Options {
     /// An OpenTelemetry Collector that has its turns, too; the policy file is its whole configuration
     #[arg(long, value_name = "BINARY")]
     pub collector: Option<PathBuf>,
-    /// After the turns, so many seconds of live traffic for tailsieve and the Collector, which are
-    /// killed in the middle of it; 0: none
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "collector")]
+    /// After the turns, so many seconds of live traffic for tailsieve, and the Collector if there is
+    /// one, which are killed in the middle of it; 0: none
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub live: u64,
     /// Spans per second of it
     #[arg(long, value_name = "SPANS", default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub live_rate: u64,
-    /// Kills none of both: what is lost then is not lost by the kill
+    /// Kills nothing: what is lost then is not lost by the kill
     #[arg(long)]
     pub no_kill: bool,
     /// Where the figures go
