@@ -2,10 +2,11 @@
 
 use thiserror::Error;
 
+use super::attribute::AttributeTest;
 use super::budget::{BudgetIndex, Limit};
 use super::condition::{self, ConditionError, Scope, TraceCondition};
 use super::expression::{Child, Expression, OnError, Unit};
-use super::predicate::{AttributeTest, Predicates};
+use super::predicate::Predicates;
 use super::spec::{CompositeChild, ErrorMode, Mode, PolicyKind, PolicySpec, RuleScope, Sample};
 use super::vote::LeafIndex;
 use super::{Asking, Leaf, Policy, PolicyIndex, PolicySet};
@@ -69,7 +70,8 @@ pub fn compile(specs: &[PolicySpec]) -> Result<PolicySet, CompileError> {
         compiler.policy = PolicyIndex(index);
         policies.push(compiler.policy(spec)?);
     }
-    let Compiler { predicates, limits, leaves, .. } = compiler;
+    let Compiler { mut predicates, limits, leaves, .. } = compiler;
+    predicates.finish();
     Ok(PolicySet { policies, predicates, limits, leaves })
 }
 

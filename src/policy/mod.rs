@@ -9,6 +9,7 @@
 //! Expressions over those facts, the trace's sums and the partition's budgets are evaluated when
 //! it is decided.
 
+mod attribute;
 mod budget;
 mod compile;
 mod condition;

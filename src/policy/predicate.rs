@@ -1,12 +1,10 @@
 //! What the policies ask of single spans.
 
-use std::collections::HashSet;
 use std::hash::BuildHasher;
-use std::ops::RangeInclusive;
 
 use foldhash::fast::FixedState;
-use regex::bytes::RegexSet;
 
+use super::attribute::{AttributeTest, AttributeTests};
 use super::condition::{Asking, Question, TraceCondition};
 use super::sequence::Sequence;
 use crate::facts::{Facts, Summary};
@@ -32,7 +30,7 @@ pub struct Predicates {
     /// By status code 0 to 2: the facts that a span with it makes true.
     by_status: [Facts; 3],
     /// By key: what is asked of that attribute.
-    by_key: Vec<Vec<(AttributeTest, u16)>>,
+    by_key: Vec<AttributeTests>,
     /// The fact that a span has the sampled flag, if somebody asks.
     sampled: Option<u16>,
     /// What is asked of tracestates.
@@ -61,19 +59,6 @@ pub struct ResourceFacts {
     service: Option<u64>,
 }
 
-/// A question about the value of an attribute.
-#[derive(Debug)]
-pub(super) enum AttributeTest {
-    /// A string, one of these.
-    OneOf(HashSet<Box<[u8]>, foldhash::fast::FixedState>),
-    /// A string that one of these expressions matches somewhere.
-    Matches(RegexSet),
-    /// A whole number in this range.
-    Within(RangeInclusive<i64>),
-    /// This boolean.
-    Is(bool),
-}
-
 /// The question whether a tracestate has a member with one of these values.
 #[derive(Debug, PartialEq)]
 struct TraceStateTest {
@@ -85,33 +70,6 @@ impl TraceStateTest {
     fn holds(&self, trace_state: &[u8]) -> bool {
         let value = tracestate::member(trace_state, &self.key).unwrap_or_default();
         !value.is_empty() && self.values.iter().any(|wanted| wanted == value)
-    }
-}
-
-impl PartialEq for AttributeTest {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::OneOf(one), Self::OneOf(other)) => one == other,
-            (Self::Matches(one), Self::Matches(other)) => one.patterns() == other.patterns(),
-            (Self::Within(one), Self::Within(other)) => one == other,
-            (Self::Is(one), Self::Is(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-
-impl AttributeTest {
-    fn holds(&self, value: ValueRef, record: &[u8]) -> bool {
-        match (self, value) {
-            (Self::OneOf(values), ValueRef::String(text)) => values.contains(text.of(record)),
-            (Self::Matches(expressions), ValueRef::String(text)) => {
-                expressions.is_match(text.of(record))
-            }
-            (Self::Within(range), ValueRef::Int(number)) => range.contains(&number),
-            (Self::Is(wanted), ValueRef::Bool(value)) => *wanted == value,
-            // Another type is no match: a number is not its text, nor a missing value 0.
-            _ => false,
-        }
     }
 }
 
@@ -195,11 +153,7 @@ impl Predicates {
             if attributes[..index].iter().any(|before| before.key == attribute.key) {
                 continue;
             }
-            for (test, fact) in &self.by_key[usize::from(attribute.key.0)] {
-                if !facts.contains(*fact) && test.holds(attribute.value, record) {
-                    facts.insert(*fact);
-                }
-            }
+            self.by_key[usize::from(attribute.key.0)].ask(attribute.value, record, facts);
         }
     }
 
@@ -240,11 +194,11 @@ impl Predicates {
     /// The fact that the resource or some span has the attribute and the test holds for it.
     pub(super) fn attribute(&mut self, key: &str, test: AttributeTest) -> Option<u16> {
         let index = usize::from(self.key(key).0);
-        if let Some((_, fact)) = self.by_key[index].iter().find(|(asked, _)| *asked == test) {
-            return Some(*fact);
+        if let Some(fact) = self.by_key[index].fact_of(&test) {
+            return Some(fact);
         }
         let fact = self.next_fact()?;
-        self.by_key[index].push((test, fact));
+        self.by_key[index].add(test, fact);
         Some(fact)
     }
 
@@ -252,7 +206,7 @@ impl Predicates {
     pub(super) fn key(&mut self, key: &str) -> KeyIndex {
         let index = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
             self.keys.push(key.to_owned());
-            self.by_key.push(Vec::new());
+            self.by_key.push(AttributeTests::default());
             self.keys.len() - 1
         });
         KeyIndex(u16::try_from(index).expect("a file has fewer keys than conditions"))
@@ -276,6 +230,11 @@ impl Predicates {
             self.root_seen = Some(self.next_fact()?);
         }
         self.root_seen
+    }
+
+    /// No further questions come.
+    pub(super) fn finish(&mut self) {
+        self.by_key.iter_mut().for_each(AttributeTests::finish);
     }
 
     fn next_fact(&mut self) -> Option<u16> {
