@@ -193,16 +193,14 @@ fn scans(records: &Records) -> Vec<Scan> {
 }
 
 fn assembling(criterion: &mut Criterion) {
-    of_spans(criterion, "assemble", "and free", |records, bencher| {
+    let measure = |records: &Records, bencher: &mut Bencher<'_>| {
         let scans = scans(records);
         bencher.iter(|| black_box(assemble(records, &scans)));
-    });
+    };
+    of_spans(criterion, "assemble", "and free", measure);
     let services = [("1 service", 1), ("64 services", 64)];
     let services = services.map(|(shape, services)| Records::of_services(shape, services));
-    of_spans_of(services.into(), criterion, "assemble", "traces of", |records, bencher| {
-        let scans = scans(records);
-        bencher.iter(|| black_box(assemble(records, &scans)));
-    });
+    of_spans_of(services.into(), criterion, "assemble", "traces of", measure);
 }
 
 /// The traces of `records`, one after the other, with what is needed to frame them.

@@ -10,34 +10,28 @@ use std::time::Duration;
 use tailsieve::generate::Acknowledged;
 use tailsieve::ids::{Timestamp, TraceId};
 use tailsieve::otlp::{AttributeKeys, Scan, scan};
-
-/// What the policies wait for.
-#[derive(Clone, Copy, Debug)]
-pub struct Waits {
-    pub decision_wait: Duration,
-    pub decision_wait_after_root_received: Duration,
-}
+use tailsieve::trace::Limits;
 
 /// When the traces that were produced are due.
 #[derive(Debug)]
 pub struct Due {
-    waits: Waits,
+    limits: Limits,
     traces: HashMap<TraceId, Timestamp>,
 }
 
 impl Due {
-    pub fn new(waits: Waits) -> Self {
-        Self { waits, traces: HashMap::new() }
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, traces: HashMap::new() }
     }
 
     /// Takes note of a record; those of a trace come in the order of time.
     pub fn produced(&mut self, record: &Acknowledged) {
-        let after = |wait: Duration| Timestamp(record.at.0 + wait.as_millis() as i64);
+        let after_first = record.at.after(self.limits.decision_wait);
+        let after_root = record.at.after(self.limits.decision_wait_after_root_received);
         for span in &record.spans {
-            let due = after(self.waits.decision_wait);
-            let due = self.traces.entry(span.trace_id).or_insert(due);
+            let due = self.traces.entry(span.trace_id).or_insert(after_first);
             if span.root {
-                *due = after(self.waits.decision_wait_after_root_received).min(*due);
+                *due = after_root.min(*due);
             }
         }
     }

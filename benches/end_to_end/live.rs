@@ -24,11 +24,12 @@ use tailsieve::generate::{Counters, Model, ModelSettings, ProducerSettings, prod
 use tailsieve::ids::Timestamp;
 use tailsieve::ledger::{Check, Expectation, Ledger};
 use tailsieve::receiver::Receiver;
+use tailsieve::reload;
 use tailsieve::source;
 use tokio::runtime::Runtime;
 
 use crate::collector::{self, Progress, Settled};
-use crate::delay::{Arrivals, Due, Waits};
+use crate::delay::{Arrivals, Due};
 use crate::kafka::{Commits, Kafka};
 use crate::lane::{self, GLANCE, PATIENCE, Processes, Turn};
 use crate::options::Options;
@@ -98,8 +99,7 @@ pub fn run(kafka: &Kafka, options: &Options) -> Vec<Live> {
         let group = format!("{}-{lane}", topic.name);
         let (sink, address) = (Backend::start(&runtime), free_address());
         let endpoint = sink.receiver.local_addr().to_string();
-        let properties = PROPERTIES;
-        let turn = Turn { kafka, topic: &topic, options, group: &group, properties };
+        let turn = Turn { kafka, topic: &topic, options, group: &group, properties: PROPERTIES };
         let command = if let Some(binary) = collector {
             collector::command(&turn, binary, &endpoint, "none", &address)
         } else {
@@ -160,22 +160,22 @@ fn cpu_of(all: &[Subject]) -> Vec<Duration> {
 /// A sink that remembers what it was sent.
 struct Backend {
     receiver: Receiver,
-    check: Arc<Mutex<Check>>,
-    arrivals: Arc<Mutex<Arrivals>>,
+    taken: Arc<Mutex<(Check, Arrivals)>>,
 }
 
 impl Backend {
     fn start(runtime: &Runtime) -> Self {
-        let check = Arc::new(Mutex::new(Check::new(Expectation::default())));
-        let arrivals = Arc::<Mutex<Arrivals>>::default();
-        let (taken, arrived) = (Arc::clone(&check), Arc::clone(&arrivals));
+        let nothing = (Check::new(Expectation::default()), Arrivals::default());
+        let taken = Arc::new(Mutex::new(nothing));
+        let entries = Arc::clone(&taken);
         let take = move |request: bytes::Bytes| {
-            arrived.lock().expect("unharmed").observe(&request, source::now());
-            taken.lock().expect("unharmed").observe_bytes(&request).expect("OTLP");
+            let (check, arrivals) = &mut *entries.lock().expect("unharmed");
+            arrivals.observe(&request, source::now());
+            check.observe_bytes(&request).expect("OTLP");
         };
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let receiver = runtime.block_on(Receiver::start(any_port, Box::new(take)));
-        Self { receiver: receiver.expect("a free port"), check, arrivals }
+        Self { receiver: receiver.expect("a free port"), taken }
     }
 }
 
@@ -254,9 +254,9 @@ impl Subject {
     }
 
     fn figures(self, expected: &Ledger, due: &Due, usual_until: Timestamp) -> Live {
-        let arrivals = self.backend.arrivals.lock().expect("unharmed");
+        let (check, arrivals) = &*self.backend.taken.lock().expect("unharmed");
         let (p50, p99) = arrivals.delays(due, usual_until);
-        let verdict = self.backend.check.lock().expect("unharmed").verdict(expected);
+        let verdict = check.verdict(expected);
         Live {
             expected_traces: verdict.traces,
             expected_spans: verdict.spans,
@@ -293,10 +293,7 @@ impl Traffic {
             ..ProducerSettings::new(kafka.address(), &topic.name)
         };
         let file = config::load_policies(&options.policies).expect("a policy file");
-        let due = Due::new(Waits {
-            decision_wait: file.decision_wait,
-            decision_wait_after_root_received: file.decision_wait_after_root_received,
-        });
+        let due = Due::new(reload::limits(&file));
         let ledger = Arc::new(Mutex::new((Ledger::new(settings.describe()), due)));
         let counters = Arc::new(Counters::default());
         let (entries, counted) = (Arc::clone(&ledger), Arc::clone(&counters));

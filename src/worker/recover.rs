@@ -39,10 +39,10 @@ impl PartitionState {
 /// back one after the other: if each brought all it has, the last would push out the fresh decisions
 /// of the first.
 fn latest_beyond(room: usize, decisions: &[Recorded]) -> Option<Timestamp> {
-    let mut made: Vec<Timestamp> = decisions.iter().map(|recorded| recorded.at).collect();
-    if made.len() <= room {
+    if decisions.len() <= room {
         return None;
     }
+    let mut made: Vec<Timestamp> = decisions.iter().map(|recorded| recorded.at).collect();
     let (_, latest, _) = made.select_nth_unstable_by(room, |one, other| other.cmp(one));
     Some(*latest)
 }
