@@ -4,6 +4,8 @@
 //! Promises that every question ends within seconds, one way or the other. Leaves to others what a
 //! topic has to be like, and what to say about one that is not.
 
+pub(crate) mod describe;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -4,7 +4,12 @@
 //! from being taken for any sixteen bytes. Leaves all behaviour to others.
 
 use std::fmt;
+use std::num::NonZeroU128;
+use std::str::FromStr;
 use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// A trace id: 16 bytes, never all zero (OTLP: `Span.trace_id`).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,6 +105,46 @@ impl fmt::Debug for SpanId {
     }
 }
 
+/// The id that Kafka gives a topic when it is created (KIP-516): a topic that was deleted and made
+/// anew has the same name and another id. Never zero.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TopicId(NonZeroU128);
+
+impl TopicId {
+    /// The id whose bits these are; `None` for zero, which is what brokers say that know none.
+    pub fn from_bits(bits: u128) -> Option<Self> {
+        NonZeroU128::new(bits).map(Self)
+    }
+
+    /// Its bits.
+    pub fn bits(self) -> u128 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for TopicId {
+    /// As Kafka's own tools write it: base64 of the 16 bytes, for URLs, without padding.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.bits().to_be_bytes()))
+    }
+}
+
+impl fmt::Debug for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl FromStr for TopicId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(drop)?;
+        let bytes: [u8; 16] = bytes.try_into().map_err(drop)?;
+        Self::from_bits(u128::from_be_bytes(bytes)).ok_or(())
+    }
+}
+
 /// A partition of the input topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition(pub i32);
@@ -109,6 +154,9 @@ pub struct Partition(pub i32);
 pub struct Offset(pub i64);
 
 impl Offset {
+    /// Stands before every record of a log.
+    pub const BEFORE_ALL: Self = Self(-1);
+
     /// The position after this record: what Kafka calls a committed offset or a position.
     pub fn next(self) -> Position {
         Position(self.0 + 1)
@@ -168,6 +216,17 @@ mod tests {
         assert_eq!(TraceId::from_hex(&[b'0'; 32]), None);
         assert_eq!(TraceId::from_hex(&[b'g'; 32]), None);
         assert_eq!(SpanId::from_slice(&[0; 8]), None);
+    }
+
+    #[test]
+    fn a_topic_id_is_written_as_kafka_writes_it_and_read_again() {
+        let id = TopicId::from_bits(0x1d65_b4f1_3f9a_4d2b_a4c3_7e06_5f2d_9b11).unwrap();
+        assert_eq!(id.to_string(), "HWW08T-aTSukw34GXy2bEQ");
+        assert_eq!("HWW08T-aTSukw34GXy2bEQ".parse(), Ok(id));
+        assert_eq!(TopicId::from_bits(0), None);
+        for text in ["", "AAAAAAAAAAAAAAAAAAAAAA", "HWW08T-aTSukw34GXy2b", "no id"] {
+            assert_eq!(text.parse::<TopicId>(), Err(()), "{text}");
+        }
     }
 
     #[test]

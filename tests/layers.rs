@@ -119,7 +119,7 @@ const MODULES: &[Module] = &[
     ),
     edge("routing", &["books", "limited", "partitioner", "ids"]),
     edge("capture", &["otlp_json", "ids"]),
-    edge("source", &["dead_letters", "clock", "books", "memory", "limited", "ids"]),
+    edge("source", &["cluster", "dead_letters", "clock", "books", "memory", "limited", "ids"]),
     edge("export", &["publish", "books", "limited", "units", "proto", "ids"]),
     edge(
         "decision_log",
@@ -127,7 +127,7 @@ const MODULES: &[Module] = &[
     ),
     edge("dead_letters", &["publish", "limited", "ids"]),
     edge("publish", &["limited", "ids"]),
-    edge("cluster", &[]),
+    edge("cluster", &["ids"]),
     edge("clock", &["ids"]),
     edge("admin", &["books", "limited", "ids"]),
     edge("telemetry", &["books", "limited", "ids"]),

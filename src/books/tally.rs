@@ -139,7 +139,7 @@ impl Replayed {
 }
 
 /// What triggered a decision, as the metrics name it; in the order of the indices in a tally.
-pub const TRIGGERS: [&str; 4] = ["root", "wait", "size", "memory"];
+pub const TRIGGERS: [&str; 5] = ["root", "wait", "size", "memory", "log_gone"];
 
 /// What a look-up in the decision cache finds, as the metrics name it; in the order of the indices
 /// in a tally.
@@ -210,7 +210,7 @@ pub struct Tally {
     /// Open traces whose partition was taken away.
     pub revoked: Amount,
     /// By trigger (see [`TRIGGERS`]): decisions.
-    pub triggers: [u64; 4],
+    pub triggers: [u64; TRIGGERS.len()],
     /// Spans of kept traces that are larger than a request may be.
     pub oversized_spans: u64,
     /// Kept spans whose tracestate could not take a threshold and was left as it was.

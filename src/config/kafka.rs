@@ -7,7 +7,7 @@ use super::document::{Entry, Node, Value};
 use super::reader::{Problems, Section};
 use super::values;
 use crate::ids::Timestamp;
-use crate::source::{SourceSettings, StartFrom};
+use crate::source::{self, SourceSettings, StartFrom};
 
 /// The section, checked.
 pub(super) struct Kafka {
@@ -46,8 +46,8 @@ pub(super) const REFUSED: &[(&str, &str)] = &[
 const BROKER_SIDE: &[&str] =
     &["session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"];
 
-/// The session timeout of librdkafka and of brokers (KIP-735).
-const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
+/// The session timeout that brokers have for the group protocol `consumer` (KIP-848).
+const BROKER_SESSION_TIMEOUT: Duration = Duration::from_secs(45);
 
 pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
     let brokers = section.required("brokers", "localhost:9092", |node| {
@@ -83,17 +83,19 @@ pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
     if let Some(node) = section.node("properties") {
         source.properties = properties(node, source.consumer_protocol, problems);
     }
-    source.lease_timeout = lease_timeout.unwrap_or_else(|| lease_of(&source.properties));
+    source.lease_timeout = lease_timeout.unwrap_or_else(|| lease_of(&source));
     section.finish();
     Kafka { source, consumers, idle_grace }
 }
 
 /// Two thirds of the session timeout: a member that the group has given up knows it before
 /// another one acts.
-fn lease_of(properties: &[(String, String)]) -> Duration {
-    let own = properties.iter().rev().find(|(key, _)| key == "session.timeout.ms");
+fn lease_of(source: &SourceSettings) -> Duration {
+    let own = source.properties.iter().rev().find(|(key, _)| key == "session.timeout.ms");
     let own = own.and_then(|(_, value)| value.parse().ok()).map(Duration::from_millis);
-    own.unwrap_or(SESSION_TIMEOUT) * 2 / 3
+    let default =
+        if source.consumer_protocol { BROKER_SESSION_TIMEOUT } else { source::SESSION_TIMEOUT };
+    own.unwrap_or(default) * 2 / 3
 }
 
 fn start_from(node: &Node) -> Result<StartFrom, String> {

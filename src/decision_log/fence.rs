@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 
-use super::record::{self, GroupHash, OwnerId, Recorded, Said, Unread};
-use crate::ids::{Offset, Position, Timestamp, TraceId};
+use super::record::{self, GroupHash, OwnerId, Recorded, Said, Unread, Verdict};
+use crate::ids::{Offset, Position, Timestamp, TopicId, TraceId};
 
 /// What one reading of a log amounts to.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Reading {
     /// The owner at this point of the log; `None` before the first ownership record: the
     /// reading may begin behind it.
     owner: Option<OwnerId>,
+    /// The input topic at this point, as far as owners have known its id.
+    topic: Option<TopicId>,
     order: Vec<Entry>,
     /// Where in `order` the latest record of a decision is: that of a trace from its first record.
     index: HashMap<(TraceId, Offset), usize, foldhash::fast::RandomState>,
@@ -67,8 +69,8 @@ impl Reading {
         value: Option<&[u8]>,
     ) -> Result<u64, Unread> {
         match record::read(group, value)? {
-            (owner, Said::Owned) => {
-                self.begin(owner, position);
+            (owner, Said::Owned { topic }) => {
+                self.begin(owner, position, topic);
                 Ok(0)
             }
             (owner, Said::Decided { decisions, not_understood }) => {
@@ -78,13 +80,33 @@ impl Reading {
         }
     }
 
-    /// An ownership begins.
-    fn begin(&mut self, owner: OwnerId, position: Position) {
+    /// An ownership begins, of a partition of this topic.
+    fn begin(&mut self, owner: OwnerId, position: Position, topic: Option<TopicId>) {
+        let before = self.topic;
+        self.topic = topic.or(before);
+        if before.is_some() && before != self.topic {
+            self.leave_old_topic();
+        }
         let latest = self.latest.unwrap_or(Timestamp(i64::MIN));
         self.ownerships.push(Ownership { position, latest });
         self.owner = Some(owner);
         // What stands now the new owner reads and goes by, whoever said it.
         self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
+    }
+
+    /// The topic was made anew: what was kept stays kept, but no record of the new one is among those
+    /// that it was decided on. What was dropped is decided again if it comes again: until the new
+    /// topic was noticed it may have been read from the middle.
+    fn leave_old_topic(&mut self) {
+        self.order.retain(|entry| matches!(entry.recorded.verdict, Verdict::Kept(_)));
+        for entry in &mut self.order {
+            entry.recorded.first = Offset::BEFORE_ALL;
+            entry.recorded.last = Offset::BEFORE_ALL;
+        }
+        let places = self.order.iter().enumerate();
+        let latest =
+            places.map(|(place, entry)| ((entry.recorded.trace_id, entry.recorded.first), place));
+        self.index = latest.collect();
     }
 
     fn take_in(&mut self, owner: OwnerId, recorded: Recorded) {
@@ -125,7 +147,7 @@ mod tests {
         let mut reading = Reading::default();
         for (position, (owner, recorded)) in (0..).map(Position).zip(records) {
             match recorded {
-                None => reading.begin(OwnerId(*owner), position),
+                None => reading.begin(OwnerId(*owner), position, None),
                 Some(recorded) => reading.take_in(OwnerId(*owner), recorded.clone()),
             }
         }
@@ -137,18 +159,52 @@ mod tests {
     fn ownerships_are_told_with_the_latest_decision_before_them() {
         let mut reading = Reading::default();
         let decided = |at| Recorded { at: Timestamp(at), ..recorded(1, at, false) };
-        reading.begin(OwnerId(1), Position(7));
+        reading.begin(OwnerId(1), Position(7), None);
         reading.take_in(OwnerId(1), decided(30));
         reading.take_in(OwnerId(1), decided(20));
-        reading.begin(OwnerId(2), Position(10));
+        reading.begin(OwnerId(2), Position(10), None);
         reading.take_in(OwnerId(1), decided(40));
-        reading.begin(OwnerId(3), Position(12));
+        reading.begin(OwnerId(3), Position(12), None);
         let ownership = |position, latest| Ownership {
             position: Position(position),
             latest: Timestamp(latest),
         };
         let expected = [ownership(7, i64::MIN), ownership(10, 30), ownership(12, 40)];
         assert_eq!(reading.finish().1, expected);
+    }
+
+    fn kept(trace: u8, first: i64, delivered: bool) -> Recorded {
+        let threshold = crate::probability::Threshold::ALWAYS;
+        let kept = record::Kept { policy: "all".into(), threshold, consistent: true };
+        Recorded { verdict: Verdict::Kept(kept), ..recorded(trace, first, delivered) }
+    }
+
+    #[test]
+    fn decisions_on_a_topic_that_is_gone_cover_nothing_of_the_new_one() {
+        let topic = TopicId::from_bits;
+        let mut reading = Reading::default();
+        reading.begin(OwnerId(1), Position(0), topic(1));
+        reading.take_in(OwnerId(1), kept(1, 4, false));
+        reading.take_in(OwnerId(1), kept(1, 9, true));
+        reading.take_in(OwnerId(1), recorded(5, 9, false));
+        // Nobody could tell the id, and then it was the same.
+        reading.begin(OwnerId(2), Position(3), None);
+        reading.begin(OwnerId(3), Position(4), topic(1));
+        reading.take_in(OwnerId(3), kept(2, 20, false));
+        reading.begin(OwnerId(4), Position(6), topic(2));
+        reading.take_in(OwnerId(4), recorded(3, 0, false));
+        let gone =
+            |of: Recorded| Recorded { first: Offset::BEFORE_ALL, last: Offset::BEFORE_ALL, ..of };
+        let stands = reading.finish().0;
+        assert_eq!(
+            stands,
+            [
+                gone(kept(1, 4, false)),
+                gone(kept(1, 9, true)),
+                gone(kept(2, 20, false)),
+                recorded(3, 0, false),
+            ]
+        );
     }
 
     #[test]

@@ -28,7 +28,7 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
-use crate::ids::{Generation, Offset, Partition, Position};
+use crate::ids::{Generation, Offset, Partition, Position, TopicId};
 use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
 
 use metrics::LogMetrics;
@@ -126,9 +126,16 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// The record, when the queue is full: to be appended again a little later.
     fn append(&self, receipt: Receipt, line: Line) -> Result<(), Line>;
 
-    /// Takes the log of a partition over for `owner`, and reads it back from `from`, or as far as
-    /// it reaches if that is not known. `receipt` says whom to tell; its sequence has no meaning.
-    fn recover(&self, receipt: Receipt, owner: OwnerId, from: Option<Position>);
+    /// Takes the log of a partition of `topic` over for `owner`, and reads it back from `from`, or as
+    /// far as it reaches if that is not known. `receipt` says whom to tell; its sequence has no
+    /// meaning.
+    fn recover(
+        &self,
+        receipt: Receipt,
+        owner: OwnerId,
+        topic: Option<TopicId>,
+        from: Option<Position>,
+    );
 }
 
 /// A running decision log.
@@ -204,8 +211,14 @@ impl Log for DecisionLog {
         }
     }
 
-    fn recover(&self, receipt: Receipt, owner: OwnerId, from: Option<Position>) {
-        self.reader.command(Command::Recover { receipt, owner, from });
+    fn recover(
+        &self,
+        receipt: Receipt,
+        owner: OwnerId,
+        topic: Option<TopicId>,
+        from: Option<Position>,
+    ) {
+        self.reader.command(Command::Recover { receipt, owner, topic, from });
     }
 }
 

@@ -24,7 +24,7 @@ use super::settings::DecisionLogSettings;
 use super::{LogEvent, LogReceipts, LogSink, Receipt, Ticket};
 use crate::clock;
 use crate::cluster;
-use crate::ids::{Offset, Partition, Position};
+use crate::ids::{Offset, Partition, Position, TopicId};
 use crate::limited::Limited;
 use crate::publish::{Outgoing, Publisher};
 
@@ -48,6 +48,7 @@ pub(super) enum Command {
     Recover {
         receipt: Receipt,
         owner: OwnerId,
+        topic: Option<TopicId>,
         from: Option<Position>,
     },
     /// What became of the first record of an ownership.
@@ -159,8 +160,8 @@ impl ReadBack {
             };
             while let Some(command) = next {
                 match command {
-                    Command::Recover { receipt, owner, from } => {
-                        self.begin(receipt, owner, from);
+                    Command::Recover { receipt, owner, topic, from } => {
+                        self.begin(receipt, owner, topic, from);
                     }
                     Command::Marked { receipt, result } => self.marked(receipt, result),
                     Command::Stop => return,
@@ -173,13 +174,20 @@ impl ReadBack {
         }
     }
 
-    fn begin(&mut self, receipt: Receipt, owner: OwnerId, from: Option<Position>) {
+    fn begin(
+        &mut self,
+        receipt: Receipt,
+        owner: OwnerId,
+        topic: Option<TopicId>,
+        from: Option<Position>,
+    ) {
         // What an ownership that ended wanted to know nobody asks any more.
         self.abandon(receipt.partition);
         let now = Instant::now();
         let recovery = Recovery {
             receipt,
             owner,
+            topic,
             from,
             since: now,
             step: Step::Mark(now),
@@ -233,7 +241,7 @@ impl ReadBack {
 
     fn mark(&mut self, partition: Partition) {
         let Some(recovery) = self.recoveries.get_mut(&partition) else { return };
-        let value = record::owned(recovery.owner, self.group, clock::now());
+        let value = record::owned(recovery.owner, self.group, clock::now(), recovery.topic);
         let outgoing = Outgoing {
             topic: &self.topic,
             partition: Some(partition),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use prost::Message;
 use thiserror::Error;
 
-use crate::ids::{Offset, Timestamp, TraceId};
+use crate::ids::{Offset, Timestamp, TopicId, TraceId};
 use crate::probability::Threshold;
 use crate::proto::trace_decision::{Outcome, Trigger as WireTrigger};
 use crate::proto::{LogRecord, Ownership, TraceDecision};
@@ -87,7 +87,10 @@ pub struct Recorded {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     /// An ownership begins.
-    Owned,
+    Owned {
+        /// The input topic, if its id was known.
+        topic: Option<TopicId>,
+    },
     /// Something was decided.
     Decided {
         /// What, in order.
@@ -147,8 +150,15 @@ impl Line {
 }
 
 /// The value of an ownership's first record.
-pub fn owned(owner: OwnerId, group: GroupHash, since: Timestamp) -> Vec<u8> {
-    head(owner, group, Some(Ownership { since_unix_milli: since.0 })).encode_to_vec()
+pub fn owned(
+    owner: OwnerId,
+    group: GroupHash,
+    since: Timestamp,
+    topic: Option<TopicId>,
+) -> Vec<u8> {
+    let topic_id = topic.map(|topic| topic.bits().to_be_bytes().to_vec()).unwrap_or_default();
+    let ownership = Ownership { since_unix_milli: since.0, topic_id };
+    head(owner, group, Some(ownership)).encode_to_vec()
 }
 
 fn head(owner: OwnerId, group: GroupHash, ownership: Option<Ownership>) -> LogRecord {
@@ -186,8 +196,9 @@ pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Said), U
         return Err(Unread::OtherGroup);
     }
     let owner = OwnerId(record.owner);
-    if record.ownership.is_some() {
-        return Ok((owner, Said::Owned));
+    if let Some(ownership) = record.ownership {
+        let bits = <[u8; 16]>::try_from(ownership.topic_id).map(u128::from_be_bytes);
+        return Ok((owner, Said::Owned { topic: bits.ok().and_then(TopicId::from_bits) }));
     }
     let all = record.decisions.len();
     if all == 0 {
@@ -227,7 +238,8 @@ fn of_wire(decision: TraceDecision, names: &mut Names) -> Option<Recorded> {
             (Verdict::Kept(Kept { policy: policy?, threshold, consistent }), None)
         }
     };
-    if decision.first_offset < 0 || decision.last_offset < decision.first_offset {
+    if decision.first_offset < Offset::BEFORE_ALL.0 || decision.last_offset < decision.first_offset
+    {
         return None;
     }
     let trigger = match decision.trigger() {
@@ -235,6 +247,7 @@ fn of_wire(decision: TraceDecision, names: &mut Names) -> Option<Recorded> {
         WireTrigger::Wait | WireTrigger::Unspecified => Trigger::Wait,
         WireTrigger::Size => Trigger::Size,
         WireTrigger::Memory => Trigger::Memory,
+        WireTrigger::LogGone => Trigger::LogGone,
     };
     Some(Recorded {
         trace_id,
@@ -254,6 +267,7 @@ fn to_wire(trigger: Trigger) -> WireTrigger {
         Trigger::Wait => WireTrigger::Wait,
         Trigger::Size => WireTrigger::Size,
         Trigger::Memory => WireTrigger::Memory,
+        Trigger::LogGone => WireTrigger::LogGone,
     }
 }
 
@@ -276,7 +290,8 @@ pub(crate) mod tests {
             Just(Trigger::Root),
             Just(Trigger::Wait),
             Just(Trigger::Size),
-            Just(Trigger::Memory)
+            Just(Trigger::Memory),
+            Just(Trigger::LogGone)
         ];
         let offsets = (0..i64::MAX / 2, 0..1000_i64);
         (1..=u128::MAX, verdict, offsets, any::<i64>(), trigger, any::<bool>()).prop_map(
@@ -322,7 +337,7 @@ pub(crate) mod tests {
             let place = place % value.len();
             value[place] = byte;
             if let Ok((_, Said::Decided { decisions, .. })) = read(group, Some(&value)) {
-                prop_assert!(decisions.iter().all(|it| it.first <= it.last && it.first.0 >= 0));
+                prop_assert!(decisions.iter().all(|it| it.first <= it.last && it.first >= Offset::BEFORE_ALL));
             }
             let _ = read(group, Some(&value[..place]));
         }
@@ -338,8 +353,10 @@ pub(crate) mod tests {
     #[test]
     fn an_ownership_is_told_from_a_decision() {
         let group = GroupHash::of("shop");
-        let value = owned(OwnerId(7), group, Timestamp(1));
-        assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), Said::Owned)));
+        for topic in [None, TopicId::from_bits(7 << 64 | 9)] {
+            let value = owned(OwnerId(7), group, Timestamp(1), topic);
+            assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), Said::Owned { topic })));
+        }
         assert_eq!(read(group, None), Err(Unread::NoValue));
         let nothing = Line::new(group, OwnerId(7)).value;
         assert_eq!(read(group, Some(&nothing)), Err(Unread::Malformed));

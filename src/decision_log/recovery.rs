@@ -9,12 +9,13 @@ use super::Receipt;
 use super::fence::Reading;
 use super::metrics::LogMetrics;
 use super::record::{GroupHash, OwnerId};
-use crate::ids::{Offset, Position};
+use crate::ids::{Offset, Position, TopicId};
 
 /// One partition whose log is being taken over.
 pub(super) struct Recovery {
     pub(super) receipt: Receipt,
     pub(super) owner: OwnerId,
+    pub(super) topic: Option<TopicId>,
     pub(super) from: Option<Position>,
     pub(super) since: Instant,
     pub(super) step: Step,

@@ -4,7 +4,7 @@ use super::fence::{Ownership, Reading};
 use super::record::Verdict;
 use super::record::{self, GroupHash, OwnerId, Recorded, Said};
 use super::{Line, Log, Receipt};
-use crate::ids::{Offset, Position, Timestamp, TraceId};
+use crate::ids::{Offset, Position, Timestamp, TopicId, TraceId};
 use crate::trace::Trigger;
 
 /// A trace of sixteen such bytes that was dropped, on the records from `first` to `last`.
@@ -34,7 +34,7 @@ impl Log for ByHand {
         Err(line)
     }
 
-    fn recover(&self, _: Receipt, _: OwnerId, _: Option<Position>) {}
+    fn recover(&self, _: Receipt, _: OwnerId, _: Option<TopicId>, _: Option<Position>) {}
 }
 
 impl Line {
@@ -45,7 +45,7 @@ impl Line {
 
     /// The first record of an ownership.
     pub(crate) fn ownership(group: GroupHash, owner: OwnerId) -> Self {
-        Self::of(record::owned(owner, group, Timestamp(0)))
+        Self::of(record::owned(owner, group, Timestamp(0), None))
     }
 
     /// A record of these decisions.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::sample::Sample;
+use crate::cluster::describe::GroupMember;
 use crate::config::{PolicyFile, Settings};
 use crate::decision_log::topic::TopicError;
 use crate::export::TrialError;
@@ -18,6 +19,8 @@ pub struct Plan {
     pub topic: String,
     /// `kafka.group_id`.
     pub group_id: String,
+    /// `kafka.group_instance_id`.
+    pub group_instance_id: Option<String>,
     /// `kafka.group_protocol: consumer`.
     pub consumer_protocol: bool,
     /// `kafka.consumers`.
@@ -42,6 +45,7 @@ impl Plan {
             brokers: source.brokers.clone(),
             topic: source.topic.clone(),
             group_id: source.group_id.clone(),
+            group_instance_id: source.group_instance_id.clone(),
             consumer_protocol: source.consumer_protocol,
             consumers: settings.consumers,
             future_tolerance: source.future_tolerance,
@@ -84,15 +88,6 @@ pub struct Brokers {
     pub cluster: Result<Cluster, String>,
     /// What librdkafka complained about meanwhile.
     pub complaints: Vec<String>,
-}
-
-/// A member of the group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupMember {
-    /// Its `client.id`.
-    pub client_id: String,
-    /// Where it is.
-    pub host: String,
 }
 
 /// The consumer group.

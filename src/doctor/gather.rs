@@ -12,8 +12,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, ClientContext, Offset as KafkaOffset, TopicPartitionList};
 
-use super::facts::{Brokers, Cluster, Facts, Group, GroupMember, Plan, Range, Reach};
+use super::facts::{Brokers, Cluster, Facts, Group, Plan, Range, Reach};
 use super::sample::{Sample, Seen};
+use crate::cluster::describe::{self, GroupMember};
 use crate::cluster::{self, ClusterError};
 use crate::config::Settings;
 use crate::decision_log::{DecisionLogSettings, topic};
@@ -231,14 +232,24 @@ fn describe_group(client: &Client, group_id: &str) -> Result<Group, String> {
         return Ok(Group::default());
     };
     let member = |member: &rdkafka::groups::GroupMemberInfo| GroupMember {
+        instance_id: None,
         client_id: member.client_id().to_owned(),
-        host: member.client_host().trim_start_matches('/').to_owned(),
+        host: member.client_host().to_owned(),
     };
+    // It knows the members' ids, and those of the protocol `consumer`.
+    let described = describe::group_members(client.client(), group_id).answer(QUESTION);
+    let mut members = match described {
+        Some(Ok(members)) => members,
+        Some(Err(_)) | None => group.members().iter().map(member).collect(),
+    };
+    for member in &mut members {
+        member.host = member.host.trim_start_matches('/').to_owned();
+    }
     Ok(Group {
         state: group.state().to_owned(),
         protocol: group.protocol().to_owned(),
         protocol_type: group.protocol_type().to_owned(),
-        members: group.members().iter().map(member).collect(),
+        members,
     })
 }
 

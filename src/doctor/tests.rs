@@ -7,10 +7,11 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Tra
 use prost::Message as _;
 use rdkafka::Timestamp as KafkaTimestamp;
 
-use super::facts::{Brokers, Cluster, Facts, Group, GroupMember, Plan, Range, Reach};
+use super::facts::{Brokers, Cluster, Facts, Group, Plan, Range, Reach};
 use super::finding::{Finding, State};
 use super::judge::judge;
 use super::sample::{Sample, Seen};
+use crate::cluster::describe::GroupMember;
 use crate::decision_log::topic::TopicError;
 use crate::export::TrialError;
 use crate::ids::{Partition, Timestamp};
@@ -24,6 +25,7 @@ fn plan() -> Plan {
         brokers: "kafka:9092".into(),
         topic: "otlp_spans".into(),
         group_id: "tailsieve".into(),
+        group_instance_id: Some("shop-0".into()),
         consumer_protocol: false,
         consumers: 1,
         future_tolerance: Duration::from_secs(5),
@@ -102,7 +104,11 @@ fn healthy() -> Facts {
             state: "Stable".into(),
             protocol: "cooperative-sticky".into(),
             protocol_type: "consumer".into(),
-            members: vec![GroupMember { client_id: "tailsieve".into(), host: "10.0.0.1".into() }],
+            members: vec![GroupMember {
+                instance_id: None,
+                client_id: "tailsieve".into(),
+                host: "10.0.0.1".into(),
+            }],
         })),
         ranges: Some(Ok((0..12).map(range).collect())),
         sample: Some(sample),
@@ -395,12 +401,19 @@ const OTHERS: &[Mistake] = &[
     (
         |_, facts| {
             let (client_id, host) = ("billing".into(), "10.0.0.2".into());
-            group(facts).members.push(GroupMember { client_id, host });
+            group(facts).members.push(GroupMember { instance_id: None, client_id, host });
         },
         "group",
         State::Error,
         "billing at 10.0.0.2",
         "kafka.group_id",
+    ),
+    (
+        |_, facts| group(facts).members[0].instance_id = Some("shop-0".into()),
+        "group",
+        State::Warning,
+        "group_instance_id shop-0 of this file, at 10.0.0.1",
+        "of its own",
     ),
     (
         |_, facts| group(facts).protocol = "range".into(),

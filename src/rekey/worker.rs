@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -18,7 +19,9 @@ use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
 use crate::limited::Limited;
 use crate::otlp::{SplitRecord, Splitter};
 use crate::publish::{Outgoing, Publisher, Refusal};
-use crate::source::{CaughtUp, Event, Inbox, Owned, Rebalance, Record, RecordBatch, Resume};
+use crate::source::{
+    CaughtUp, Event, Inbox, LogGone, Owned, Rebalance, Record, RecordBatch, Resume,
+};
 use crate::watermark::Watermark;
 
 /// How long a full producer is waited with.
@@ -128,6 +131,9 @@ impl Worker {
                 Some(event) = self.parts.inbox.events.recv(), if !is_stalled => match event {
                     Event::Records(batch) => self.take_in(&batch),
                     Event::CaughtUp(partitions) => self.caught_up(&partitions),
+                    Event::LogGone(LogGone { partition, generation, timeout, done }) => {
+                        self.revoke(partition, generation, timeout, done);
+                    }
                 },
             }
         }
@@ -140,14 +146,7 @@ impl Worker {
                 self.assigned(partition, owned, start)
             }
             Rebalance::Revoked { partition, generation, timeout, done } => {
-                match self.current(partition, generation) {
-                    Some(state) => state.revocation = Some((Instant::now() + timeout, done)),
-                    // A partition that this worker does not have is done with.
-                    None => {
-                        let _ = done.send(partition);
-                    }
-                }
-                self.finish_revocations();
+                self.revoke(partition, generation, timeout, done);
             }
             Rebalance::Lost { partition, generation } => {
                 if self.current(partition, generation).is_some() {
@@ -156,6 +155,23 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn revoke(
+        &mut self,
+        partition: Partition,
+        generation: Generation,
+        timeout: Duration,
+        done: Sender<Partition>,
+    ) {
+        match self.current(partition, generation) {
+            Some(state) => state.revocation = Some((Instant::now() + timeout, done)),
+            // A partition that this worker does not have is done with.
+            None => {
+                let _ = done.send(partition);
+            }
+        }
+        self.finish_revocations();
     }
 
     fn assigned(&mut self, partition: Partition, owned: Arc<Owned>, start: Position) {

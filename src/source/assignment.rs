@@ -17,7 +17,8 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
 
-use super::events::Rebalance;
+use super::events::{CaughtUp, LogGone, Rebalance};
+use super::identity::Fatal;
 use super::inbox::InboxSender;
 use super::lease::Lease;
 use super::metrics::SourceMetrics;
@@ -25,7 +26,7 @@ use super::ownership::{Owned, Ownership};
 use super::resume::Resume;
 use super::settings::SourceSettings;
 use super::statistics::{Learned, Statistics};
-use crate::ids::{Partition, Position};
+use crate::ids::{Partition, Position, Timestamp, TopicId};
 use crate::limited::Limited;
 
 /// How much longer than told a worker may take to answer a revoke before it is left behind.
@@ -38,11 +39,13 @@ pub(super) struct Mine {
     /// The next offset to read; negative as long as it is not known.
     pub(super) position: AtomicI64,
     /// The offset behind the last record that its worker was given.
-    pub(super) handed_over: AtomicI64,
+    handed_over: AtomicI64,
     /// The timestamp of the last record read; negative before the first.
     pub(super) last_timestamp: AtomicI64,
     /// What may be committed, and since when that has not moved.
     committable: Mutex<(Position, Instant)>,
+    /// The epoch that began with this acquisition.
+    pub(super) epoch: u64,
 }
 
 /// What the callbacks and the poll loop of one consumer share. All of it is used on the
@@ -60,14 +63,24 @@ pub(super) struct Context {
     learned: Mutex<Vec<Learned>>,
     /// Partitions of the topic, whoever owns them; 0 before that is known.
     pub(super) topic_size: AtomicU32,
-    /// Counts rebalances: what was looked up before one is stale after it.
+    /// Counts the changes of what is owned: what was looked up before one is stale after it.
     epoch: AtomicU64,
+    /// The topic that was read last, if brokers tell ids.
+    topic: Mutex<Option<TopicId>>,
+    recreated: AtomicBool,
+    /// Records that the client has returned so far.
+    polled: AtomicU64,
+    /// Fetching is paused, and what was fetched ahead was thrown away.
+    paused: AtomicBool,
+    /// Partitions of which something was thrown away that nobody would read again.
+    skipped: Mutex<Vec<Partition>>,
     /// The member has had its first assignment, be it empty.
     pub(super) joined: AtomicBool,
     pub(super) connected: AtomicBool,
     /// Set to leave as a crash would: nothing is waited for, nothing committed.
     pub(super) crashed: AtomicBool,
-    trouble: Limited,
+    trouble: Arc<Limited>,
+    pub(super) errors: Arc<Limited>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -79,6 +92,11 @@ impl Mine {
     pub(super) fn move_to(&self, position: Position) {
         self.position.store(position.0, Ordering::Relaxed);
         self.handed_over.store(position.0, Ordering::Relaxed);
+    }
+
+    /// Its worker was given everything below `next`.
+    pub(super) fn given_up_to(&self, next: Position) {
+        self.handed_over.store(next.0, Ordering::Relaxed);
     }
 
     /// Takes note of what may be committed.
@@ -96,9 +114,17 @@ impl Mine {
         (position, if is_held { since.elapsed() } else { Duration::ZERO })
     }
 
-    /// True if its worker has been given everything that was read.
-    pub(super) fn is_handed_over(&self) -> bool {
-        self.position.load(Ordering::Relaxed) == self.handed_over.load(Ordering::Relaxed)
+    /// There is nothing to read below `end`: what lies between it and the last record is no record.
+    /// False if its worker has not been given everything that was read.
+    pub(super) fn skip_to(&self, end: Position) -> bool {
+        let position = self.position.load(Ordering::Relaxed);
+        if position != self.handed_over.load(Ordering::Relaxed) {
+            return false;
+        }
+        if position < end.0 {
+            self.move_to(end);
+        }
+        true
     }
 }
 
@@ -108,6 +134,7 @@ impl Context {
         ownership: Arc<Ownership>,
         workers: Vec<InboxSender>,
         metrics: Arc<SourceMetrics>,
+        (trouble, errors): (Arc<Limited>, Arc<Limited>),
     ) -> Self {
         let lease = Arc::new(Lease::new(settings.lease_timeout));
         Self {
@@ -121,15 +148,67 @@ impl Context {
             learned: Mutex::default(),
             topic_size: AtomicU32::new(0),
             epoch: AtomicU64::new(0),
+            topic: Mutex::default(),
+            recreated: AtomicBool::new(false),
+            polled: AtomicU64::new(0),
+            paused: AtomicBool::new(false),
+            skipped: Mutex::default(),
             joined: AtomicBool::new(false),
             connected: AtomicBool::new(false),
             crashed: AtomicBool::new(false),
-            trouble: Limited::new(Duration::from_secs(10)),
+            trouble,
+            errors,
         }
     }
 
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// The topic that is read, as far as that is known.
+    pub(super) fn topic(&self) -> Option<TopicId> {
+        *lock(&self.topic)
+    }
+
+    /// Takes note of the topic that is there now. Returns the one that was known before.
+    pub(super) fn set_topic(&self, now: TopicId) -> Option<TopicId> {
+        let before = lock(&self.topic).replace(now);
+        if before.is_some_and(|before| before != now) {
+            self.recreated.store(true, Ordering::Relaxed);
+        }
+        before
+    }
+
+    /// The topic was made anew, and partitions may still be read as those of the old one.
+    pub(super) fn is_recreated(&self) -> bool {
+        self.recreated.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn old_topic_left(&self) {
+        self.recreated.store(false, Ordering::Relaxed);
+    }
+
+    /// The client has returned one more record.
+    pub(super) fn count_polled(&self) {
+        self.polled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says whether fetching is paused. What the reports say of positions meanwhile is no evidence.
+    pub(super) fn set_paused(&self, is_paused: bool) {
+        self.paused.store(is_paused, Ordering::Relaxed);
+        self.forget_reports();
+    }
+
+    /// Records of `partition` were thrown away that were read under the ownership it has now, so
+    /// nobody would read them again.
+    pub(super) fn skipped(&self, partition: Partition, records: u64) {
+        self.metrics.skipped_records.increment(records);
+        lock(&self.skipped).push(partition);
+    }
+
+    /// The partitions that [`skipped`](Self::skipped) was said of since the last call.
+    pub(super) fn take_skipped(&self) -> Vec<Partition> {
+        std::mem::take(&mut lock(&self.skipped))
     }
 
     pub(super) fn partition(&self, partition: Partition) -> Option<Arc<Mine>> {
@@ -151,6 +230,22 @@ impl Context {
         lock(&self.statistics).forget();
     }
 
+    /// Takes note of partitions that were read to their end when the wall clock was at `at`. Returns
+    /// what their workers are to be told; a worker that has not been given everything is told later.
+    pub(super) fn caught_up(
+        &self,
+        at_end: &[(Partition, Position)],
+        at: Timestamp,
+    ) -> Vec<(usize, CaughtUp)> {
+        let caught_up = at_end.iter().filter_map(|(partition, position)| {
+            let mine = self.partition(*partition).filter(|mine| mine.skip_to(*position))?;
+            let (partition, position) = (*partition, *position);
+            let generation = mine.owned.generation;
+            Some((mine.owned.worker, CaughtUp { partition, generation, position, at }))
+        });
+        caught_up.collect()
+    }
+
     /// The list of the given partitions of the topic.
     pub(super) fn list(&self, partitions: impl Iterator<Item = Partition>) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
@@ -169,8 +264,10 @@ impl Context {
     /// Enters a partition that starts at `start`, and tells its worker.
     pub(super) fn acquire(&self, partition: Partition, start: Position, resume: Resume) {
         let worker = self.ownership.least_loaded(self.workers.len());
+        let resume = Resume { topic: self.topic(), ..resume };
         let owned = self.ownership.acquire(partition, worker, &self.lease, start, resume);
         let mine = Mine {
+            epoch: self.next_epoch(),
             owned: Arc::clone(&owned),
             position: AtomicI64::new(start.0),
             handed_over: AtomicI64::new(start.0),
@@ -182,10 +279,21 @@ impl Context {
         self.metrics.assigned.increment(1);
     }
 
+    /// What is owned is about to change.
+    fn next_epoch(&self) -> u64 {
+        self.epoch.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Strikes a partition out.
+    fn release(&self, partition: Partition) -> Option<Arc<Owned>> {
+        self.next_epoch();
+        lock(&self.mine).remove(&partition);
+        self.ownership.release(partition)
+    }
+
     /// Forgets a partition that is gone, without a commit.
     pub(super) fn lose(&self, partition: Partition) {
-        lock(&self.mine).remove(&partition);
-        if let Some(owned) = self.ownership.release(partition) {
+        if let Some(owned) = self.release(partition) {
             let generation = owned.generation;
             self.send(owned.worker, Rebalance::Lost { partition, generation });
         }
@@ -205,15 +313,41 @@ impl Context {
         partitions: &[Partition],
         timeout: Duration,
     ) {
+        self.finish(partitions, timeout, |partition, owned, done| {
+            let generation = owned.generation;
+            self.send(owned.worker, Rebalance::Revoked { partition, generation, timeout, done });
+        });
+        self.commit(consumer, partitions.iter().copied());
+        for partition in partitions {
+            self.release(*partition);
+            self.metrics.revoked.increment(1);
+        }
+    }
+
+    /// Has the workers finish with `partitions` whose records are gone: what was read of them exists
+    /// nowhere else any more, so its traces are decided on what there is. To be acquired anew.
+    pub(super) fn end(&self, partitions: &[Partition]) {
+        let timeout = self.settings.revoke_timeout;
+        self.finish(partitions, timeout, |partition, owned, done| {
+            let generation = owned.generation;
+            let event = LogGone { partition, generation, timeout, done };
+            if self.workers[owned.worker].log_gone(event).is_err() {
+                debug!(worker = owned.worker, "rebalance.worker_gone");
+            }
+        });
+    }
+
+    /// Asks the workers of `partitions` to finish with them, and waits until they have.
+    fn finish(
+        &self,
+        partitions: &[Partition],
+        timeout: Duration,
+        ask: impl Fn(Partition, &Owned, mpsc::Sender<Partition>),
+    ) {
         let (done, answers) = mpsc::channel();
         let mut waiting = 0;
         for (partition, mine) in partitions.iter().filter_map(|p| Some((*p, self.partition(*p)?))) {
-            let generation = mine.owned.generation;
-            let done = done.clone();
-            self.send(
-                mine.owned.worker,
-                Rebalance::Revoked { partition, generation, timeout, done },
-            );
+            ask(partition, &mine.owned, done.clone());
             waiting += 1;
         }
         let deadline = Instant::now() + timeout + WORKER_GRACE;
@@ -224,12 +358,6 @@ impl Context {
                 break;
             }
             waiting -= 1;
-        }
-        self.commit(consumer, partitions.iter().copied());
-        for partition in partitions {
-            lock(&self.mine).remove(partition);
-            self.ownership.release(*partition);
-            self.metrics.revoked.increment(1);
         }
     }
 
@@ -282,6 +410,7 @@ impl Context {
         let mut starts = HashMap::new();
         if !partitions.is_empty() {
             self.learn_topic_size(consumer, &partitions);
+            self.learn_topic_id(consumer);
             starts = self.starts(consumer, &partitions);
         }
         for partition in &partitions {
@@ -302,6 +431,8 @@ impl Context {
             error!(%error, "kafka.assign_failed");
         }
         self.joined.store(true, Ordering::Relaxed);
+        // The group has answered; the next report says it, too.
+        self.connected.store(true, Ordering::Relaxed);
         let owned = self.ownership.len();
         info!(assigned = partitions.len(), owned, "kafka.assigned");
     }
@@ -311,7 +442,11 @@ impl Context {
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
         let lost = consumer.assignment_lost() || self.crashed.load(Ordering::Relaxed);
+        let is_all = partitions.len() == lock(&self.mine).len();
         if lost {
+            partitions.iter().for_each(|partition| self.lose(*partition));
+        } else if is_all && self.is_topic_gone(consumer) {
+            self.end(&partitions);
             partitions.iter().for_each(|partition| self.lose(*partition));
         } else {
             self.give_up(consumer, &partitions, self.settings.revoke_timeout);
@@ -328,6 +463,8 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
+            // Said by who sees that the client is of no use any more.
+            _ if facility == "FATAL" => debug!(facility, message, "librdkafka"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 error!(facility, message, "librdkafka");
             }
@@ -337,8 +474,13 @@ impl ClientContext for Context {
 
     fn stats_raw(&self, statistics: &[u8]) {
         let topic = &self.settings.topic;
-        match lock(&self.statistics).read(topic, statistics, Instant::now()) {
-            Some(learned) => {
+        let polled = self.polled.load(Ordering::Relaxed);
+        let learned = lock(&self.statistics).read(topic, statistics, Instant::now(), polled);
+        match learned {
+            Some(mut learned) => {
+                if self.paused.load(Ordering::Relaxed) {
+                    learned.at_end.clear();
+                }
                 self.connected.store(learned.connected, Ordering::Relaxed);
                 lock(&self.learned).push(learned);
             }
@@ -348,6 +490,10 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.metrics.poll_errors.increment(1);
+        if Fatal::of(error.rdkafka_error_code()) != Fatal::Other {
+            // What is wrong is said where it is known what to do about it.
+            return;
+        }
         if let Some(left_out) = self.trouble.allow() {
             warn!(%error, reason, brokers = self.settings.brokers, left_out, "kafka.trouble");
         }
@@ -361,7 +507,6 @@ impl ConsumerContext for Context {
         event: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
         self.forget_reports();
         if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.assigned(consumer, list);

@@ -11,9 +11,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{error, info, warn};
 
 use super::assignment::Context;
-use super::events::CaughtUp;
 use super::handle::{CRASHED, ConsumerStatus, RUNNING};
+use super::identity::Fatal;
 use super::pending::Pending;
+use super::topic::TopicWatch;
 use crate::clock;
 use crate::ids::{Partition, Position, Timestamp};
 use crate::limited::Limited;
@@ -49,7 +50,9 @@ pub(super) struct Consumer {
     leave_timeout: Arc<AtomicU64>,
     pending: Pending,
     next_commit: Instant,
-    errors: Limited,
+    /// The position of some partition is not in its log.
+    is_out_of_range: bool,
+    pub(super) topic_watch: TopicWatch,
     stuck: Limited,
 }
 
@@ -67,21 +70,32 @@ impl Consumer {
         let context = Arc::clone(consumer.context());
         status.context.store(Some(Arc::clone(&context)));
         let next_commit = Instant::now() + context.settings.commit_interval;
-        let errors = Limited::new(Duration::from_secs(10));
         let stuck = Limited::new(Duration::from_secs(60));
-        let pending = Pending::default();
-        Ok(Self { consumer, context, state, leave_timeout, pending, next_commit, errors, stuck })
+        Ok(Self {
+            consumer,
+            context,
+            state,
+            leave_timeout,
+            pending: Pending::default(),
+            next_commit,
+            is_out_of_range: false,
+            topic_watch: TopicWatch::new(),
+            stuck,
+        })
     }
 
-    pub(super) fn run(mut self) {
+    /// Runs until it is told to stop. Returns why its client is of no use any more, if it is not.
+    pub(super) fn run(mut self) -> Option<Fatal> {
         loop {
             let state = self.state.load(Ordering::Relaxed);
             if state != RUNNING {
-                return self.leave(state == CRASHED);
+                self.leave(state == CRASHED);
+                return None;
             }
             if matches!(self.turn(), Turn::Fatal) {
                 self.context.lose_all();
-                return;
+                let cause = self.consumer.client().fatal_error();
+                return Some(Fatal::of(cause.map(|(code, _)| code)));
             }
         }
     }
@@ -104,7 +118,11 @@ impl Consumer {
             wait = Duration::ZERO;
         }
         self.hand_over();
+        if std::mem::take(&mut self.is_out_of_range) {
+            self.return_to_range();
+        }
         self.tell(self.context.take_learned());
+        self.watch_topic();
         self.commit_when_due();
         Turn::On
     }
@@ -119,13 +137,9 @@ impl Consumer {
         self.context.commit(&self.consumer, partitions);
     }
 
-    fn hand_over(&mut self) {
-        self.pending.bytes = 0;
-        for (partition, mut batch) in std::mem::take(&mut self.pending.batches) {
-            let Some(mine) = self.context.partition(partition) else { continue };
-            if mine.owned.generation != batch.generation {
-                continue;
-            }
+    /// Hands over what was read.
+    pub(super) fn hand_over(&mut self) {
+        for (mine, mut batch) in self.pending.take(&self.context) {
             let worker = mine.owned.worker;
             batch.room = self.wait_for_room(worker, batch.size());
             let next = batch.next_offset();
@@ -133,7 +147,10 @@ impl Consumer {
                 // Only while the process stops.
                 return;
             }
-            mine.handed_over.store(next.0, Ordering::Relaxed);
+            mine.given_up_to(next);
+        }
+        for partition in self.context.take_skipped() {
+            self.read_again(partition);
         }
     }
 
@@ -185,6 +202,7 @@ impl Consumer {
         if let Err(error) = self.consumer.pause(&list) {
             warn!(%error, "kafka.pause_failed");
         }
+        self.context.set_paused(true);
     }
 
     fn resume(&self) {
@@ -195,22 +213,16 @@ impl Consumer {
             warn!(%error, "kafka.resume_failed");
         }
         // What was fetched ahead was thrown away, and is fetched again.
-        self.context.forget_reports();
+        self.context.set_paused(false);
     }
 
     /// Passes on what the statistics told, to the workers and to the metrics.
-    fn tell(&self, learned: Vec<super::statistics::Learned>) {
+    fn tell(&mut self, learned: Vec<super::statistics::Learned>) {
         let Some(learned) = learned.into_iter().last() else { return };
         let at = clock::now().before(learned.age);
         let mut by_worker = vec![Vec::new(); self.context.workers.len()];
-        for (partition, position) in &learned.at_end {
-            let Some(mine) = self.context.partition(*partition) else { continue };
-            if !mine.is_handed_over() {
-                continue;
-            }
-            let generation = mine.owned.generation;
-            let (partition, position) = (*partition, *position);
-            by_worker[mine.owned.worker].push(CaughtUp { partition, generation, position, at });
+        for (worker, caught_up) in self.context.caught_up(&learned.at_end, at) {
+            by_worker[worker].push(caught_up);
         }
         for (worker, partitions) in by_worker.into_iter().enumerate() {
             if !partitions.is_empty() {
@@ -222,7 +234,12 @@ impl Consumer {
         for (partition, end, committed) in &learned.ends {
             let Some(mine) = self.context.partition(*partition) else { continue };
             let behind = |position: i64| (end.0 - position).max(0);
-            let unread = behind(mine.position.load(Ordering::Relaxed));
+            let position = mine.position.load(Ordering::Relaxed);
+            let unread = behind(position);
+            if position > end.0 {
+                // The log is shorter than what was read of it.
+                self.topic_watch.hurry();
+            }
             lag += unread;
             let last = Timestamp(mine.last_timestamp.load(Ordering::Relaxed));
             if unread > 0 && last.0 >= 0 {
@@ -265,7 +282,7 @@ impl Consumer {
         }
     }
 
-    fn on_error(&self, error: &KafkaError) -> Turn {
+    fn on_error(&mut self, error: &KafkaError) -> Turn {
         self.context.metrics.poll_errors.increment(1);
         let code = error.rdkafka_error_code();
         let out_of_range = matches!(
@@ -273,16 +290,23 @@ impl Consumer {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
         );
         if out_of_range {
-            self.return_to_range();
+            self.is_out_of_range = true;
             return Turn::On;
+        }
+        if code == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+            self.topic_watch.hurry();
         }
         if matches!(error, KafkaError::MessageConsumptionFatal(_))
             || code == Some(RDKafkaErrorCode::Fatal)
         {
-            error!(%error, "kafka.fatal: the client is made anew");
+            let cause = self.consumer.client().fatal_error();
+            if Fatal::of(cause.as_ref().map(|(code, _)| *code)) == Fatal::Other {
+                let cause = cause.map(|(_, text)| text);
+                error!(%error, cause, "kafka.fatal: the client is made anew");
+            }
             return Turn::Fatal;
         }
-        if let Some(left_out) = self.errors.allow() {
+        if let Some(left_out) = self.context.errors.allow() {
             let (brokers, topic) = (&self.context.settings.brokers, &self.context.settings.topic);
             warn!(%error, brokers, topic, left_out, "kafka.error");
         }
@@ -301,6 +325,7 @@ impl Consumer {
             context.give_up(&self.consumer, &owned, timeout.max(context.settings.revoke_timeout));
             info!(partitions = owned.len(), "kafka.left");
         }
+        drop(self.topic_watch);
         // Closing may wait for brokers that do not answer. What had to be done is done.
         let (closed, wait) = std::sync::mpsc::channel();
         let consumer = self.consumer;

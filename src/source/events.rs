@@ -50,6 +50,21 @@ pub enum Rebalance {
     },
 }
 
+/// The log that a partition was read from is gone: the topic was made anew, or the log was cut.
+/// What was read of it exists nowhere else any more, so it is to be decided at once, on what there
+/// is, and delivered. Unlike a [`Rebalance`] it comes behind the records that were read before it.
+#[derive(Debug)]
+pub struct LogGone {
+    /// Which one.
+    pub partition: Partition,
+    /// The acquisition that ends.
+    pub generation: Generation,
+    /// For how long to wait for what is in flight.
+    pub timeout: Duration,
+    /// Told once the worker is done with the partition.
+    pub done: Sender<Partition>,
+}
+
 /// A partition was read to its end, and stayed quiet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaughtUp {

@@ -13,10 +13,12 @@ use tracing::error;
 
 use super::assignment::Context;
 use super::consumer::Consumer;
+use super::identity::{self, Fatal, Told};
 use super::inbox::InboxSender;
 use super::metrics::SourceMetrics;
 use super::ownership::Ownership;
 use super::settings::SourceSettings;
+use crate::limited::Limited;
 
 /// How long a new client is waited with after a fatal error.
 const RESTART_WAIT: Duration = Duration::from_secs(1);
@@ -49,12 +51,21 @@ pub struct ConsumerHandle {
 #[derive(Debug, Default)]
 pub struct ConsumerStatus {
     pub(super) context: ArcSwapOption<Context>,
+    /// Why the group does not let the member in.
+    not_let_in: ArcSwapOption<String>,
 }
 
 impl ConsumerStatus {
     /// `Ok` if a broker is connected and the group was joined; else what is missing.
     pub fn ready(&self) -> Result<(), String> {
         let context = self.context.load();
+        let not_let_in = self.not_let_in.load();
+        let is_joined = |context: &Arc<Context>| context.joined.load(Ordering::Relaxed);
+        if let Some(reason) = not_let_in.as_ref()
+            && !context.as_ref().is_some_and(is_joined)
+        {
+            return Err(reason.to_string());
+        }
         let Some(context) = context.as_ref() else {
             return Err("the Kafka client is not running".into());
         };
@@ -109,6 +120,9 @@ pub fn start(
     let status = Arc::new(ConsumerStatus::default());
     let metrics = Arc::new(SourceMetrics::new(&name));
     let leave_timeout = Arc::new(AtomicU64::new(0));
+    let every = Duration::from_secs(10);
+    let limits = (Arc::new(Limited::new(every)), Arc::new(Limited::new(every)));
+    let (own_settings, own_status) = (settings.clone(), Arc::clone(&status));
     let make = {
         let (state, status) = (Arc::clone(&state), Arc::clone(&status));
         let leave_timeout = Arc::clone(&leave_timeout);
@@ -118,6 +132,7 @@ pub fn start(
                 Arc::clone(&ownership),
                 workers.clone(),
                 Arc::clone(&metrics),
+                limits.clone(),
             );
             Consumer::new(context, Arc::clone(&state), Arc::clone(&leave_timeout), &status)
         }
@@ -126,8 +141,19 @@ pub fn start(
     let own_state = Arc::clone(&state);
     let thread = thread::Builder::new().name(name).spawn(move || {
         let mut next = Some(first);
+        let mut told = Told::default();
         while let Some(consumer) = next.take() {
-            consumer.run();
+            let context = Arc::clone(&consumer.context);
+            let Some(fatal) = consumer.run() else { return };
+            if context.joined.load(Ordering::Relaxed) {
+                told = Told::default();
+            }
+            let reason = told.tell(fatal, &own_settings);
+            own_status.context.store(None);
+            own_status.not_let_in.store(reason.map(Arc::new));
+            if fatal != Fatal::Other {
+                identity::wait(fatal, &own_settings, &own_state);
+            }
             while next.is_none() && own_state.load(Ordering::Relaxed) == RUNNING {
                 thread::sleep(RESTART_WAIT);
                 next = make().inspect_err(|error| error!(%error, "kafka.restart_failed")).ok();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::batch::RecordBatch;
-use super::events::{CaughtUp, Rebalance};
+use super::events::{CaughtUp, LogGone, Rebalance};
 
 /// What one permit of the record lane stands for, so that any bound fits a semaphore.
 const PERMIT_BYTES: usize = 1024;
@@ -21,6 +21,8 @@ pub enum Event {
     Records(RecordBatch),
     /// Partitions that have nothing to read.
     CaughtUp(Vec<CaughtUp>),
+    /// A partition whose records are gone.
+    LogGone(LogGone),
 }
 
 /// A worker's end.
@@ -67,6 +69,10 @@ impl InboxSender {
 
     pub(crate) fn caught_up(&self, partitions: Vec<CaughtUp>) -> Result<(), WorkerGone> {
         self.events.send(Event::CaughtUp(partitions)).map_err(|_| WorkerGone)
+    }
+
+    pub(crate) fn log_gone(&self, event: LogGone) -> Result<(), WorkerGone> {
+        self.events.send(Event::LogGone(event)).map_err(|_| WorkerGone)
     }
 
     /// Room for `bytes` bytes, if there is: at most the whole lane, which one batch may fill.

@@ -14,6 +14,8 @@ pub(super) struct SourceMetrics {
     pub(super) poll_errors: Counter,
     pub(super) clamped: Counter,
     pub(super) lost_records: Counter,
+    pub(super) skipped_records: Counter,
+    pub(super) topic_recreated: Counter,
     pub(super) paused: Counter,
     pub(super) lag_records: Gauge,
     pub(super) lag_seconds: Gauge,
@@ -41,6 +43,8 @@ impl SourceMetrics {
             poll_errors: counter!("tailsieve_kafka_errors_total"),
             clamped: counter!("tailsieve_kafka_future_timestamps_total"),
             lost_records: counter!("tailsieve_kafka_lost_records_total"),
+            skipped_records: counter!("tailsieve_kafka_skipped_records_total"),
+            topic_recreated: counter!("tailsieve_kafka_topic_recreations_total"),
             paused: counter!("tailsieve_kafka_pauses_total"),
             lag_records: own("tailsieve_kafka_lag_records"),
             lag_seconds: own("tailsieve_kafka_lag_seconds"),
@@ -61,6 +65,12 @@ fn describe() {
     describe_counter!("tailsieve_kafka_future_timestamps_total", text);
     let text = "records that retention deleted before they were read";
     describe_counter!("tailsieve_kafka_lost_records_total", text);
+    let text = "records that were read and not handed to their worker; it stays 0 unless there is a \
+                defect, and then reading starts over at the committed offset";
+    describe_counter!("tailsieve_kafka_skipped_records_total", text);
+    let text = "times that a topic of this name with another id was found in the place of the one \
+                that was read";
+    describe_counter!("tailsieve_kafka_topic_recreations_total", text);
     let text = "times that fetching was paused because the workers were behind for seconds";
     describe_counter!("tailsieve_kafka_pauses_total", text);
     let text = "records between the position read and the end of the owned partitions: the backlog";

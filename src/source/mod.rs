@@ -18,6 +18,7 @@ mod batch;
 mod consumer;
 mod events;
 mod handle;
+mod identity;
 mod inbox;
 mod lease;
 mod metrics;
@@ -28,13 +29,15 @@ mod resume;
 mod settings;
 mod starts;
 mod statistics;
+#[cfg(test)]
+mod tests;
 mod topic;
 
 pub use crate::clock::now;
 pub use batch::{Record, RecordBatch};
-pub use events::{CaughtUp, Rebalance};
+pub use events::{CaughtUp, LogGone, Rebalance};
 pub use handle::{ConsumerHandle, ConsumerStatus, StartError, start};
 pub use inbox::{Event, Inbox, InboxSender, inboxes};
 pub use ownership::{Owned, Ownership, Standing};
 pub use resume::Resume;
-pub use settings::{SourceSettings, StartFrom};
+pub use settings::{SESSION_TIMEOUT, SourceSettings, StartFrom};

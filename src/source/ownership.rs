@@ -7,7 +7,7 @@ use dashmap::DashMap;
 
 use super::lease::Lease;
 use super::resume::Resume;
-use crate::ids::{Generation, Partition, Position};
+use crate::ids::{Generation, Partition, Position, TopicId};
 
 /// Numbers all acquisitions of the process, whichever consumer makes them.
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
@@ -19,6 +19,8 @@ pub struct Owned {
     pub generation: Generation,
     /// Index of the worker that keeps the partition's state.
     pub worker: usize,
+    /// The topic that the partition is of, if brokers tell ids.
+    pub topic: Option<TopicId>,
     lease: Arc<Lease>,
     committable: Mutex<(Position, Resume)>,
 }
@@ -69,7 +71,8 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// Enters a new acquisition, which starts at `start`.
+    /// Enters a new acquisition, which starts at `start`. The topic of `resume` is the one that the
+    /// partition is of now.
     pub(crate) fn acquire(
         &self,
         partition: Partition,
@@ -80,7 +83,8 @@ impl Ownership {
     ) -> Arc<Owned> {
         let generation = Generation(GENERATIONS.fetch_add(1, Ordering::Relaxed));
         let (lease, committable) = (Arc::clone(lease), Mutex::new((start, resume)));
-        let owned = Arc::new(Owned { generation, worker, lease, committable });
+        let topic = resume.topic;
+        let owned = Arc::new(Owned { generation, worker, topic, lease, committable });
         self.partitions.insert(partition, Arc::clone(&owned));
         owned
     }

@@ -15,7 +15,7 @@ use crate::ids::{Offset, Partition, Timestamp};
 /// Batches that are being filled.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    pub(super) batches: HashMap<Partition, RecordBatch>,
+    batches: HashMap<Partition, Filling>,
     spare: SpareBuffers,
     pub(super) bytes: usize,
     /// The partition of the last record: records come in runs.
@@ -49,45 +49,96 @@ fn attempts(message: &BorrowedMessage<'_>) -> u32 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
+/// A batch that is being filled.
+#[derive(Debug)]
+struct Filling {
+    batch: RecordBatch,
+    /// The epoch in which its last record was read.
+    epoch: u64,
+}
+
 impl Pending {
+    /// Takes in what the client has returned.
     pub(super) fn push(
         &mut self,
         context: &Context,
         message: &BorrowedMessage<'_>,
         now: Timestamp,
     ) {
-        let partition = Partition(message.partition());
-        if self.epoch != context.epoch() {
-            self.epoch = context.epoch();
+        if !self.timestamps_told {
+            self.timestamps_told = true;
+            tell_timestamps(message.timestamp());
+        }
+        let (key, value) = (message.key(), message.payload());
+        let record = Record {
+            offset: Offset(message.offset()),
+            timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(now.0)),
+            key,
+            value,
+            attempts: attempts(message),
+        };
+        self.take_in(context, Partition(message.partition()), record, now);
+    }
+
+    pub(super) fn take_in(
+        &mut self,
+        context: &Context,
+        partition: Partition,
+        mut record: Record<'_>,
+        now: Timestamp,
+    ) {
+        context.count_polled();
+        let epoch = context.epoch();
+        if self.epoch != epoch {
+            self.epoch = epoch;
             self.last = None;
         }
         if self.last.as_ref().is_none_or(|(last, _)| *last != partition) {
             self.last = context.partition(partition).map(|mine| (partition, mine));
         }
-        // A message of a partition that was taken away while it waited in the queue.
+        // A record of a partition that was taken away while it waited in the queue.
         let Some((_, mine)) = &self.last else { return };
-        let offset = Offset(message.offset());
-        mine.position.store(offset.next().0, Ordering::Relaxed);
+        mine.position.store(record.offset.next().0, Ordering::Relaxed);
         let latest = now.after(context.settings.future_tolerance);
-        if !self.timestamps_told {
-            self.timestamps_told = true;
-            tell_timestamps(message.timestamp());
-        }
-        let timestamp = Timestamp(message.timestamp().to_millis().unwrap_or(now.0));
-        if timestamp > latest {
+        if record.timestamp > latest {
             context.metrics.clamped.increment(1);
+            record.timestamp = latest;
         }
-        let timestamp = timestamp.min(latest);
-        mine.last_timestamp.store(timestamp.0, Ordering::Relaxed);
+        mine.last_timestamp.store(record.timestamp.0, Ordering::Relaxed);
         let generation = mine.owned.generation;
-        let batch = self.batches.entry(partition);
-        let batch = batch.or_insert_with(|| RecordBatch::new(partition, generation, &self.spare));
-        if batch.generation != generation {
-            // What was read under the old generation is read again by whoever owns it now.
-            *batch = RecordBatch::new(partition, generation, &self.spare);
+        let new = || Filling { batch: RecordBatch::new(partition, generation, &self.spare), epoch };
+        let filling = self.batches.entry(partition).or_insert_with(new);
+        if filling.batch.generation != generation {
+            throw_away(context, std::mem::replace(filling, new()));
         }
-        let (key, value) = (message.key(), message.payload());
-        batch.push(Record { offset, timestamp, key, value, attempts: attempts(message) });
-        self.bytes += message.payload_len() + message.key_len();
+        filling.epoch = epoch;
+        filling.batch.push(record);
+        self.bytes += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+    }
+
+    /// Takes out what is to be handed over, and to whom.
+    pub(super) fn take(&mut self, context: &Context) -> Vec<(Arc<Mine>, RecordBatch)> {
+        self.bytes = 0;
+        let mut batches = Vec::with_capacity(self.batches.len());
+        for (partition, filling) in self.batches.drain() {
+            let Some(mine) = context.partition(partition) else { continue };
+            if mine.owned.generation == filling.batch.generation {
+                batches.push((mine, filling.batch));
+            } else {
+                throw_away(context, filling);
+            }
+        }
+        batches
+    }
+}
+
+/// Throws away what was read under an ownership that is over: it is read again by whoever owns the
+/// partition now. That is true of what was read before that ownership began. Nothing else may be
+/// thrown away; if it is, reading has to start over before anything behind it is committed.
+fn throw_away(context: &Context, filling: Filling) {
+    let partition = filling.batch.partition;
+    let Some(mine) = context.partition(partition) else { return };
+    if filling.epoch >= mine.epoch {
+        context.skipped(partition, filling.batch.records().count() as u64);
     }
 }

@@ -1,6 +1,8 @@
-//! What happens when a consumer's position is not in its partition's log: retention was faster,
-//! the topic was made anew, or nothing was ever committed.
+//! What happens when a consumer's position is not in its partition's log, or in that of another
+//! topic: retention was faster, the log was cut, the topic was made anew, or nothing was ever
+//! committed.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rdkafka::consumer::Consumer as _;
@@ -13,14 +15,14 @@ use crate::ids::{Partition, Position};
 impl Consumer {
     /// Finds the partitions whose position is not in the log any more (or never was known), and
     /// goes on where the log begins. librdkafka does not say which partition it was.
-    pub(super) fn return_to_range(&self) {
+    pub(super) fn return_to_range(&mut self) {
+        self.context.learn_topic_id(&self.consumer);
+        self.leave_old_topic();
         for (partition, mine) in self.context.partitions() {
             let position = mine.position.load(Ordering::Relaxed);
             if position < 0 {
-                self.start_over(
-                    partition,
-                    self.context.start_without_commit(&self.consumer, partition),
-                );
+                let start = self.context.start_without_commit(&self.consumer, partition);
+                self.start_over(partition, start);
                 continue;
             }
             let Some((low, high)) = self.context.watermarks(&self.consumer, partition) else {
@@ -35,18 +37,67 @@ impl Consumer {
                 mine.move_to(low);
                 self.assign_again(partition, low);
             } else if position > high.0 {
-                let text = "the log ends below the position: the topic was made anew or cut";
+                let text = "the log ends below the position, so it was cut; it is read from its \
+                            beginning, and what is on record is not decided again";
                 error!(partition = partition.0, position, end = high.0, "kafka.log_cut: {text}");
+                self.context.end(&[partition]);
                 self.start_over(partition, Some(low));
             }
+        }
+    }
+
+    /// Partitions of a topic that was deleted, where another one of its name is now: offsets mean
+    /// other records. Reading starts over where `start_from` says, once that is known for all.
+    pub(super) fn leave_old_topic(&mut self) {
+        if !self.context.is_recreated() {
+            return;
+        }
+        let mut starts = Vec::new();
+        for partition in self.context.partitions_of_old_topic() {
+            match self.context.start_without_commit(&self.consumer, partition) {
+                Some(start) => starts.push((partition, start)),
+                // It stays recreated, and this is tried again.
+                None => return,
+            }
+        }
+        self.context.old_topic_left();
+        self.hand_over();
+        let partitions: Vec<Partition> = starts.iter().map(|(partition, _)| *partition).collect();
+        self.context.end(&partitions);
+        for (partition, start) in starts {
+            self.start_over(partition, Some(start));
         }
     }
 
     /// Acquires a partition anew: offsets below those already seen would be taken for repeated.
     fn start_over(&self, partition: Partition, start: Option<Position>) {
         let Some(start) = start else { return };
-        self.context.lose(partition);
-        self.context.acquire(partition, start, Resume::default());
+        let owned = self.context.partition(partition).map(|mine| Arc::clone(&mine.owned));
+        let log = owned.and_then(|owned| owned.committable().1.log);
+        self.acquire_again(partition, start, Resume { log, ..Resume::default() });
+    }
+
+    /// Something that was read of a partition was thrown away: reads it again from where it is not
+    /// decided, recorded and delivered.
+    pub(super) fn read_again(&self, partition: Partition) {
+        let Some(mine) = self.context.partition(partition) else { return };
+        let (position, resume) = mine.owned.committable();
+        let text =
+            "records were not handed to their worker, which is a defect; they are read again";
+        error!(partition = partition.0, from = position.0, "kafka.records_skipped: {text}");
+        if position.0 >= 0 {
+            self.acquire_again(partition, position, resume);
+        } else {
+            let start = self.context.start_without_commit(&self.consumer, partition);
+            self.start_over(partition, start);
+        }
+    }
+
+    fn acquire_again(&self, partition: Partition, start: Position, resume: Resume) {
+        if self.context.partition(partition).is_some() {
+            self.context.lose(partition);
+        }
+        self.context.acquire(partition, start, resume);
         self.assign_again(partition, start);
     }
 

@@ -1,7 +1,7 @@
 //! What goes with a committed offset, so that the next owner of the partition goes on as if it had
 //! been the owner all the time: Kafka keeps up to 4 kB of text with each (`OffsetCommit`).
 
-use crate::ids::{Position, Timestamp};
+use crate::ids::{Position, Timestamp, TopicId};
 
 /// Names the form of the text.
 const VERSION: &str = "tailsieve-1";
@@ -13,6 +13,8 @@ pub struct Resume {
     pub clock: Option<Timestamp>,
     /// From where the decision log has to be read back.
     pub log: Option<Position>,
+    /// The topic whose offset was committed: another one of the same name has other offsets.
+    pub topic: Option<TopicId>,
 }
 
 impl Resume {
@@ -25,6 +27,9 @@ impl Resume {
         if let Some(log) = self.log {
             text.push_str(&format!(" log={}", log.0));
         }
+        if let Some(topic) = self.topic {
+            text.push_str(&format!(" topic={topic}"));
+        }
         text
     }
 
@@ -36,10 +41,10 @@ impl Resume {
         }
         let mut resume = Self::default();
         for (key, value) in words.filter_map(|word| word.split_once('=')) {
-            let Ok(value) = value.parse::<i64>() else { continue };
             match key {
-                "clock" => resume.clock = Some(Timestamp(value)),
-                "log" if value >= 0 => resume.log = Some(Position(value)),
+                "clock" => resume.clock = value.parse().ok().map(Timestamp),
+                "log" => resume.log = value.parse().ok().filter(|log| *log >= 0).map(Position),
+                "topic" => resume.topic = value.parse().ok(),
                 _ => {}
             }
         }
@@ -55,8 +60,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(clock in any::<Option<i64>>(), log in prop::option::of(0..i64::MAX)) {
-            let resume = Resume { clock: clock.map(Timestamp), log: log.map(Position) };
+        fn what_is_written_is_read(
+            clock in any::<Option<i64>>(),
+            log in prop::option::of(0..i64::MAX),
+            topic in any::<u128>(),
+        ) {
+            let (clock, log) = (clock.map(Timestamp), log.map(Position));
+            let resume = Resume { clock, log, topic: TopicId::from_bits(topic) };
             prop_assert_eq!(Resume::of_text(&resume.to_text()), resume);
         }
 
@@ -71,7 +81,7 @@ mod tests {
     fn what_others_wrote_is_passed_over() {
         assert_eq!(Resume::of_text(""), Resume::default());
         assert_eq!(Resume::of_text("clock=5"), Resume::default());
-        let more = Resume::of_text("tailsieve-1 clock=5 later=7 log=-2 nonsense");
-        assert_eq!(more, Resume { clock: Some(Timestamp(5)), log: None });
+        let more = Resume::of_text("tailsieve-1 clock=5 later=7 log=-2 topic=x nonsense");
+        assert_eq!(more, Resume { clock: Some(Timestamp(5)), ..Resume::default() });
     }
 }

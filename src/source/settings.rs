@@ -7,6 +7,15 @@ use rdkafka::ClientConfig;
 
 use crate::ids::Timestamp;
 
+/// The session timeout of the classic protocol, which librdkafka would have at 45 s: for that long the
+/// partitions of a member that was killed wait for another one. Short enough that traffic flows again
+/// within ten seconds, long enough for a broker's pause and a busy machine; brokers take 6 s and more.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How often the classic protocol's heartbeats are sent. Members learn by their answers that the group
+/// rebalances, and a partition that moves waits for the slowest of them, twice.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+
 /// Where reading starts in a partition that has no committed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartFrom {
@@ -93,7 +102,10 @@ impl SourceSettings {
         if self.consumer_protocol {
             config.set("group.protocol", "consumer");
         } else {
-            config.set("partition.assignment.strategy", "cooperative-sticky");
+            config
+                .set("partition.assignment.strategy", "cooperative-sticky")
+                .set("session.timeout.ms", SESSION_TIMEOUT.as_millis().to_string())
+                .set("heartbeat.interval.ms", HEARTBEAT_INTERVAL.as_millis().to_string());
         }
         for (key, value) in &self.properties {
             config.set(key, value);

@@ -34,9 +34,10 @@ impl Context {
         };
         for element in committed.elements() {
             let partition = Partition(element.partition());
+            let resume = Resume::of_text(element.metadata());
             let start = match element.offset() {
-                KafkaOffset::Offset(offset) if element.error().is_ok() => {
-                    Some((Position(offset), Resume::of_text(element.metadata())))
+                KafkaOffset::Offset(offset) if element.error().is_ok() && self.is_of(resume) => {
+                    Some((Position(offset), resume))
                 }
                 _ if element.error().is_ok() => self
                     .start_without_commit(consumer, partition)
@@ -46,6 +47,20 @@ impl Context {
             starts.extend(start.map(|start| (partition, start)));
         }
         starts
+    }
+
+    /// False if an offset was committed for another topic of this name.
+    fn is_of(&self, resume: Resume) -> bool {
+        let known = resume.topic.zip(self.topic());
+        if let Some((committed, now)) = known
+            && committed != now
+        {
+            let (topic, committed) = (&self.settings.topic, committed.to_string());
+            let text = "the committed offset is of a topic that was deleted, so it means nothing";
+            warn!(topic, committed, now = %now, "kafka.topic_recreated: {text}");
+            return false;
+        }
+        true
     }
 
     /// Where `start_from` says to start in a partition that has no committed offset.

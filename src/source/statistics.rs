@@ -1,10 +1,10 @@
 //! What librdkafka's statistics tell: which partitions were read to their end, and the lag.
 //!
 //! A partition's end is known from its last fetch response. A report of it is evidence only if
-//! the leader has answered lately, if nothing waits in the client's queue, where what was fetched
-//! is not read yet, and if the report before it said the same: what was on its way into the queue
-//! at the first one was in it, and taken out of it, by the second. Reports do not come in the
-//! order of the records around them. See librdkafka's STATISTICS.md.
+//! the leader has answered lately, if the report before it said the same, and if as many records
+//! were read since then as waited in the client's queue: what was fetched up to the end was in
+//! that queue, or is read already. Reports do not come in the order of the records around them.
+//! See librdkafka's STATISTICS.md.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -77,21 +77,37 @@ pub(super) struct Learned {
 #[derive(Debug)]
 pub(super) struct Statistics {
     client_made: Instant,
-    at_end_before: HashMap<Partition, Position>,
+    before: Before,
+}
+
+/// What the report before said.
+#[derive(Debug, Default)]
+struct Before {
+    /// The partitions that were fetched to their end.
+    at_end: HashMap<Partition, Position>,
+    /// How many records will have been read when none is left of what waited then.
+    read_by: u64,
 }
 
 impl Statistics {
     pub(super) fn new(client_made: Instant) -> Self {
-        Self { client_made, at_end_before: HashMap::new() }
+        Self { client_made, before: Before::default() }
     }
 
     /// What was reported so far is no evidence any more: positions were changed from outside.
     pub(super) fn forget(&mut self) {
-        self.at_end_before.clear();
+        self.before.at_end.clear();
     }
 
-    /// Reads a report about `topic`; `None` if it cannot be understood.
-    pub(super) fn read(&mut self, topic: &str, json: &[u8], now: Instant) -> Option<Learned> {
+    /// Reads a report about `topic`, when `polled` records have been read from the client; `None` if
+    /// it cannot be understood.
+    pub(super) fn read(
+        &mut self,
+        topic: &str,
+        json: &[u8],
+        now: Instant,
+        polled: u64,
+    ) -> Option<Learned> {
         let report: Report<'_> = serde_json::from_slice(json).ok()?;
         // The report may have waited in the queue for as long as nobody polled.
         let made_after = Duration::from_micros(u64::try_from(report.age).unwrap_or(0));
@@ -102,6 +118,7 @@ impl Statistics {
         let answering: HashMap<i32, bool> =
             report.brokers.values().map(|broker| (broker.nodeid, broker.answers())).collect();
         let mut at_end = HashMap::new();
+        let mut queued = 0;
         let partitions = report.topics.get(topic).map(|topic| &topic.partitions);
         for partition in partitions.into_iter().flat_map(HashMap::values) {
             if partition.partition < 0 {
@@ -109,19 +126,22 @@ impl Statistics {
             }
             let id = Partition(partition.partition);
             learned.queue_bytes = learned.queue_bytes.max(partition.fetchq_size);
+            queued = queued.max(partition.fetchq_cnt);
             let Some(end) = partition.end() else { continue };
             let committed = Some(Position(partition.committed_offset)).filter(|p| p.0 >= 0);
             learned.ends.push((id, end, committed));
             let leader_answers = answering.get(&partition.leader).copied().unwrap_or(false);
-            if partition.is_read_to(end) && leader_answers {
+            if partition.is_fetched_to(end) && leader_answers {
                 at_end.insert(id, end);
             }
         }
-        let stayed = |(id, end): (&Partition, &Position)| {
-            (self.at_end_before.get(id) == Some(end)).then_some((*id, *end))
-        };
-        learned.at_end = at_end.iter().filter_map(stayed).collect();
-        self.at_end_before = at_end;
+        if polled >= self.before.read_by {
+            let stayed = |(id, end): (&Partition, &Position)| {
+                (self.before.at_end.get(id) == Some(end)).then_some((*id, *end))
+            };
+            learned.at_end = at_end.iter().filter_map(stayed).collect();
+        }
+        self.before = Before { at_end, read_by: polled.saturating_add(queued) };
         Some(learned)
     }
 }
@@ -143,8 +163,8 @@ impl PartitionReport<'_> {
         (end >= 0).then_some(Position(end))
     }
 
-    fn is_read_to(&self, end: Position) -> bool {
-        self.fetch_state == "active" && self.next_offset >= end.0 && self.fetchq_cnt == 0
+    fn is_fetched_to(&self, end: Position) -> bool {
+        self.fetch_state == "active" && self.next_offset >= end.0
     }
 }
 
@@ -165,11 +185,19 @@ mod tests {
         )
     }
 
-    fn at_end(reports: &[String]) -> usize {
+    /// How many partitions were read to their end, with the records polled before each report.
+    fn at_end_polled(reports: &[(String, u64)]) -> usize {
         let made = Instant::now();
         let mut statistics = Statistics::new(made);
-        let read = |json: &String| statistics.read("t", json.as_bytes(), made).unwrap();
+        let read = |(json, polled): &(String, u64)| {
+            statistics.read("t", json.as_bytes(), made, *polled).unwrap()
+        };
         reports.iter().map(read).last().unwrap().at_end.len()
+    }
+
+    fn at_end(reports: &[String]) -> usize {
+        let reports: Vec<_> = reports.iter().map(|report| (report.clone(), 0)).collect();
+        at_end_polled(&reports)
     }
 
     #[test]
@@ -188,6 +216,14 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_that_is_never_empty_hides_no_end_once_what_was_in_it_is_read() {
+        // Other partitions of the client have a backlog.
+        let busy = report_with_queue(0, 5, 9, 9, 300);
+        assert_eq!(at_end_polled(&[(busy.clone(), 50), (busy.clone(), 349)]), 0);
+        assert_eq!(at_end_polled(&[(busy.clone(), 50), (busy, 350)]), 1);
+    }
+
+    #[test]
     fn a_change_of_positions_makes_reports_start_over() {
         let made = Instant::now();
         let mut statistics = Statistics::new(made);
@@ -195,7 +231,8 @@ mod tests {
             if forget {
                 statistics.forget();
             }
-            statistics.read("t", report(0, 5, 9, 9).as_bytes(), made).unwrap().at_end.len()
+            let report = report(0, 5, 9, 9);
+            statistics.read("t", report.as_bytes(), made, 0).unwrap().at_end.len()
         };
         assert_eq!([false, false, true, false].map(&mut read), [0, 1, 0, 1]);
     }
@@ -212,7 +249,8 @@ mod tests {
         let made = Instant::now();
         let mut statistics = Statistics::new(made);
         let now = made + Duration::from_secs(60);
-        let learned = statistics.read("t", report(10_000_000, 5, 1, 1).as_bytes(), now).unwrap();
+        let report = report(10_000_000, 5, 1, 1);
+        let learned = statistics.read("t", report.as_bytes(), now, 0).unwrap();
         assert_eq!(learned.age, Duration::from_secs(50) + SILENCE);
         assert!(learned.connected);
         assert_eq!(learned.ends, [(Partition(0), Position(1), None)]);

@@ -1,19 +1,134 @@
-//! How many partitions the topic has: what limits of the whole group are shared out over.
+//! Which topic it is that is read: its id, and how many partitions it has, over which limits of the
+//! whole group are shared out.
+//!
+//! A topic that was deleted and made anew has other records at the same offsets, and Kafka's clients
+//! go on at the old offset without a word as soon as the new log is that long. The id tells.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use tracing::{info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::assignment::Context;
+use super::consumer::Consumer;
 use super::events::Rebalance;
-use crate::ids::Partition;
+use crate::cluster::describe::{self, Asked, NoAnswer};
+use crate::ids::{Partition, TopicId};
 
-/// For how long the look-up may take, inside a rebalance.
+/// For how long a look-up may take, inside a rebalance.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How often it is asked whether the topic still is the same.
+const WATCH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often at most, when something looks as if it were not.
+const HURRIED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Asks for the topic's id from time to time, without waiting for the answer.
+#[derive(Debug)]
+pub(super) struct TopicWatch {
+    asked: Option<Asked<Option<TopicId>>>,
+    last: Instant,
+    interval: Duration,
+}
+
+impl TopicWatch {
+    pub(super) fn new() -> Self {
+        Self { asked: None, last: Instant::now(), interval: WATCH_INTERVAL }
+    }
+
+    /// Something looks as if the topic were another one.
+    pub(super) fn hurry(&mut self) {
+        self.interval = HURRIED_INTERVAL;
+    }
+
+    /// What is known anew, if something is; asks again when it is time to.
+    fn look(&mut self, context: &Context, consumer: &BaseConsumer<Context>) -> Option<TopicId> {
+        if let Some(asked) = &self.asked {
+            let answer = asked.answer(Duration::ZERO)?;
+            self.asked = None;
+            return answer.unwrap_or_else(|error| no_answer(context, &error));
+        }
+        if self.last.elapsed() >= self.interval && !context.partitions().is_empty() {
+            (self.last, self.interval) = (Instant::now(), WATCH_INTERVAL);
+            self.asked = Some(describe::topic_id(consumer.client(), &context.settings.topic));
+        }
+        None
+    }
+}
+
+fn no_answer(context: &Context, error: &NoAnswer) -> Option<TopicId> {
+    debug!(%error, topic = context.settings.topic, "kafka.topic_id_unknown");
+    None
+}
+
+impl Consumer {
+    /// Finds out whether the topic was made anew, and reads the new one if it was.
+    pub(super) fn watch_topic(&mut self) {
+        if let Some(now) = self.topic_watch.look(&self.context, &self.consumer) {
+            self.context.learned_topic(now);
+        }
+        self.leave_old_topic();
+    }
+}
+
 impl Context {
+    /// Looks up which topic it is, when partitions come in. If nobody can tell, it is held to be the
+    /// one it was.
+    pub(super) fn learn_topic_id(&self, consumer: &BaseConsumer<Self>) {
+        let asked = describe::topic_id(consumer.client(), &self.settings.topic);
+        let answer = asked.answer(LOOKUP_TIMEOUT);
+        let now = answer.and_then(|it| it.unwrap_or_else(|error| no_answer(self, &error)));
+        if let Some(now) = now {
+            self.learned_topic(now);
+        }
+    }
+
+    /// True if the topic that is read was deleted: then the group takes all its partitions away, and
+    /// nobody will read them again.
+    pub(super) fn is_topic_gone(&self, consumer: &BaseConsumer<Self>) -> bool {
+        let asked = describe::topic_id(consumer.client(), &self.settings.topic);
+        let is_gone = match asked.answer(LOOKUP_TIMEOUT) {
+            Some(Ok(now)) => now.is_some() && self.topic().is_some_and(|known| Some(known) != now),
+            Some(Err(NoAnswer::NoSuchTopic)) => true,
+            Some(Err(NoAnswer::Failed(_))) | None => false,
+        };
+        if is_gone {
+            let text = "the topic was deleted; what was read of it is decided on what there is";
+            error!(topic = self.settings.topic, "kafka.topic_deleted: {text}");
+        }
+        is_gone
+    }
+
+    fn learned_topic(&self, now: TopicId) {
+        let before = self.set_topic(now);
+        if before.is_some_and(|before| before != now) {
+            self.tell_recreated(before, now);
+        }
+    }
+
+    /// The partitions that are read of another topic than the one that is there now.
+    pub(super) fn partitions_of_old_topic(&self) -> Vec<Partition> {
+        let now = self.topic();
+        let is_old = |of: Option<TopicId>| of.is_some() && of != now;
+        let owned = self.partitions().into_iter();
+        owned
+            .filter_map(|(partition, mine)| is_old(mine.owned.topic).then_some(partition))
+            .collect()
+    }
+
+    /// Says that the topic is another one than what was read, and counts it.
+    fn tell_recreated(&self, before: Option<TopicId>, now: TopicId) {
+        let before = before.map(|before| before.to_string());
+        let text = "a topic of this name with another id is there: the one that was read was \
+                    deleted. What was not read of it is gone; the new one is read from where \
+                    kafka.start_from says";
+        let (topic, start_from) = (&self.settings.topic, self.settings.start_from);
+        error!(topic, before, now = %now, ?start_from, "kafka.topic_recreated: {text}");
+        self.metrics.topic_recreated.increment(1);
+    }
+
     /// Looks up how many partitions the topic has, when some come in, and tells the workers if
     /// that is news. A topic that grows rebalances its groups, so this is often enough.
     pub(super) fn learn_topic_size(&self, consumer: &BaseConsumer<Self>, coming: &[Partition]) {

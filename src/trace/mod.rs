@@ -38,6 +38,8 @@ pub enum Trigger {
     Size,
     /// The process had to make room.
     Memory,
+    /// Kafka does not have its records any more: nobody could read them again.
+    LogGone,
 }
 
 /// A trace that is not decided yet.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::deliver::{Part, Undelivered};
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
+use crate::books::TRIGGERS;
 use crate::decision_log::{Kept, Recorded, Verdict};
 use crate::ids::{Offset, TraceId};
 use crate::otlp::{Additions, Chance};
@@ -197,3 +198,6 @@ fn verdict(policies: &PolicySet, decision: &Decision) -> (Verdict, Option<Arc<st
         }
     }
 }
+
+// What the tally's places are numbered by.
+const _: () = assert!(Trigger::LogGone as usize + 1 == TRIGGERS.len());

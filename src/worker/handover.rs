@@ -1,14 +1,17 @@
 //! Partitions that come and go: what a worker does when its process's share of the topic changes.
 
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::info;
 
 use super::partition::{PartitionState, Revocation};
 use super::{Worker, current};
-use crate::ids::{Partition, Position};
-use crate::source::{Owned, Rebalance, Resume};
+use crate::ids::{Generation, Partition, Position};
+use crate::source::{LogGone, Owned, Rebalance, Resume};
+use crate::trace::Trigger;
 
 impl Worker {
     pub(super) fn rebalance(&mut self, event: Rebalance) {
@@ -27,18 +30,7 @@ impl Worker {
                 self.look_at_leases();
             }
             Rebalance::Revoked { partition, generation, timeout, done } => {
-                let state = current(&mut self.partitions, partition, generation);
-                let Some(state) = state else {
-                    // A partition that this worker does not have is done with.
-                    let _ = done.send(partition);
-                    return;
-                };
-                let deadline = Instant::now() + timeout;
-                state.revocation = Some(Revocation { deadline, done });
-                self.revoking.push(partition);
-                // The whole group waits for the answer, and all partitions of this member stand still.
-                self.lanes.set_hurry(true);
-                self.finish_revocations();
+                self.revoke(partition, generation, timeout, done);
             }
             Rebalance::Lost { partition, generation } => {
                 if current(&mut self.partitions, partition, generation).is_some()
@@ -48,6 +40,38 @@ impl Worker {
                 }
             }
         }
+        self.post();
+    }
+
+    /// Begins to give a partition up.
+    fn revoke(
+        &mut self,
+        partition: Partition,
+        generation: Generation,
+        timeout: Duration,
+        done: Sender<Partition>,
+    ) {
+        let Some(state) = current(&mut self.partitions, partition, generation) else {
+            // A partition that this worker does not have is done with.
+            let _ = done.send(partition);
+            return;
+        };
+        let deadline = Instant::now() + timeout;
+        state.revocation = Some(Revocation { deadline, done });
+        self.revoking.push(partition);
+        // The whole group waits for the answer, and all partitions of this member stand still.
+        self.lanes.set_hurry(true);
+        self.finish_revocations();
+    }
+
+    /// The records of a partition are gone: this process is the last that has what it read of them.
+    pub(super) fn log_gone(&mut self, gone: LogGone) {
+        let LogGone { partition, generation, timeout, done } = gone;
+        if let Some(state) = current(&mut self.partitions, partition, generation) {
+            state.decide_all(&self.shared, &mut self.desk, Trigger::LogGone);
+        }
+        self.feed();
+        self.revoke(partition, generation, timeout, done);
         self.post();
     }
 

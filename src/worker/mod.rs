@@ -224,6 +224,7 @@ impl Worker {
                 Next::Policies => self.switch(),
                 Next::Event(Event::Records(batch)) => self.take_in(batch),
                 Next::Event(Event::CaughtUp(partitions)) => self.run_clocks_on(&partitions),
+                Next::Event(Event::LogGone(gone)) => self.log_gone(gone),
                 Next::Stop => break,
             }
         }

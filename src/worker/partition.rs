@@ -207,6 +207,14 @@ impl PartitionState {
         self.publish(desk);
     }
 
+    /// Decides everything that is open, on what there is of it.
+    pub(super) fn decide_all(&mut self, shared: &Shared, desk: &mut Desk, trigger: Trigger) {
+        for trace in self.traces.take_heaviest(u64::MAX) {
+            self.decide(shared, desk, &trace, trigger);
+        }
+        self.publish(desk);
+    }
+
     /// Tells the consumer what may be committed, and what the next owner has to know; and the desk
     /// what this partition holds. Said after whatever was done for it.
     pub(super) fn publish(&mut self, desk: &mut Desk) {
@@ -215,7 +223,8 @@ impl PartitionState {
         let clock = (committable.clock.0 > i64::MIN).then_some(committable.clock);
         let remembered = committable.clock.before(self.in_force.decision_cache_ttl);
         let log = self.log_positions.since(remembered);
-        self.owned.set_committable(committable.position, Resume { clock, log: Some(log) });
+        let resume = Resume { clock, log: Some(log), topic: self.owned.topic };
+        self.owned.set_committable(committable.position, resume);
     }
 
     /// Counts out what is still open: the partition's next owner reads it again.

@@ -18,7 +18,7 @@ impl PartitionState {
     pub(super) fn recover(&mut self, shared: &Shared, resume: Resume) {
         let Some(log) = &shared.log else { return };
         self.recovering = Some(VecDeque::new());
-        log.recover(self.receipt(0), self.owner, resume.log);
+        log.recover(self.receipt(0), self.owner, self.owned.topic, resume.log);
     }
 
     pub(super) fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {

@@ -21,6 +21,7 @@ mod member;
 mod options;
 mod plan;
 mod proxy;
+mod renewal;
 mod reproduce;
 mod slot;
 mod soak;
@@ -79,6 +80,32 @@ fn chaos_zombies_and_unrecorded_decisions_change_nothing() {
         println!("{verdict}");
         let defects = verdict.defects(options::DECISION_LOG);
         assert!(defects.is_empty(), "{}", defects.join("; "));
+    }
+}
+
+/// Scenario: the topic is deleted and made anew under two members, with nothing left to read on it;
+/// then a member is killed, another one joins. The new log is shorter than the old one was, or in a
+/// moment longer.
+/// Guarantees: nothing is missing. Where it is shorter, which Kafka says, all of the above; where it is
+/// longer it is read in the middle until that is noticed, and then all of it again.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn chaos_a_topic_made_anew_loses_nothing() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    for (name, before, rate) in [("shorter", 3000.0, 600.0), ("longer", 400.0, 4000.0)] {
+        let options = Options::from_env().lasting(renewal::LASTS).at_rate(rate);
+        for protocol in options.protocols() {
+            let (seed, protocol_name) = (options.seed, protocol.name());
+            println!("--- a {name} topic, seed {seed}, group protocol {protocol_name}");
+            let mut world = World::new(&options, *protocol);
+            let verdict = world.run_on_another_topic((before, renewal::FIRST), &renewal::plan());
+            println!("{verdict}");
+            let defects = match name {
+                "shorter" => verdict.defects(options::DECISION_LOG),
+                _ => verdict.losses(),
+            };
+            assert!(defects.is_empty(), "{name}: {}", defects.join("; "));
+        }
     }
 }
 

@@ -77,6 +77,11 @@ impl Options {
         Self { seed, lasts: Duration::from_secs_f64(seconds), rate, long, protocols }
     }
 
+    /// The same with so many spans a second.
+    pub fn at_rate(&self, rate: f64) -> Self {
+        Self { rate, ..self.clone() }
+    }
+
     /// The same with another seed.
     pub fn with_seed(&self, seed: u64) -> Self {
         Self { seed, ..self.clone() }

@@ -306,6 +306,19 @@ impl Verdict {
         }
     }
 
+    /// What must not be whatever was read twice, or from the middle: nothing may be missing.
+    pub fn losses(&self) -> Vec<String> {
+        let missing = [
+            (self.missing_traces, "traces are missing"),
+            (self.missing_spans, "spans are missing"),
+            (self.partial_traces, "traces were delivered in part"),
+            (self.unknown_spans, "spans were never written"),
+        ];
+        let wrong = missing.iter().filter(|(count, _)| *count > 0);
+        let losses = wrong.map(|(count, what)| format!("{count} {what}"));
+        losses.chain(self.complaints.iter().cloned()).collect()
+    }
+
     /// What must not be; nothing after a good run. `strict`: with a decision log.
     pub fn defects(&self, strict: bool) -> Vec<String> {
         let always = [

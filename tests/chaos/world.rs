@@ -76,8 +76,10 @@ pub struct World {
     /// What the first member holds.
     vitals: Vec<Vitals>,
     complaints: Vec<String>,
-    /// Those who write poisoned records, and how many of these have to be refused.
+    /// Those who write poisoned records; each says how many of these have to be refused.
     poisoned: Vec<JoinHandle<u64>>,
+    /// How many of those that are written have to be refused.
+    refusable: u64,
     _runtime: Runtime,
 }
 
@@ -136,6 +138,7 @@ impl World {
             vitals: Vec::new(),
             complaints: Vec::new(),
             poisoned: Vec::new(),
+            refusable: 0,
             _runtime: runtime,
         };
         for number in 0..BASE {
@@ -147,9 +150,30 @@ impl World {
 
     /// Runs a plan to its end, waits for rest, and judges.
     pub fn run(&mut self, plan: &[Event]) -> Verdict {
-        let Options { seed, rate, lasts, .. } = self.options;
-        let brokers = self.kafka.address().to_owned();
         let commits = Commits::watch(&self.kafka, self.topic.name(), self.started);
+        let Options { rate, lasts, .. } = self.options;
+        let written = self.act(plan, 0, rate, lasts);
+        self.judge(&written, &commits)
+    }
+
+    /// The same, with the topic deleted and made anew when all is at rest, and then another act, with
+    /// this plan and rate.
+    pub fn run_on_another_topic(&mut self, first: (f64, Duration), then: &[Event]) -> Verdict {
+        let commits = Commits::watch(&self.kafka, self.topic.name(), self.started);
+        let mut written = self.act(&[], 0, first.0, first.1);
+        self.topic.recreate();
+        self.say("the topic was deleted and made anew");
+        let Options { rate, lasts, .. } = self.options;
+        let more = self.act(then, 1, rate, lasts);
+        written.ledger.traces.extend(more.ledger.traces);
+        written.places.extend(more.places);
+        self.judge(&written, &commits)
+    }
+
+    /// Writes traffic while things go wrong as planned, and waits for rest.
+    fn act(&mut self, plan: &[Event], number: u64, rate: f64, lasts: Duration) -> Written {
+        let seed = self.options.seed.wrapping_add(number << 32);
+        let brokers = self.kafka.address().to_owned();
         let traffic = Traffic::start(&brokers, self.topic.name(), seed, rate, lasts);
         self.say(&format!("traffic of {rate} spans/s for {lasts:?}"));
         self.follow_plan(plan);
@@ -158,12 +182,18 @@ impl World {
             self.look_after_members();
             thread::sleep(GLANCE);
         }
-        let written = traffic.spans();
-        let Written { ledger, places } = traffic.finish();
+        let spans = traffic.spans();
+        let written = traffic.finish();
         let poisoned = self.poisoned.drain(..).map(|writing| writing.join().unwrap());
-        let poisoned: u64 = poisoned.sum();
-        self.say(&format!("traffic is over, {written} spans with their repetitions"));
+        self.refusable += poisoned.sum::<u64>();
+        self.say(&format!("traffic is over, {spans} spans with their repetitions"));
         self.settle();
+        written
+    }
+
+    fn judge(&mut self, written: &Written, commits: &Commits) -> Verdict {
+        let Written { ledger, places } = written;
+        let poisoned = self.refusable;
         self.check_members();
         self.check_zombies();
         let ends = self.topic.end_offsets();
@@ -182,12 +212,12 @@ impl World {
         }
         let lost = self.disturbances();
         let mut verdict =
-            self.backend.read(|book| Verdict::new(&ledger, book, letters.as_ref(), DECISION_LOG));
+            self.backend.read(|book| Verdict::new(ledger, book, letters.as_ref(), DECISION_LOG));
         if let Some(records) = self.decision_log.as_ref().map(Topic::records) {
             self.check_outages(&records);
             let said = Decisions::read(&records);
-            self.backend.read(|book| verdict.read_log(&ledger, book, &said, DECISION_LOG));
-            self.backend.read(|book| verdict.count_duplicates(&ledger, book, &said, &lost));
+            self.backend.read(|book| verdict.read_log(ledger, book, &said, DECISION_LOG));
+            self.backend.read(|book| verdict.count_duplicates(ledger, book, &said, &lost));
         }
         verdict.complaints = std::mem::take(&mut self.complaints);
         verdict.committed_lower = commits.went_back() as u64;

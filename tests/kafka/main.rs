@@ -6,10 +6,12 @@
 // A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
 #![allow(clippy::unwrap_used)]
 
+mod another_log;
 mod bad_input;
 mod bounds;
 mod chaos;
 mod doctor;
+mod membership;
 mod misrouting;
 mod overload;
 mod rekey;

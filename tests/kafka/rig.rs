@@ -9,6 +9,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
+use prost::Message as _;
 use tailsieve::generate::{Counters, Model, ModelSettings, ProducerSettings, produce};
 use tailsieve::ids::TraceId;
 use tailsieve::ledger::{Check, Expectation, Ledger, Verdict};
@@ -226,6 +228,20 @@ impl Writing {
         self.thread.join().unwrap();
         Arc::into_inner(self.ledger).unwrap().into_inner().unwrap()
     }
+}
+
+/// A record of one span: the root of its trace, or a child of the given span.
+pub fn one_span(trace: TraceId, span: u8, parent: Option<u8>) -> Vec<u8> {
+    let span = Span {
+        trace_id: trace.as_bytes().to_vec(),
+        span_id: vec![span; 8],
+        parent_span_id: parent.map(|parent| vec![parent; 8]).unwrap_or_default(),
+        name: "step".into(),
+        ..Span::default()
+    };
+    let scope = ScopeSpans { spans: vec![span], ..ScopeSpans::default() };
+    let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
+    TracesData { resource_spans: vec![resource] }.encode_to_vec()
 }
 
 /// Traffic of 210 000 spans at 6 000 a second, from now on.

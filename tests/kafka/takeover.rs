@@ -4,8 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
-use prost::Message as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -20,7 +18,7 @@ use tailsieve::probability::Threshold;
 use tailsieve::source::{Resume, now};
 use tailsieve::trace::Trigger;
 
-use crate::rig::{KEEP_ALL, Rig, checked_scrape};
+use crate::rig::{KEEP_ALL, Rig, checked_scrape, one_span};
 use crate::support::{Topic, eventually};
 
 const PARTITIONS: i32 = 8;
@@ -98,7 +96,7 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
         sequence,
     };
     let owner = |partition: i32| OwnerId(partition.unsigned_abs().into());
-    (0..PARTITIONS).for_each(|it| log.recover(receipt(it, 0), owner(it), None));
+    (0..PARTITIONS).for_each(|it| log.recover(receipt(it, 0), owner(it), None, None));
     for _ in 0..PARTITIONS {
         owned.recv_timeout(PATIENCE).unwrap();
     }
@@ -121,18 +119,6 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
     });
 }
 
-fn trace(id: TraceId, span: u8) -> Vec<u8> {
-    let span = Span {
-        trace_id: id.as_bytes().to_vec(),
-        span_id: vec![span; 8],
-        name: "step".into(),
-        ..Span::default()
-    };
-    let scope = ScopeSpans { spans: vec![span], ..ScopeSpans::default() };
-    let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
-    TracesData { resource_spans: vec![resource] }.encode_to_vec()
-}
-
 /// The records that the decisions cover, and behind them: late spans of a trace that was kept and
 /// of one that was dropped, both long ago, a new trace, and one whose time closes that.
 fn write_records(rig: &Rig, begin: Timestamp) {
@@ -143,7 +129,7 @@ fn write_records(rig: &Rig, begin: Timestamp) {
         let more =
             [(0, 2, end), (1, 2, end), (DECISIONS, 1, end), (DECISIONS + 1, 1, end + 40_000)];
         for (number, span, at) in covered.chain(more) {
-            let (id, value) = (id(partition, number), trace(id(partition, number), span));
+            let (id, value) = (id(partition, number), one_span(id(partition, number), span, None));
             let key = id.to_string();
             let record = BaseRecord::to(rig.topic.name()).partition(partition).timestamp(at);
             producer.send(record.key(&key).payload(&value)).map_err(|(error, _)| error).unwrap();
@@ -156,7 +142,8 @@ fn write_records(rig: &Rig, begin: Timestamp) {
 fn commit(rig: &Rig, begin: Timestamp) {
     let mut config = rig.kafka.client();
     let consumer: BaseConsumer = config.set("group.id", rig.topic.name()).create().unwrap();
-    let resume = Resume { clock: Some(Timestamp(begin.0 + 250)), log: Some(Position(0)) };
+    let resume =
+        Resume { clock: Some(Timestamp(begin.0 + 250)), log: Some(Position(0)), topic: None };
     let mut list = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
         let offset = KafkaOffset::Offset(COMMITTED);

@@ -128,6 +128,19 @@ impl Topic {
         (0..self.partitions).map(|partition| (partition, end(partition))).collect()
     }
 
+    /// Deletes the topic, and makes another one of its name.
+    pub fn recreate(&self) {
+        let options = AdminOptions::new().operation_timeout(Some(TIMEOUT));
+        let deleted = block_on(self.admin.delete_topics(&[&self.name], &options)).unwrap();
+        assert_eq!(deleted, [Ok(self.name.clone())]);
+        let topic = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(1));
+        eventually("the topic to be created anew", TIMEOUT, || {
+            let created = block_on(self.admin.create_topics([&topic], &options)).unwrap();
+            created.iter().all(Result::is_ok).then_some(())
+        });
+        eventually("the new topic to be known", TIMEOUT, || self.is_known().then_some(()));
+    }
+
     /// Every record that is in the topic now, in the order of each partition.
     pub fn records(&self) -> Vec<OwnedMessage> {
         let ends = self.end_offsets();

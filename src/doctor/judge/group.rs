@@ -3,6 +3,7 @@
 use super::super::facts::{Facts, Group, Plan, Range};
 use super::super::finding::Finding;
 use super::{broker, unanswered};
+use crate::cluster::describe::GroupMember;
 
 const GROUP: &str = "group";
 const OFFSETS: &str = "offsets";
@@ -19,7 +20,10 @@ pub(super) fn judge(plan: &Plan, facts: &Facts, partitions: usize, findings: &mu
         Some(Err(error)) => {
             Finding::skipped(GROUP, format!("{} cannot be seen: {error}", plan.group_id))
         }
-        Some(Ok(group)) => members(plan, group),
+        Some(Ok(group)) => {
+            let runs_here = matches!(&facts.admin, Some(Err(_)));
+            members(plan, group, runs_here)
+        }
     });
     findings.push(match &facts.ranges {
         None => unanswered(OFFSETS),
@@ -28,7 +32,21 @@ pub(super) fn judge(plan: &Plan, facts: &Facts, partitions: usize, findings: &mu
     });
 }
 
-fn members(plan: &Plan, group: &Group) -> Finding {
+/// A member that has the id of this file; with several consumers each has a number behind it.
+fn same_id<'g>(plan: &Plan, group: &'g Group) -> Option<&'g GroupMember> {
+    let id = plan.group_instance_id.as_deref()?;
+    let is_same = |member: &&GroupMember| {
+        let theirs = member.instance_id.as_deref().unwrap_or_default();
+        let numbered = |rest: &str| {
+            plan.consumers > 1 && rest.strip_prefix('-').is_some_and(|n| n.parse::<u16>().is_ok())
+        };
+        theirs.strip_prefix(id).is_some_and(|rest| rest.is_empty() || numbered(rest))
+    };
+    group.members.iter().find(is_same)
+}
+
+/// `runs_here` says that a member may be running on this machine: its address is in use.
+fn members(plan: &Plan, group: &Group, runs_here: bool) -> Finding {
     let name = &plan.group_id;
     let foreign: Vec<String> = group
         .members
@@ -56,6 +74,15 @@ fn members(plan: &Plan, group: &Group) -> Finding {
             group.protocol
         );
         return Finding::error(GROUP, text, fix);
+    }
+    if let Some(other) = same_id(plan, group).filter(|_| !runs_here) {
+        let id = plan.group_instance_id.as_deref().unwrap_or_default();
+        let text = format!(
+            "{name} has a member with kafka.group_instance_id {id} of this file, at {}, and none runs \
+             here: of two with one id, one stays out",
+            other.host
+        );
+        return Finding::warning(GROUP, text, "give every member a group_instance_id of its own");
     }
     let text = match group.members.len() {
         0 => format!("{name} has no members at the moment"),

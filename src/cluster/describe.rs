@@ -1,0 +1,274 @@
+//! What brokers tell about a topic and a group, and the `rdkafka` crate does not ask.
+//!
+//! Owns two questions: which id a topic has (`DescribeTopics`, KIP-516), so that a topic that was
+//! deleted and made anew can be told from the old one; and which members of the group have which
+//! `group.instance.id` (`DescribeConsumerGroups`, KIP-345), so that a member that was fenced does not
+//! fence its successor. Both are librdkafka's, and nothing else tells either: hence the only `unsafe`
+//! of this crate. A question never blocks; its answer is picked up later.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString, c_char};
+use std::fmt;
+use std::ptr::{self, NonNull};
+use std::time::{Duration, Instant};
+
+use rdkafka::bindings as sys;
+use rdkafka::client::{Client, ClientContext};
+use rdkafka::types::RDKafkaRespErr;
+
+use crate::ids::TopicId;
+
+/// For how long the brokers are asked before there is no answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A member of a consumer group, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// Its `group.instance.id`; none if it has none.
+    pub instance_id: Option<String>,
+    /// What it calls itself (`client.id`).
+    pub client_id: String,
+    /// Where it connects from, as the broker sees it.
+    pub host: String,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    /// There is no such topic.
+    #[error("there is no such topic")]
+    NoSuchTopic,
+    /// The brokers could not be asked, or do not let it be seen.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl NoAnswer {
+    fn of(code: RDKafkaRespErr, what: Option<String>) -> Self {
+        match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => Self::NoSuchTopic,
+            _ => Self::Failed(what.unwrap_or_else(|| "the brokers did not answer".to_owned())),
+        }
+    }
+
+    fn of_another_kind() -> Self {
+        Self::Failed("the answer is of another kind".to_owned())
+    }
+}
+
+/// A question on its way. Dropped, it is taken back.
+pub(crate) struct Asked<T> {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    read: fn(NonNull<sys::rd_kafka_event_t>) -> Result<T, NoAnswer>,
+}
+
+// Safety: a queue of librdkafka may be used from any thread, and here it is used by one at a time.
+unsafe impl<T> Send for Asked<T> {}
+
+impl<T> fmt::Debug for Asked<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").finish_non_exhaustive()
+    }
+}
+
+/// Asks for the id of `topic`. `None` is the answer of brokers that know no ids (before Kafka 2.8).
+///
+/// The answer has to be picked up, or dropped, before the client is.
+pub(crate) fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+) -> Asked<Option<TopicId>> {
+    let name = c_string(topic);
+    ask(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, read_topic_id, |to| {
+        // Safety: librdkafka copies the names; `name` lives until the collection is made, and the
+        // collection until it was handed over.
+        unsafe {
+            let topics =
+                sys::rd_kafka_TopicCollection_of_topic_names([name.as_ptr()].as_mut_ptr(), 1);
+            sys::rd_kafka_DescribeTopics(to.client, topics, to.options, to.queue);
+            sys::rd_kafka_TopicCollection_destroy(topics);
+        }
+    })
+}
+
+/// Asks for the members of the group `group_id`; none if there is no such group.
+///
+/// The answer has to be picked up, or dropped, before the client is.
+pub(crate) fn group_members<C: ClientContext>(
+    client: &Client<C>,
+    group_id: &str,
+) -> Asked<Vec<GroupMember>> {
+    let name = c_string(group_id);
+    let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
+    ask(client, operation, read_members, |to| {
+        // Safety: librdkafka copies the names before the call returns.
+        unsafe {
+            let mut names = [name.as_ptr()];
+            sys::rd_kafka_DescribeConsumerGroups(
+                to.client,
+                names.as_mut_ptr(),
+                names.len(),
+                to.options,
+                to.queue,
+            );
+        }
+    })
+}
+
+impl<T> Asked<T> {
+    /// The answer, once it is there; waits `timeout` for it at most.
+    pub(crate) fn answer(&self, timeout: Duration) -> Option<Result<T, NoAnswer>> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let millis = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+            // Safety: the queue is ours until it is dropped.
+            let event = unsafe { sys::rd_kafka_queue_poll(self.queue.as_ptr(), millis) };
+            if let Some(event) = NonNull::new(event) {
+                let answer = (self.read)(event);
+                // Safety: the event is ours, and nothing that was read from it is borrowed.
+                unsafe { sys::rd_kafka_event_destroy(event.as_ptr()) };
+                return Some(answer);
+            }
+            if left.is_zero() {
+                return None;
+            }
+        }
+    }
+}
+
+impl<T> Drop for Asked<T> {
+    fn drop(&mut self) {
+        // Safety: it was made by `rd_kafka_queue_new`; an answer that comes later is thrown away.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+/// What a question is asked with.
+struct To {
+    client: *mut sys::rd_kafka_t,
+    options: *mut sys::rd_kafka_AdminOptions_t,
+    queue: *mut sys::rd_kafka_queue_t,
+}
+
+fn ask<C: ClientContext, T>(
+    client: &Client<C>,
+    operation: sys::rd_kafka_admin_op_t,
+    read: fn(NonNull<sys::rd_kafka_event_t>) -> Result<T, NoAnswer>,
+    question: impl FnOnce(&To),
+) -> Asked<T> {
+    let client = client.native_ptr();
+    let millis = i32::try_from(TIMEOUT.as_millis()).unwrap_or(i32::MAX);
+    // Safety: the client is alive as long as it is borrowed, options and queue belong to it, and the
+    // options are copied by the question.
+    unsafe {
+        let options = sys::rd_kafka_AdminOptions_new(client, operation);
+        sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
+        let queue = sys::rd_kafka_queue_new(client);
+        question(&To { client, options, queue });
+        sys::rd_kafka_AdminOptions_destroy(options);
+        let queue = NonNull::new(queue).expect("librdkafka ends the process when memory runs out");
+        Asked { queue, read }
+    }
+}
+
+/// Topics and groups whose names hold a zero byte do not exist; what is before it is asked for.
+fn c_string(name: &str) -> CString {
+    CString::new(name.split('\0').next().unwrap_or_default()).unwrap_or_default()
+}
+
+fn read_topic_id(event: NonNull<sys::rd_kafka_event_t>) -> Result<Option<TopicId>, NoAnswer> {
+    failure_of(event)?;
+    // Safety: everything that is reached from the event lives as long as it, and it outlives this
+    // function; null pointers are looked for.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeTopics_result(event.as_ptr());
+        if result.is_null() {
+            return Err(NoAnswer::of_another_kind());
+        }
+        let mut count = 0;
+        let topics = sys::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
+        if topics.is_null() || count == 0 {
+            return Err(NoAnswer::of_another_kind());
+        }
+        let topic = *topics;
+        error_of(sys::rd_kafka_TopicDescription_error(topic))?;
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        if id.is_null() {
+            return Ok(None);
+        }
+        let high = sys::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
+        let low = sys::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
+        Ok(TopicId::from_bits(u128::from(high) << 64 | u128::from(low)))
+    }
+}
+
+fn read_members(event: NonNull<sys::rd_kafka_event_t>) -> Result<Vec<GroupMember>, NoAnswer> {
+    failure_of(event)?;
+    // Safety: as above.
+    unsafe {
+        let result = sys::rd_kafka_event_DescribeConsumerGroups_result(event.as_ptr());
+        if result.is_null() {
+            return Err(NoAnswer::of_another_kind());
+        }
+        let mut count = 0;
+        let groups = sys::rd_kafka_DescribeConsumerGroups_result_groups(result, &raw mut count);
+        if groups.is_null() || count == 0 {
+            return Err(NoAnswer::of_another_kind());
+        }
+        let group = *groups;
+        error_of(sys::rd_kafka_ConsumerGroupDescription_error(group))?;
+        let members = sys::rd_kafka_ConsumerGroupDescription_member_count(group);
+        let member = |index| {
+            let member = sys::rd_kafka_ConsumerGroupDescription_member(group, index);
+            GroupMember {
+                instance_id: text(sys::rd_kafka_MemberDescription_group_instance_id(member))
+                    .filter(|id| !id.is_empty()),
+                client_id: text(sys::rd_kafka_MemberDescription_client_id(member))
+                    .unwrap_or_default(),
+                host: text(sys::rd_kafka_MemberDescription_host(member)).unwrap_or_default(),
+            }
+        };
+        Ok((0..members).map(member).collect())
+    }
+}
+
+/// What went wrong with the whole question, if something did.
+fn failure_of(event: NonNull<sys::rd_kafka_event_t>) -> Result<(), NoAnswer> {
+    // Safety: the event is alive; its text is copied.
+    unsafe {
+        let code = sys::rd_kafka_event_error(event.as_ptr());
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Ok(());
+        }
+        Err(NoAnswer::of(code, text(sys::rd_kafka_event_error_string(event.as_ptr()))))
+    }
+}
+
+/// What went wrong with the one thing that was asked for.
+///
+/// # Safety
+/// `error` is null or an error of librdkafka that is alive.
+unsafe fn error_of(error: *const sys::rd_kafka_error_t) -> Result<(), NoAnswer> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // Safety: as the caller promises.
+    unsafe {
+        let code = sys::rd_kafka_error_code(error);
+        if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Ok(());
+        }
+        Err(NoAnswer::of(code, text(sys::rd_kafka_error_string(error))))
+    }
+}
+
+/// A copy of a text of librdkafka's.
+///
+/// # Safety
+/// `text` is null or a text that ends in a zero byte and is alive.
+unsafe fn text(text: *const c_char) -> Option<String> {
+    // Safety: as the caller promises.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}
