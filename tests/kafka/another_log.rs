@@ -40,7 +40,7 @@ fn write(rig: &Rig, numbers: Range<u32>, is_root: bool) {
     producer.flush(PATIENCE).unwrap();
 }
 
-/// Waits until each of these traces was delivered, once.
+/// Waits until each of these traces was delivered.
 fn wait_delivered(rig: &Rig, numbers: Range<u32>) {
     let mut missing = Vec::new();
     let what = format!("{numbers:?} to be delivered");

@@ -14,6 +14,7 @@ mod doctor;
 mod membership;
 mod misrouting;
 mod overload;
+mod redelivery;
 mod rekey;
 mod reload;
 mod replay_dead_letters;
