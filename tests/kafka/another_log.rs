@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -142,8 +144,9 @@ fn commit(rig: &Rig, offset: i64, metadata: &str) {
 }
 
 /// Scenario: partitions end in the marker of a transaction that was committed, or aborted; of one
-/// the records behind the last one were deleted; and traffic goes on in another one.
-/// Guarantees: the lag goes back to 0, in records and in seconds, and everything is committed.
+/// everything was deleted before it was read; in one a transaction is open.
+/// Guarantees: the lag goes back to 0, in records and in seconds, and everything is committed; what is
+/// in the open transaction is read when it is committed.
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]
 fn what_is_no_record_is_no_lag() {
@@ -165,6 +168,18 @@ fn what_is_no_record_is_no_lag() {
         }
         *ends.entry(partition).or_insert(0) += 2;
     }
+    write(&rig, 10..11, true);
+    delete_records(&rig, 2, 1);
+    *ends.entry(2).or_insert(0) += 1;
+    let open: BaseProducer =
+        config.set("transactional.id", format!("{}-open", rig.topic.name())).create().unwrap();
+    open.init_transactions(PATIENCE).unwrap();
+    open.begin_transaction().unwrap();
+    let value = one_span(id(3), 1, None);
+    let record: BaseRecord<'_, (), _> = BaseRecord::to(rig.topic.name());
+    open.send(record.partition(3).payload(&value)).map_err(|(e, _)| e).unwrap();
+    open.flush(PATIENCE).unwrap();
+
     let mut member = rig.member("member");
     wait_delivered(&rig, 0..1);
     wait_delivered(&rig, 2..3);
@@ -175,8 +190,21 @@ fn what_is_no_record_is_no_lag() {
             && is_none("tailsieve_kafka_lag_records")
             && is_none("tailsieve_kafka_lag_seconds")
     });
+    open.commit_transaction(PATIENCE).unwrap();
+    wait_delivered(&rig, 3..4);
+    ends.insert(3, 2);
     rig.settle();
     let committed = rig.kafka.committed(rig.topic.name(), &rig.topic);
-    assert_eq!((committed[&0], committed[&1]), (Some(ends[&0]), Some(ends[&1])));
+    for (partition, end) in ends {
+        assert_eq!(committed[&partition], Some(end), "partition {partition}");
+    }
     checked_scrape(&member);
+}
+
+fn delete_records(rig: &Rig, partition: i32, before: i64) {
+    let admin: AdminClient<DefaultClientContext> = rig.kafka.client().create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(rig.topic.name(), partition, Offset::Offset(before)).unwrap();
+    let deleted = rig.runtime.block_on(admin.delete_records(&list, &AdminOptions::new()));
+    deleted.unwrap();
 }
