@@ -31,6 +31,7 @@ pub mod probability;
 pub mod proto;
 pub mod publish;
 pub mod receiver;
+pub mod record_headers;
 pub mod rekey;
 pub mod reload;
 pub mod replay_dead_letters;

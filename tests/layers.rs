@@ -119,7 +119,19 @@ const MODULES: &[Module] = &[
     ),
     edge("routing", &["books", "limited", "partitioner", "ids"]),
     edge("capture", &["otlp_json", "ids"]),
-    edge("source", &["cluster", "dead_letters", "clock", "books", "memory", "limited", "ids"]),
+    edge(
+        "source",
+        &[
+            "record_headers",
+            "cluster",
+            "dead_letters",
+            "clock",
+            "books",
+            "memory",
+            "limited",
+            "ids",
+        ],
+    ),
     edge("export", &["publish", "books", "limited", "units", "proto", "ids"]),
     edge(
         "decision_log",
@@ -148,6 +160,7 @@ const MODULES: &[Module] = &[
     pure("probability", &["ids"]),
     pure("tracestate", &[]),
     pure("ids", &[]),
+    pure("record_headers", &[]),
     // Messages and no more.
     pure("proto", &[]),
 ];

@@ -7,7 +7,7 @@ use super::document::{Entry, Node, Value};
 use super::reader::{Problems, Section};
 use super::values;
 use crate::ids::Timestamp;
-use crate::source::{self, SourceSettings, StartFrom};
+use crate::source::{self, KeptHeaders, SourceSettings, StartFrom};
 
 /// The section, checked.
 pub(super) struct Kafka {
@@ -65,6 +65,7 @@ pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
         lease_timeout: Duration::ZERO,
         revoke_timeout: Duration::from_secs(2),
         future_tolerance: Duration::from_secs(5),
+        headers: KeptHeaders::None,
         properties: Vec::new(),
     };
     section.read("topic", &mut source.topic, values::name);

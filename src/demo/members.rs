@@ -17,7 +17,7 @@ use crate::decision_log::DecisionLogSettings;
 use crate::export::ExportSettings;
 use crate::memory::Memory;
 use crate::reload;
-use crate::source::{SourceSettings, StartFrom};
+use crate::source::{KeptHeaders, SourceSettings, StartFrom};
 use crate::worker::{Annotations, PoliciesInForce};
 
 const MEMORY_LIMIT: u64 = 1 << 30;
@@ -146,6 +146,7 @@ fn settings(stage: &Stage, file: &PolicyFile) -> MemberSettings {
             lease_timeout: Duration::from_secs(30),
             revoke_timeout: Duration::from_secs(2),
             future_tolerance: Duration::from_secs(5),
+            headers: KeptHeaders::None,
             properties: Vec::new(),
         },
         consumers: 1,

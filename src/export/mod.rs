@@ -75,6 +75,9 @@ pub struct Chunk {
     /// Encoded `ResourceSpans` fields: a valid `ExportTraceServiceRequest` by itself, and at most
     /// `max_request_bytes`.
     pub bytes: Bytes,
+    /// Headers of the records that the spans were read from, which go along with them: see
+    /// [`record_headers`](crate::record_headers). Chunks with others go in other requests.
+    pub along: Bytes,
     /// The trace that the spans are of.
     pub trace_id: TraceId,
     /// How many spans are in it.

@@ -20,7 +20,14 @@ pub(super) fn chunk(pin: u64, size: usize) -> Chunk {
     let mut trace_id = [0xee; 16];
     trace_id[8..].copy_from_slice(&pin.to_be_bytes());
     let trace_id = TraceId::from_slice(&trace_id).unwrap();
-    Chunk { bytes: Bytes::from(bytes), trace_id, spans: 1, traces: 1, ticket: ticket(pin) }
+    Chunk {
+        bytes: Bytes::from(bytes),
+        along: Bytes::new(),
+        trace_id,
+        spans: 1,
+        traces: 1,
+        ticket: ticket(pin),
+    }
 }
 
 pub(super) fn ticket(pin: u64) -> Ticket {

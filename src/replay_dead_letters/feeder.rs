@@ -223,7 +223,14 @@ impl<'a> Feeder<'a> {
                 delivery: DeliveryId(letter as u64),
                 worker: 0,
             };
-            let mut chunk = Chunk { bytes: bytes.clone(), trace_id, spans, traces: 1, ticket };
+            let mut chunk = Chunk {
+                bytes: bytes.clone(),
+                along: Bytes::new(),
+                trace_id,
+                spans,
+                traces: 1,
+                ticket,
+            };
             // A full queue holds something of which there will be news.
             while let Err(back) = self.exporters[*exporter].try_send(chunk) {
                 chunk = back;

@@ -63,6 +63,8 @@ struct RecordRef {
     /// Length of the value; `None` for a null value.
     value: Option<u32>,
     attempts: u32,
+    /// Length of the headers, which come between key and value.
+    headers: u32,
     start: usize,
 }
 
@@ -79,6 +81,8 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// How often it was a dead letter: a replay writes that on what it brings back.
     pub attempts: u32,
+    /// Those of its headers that go along with it, see [`record_headers`](crate::record_headers).
+    pub headers: &'a [u8],
 }
 
 impl RecordBatch {
@@ -92,6 +96,7 @@ impl RecordBatch {
         let Buffers { bytes, records } = &mut self.buffers;
         let start = bytes.len();
         bytes.extend_from_slice(record.key.unwrap_or_default());
+        bytes.extend_from_slice(record.headers);
         bytes.extend_from_slice(record.value.unwrap_or_default());
         records.push(RecordRef {
             offset: record.offset,
@@ -99,6 +104,7 @@ impl RecordBatch {
             key: record.key.map(length),
             value: record.value.map(length),
             attempts: record.attempts,
+            headers: length(record.headers),
             start,
         });
     }
@@ -109,7 +115,7 @@ impl RecordBatch {
         last.offset.next()
     }
 
-    /// Bytes of keys and values.
+    /// Bytes of keys, values and headers.
     pub fn size(&self) -> usize {
         self.buffers.bytes.len()
     }
@@ -118,14 +124,16 @@ impl RecordBatch {
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         let Buffers { bytes, records } = &self.buffers;
         records.iter().map(move |record| {
-            let value_start = record.start + record.key.unwrap_or(0) as usize;
+            let headers_start = record.start + record.key.unwrap_or(0) as usize;
+            let value_start = headers_start + record.headers as usize;
             let value = |length: u32| &bytes[value_start..value_start + length as usize];
             Record {
                 offset: record.offset,
                 timestamp: record.timestamp,
-                key: record.key.map(|_| &bytes[record.start..value_start]),
+                key: record.key.map(|_| &bytes[record.start..headers_start]),
                 value: record.value.map(value),
                 attempts: record.attempts,
+                headers: &bytes[headers_start..value_start],
             }
         })
     }
@@ -163,11 +171,13 @@ mod tests {
         let parts =
             [(None, Some(b"v".as_slice())), (Some(b"k".as_slice()), None), (Some(b""), Some(b""))];
         for (offset, (key, value)) in (0..).map(Offset).zip(parts) {
-            batch.push(Record { offset, timestamp: Timestamp(0), key, value, attempts: 0 });
+            let timestamp = Timestamp(0);
+            batch.push(Record { offset, timestamp, key, value, attempts: 0, headers: b"h" });
         }
         let read: Vec<_> = batch.records().map(|record| (record.key, record.value)).collect();
         assert_eq!(read, parts);
-        assert_eq!(batch.size(), 2);
+        assert!(batch.records().all(|record| record.headers == b"h"));
+        assert_eq!(batch.size(), 5);
     }
 
     #[test]
@@ -180,6 +190,7 @@ mod tests {
             key: None,
             value: Some(b"v"),
             attempts: 0,
+            headers: b"",
         });
         let place = batch.buffers.bytes.as_ptr();
         drop(batch);

@@ -40,4 +40,4 @@ pub use handle::{ConsumerHandle, ConsumerStatus, StartError, start};
 pub use inbox::{Event, Inbox, InboxSender, inboxes};
 pub use ownership::{Owned, Ownership, Standing};
 pub use resume::Resume;
-pub use settings::{SESSION_TIMEOUT, SourceSettings, StartFrom};
+pub use settings::{KeptHeaders, SESSION_TIMEOUT, SourceSettings, StartFrom};

@@ -9,8 +9,10 @@ use tracing::{info, warn};
 
 use super::assignment::{Context, Mine};
 use super::batch::{Record, RecordBatch, SpareBuffers};
+use super::settings::KeptHeaders;
 use crate::dead_letters::ATTEMPTS;
 use crate::ids::{Offset, Partition, Timestamp};
+use crate::record_headers;
 
 /// Batches that are being filled.
 #[derive(Debug, Default)]
@@ -41,12 +43,20 @@ fn tell_timestamps(timestamp: rdkafka::Timestamp) {
     }
 }
 
-/// What the header [`ATTEMPTS`] says; nearly no record has headers.
-fn attempts(message: &BorrowedMessage<'_>) -> u32 {
-    let Some(headers) = message.headers() else { return 0 };
-    let header = headers.iter().find(|header| header.key == ATTEMPTS);
-    let text = header.and_then(|header| std::str::from_utf8(header.value?).ok());
-    text.and_then(|text| text.parse().ok()).unwrap_or(0)
+/// What the header [`ATTEMPTS`] says, and the headers that go along; nearly no record has any.
+fn read_headers(message: &BorrowedMessage<'_>, kept: &KeptHeaders) -> (u32, Vec<u8>) {
+    let (mut attempts, mut along) = (0, Vec::new());
+    let Some(headers) = message.headers() else { return (attempts, along) };
+    for header in headers.iter() {
+        let Some(value) = header.value else { continue };
+        if header.key == ATTEMPTS {
+            let text = std::str::from_utf8(value).ok();
+            attempts = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+        } else if let Some(name) = kept.name(header.key) {
+            record_headers::push(&mut along, name, value);
+        }
+    }
+    (attempts, along)
 }
 
 /// A batch that is being filled.
@@ -70,12 +80,14 @@ impl Pending {
             tell_timestamps(message.timestamp());
         }
         let (key, value) = (message.key(), message.payload());
+        let (attempts, headers) = read_headers(message, &context.settings.headers);
         let record = Record {
             offset: Offset(message.offset()),
             timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(now.0)),
             key,
             value,
-            attempts: attempts(message),
+            attempts,
+            headers: &headers,
         };
         self.take_in(context, Partition(message.partition()), record, now);
     }

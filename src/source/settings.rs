@@ -27,6 +27,31 @@ pub enum StartFrom {
     Timestamp(Timestamp),
 }
 
+/// Which headers of a record go along with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeptHeaders {
+    /// None.
+    #[default]
+    None,
+    /// Those with these names, in upper or lower case, under the name that stands here.
+    Named(Vec<String>),
+    /// All of them.
+    All,
+}
+
+impl KeptHeaders {
+    /// The name under which a header goes along, if it does.
+    pub(super) fn name<'h>(&'h self, header: &'h str) -> Option<&'h str> {
+        match self {
+            Self::None => None,
+            Self::Named(names) => {
+                names.iter().map(String::as_str).find(|name| name.eq_ignore_ascii_case(header))
+            }
+            Self::All => Some(header),
+        }
+    }
+}
+
 /// Settings of the Kafka side.
 #[derive(Clone)]
 pub struct SourceSettings {
@@ -51,6 +76,8 @@ pub struct SourceSettings {
     pub revoke_timeout: Duration,
     /// How far ahead of the wall clock a record's timestamp may be before it is clamped.
     pub future_tolerance: Duration,
+    /// Which headers of records go along with their spans.
+    pub headers: KeptHeaders,
     /// Further librdkafka settings, checked by whoever made them.
     pub properties: Vec<(String, String)>,
 }

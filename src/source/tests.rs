@@ -17,7 +17,7 @@ use super::metrics::SourceMetrics;
 use super::ownership::Ownership;
 use super::pending::Pending;
 use super::resume::Resume;
-use super::settings::{SourceSettings, StartFrom};
+use super::settings::{KeptHeaders, SourceSettings, StartFrom};
 use super::{CaughtUp, Rebalance};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 use crate::limited::Limited;
@@ -37,6 +37,7 @@ fn settings() -> SourceSettings {
         lease_timeout: Duration::from_secs(3600),
         revoke_timeout: Duration::ZERO,
         future_tolerance: Duration::from_secs(5),
+        headers: KeptHeaders::None,
         properties: Vec::new(),
     }
 }
@@ -169,6 +170,7 @@ impl World {
             key: None,
             value: Some(b"spans"),
             attempts: 0,
+            headers: b"",
         };
         self.pending.take_in(&self.context, Partition(partition), record, NOW);
     }

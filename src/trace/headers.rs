@@ -12,6 +12,8 @@ pub struct HeaderId(u32);
 #[derive(Debug)]
 struct Header {
     bytes: Box<[u8]>,
+    /// How many of them, at the beginning, are what went along with the record.
+    along: u32,
     hash: u64,
     holders: u32,
 }
@@ -29,16 +31,30 @@ pub struct Headers {
 impl Headers {
     /// The header that `pieces` make up, one after the other, with one more holder.
     pub fn hold<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]> + Clone) -> HeaderId {
+        self.hold_along(&[], pieces)
+    }
+
+    /// The same, of records with which `along` goes: with something else it is another header.
+    pub fn hold_along<'a>(
+        &mut self,
+        along: &'a [u8],
+        pieces: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> HeaderId {
+        let pieces = std::iter::once(along).chain(pieces);
+        let along = along.len() as u32;
         let hash = self.hash(pieces.clone());
         let headers = &self.headers;
-        let same = |id: &HeaderId| is_made_of(&headers[id.0 as usize].bytes, pieces.clone());
+        let same = |id: &HeaderId| {
+            let header = &headers[id.0 as usize];
+            header.along == along && is_made_of(&header.bytes, pieces.clone())
+        };
         if let Some(id) = self.index.find(hash, same) {
             self.headers[id.0 as usize].holders += 1;
             return *id;
         }
         let bytes: Vec<u8> = pieces.flatten().copied().collect();
         self.bytes += bytes.len() as u64;
-        let header = Header { bytes: bytes.into_boxed_slice(), hash, holders: 1 };
+        let header = Header { bytes: bytes.into_boxed_slice(), along, hash, holders: 1 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.headers[id.0 as usize] = header;
@@ -78,7 +94,14 @@ impl Headers {
 
     /// The bytes of a header that is held.
     pub fn get(&self, id: HeaderId) -> &[u8] {
-        &self.headers[id.0 as usize].bytes
+        let header = &self.headers[id.0 as usize];
+        &header.bytes[header.along as usize..]
+    }
+
+    /// What went along with the records of a header that is held.
+    pub fn along(&self, id: HeaderId) -> &[u8] {
+        let header = &self.headers[id.0 as usize];
+        &header.bytes[..header.along as usize]
     }
 
     /// Bytes of all headers that are held.
@@ -123,6 +146,18 @@ mod tests {
         headers.release(other);
         assert_eq!(headers.bytes(), 0);
         assert!(headers.index.is_empty());
+    }
+
+    #[test]
+    fn what_goes_along_makes_another_header() {
+        let mut headers = Headers::default();
+        let none = headers.hold([b"ab".as_slice()].into_iter());
+        let one = headers.hold_along(b"a", [b"b".as_slice()].into_iter());
+        let other = headers.hold_along(b"b", [b"b".as_slice()].into_iter());
+        assert_eq!(headers.hold_along(b"a", [b"b".as_slice()].into_iter()), one);
+        assert!(none != one && one != other);
+        let read = [none, one, other].map(|id| (headers.along(id), headers.get(id)));
+        assert_eq!(read, [(&b""[..], &b"ab"[..]), (b"a", b"b"), (b"b", b"b")]);
     }
 
     #[test]

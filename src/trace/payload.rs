@@ -32,7 +32,7 @@ impl Payload {
     }
 
     /// What was added, in order.
-    pub fn segments(&self) -> impl Iterator<Item = (Segment, &[u8])> {
+    pub fn segments(&self) -> impl Iterator<Item = (Segment, &[u8])> + Clone {
         self.blocks.iter().map(|(segment, framed)| (*segment, &**framed))
     }
 }

@@ -33,7 +33,7 @@ impl PartitionState {
         while first < found.spans.len() {
             let run = next_run(&found.spans, first);
             first += run.spans.len();
-            self.arrive_run(shared, desk, record.offset, value, found, &run);
+            self.arrive_run(shared, desk, record, value, found, &run);
         }
         self.let_go_in_hand(shared, desk);
         self.decide_at_cap(shared, desk);
@@ -47,16 +47,16 @@ impl PartitionState {
         &mut self,
         shared: &Shared,
         desk: &mut Desk,
-        offset: Offset,
+        record: &Record<'_>,
         value: &[u8],
         found: &Scan,
         run: &SpanRun<'_>,
     ) {
-        let id = run.trace_id();
+        let (id, offset) = (run.trace_id(), record.offset);
         desk.tally.received.add(run.amount());
         if let Some(recorded) = self.replay.find(id, offset) {
             let recorded = recorded.clone();
-            let segment = self.hold_segment(value, found, run);
+            let segment = self.hold_segment(record, value, found, run);
             self.arrive_again(shared, desk, offset, (segment, run.framed.of(value)), run, recorded);
             return;
         }
@@ -66,7 +66,7 @@ impl PartitionState {
                 let decided = self.decided_before(shared, id, offset);
                 desk.tally.cache_lookups[usize::from(decided.is_none())] += 1;
                 if let Some(decided) = decided {
-                    let segment = self.hold_segment(value, found, run);
+                    let segment = self.hold_segment(record, value, found, run);
                     let spans = (segment, run.framed.of(value));
                     self.arrive_late(shared, desk, offset, spans, run, &decided);
                     return;
@@ -79,7 +79,7 @@ impl PartitionState {
         };
         desk.opened.add(run.amount());
         self.add_facts(slot, value, found, run);
-        let segment = self.hold_segment(value, found, run);
+        let segment = self.hold_segment(record, value, found, run);
         self.headers.hold_again(segment.resource);
         self.headers.hold_again(segment.scope);
         let count = run.spans.len() as u32;
@@ -113,7 +113,13 @@ impl PartitionState {
     }
 
     /// The interned headers of a run, held until the record is done with.
-    fn hold_segment(&mut self, value: &[u8], found: &Scan, run: &SpanRun<'_>) -> Segment {
+    fn hold_segment(
+        &mut self,
+        record: &Record<'_>,
+        value: &[u8],
+        found: &Scan,
+        run: &SpanRun<'_>,
+    ) -> Segment {
         let scope_index = run.spans[0].scope as usize;
         let scope = &found.scopes[scope_index];
         let headers = &mut self.headers;
@@ -123,7 +129,8 @@ impl PartitionState {
         let resource_index = scope.resource as usize;
         let resource = &found.resources[resource_index];
         let held = &mut self.resources[resource_index].header;
-        let resource = *held.get_or_insert_with(|| headers.hold(pieces(resource.header)));
+        let resource = *held
+            .get_or_insert_with(|| headers.hold_along(record.headers, pieces(resource.header)));
         let held = &mut self.scopes[scope_index];
         let scope = *held.get_or_insert_with(|| headers.hold(pieces(scope.header)));
         Segment { resource, scope }

@@ -1,5 +1,8 @@
 //! Deliveries under way: what they hold, and what is put on record when they are done.
 
+use bytes::Bytes;
+use smallvec::SmallVec;
+
 use crate::dead_letters::{self, Holds, Letter};
 use crate::decision_log::{Kept, Line, Receipt, Recorded};
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
@@ -128,24 +131,48 @@ impl Undelivered {
     }
 }
 
+/// Spans of a trace that go to the backend together, and what goes along with them.
+#[derive(Debug)]
+pub(super) struct Framed {
+    /// The headers of their records, see [`record_headers`](crate::record_headers).
+    along: Bytes,
+    chunk: FramedChunk,
+}
+
 impl PartitionState {
-    /// Frames spans into chunks.
+    /// Frames spans into chunks. With those of one chunk goes the same along.
     pub(super) fn frame<'a>(
         &self,
         desk: &mut Desk,
-        segments: impl Iterator<Item = (Segment, &'a [u8])>,
+        segments: impl Iterator<Item = (Segment, &'a [u8])> + Clone,
         additions: &Additions<'_>,
-    ) -> Vec<FramedChunk> {
+    ) -> Vec<Framed> {
         let headers = &self.headers;
-        let segments = segments.map(|(segment, spans)| SpanSegment {
-            resource: headers.get(segment.resource),
-            scope: headers.get(segment.scope),
-            spans,
-        });
-        let framed = desk.framer.frame(segments, additions);
-        desk.tally.oversized_spans += u64::from(framed.oversized_spans);
-        desk.tally.malformed_tracestate += u64::from(framed.malformed_tracestate);
-        framed.chunks
+        let mut alongs: SmallVec<[&[u8]; 1]> = SmallVec::new();
+        for (segment, _) in segments.clone() {
+            let along = headers.along(segment.resource);
+            if !alongs.contains(&along) {
+                alongs.push(along);
+            }
+        }
+        let mut chunks = Vec::with_capacity(alongs.len());
+        for along in alongs {
+            let of_it = segments.clone().filter_map(|(segment, spans)| {
+                let is_of_it = headers.along(segment.resource) == along;
+                is_of_it.then(|| SpanSegment {
+                    resource: headers.get(segment.resource),
+                    scope: headers.get(segment.scope),
+                    spans,
+                })
+            });
+            let framed = desk.framer.frame(of_it, additions);
+            desk.tally.oversized_spans += u64::from(framed.oversized_spans);
+            desk.tally.malformed_tracestate += u64::from(framed.malformed_tracestate);
+            let along = Bytes::copy_from_slice(along);
+            let framed = framed.chunks.into_iter();
+            chunks.extend(framed.map(|chunk| Framed { along: along.clone(), chunk }));
+        }
+        chunks
     }
 
     /// Has chunks of a trace delivered, as soon as its decision is on record. `pin`, which is held
@@ -157,7 +184,7 @@ impl PartitionState {
         of: DecisionKey,
         part: Part,
         pin: Pin,
-        kept: (&Kept, Vec<FramedChunk>),
+        kept: (&Kept, Vec<Framed>),
     ) {
         let (Kept { policy, .. }, chunks) = kept;
         let targets = self.in_force.targets(&shared.exporters, policy);
@@ -180,8 +207,9 @@ impl PartitionState {
             delivery,
             worker: self.worker,
         };
-        let chunk = |(number, chunk): (usize, FramedChunk)| Chunk {
+        let chunk = |(number, Framed { along, chunk }): (usize, Framed)| Chunk {
             bytes: chunk.bytes.into(),
+            along,
             trace_id: of.0,
             spans: chunk.spans,
             traces: u32::from(number == 0 && part == Part::Covered),

@@ -193,7 +193,7 @@ impl Bench {
 
     fn take_in_record(&mut self, at: i64, value: Option<&[u8]>) {
         let (offset, timestamp) = (Offset(self.offset), Timestamp(at));
-        let record = Record { offset, timestamp, key: None, value, attempts: 0 };
+        let record = Record { offset, timestamp, key: None, value, attempts: 0, headers: b"" };
         self.offset += 1;
         self.state.take_in(&self.shared, &mut self.desk, &record);
     }

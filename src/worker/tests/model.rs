@@ -356,7 +356,8 @@ impl World {
         let Some((timestamp, value)) = self.records.get(*read) else { return };
         let offset = Offset(*read as i64);
         let value = Some(value.as_slice());
-        let record = Record { offset, timestamp: *timestamp, key: None, value, attempts: 0 };
+        let record =
+            Record { offset, timestamp: *timestamp, key: None, value, attempts: 0, headers: b"" };
         state.take_in(shared, desk, &record);
         *read += 1;
         self.collect();

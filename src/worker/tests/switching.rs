@@ -319,8 +319,14 @@ async fn a_worker_without_records_switches_all_the_same() {
         .unwrap();
     let value = record("shop", vec![with(span(1), "color", "red")]);
     let timestamp = Timestamp(0);
-    let record =
-        Record { offset: Offset(0), timestamp, key: None, value: Some(&value), attempts: 0 };
+    let record = Record {
+        offset: Offset(0),
+        timestamp,
+        key: None,
+        value: Some(&value),
+        attempts: 0,
+        headers: b"",
+    };
     let room = senders[0].try_room(value.len()).unwrap();
     senders[0].records(RecordBatch::of_one(partition, generation, record, room)).unwrap();
     let stop = CancellationToken::new();
