@@ -194,7 +194,7 @@ pub struct AttributeRef {
 pub enum ValueRef {
     /// No value at all.
     Empty,
-    /// `string_value`, valid UTF-8.
+    /// `string_value`: the bytes that were sent, which need not be UTF-8.
     String(Slice),
     /// `bool_value`.
     Bool(bool),

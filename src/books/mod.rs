@@ -51,6 +51,7 @@ pub struct Books {
     triggers: Vec<Counter>,
     oversized_spans: Counter,
     malformed_tracestate: Counter,
+    not_utf8_spans: Counter,
     repeated_records: Counter,
     open_traces: Gauge,
     open_spans: Gauge,
@@ -107,6 +108,7 @@ impl Books {
             triggers: TRIGGERS.iter().map(trigger).collect(),
             oversized_spans: counter!("tailsieve_oversized_spans_total"),
             malformed_tracestate: counter!("tailsieve_malformed_tracestate_spans_total"),
+            not_utf8_spans: counter!("tailsieve_not_utf8_spans_total"),
             repeated_records: counter!("tailsieve_repeated_records_total"),
             open_traces: gauge!("tailsieve_open_traces"),
             open_spans: gauge!("tailsieve_open_spans"),
@@ -146,6 +148,7 @@ impl Books {
         post_all(&self.cache_lookups, &tally.cache_lookups);
         self.oversized_spans.increment(tally.oversized_spans);
         self.malformed_tracestate.increment(tally.malformed_tracestate);
+        self.not_utf8_spans.increment(tally.not_utf8_spans);
         self.repeated_records.increment(tally.repeated_records);
         let change = |to: &Gauge, more: u64, less: u64| to.increment(more as f64 - less as f64);
         change(&self.open_traces, opened.traces, closed.traces);
@@ -213,6 +216,9 @@ fn describe() {
     describe_counter!("tailsieve_oversized_spans_total", text);
     let text = "kept spans whose tracestate is malformed or full, and was left as it was";
     describe_counter!("tailsieve_malformed_tracestate_spans_total", text);
+    let text = "spans of kept traces with text that is not UTF-8, in the span itself or in its \
+                resource or scope; they are forwarded as they are";
+    describe_counter!("tailsieve_not_utf8_spans_total", text);
     describe_counter!("tailsieve_repeated_records_total", "records read before, and skipped");
     describe_gauge!("tailsieve_open_traces", "traces that are not decided yet");
     describe_gauge!("tailsieve_open_spans", "spans of traces that are not decided yet");

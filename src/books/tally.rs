@@ -215,6 +215,8 @@ pub struct Tally {
     pub oversized_spans: u64,
     /// Kept spans whose tracestate could not take a threshold and was left as it was.
     pub malformed_tracestate: u64,
+    /// Spans of kept traces with text that is not UTF-8.
+    pub not_utf8_spans: u64,
     /// Records that lay below the position already read.
     pub repeated_records: u64,
 }

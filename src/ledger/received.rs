@@ -3,15 +3,14 @@
 
 use std::io::{self, BufRead};
 
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
-use prost::Message;
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::check::{Check, POLICY_ATTRIBUTE};
 use super::file::span_id_from_hex;
-use crate::ids::{SpanId, TraceId};
+use crate::ids::TraceId;
+use crate::otlp::{AttributeKeys, Scan, ScanError, scan};
+use crate::span::ValueRef;
 
 /// Why something received could not be read.
 #[derive(Debug, Error)]
@@ -21,7 +20,10 @@ pub enum ReceivedError {
     Io(#[from] io::Error),
     /// The bytes are no OTLP request.
     #[error("what was received is not OTLP: {0}")]
-    Protobuf(#[from] prost::DecodeError),
+    Protobuf(#[from] ScanError),
+    /// A span has an id that no span may have; its bytes.
+    #[error("a span with an invalid id was received: {0}")]
+    InvalidSpan(String),
     /// A line is no OTLP JSON.
     #[error("line {line} of what was received is not OTLP JSON: {error}")]
     Json {
@@ -41,24 +43,24 @@ pub enum ReceivedError {
 }
 
 impl Check {
-    /// Takes in the body of an `ExportTraceServiceRequest` (the same message as `TracesData`).
+    /// Takes in the body of an `ExportTraceServiceRequest` (the same message as `TracesData`). Its
+    /// text need not be UTF-8.
     pub fn observe_bytes(&mut self, request: &[u8]) -> Result<(), ReceivedError> {
-        self.observe(&TracesData::decode(request)?)
-    }
-
-    /// Takes in a decoded request.
-    pub fn observe(&mut self, request: &TracesData) -> Result<(), ReceivedError> {
-        let scopes = request.resource_spans.iter().flat_map(|r| &r.scope_spans);
-        scopes.flat_map(|scope| &scope.spans).try_for_each(|span| self.observe_decoded(span))
-    }
-
-    fn observe_decoded(&mut self, span: &Span) -> Result<(), ReceivedError> {
-        let ids = TraceId::from_slice(&span.trace_id).zip(SpanId::from_slice(&span.span_id));
-        let (trace_id, span_id) = ids.ok_or_else(|| ReceivedError::InvalidId {
-            trace_id: format!("{:02x?}", span.trace_id),
-            span_id: format!("{:02x?}", span.span_id),
-        })?;
-        self.observe_span(trace_id, span_id, policy_of(&span.attributes));
+        let keys = AttributeKeys::new([POLICY_ATTRIBUTE.to_owned()]);
+        let mut found = Scan::default();
+        scan(request, &keys, &mut found)?;
+        if let Some(invalid) = found.invalid.first() {
+            let span = invalid.framed.of(request).escape_ascii().to_string();
+            return Err(ReceivedError::InvalidSpan(span));
+        }
+        for span in &found.spans {
+            let policy = span.attributes.of(&found.attributes).first();
+            let policy = policy.and_then(|attribute| match attribute.value {
+                ValueRef::String(text) => std::str::from_utf8(text.of(request)).ok(),
+                _ => None,
+            });
+            self.observe_span(span.trace_id, span.span_id, policy);
+        }
         Ok(())
     }
 
@@ -90,14 +92,6 @@ impl Check {
         let policy = policy.and_then(|a| a.value.string_value.as_deref());
         self.observe_span(trace_id, span_id, policy);
         Ok(())
-    }
-}
-
-fn policy_of(attributes: &[KeyValue]) -> Option<&str> {
-    let attribute = attributes.iter().find(|a| a.key == POLICY_ATTRIBUTE)?;
-    match attribute.value.as_ref()?.value.as_ref()? {
-        Value::StringValue(policy) => Some(policy),
-        _ => None,
     }
 }
 

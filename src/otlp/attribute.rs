@@ -2,7 +2,7 @@
 
 use super::plain;
 use super::scan::{Scanner, bounds, int32, slice};
-use super::schema::{self, check_utf8, delimited, nested};
+use super::schema::{self, delimited, nested};
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag};
 use crate::span::{AttributeRef, Slice, ValueRef};
 
@@ -25,22 +25,15 @@ impl Scanner<'_> {
             }
             return Ok(());
         }
-        let message = &self.record[..end];
-        let is_ascii = message[start..].is_ascii();
         let mut key = Slice::default();
-        let mut fields = Reader::new(message, start);
+        let mut fields = Reader::new(&self.record[..end], start);
         while !fields.is_at_end() {
             let tag = fields.tag()?;
             match tag.field {
-                1 => {
-                    key = bounds(&mut fields, tag)?;
-                    if !is_ascii {
-                        check_utf8(key.of(self.record))?;
-                    }
-                }
+                1 => key = bounds(&mut fields, tag)?,
                 2 => {
                     let (start, end) = nested(&mut fields, tag, depth - 1)?;
-                    schema::ANY_VALUE.check_in(&self.record[..end], start, depth - 2, is_ascii)?;
+                    schema::ANY_VALUE.check(&self.record[..end], start, depth - 2)?;
                 }
                 3 => {
                     int32(&mut fields, tag)?;

@@ -1,5 +1,6 @@
 //! Kept spans into chunks of requests: re-framed, not re-encoded.
 
+use super::schema;
 use super::splice::{Additions, Outcome, Spliced, splice};
 use super::wire::{Reader, delimited_len, write_delimited_head};
 
@@ -15,6 +16,16 @@ pub struct SpanSegment<'a> {
     pub scope: &'a [u8],
     /// The spans, framed as in `ScopeSpans.spans`, back to back.
     pub spans: &'a [u8],
+}
+
+impl SpanSegment<'_> {
+    fn has_headers_of(&self, other: &Self) -> bool {
+        std::ptr::eq(self.resource, other.resource) && std::ptr::eq(self.scope, other.scope)
+    }
+
+    fn headers_are_utf8(&self) -> bool {
+        schema::RESOURCE_HEADER.is_utf8(self.resource) && schema::SCOPE_HEADER.is_utf8(self.scope)
+    }
 }
 
 /// A valid `ExportTraceServiceRequest`, or a part of one.
@@ -35,6 +46,8 @@ pub struct Framed {
     pub oversized_spans: u32,
     /// Spans whose tracestate could not take the threshold.
     pub malformed_tracestate: u32,
+    /// Spans with text that is not UTF-8, their own or that of their resource or scope.
+    pub not_utf8: u32,
 }
 
 /// Frames traces. Its buffers are used again from trace to trace.
@@ -70,7 +83,11 @@ impl Framer {
     ) -> Framed {
         let mut framed = Framed::default();
         let mut open: Option<SpanSegment<'a>> = None;
+        let mut headers_are_utf8 = true;
         for segment in segments {
+            if !open.is_some_and(|last| last.has_headers_of(&segment)) {
+                headers_are_utf8 = segment.headers_are_utf8();
+            }
             if let Some(last) = open {
                 let same_resource = std::ptr::eq(last.resource, segment.resource);
                 if !same_resource || !std::ptr::eq(last.scope, segment.scope) {
@@ -83,6 +100,7 @@ impl Framer {
             open = Some(segment);
             let mut reader = Reader::new(segment.spans, 0);
             while let Some(span) = next_span(&mut reader, segment.spans) {
+                framed.not_utf8 += u32::from(!headers_are_utf8 || !is_utf8(span));
                 self.add_span(span, &segment, additions, &mut framed);
             }
         }
@@ -169,4 +187,13 @@ fn next_span<'a>(reader: &mut Reader<'_>, spans: &'a [u8]) -> Option<&'a [u8]> {
     reader.tag().ok()?;
     let (_, end) = reader.delimited().ok()?;
     Some(&spans[start..end])
+}
+
+/// True if all text of a span, which has its tag and length, is UTF-8.
+fn is_utf8(span: &[u8]) -> bool {
+    let mut reader = Reader::new(span, 0);
+    match reader.tag().and_then(|_| reader.delimited()) {
+        Ok((start, end)) => schema::SPAN.is_utf8(&span[start..end]),
+        Err(_) => true,
+    }
 }

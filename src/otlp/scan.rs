@@ -2,7 +2,7 @@
 
 use super::found::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef};
 use super::keys::AttributeKeys;
-use super::schema::{self, check_utf8, delimited, expect, nested};
+use super::schema::{self, delimited, expect, nested};
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 use crate::ids::{SpanId, TraceId};
 use crate::span::{Run, ScopeDetails, Slice, SpanRef};
@@ -13,6 +13,7 @@ use crate::span::{Run, ScopeDetails, Slice, SpanRef};
 /// # Errors
 ///
 /// If and only if the record cannot be decoded as `TracesData`; what was found until then is void.
+/// Text that is not UTF-8 is no error: SDKs send it, and it is passed on as it is.
 /// Fields of `TracesData` other than `resource_spans` belong to no trace and are passed over.
 pub fn scan(record: &[u8], keys: &AttributeKeys, out: &mut Scan) -> Result<(), ScanError> {
     out.clear();
@@ -74,7 +75,9 @@ impl Scanner<'_> {
                     let (start, end) = nested(&mut reader, tag, depth)?;
                     self.resource(start, end, depth - 1)?;
                 }
-                3 => self.string(&mut reader, tag)?,
+                3 => {
+                    bounds(&mut reader, tag)?;
+                }
                 _ => reader.skip(tag, depth)?,
             }
             self.add_piece(first_piece, field_start, reader.position());
@@ -150,7 +153,9 @@ impl Scanner<'_> {
                         self.scope(start, end, &mut details, depth - 1)?;
                     }
                 }
-                3 => self.string(&mut reader, tag)?,
+                3 => {
+                    bounds(&mut reader, tag)?;
+                }
                 _ => reader.skip(tag, depth)?,
             }
             self.add_piece(first_piece, field_start, reader.position());
@@ -184,9 +189,9 @@ impl Scanner<'_> {
             match tag.field {
                 1 => found.trace_id = bounds(&mut reader, tag)?,
                 2 => found.span_id = bounds(&mut reader, tag)?,
-                3 => found.trace_state = self.text(&mut reader, tag)?,
+                3 => found.trace_state = bounds(&mut reader, tag)?,
                 4 => found.parent_span_id = bounds(&mut reader, tag)?,
-                5 => found.name = self.text(&mut reader, tag)?,
+                5 => found.name = bounds(&mut reader, tag)?,
                 6 => found.kind = int32(&mut reader, tag)?,
                 7 => found.start_unix_nano = fixed64(&mut reader, tag)?,
                 8 => found.end_unix_nano = fixed64(&mut reader, tag)?,
@@ -282,16 +287,6 @@ impl Scanner<'_> {
     ) -> Result<(), ScanError> {
         let (start, end) = nested(reader, tag, depth)?;
         schema.check(&self.record[..end], start, depth - 1)
-    }
-
-    fn text(&self, reader: &mut Reader<'_>, tag: Tag) -> Result<Slice, ScanError> {
-        let text = bounds(reader, tag)?;
-        check_utf8(text.of(self.record))?;
-        Ok(text)
-    }
-
-    fn string(&self, reader: &mut Reader<'_>, tag: Tag) -> Result<(), ScanError> {
-        self.text(reader, tag).map(|_| ())
     }
 
     /// Adds bytes to the header that began with the piece `first`, joined to its last piece where

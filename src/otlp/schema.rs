@@ -1,9 +1,10 @@
 //! The parts of OTLP that are checked but not looked into: what fields they have.
 //!
 //! A record with a broken attribute or event would be refused by a backend together with every
-//! other trace of its request, so it is refused here, alone.
+//! other trace of its request, so it is refused here, alone. Text is not checked on the way in:
+//! what is forwarded is looked at once more for text that is not UTF-8 ([`Schema::is_utf8`]).
 
-use super::wire::{Reader, ScanError, Tag, WireType};
+use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 
 /// What stands in a field.
 #[derive(Clone, Copy, Debug)]
@@ -49,42 +50,79 @@ pub(super) static LINK: Schema =
     Schema(&[Bytes, Bytes, String, Message(&KEY_VALUE), Varint, Fixed32]);
 /// `opentelemetry.proto.trace.v1.Status`
 pub(super) static STATUS: Schema = Schema(&[Unknown, String, Varint]);
+/// `opentelemetry.proto.trace.v1.Span`
+pub(super) static SPAN: Schema = Schema(&[
+    Bytes,
+    Bytes,
+    String,
+    Bytes,
+    String,
+    Varint,
+    Fixed64,
+    Fixed64,
+    Message(&KEY_VALUE),
+    Varint,
+    Message(&EVENT),
+    Varint,
+    Message(&LINK),
+    Varint,
+    Message(&STATUS),
+    Fixed32,
+]);
+/// `opentelemetry.proto.resource.v1.Resource`
+static RESOURCE: Schema = Schema(&[Message(&KEY_VALUE), Varint, Message(&ENTITY_REF)]);
+/// `opentelemetry.proto.trace.v1.ResourceSpans` without its `ScopeSpans`
+pub(super) static RESOURCE_HEADER: Schema = Schema(&[Message(&RESOURCE), Unknown, String]);
+/// `opentelemetry.proto.trace.v1.ScopeSpans` without its spans
+pub(super) static SCOPE_HEADER: Schema = Schema(&[Message(&SCOPE), Unknown, String]);
 
 impl Schema {
     /// Checks the message that `record`, cut where it ends, holds from `start` on. `depth` is how
     /// much deeper messages may nest.
     pub(super) fn check(&self, record: &[u8], start: usize, depth: u32) -> Result<(), ScanError> {
-        // All strings of an ASCII message are UTF-8; one look at the whole is cheaper than one
-        // at each.
-        self.check_in(record, start, depth, record[start..].is_ascii())
-    }
-
-    /// The same, for a message of which it is known whether it is ASCII.
-    pub(super) fn check_in(
-        &self,
-        record: &[u8],
-        start: usize,
-        depth: u32,
-        is_ascii: bool,
-    ) -> Result<(), ScanError> {
         let mut reader = Reader::new(record, start);
         while !reader.is_at_end() {
             let tag = reader.tag()?;
             match self.0.get(tag.field as usize - 1).copied().unwrap_or(Unknown) {
                 Message(schema) => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    schema.check_in(&record[..end], start, depth - 1, is_ascii)?;
-                }
-                String => {
-                    let (start, end) = delimited(&mut reader, tag)?;
-                    if !is_ascii {
-                        check_utf8(&record[start..end])?;
-                    }
+                    schema.check(&record[..end], start, depth - 1)?;
                 }
                 field => scalar(&mut reader, tag, field, depth)?,
             }
         }
         Ok(())
+    }
+
+    /// True if all text of `message`, which was checked, is UTF-8.
+    pub(super) fn is_utf8(&self, message: &[u8]) -> bool {
+        // All text of an ASCII message is UTF-8; one look at the whole is cheaper than one at each.
+        message.is_ascii() || self.fields_are_utf8(message).unwrap_or(true)
+    }
+
+    fn fields_are_utf8(&self, message: &[u8]) -> Result<bool, ScanError> {
+        let mut reader = Reader::new(message, 0);
+        while !reader.is_at_end() {
+            let tag = reader.tag()?;
+            let is_utf8 = match self.0.get(tag.field as usize - 1) {
+                Some(String) => {
+                    let (start, end) = delimited(&mut reader, tag)?;
+                    std::str::from_utf8(&message[start..end]).is_ok()
+                }
+                Some(Message(schema)) => {
+                    let (start, end) = delimited(&mut reader, tag)?;
+                    schema.is_utf8(&message[start..end])
+                }
+                _ => {
+                    reader.skip(tag, MAX_DEPTH)?;
+                    true
+                }
+            };
+            if !is_utf8 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -125,13 +163,4 @@ pub(super) fn nested(
         return Err(ScanError::Depth);
     }
     reader.delimited()
-}
-
-#[inline]
-pub(super) fn check_utf8(bytes: &[u8]) -> Result<(), ScanError> {
-    if bytes.is_ascii() || std::str::from_utf8(bytes).is_ok() {
-        Ok(())
-    } else {
-        Err(ScanError::Utf8)
-    }
 }

@@ -1,4 +1,7 @@
-//! The scanner against `prost` and the generated messages: on every input they agree.
+//! The scanner against `prost`: on every input they agree. The messages are those of OTLP, but with
+//! strings as bytes, since text need not be UTF-8 here.
+
+mod raw;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -146,6 +149,18 @@ static SCOPE_SPANS: Shape = Shape(&[(1, &LEAF), (2, &SPAN)]);
 static RESOURCE_SPANS: Shape = Shape(&[(1, &RESOURCE), (2, &SCOPE_SPANS)]);
 static TRACES_DATA: Shape = Shape(&[(1, &RESOURCE_SPANS)]);
 
+/// Makes some of the text no UTF-8, in place: where the texts of the pool seem to stand.
+fn spoil(record: &mut [u8], rng: &mut StdRng) {
+    for at in 1..record.len() {
+        if record[at - 1] == 1 && matches!(record[at], b'a' | b'k') && rng.random_bool(0.3) {
+            record[at] = 0xe2;
+        }
+        if record[at..].starts_with(b"GET") && rng.random_bool(0.3) {
+            record[at..at + 3].copy_from_slice(b"\xe2\x28\xa1");
+        }
+    }
+}
+
 /// The same fields in another order, some twice, messages cut into several occurrences, unknown
 /// fields and groups in between: what protobuf allows.
 fn mangle(message: &[u8], shape: &Shape, rng: &mut StdRng) -> Vec<u8> {
@@ -216,32 +231,29 @@ fn keys() -> AttributeKeys {
 }
 
 /// The value as the scanner has it, of a value as `prost` has it.
-fn is_same_value(value: ValueRef, expected: Option<&AnyValue>, record: &[u8]) -> bool {
+fn is_same_value(value: ValueRef, expected: Option<&raw::AnyValue>, record: &[u8]) -> bool {
     match (value, expected.and_then(|value| value.value.as_ref())) {
         (ValueRef::Empty, None) => true,
-        (ValueRef::String(text), Some(Value::StringValue(expected))) => {
-            text.of(record) == expected.as_bytes()
-        }
-        (ValueRef::Bool(value), Some(Value::BoolValue(expected))) => value == *expected,
-        (ValueRef::Int(value), Some(Value::IntValue(expected))) => value == *expected,
-        (ValueRef::Double(value), Some(Value::DoubleValue(expected))) => {
+        (ValueRef::String(text), Some(raw::Value::String(expected))) => text.of(record) == expected,
+        (ValueRef::Bool(value), Some(raw::Value::Bool(expected))) => value == *expected,
+        (ValueRef::Int(value), Some(raw::Value::Int(expected))) => value == *expected,
+        (ValueRef::Double(value), Some(raw::Value::Double(expected))) => {
             value.to_bits() == expected.to_bits()
         }
-        (ValueRef::Bytes(bytes), Some(Value::BytesValue(expected))) => bytes.of(record) == expected,
-        (ValueRef::Other(_), Some(value)) => matches!(
-            value,
-            Value::ArrayValue(_) | Value::KvlistValue(_) | Value::StringValueStrindex(_)
-        ),
+        (ValueRef::Bytes(bytes), Some(raw::Value::Bytes(expected))) => bytes.of(record) == expected,
+        (ValueRef::Other(_), Some(value)) => {
+            matches!(value, raw::Value::Array(_) | raw::Value::Map(_) | raw::Value::StringIndex(_))
+        }
         _ => false,
     }
 }
 
-fn same_attributes(found: &[crate::span::AttributeRef], expected: &[KeyValue], record: &[u8]) {
-    let asked: Vec<&KeyValue> =
-        expected.iter().filter(|attribute| KEYS.contains(&attribute.key.as_str())).collect();
+fn same_attributes(found: &[crate::span::AttributeRef], expected: &[raw::KeyValue], record: &[u8]) {
+    let is_asked = |it: &&raw::KeyValue| KEYS.iter().any(|key| key.as_bytes() == it.key);
+    let asked: Vec<&raw::KeyValue> = expected.iter().filter(is_asked).collect();
     assert_eq!(found.len(), asked.len());
     for (found, expected) in found.iter().zip(asked) {
-        assert_eq!(KEYS[usize::from(found.key.0)], expected.key);
+        assert_eq!(KEYS[usize::from(found.key.0)].as_bytes(), expected.key);
         assert!(
             is_same_value(found.value, expected.value.as_ref(), record),
             "{found:?} {expected:?}"
@@ -249,7 +261,7 @@ fn same_attributes(found: &[crate::span::AttributeRef], expected: &[KeyValue], r
     }
 }
 
-fn same_span(found: &crate::span::SpanRef, scan: &Scan, expected: &Span, record: &[u8]) {
+fn same_span(found: &crate::span::SpanRef, scan: &Scan, expected: &raw::Span, record: &[u8]) {
     assert_eq!(found.trace_id.as_bytes().as_slice(), expected.trace_id);
     assert_eq!(found.span_id.as_bytes().as_slice(), expected.span_id);
     assert_eq!(found.is_root, expected.parent_span_id.iter().all(|byte| *byte == 0));
@@ -257,16 +269,16 @@ fn same_span(found: &crate::span::SpanRef, scan: &Scan, expected: &Span, record:
     assert_eq!(found.end_unix_nano, expected.end_time_unix_nano);
     assert_eq!(found.status, expected.status.as_ref().map_or(0, |status| status.code));
     assert_eq!((found.kind, found.flags), (expected.kind, expected.flags));
-    assert_eq!(found.name.of(record), expected.name.as_bytes());
-    assert_eq!(found.trace_state.of(record), expected.trace_state.as_bytes());
+    assert_eq!(found.name.of(record), expected.name);
+    assert_eq!(found.trace_state.of(record), expected.trace_state);
     same_attributes(found.attributes.of(&scan.attributes), &expected.attributes, record);
 }
 
-fn same_details(view: &SpanView<'_>, scan: &Scan, expected: &Span) {
+fn same_details(view: &SpanView<'_>, scan: &Scan, expected: &raw::Span) {
     let (details, record) = (view.details, view.record);
     let status = expected.status.clone().unwrap_or_default();
     assert_eq!(details.parent_span_id.of(record), expected.parent_span_id);
-    assert_eq!(details.status_message.of(record), status.message.as_bytes());
+    assert_eq!(details.status_message.of(record), status.message);
     assert_eq!(details.dropped_attributes, expected.dropped_attributes_count);
     assert_eq!(details.dropped_events, expected.dropped_events_count);
     assert_eq!(details.dropped_links, expected.dropped_links_count);
@@ -274,20 +286,20 @@ fn same_details(view: &SpanView<'_>, scan: &Scan, expected: &Span) {
     assert_eq!(events.len(), expected.events.len());
     for (event, expected) in events.iter().zip(&expected.events) {
         assert_eq!(event.time_unix_nano, expected.time_unix_nano);
-        assert_eq!(event.name.of(record), expected.name.as_bytes());
+        assert_eq!(event.name.of(record), expected.name);
         assert_eq!(event.dropped_attributes, expected.dropped_attributes_count);
         same_attributes(event.attributes.of(&scan.attributes), &expected.attributes, record);
     }
 }
 
-fn same_scope(view: &SpanView<'_>, expected: &ScopeSpans) {
+fn same_scope(view: &SpanView<'_>, expected: &raw::ScopeSpans) {
     let expected = expected.scope.clone().unwrap_or_default();
-    assert_eq!(view.scope.name.of(view.record), expected.name.as_bytes());
-    assert_eq!(view.scope.version.of(view.record), expected.version.as_bytes());
+    assert_eq!(view.scope.name.of(view.record), expected.name);
+    assert_eq!(view.scope.version.of(view.record), expected.version);
     same_attributes(view.scope_attributes, &expected.attributes, view.record);
 }
 
-fn is_valid(span: &Span) -> bool {
+fn is_valid(span: &raw::Span) -> bool {
     let good = |id: &[u8], length| id.len() == length && id.iter().any(|byte| *byte != 0);
     good(&span.trace_id, 16) && good(&span.span_id, 8)
 }
@@ -296,7 +308,7 @@ fn is_valid(span: &Span) -> bool {
 fn agree(record: &[u8]) {
     let mut scan = Scan::default();
     let found = super::scan(record, &keys(), &mut scan);
-    let expected = match (ExportTraceServiceRequest::decode(record), found) {
+    let expected = match (raw::Request::decode(record), found) {
         (Ok(expected), Ok(())) => expected,
         (Err(_), Err(_)) => return,
         (expected, found) => panic!("prost {expected:?}, scan {found:?}, of {record:02x?}"),
@@ -321,8 +333,8 @@ fn agree(record: &[u8]) {
                 same_details(&view, &scan, wanted_span);
                 same_attributes(view.resource, attributes, record);
                 same_scope(&view, wanted_scope);
-                let only = ResourceSpans {
-                    scope_spans: vec![ScopeSpans {
+                let only = raw::ResourceSpans {
+                    scope_spans: vec![raw::ScopeSpans {
                         spans: vec![wanted_span.clone()],
                         ..wanted_scope.clone()
                     }],
@@ -346,7 +358,7 @@ fn same_framed(
     resource: &ResourceRef,
     scope: &ScopeRef,
     span: &crate::span::SpanRef,
-    expected: &ResourceSpans,
+    expected: &raw::ResourceSpans,
     record: &[u8],
 ) {
     let (resource, scope) =
@@ -355,7 +367,10 @@ fn same_framed(
     let mut framer = Framer::new(1 << 20);
     let plain = framer.frame(std::iter::once(segment), &Additions::default());
     assert_eq!(plain.chunks.len(), 1);
-    let decoded = ExportTraceServiceRequest::decode(plain.chunks[0].bytes.as_slice());
+    // The generated messages have strings, which `prost` takes only if they are UTF-8.
+    let is_utf8 = ExportTraceServiceRequest::decode(plain.chunks[0].bytes.as_slice()).is_ok();
+    assert_eq!(plain.not_utf8, u32::from(!is_utf8));
+    let decoded = raw::Request::decode(plain.chunks[0].bytes.as_slice());
     let plain = decoded.expect("what is framed can be decoded");
     // NaN is not equal to itself; its encoding is.
     assert_eq!(plain.resource_spans[0].encode_to_vec(), expected.encode_to_vec());
@@ -367,11 +382,11 @@ fn same_framed(
         sample_rate: true,
     };
     let spliced = framer.frame(std::iter::once(segment), &additions);
-    let decoded = ExportTraceServiceRequest::decode(spliced.chunks[0].bytes.as_slice());
+    let decoded = raw::Request::decode(spliced.chunks[0].bytes.as_slice());
     let decoded = decoded.expect("what is spliced can be decoded");
     let mut wanted = expected.clone();
     let wanted_span = &mut wanted.scope_spans[0].spans[0];
-    let (after, rate) = match wanted_span.trace_state.as_str() {
+    let (after, rate) = match std::str::from_utf8(&wanted_span.trace_state).unwrap_or("not UTF-8") {
         "" => ("ot=th:e666", 10),
         "ot=th:8;rv:80000000000000" => ("ot=th:e666;rv:80000000000000", 10),
         "a=b" => ("ot=th:e666,a=b", 10),
@@ -381,14 +396,14 @@ fn same_framed(
         // Damaged ones are the tracestate's own tests' matter.
         _ => return,
     };
-    wanted_span.trace_state = after.to_owned();
-    let add = |key: &str, value| KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(value) }),
+    wanted_span.trace_state = after.into();
+    let add = |key: &str, value| raw::KeyValue {
+        key: key.into(),
+        value: Some(raw::AnyValue { value: Some(value) }),
         key_strindex: 0,
     };
-    wanted_span.attributes.push(add("tailsieve.policy", Value::StringValue("errors".into())));
-    wanted_span.attributes.push(add("SampleRate", Value::IntValue(rate)));
+    wanted_span.attributes.push(add("tailsieve.policy", raw::Value::String("errors".into())));
+    wanted_span.attributes.push(add("SampleRate", raw::Value::Int(rate)));
     assert_eq!(decoded.resource_spans[0].encode_to_vec(), wanted.encode_to_vec());
 }
 
@@ -399,6 +414,15 @@ proptest! {
     fn agrees_with_prost_on_valid_messages(seed in any::<u64>()) {
         let mut rng = StdRng::seed_from_u64(seed);
         let record = request(&mut rng).encode_to_vec();
+        agree(&record);
+        agree(&mangle(&record, &TRACES_DATA, &mut rng));
+    }
+
+    #[test]
+    fn agrees_with_prost_on_text_that_is_not_utf8(seed in any::<u64>()) {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut record = request(&mut rng).encode_to_vec();
+        spoil(&mut record, &mut rng);
         agree(&record);
         agree(&mangle(&record, &TRACES_DATA, &mut rng));
     }

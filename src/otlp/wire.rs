@@ -1,6 +1,7 @@
 //! The protobuf wire format: tags, varints, lengths.
 //!
-//! Accepts what `prost` accepts, errors where it errors; its limits are the same.
+//! Accepts what `prost` accepts, errors where it errors; its limits are the same. Only a string need
+//! not be UTF-8 here: it is the bytes that its sender wrote.
 
 use thiserror::Error;
 
@@ -22,9 +23,6 @@ pub enum ScanError {
     /// A field of the message has another type than it should.
     #[error("a known field has the wrong wire type")]
     WireType,
-    /// A string is not UTF-8.
-    #[error("a string is not valid UTF-8")]
-    Utf8,
     /// A group ends that did not begin, or the other way round.
     #[error("a group is not closed in order")]
     Group,

@@ -200,7 +200,7 @@ fn base64(bytes: &[u8], out: &mut String) {
 
 /// Strings that may end inside of a character: each byte that belongs to none becomes U+FFFD,
 /// as Go reads them.
-pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
+pub fn readable(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }

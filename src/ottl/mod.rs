@@ -9,7 +9,7 @@
 //!
 //! In reading order: `lexer` and `parser` make a tree (`syntax`) of the text; `resolve` looks up
 //! its `names` and `functions`, checks their `arguments`, and makes an `expression` of it, which
-//! reads `paths` and compares `value`s; `skeleton` cuts that into leaves that are about one thing
+//! reads `paths` and compares `value`s (lists and maps are `nested`); `skeleton` cuts that into leaves that are about one thing
 //! each. `convert`, `pattern` and `trace_state` are what Go and its libraries do differently.
 
 mod arguments;
@@ -20,6 +20,7 @@ mod fields;
 mod functions;
 mod lexer;
 mod names;
+mod nested;
 mod parser;
 mod paths;
 mod pattern;
@@ -34,6 +35,7 @@ mod tests;
 
 use crate::span::KeyIndex;
 
+pub use convert::readable;
 pub use error::{EvalError, OttlError};
 pub use expression::Level;
 pub use fields::{Fields, TraceFields};

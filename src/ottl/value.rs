@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use prost::Message;
 
 use super::error::EvalError;
 use super::lexer::Comparison;
+use super::nested;
 use super::syntax::Key;
 use crate::span::ValueRef;
 
@@ -42,8 +42,7 @@ impl<'a> Value<'a> {
             ValueRef::Int(value) => Value::Int(value),
             ValueRef::Double(value) => Value::Double(value),
             ValueRef::Bytes(slice) => Value::Bytes(Cow::Borrowed(slice.of(record))),
-            // What was scanned can be decoded.
-            ValueRef::Other(slice) => AnyValue::decode(slice.of(record)).unwrap_or_default().into(),
+            ValueRef::Other(slice) => nested::decode(slice.of(record)).into(),
         }
     }
 

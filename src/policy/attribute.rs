@@ -11,6 +11,7 @@ use foldhash::fast::FixedState;
 use regex::bytes::RegexSet;
 
 use crate::facts::Facts;
+use crate::ottl::readable;
 use crate::span::ValueRef;
 
 /// A question about the value of an attribute.
@@ -100,6 +101,12 @@ impl AttributeTests {
         {
             facts.merge(more);
         }
+        if self.expressions.is_empty() {
+            return;
+        }
+        // To an expression, each byte that is no UTF-8 is U+FFFD, as in Go: `.` matches it.
+        let text = readable(text);
+        let text = text.as_bytes();
         if self.any_expression.as_ref().is_some_and(|any| !any.is_match(text)) {
             return;
         }
@@ -176,6 +183,11 @@ mod tests {
         assert_eq!(of("POST"), [1, 2, 3]);
         assert_eq!(of("PATCH"), [2]);
         assert_eq!(of("5"), [0; 0]);
+        let bytes = |text: &[u8]| {
+            facts_of(&tests, ValueRef::String(Slice { start: 0, end: text.len() as u32 }), text)
+        };
+        assert_eq!(bytes(b"GET\xff"), [0; 0], "strings are compared by their bytes");
+        assert_eq!(bytes(b"\xe2\x28\xa1T"), [3], "an expression matches what is around them");
         assert_eq!(facts_of(&tests, ValueRef::Int(5), b""), [4, 5]);
         assert_eq!(facts_of(&tests, ValueRef::Bool(false), b""), [7]);
     }

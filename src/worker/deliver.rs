@@ -168,6 +168,7 @@ impl PartitionState {
             let framed = desk.framer.frame(of_it, additions);
             desk.tally.oversized_spans += u64::from(framed.oversized_spans);
             desk.tally.malformed_tracestate += u64::from(framed.malformed_tracestate);
+            desk.tally.not_utf8_spans += u64::from(framed.not_utf8);
             let along = Bytes::copy_from_slice(along);
             let framed = framed.chunks.into_iter();
             chunks.extend(framed.map(|chunk| Framed { along: along.clone(), chunk }));
