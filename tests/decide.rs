@@ -4,6 +4,8 @@
 // A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
 #![allow(clippy::unwrap_used)]
 
+#[path = "decide/captures.rs"]
+mod captures;
 #[path = "decide/command.rs"]
 mod command;
 #[path = "decide/examples.rs"]

@@ -118,7 +118,7 @@ const MODULES: &[Module] = &[
         ],
     ),
     edge("routing", &["books", "limited", "partitioner", "ids"]),
-    edge("capture", &["otlp_json", "ids"]),
+    edge("capture", &["encoding", "otlp_json", "ids"]),
     edge(
         "source",
         &[

@@ -52,6 +52,7 @@ pub struct Books {
     oversized_spans: Counter,
     malformed_tracestate: Counter,
     not_utf8_spans: Counter,
+    empty_records: Counter,
     repeated_records: Counter,
     open_traces: Gauge,
     open_spans: Gauge,
@@ -109,6 +110,7 @@ impl Books {
             oversized_spans: counter!("tailsieve_oversized_spans_total"),
             malformed_tracestate: counter!("tailsieve_malformed_tracestate_spans_total"),
             not_utf8_spans: counter!("tailsieve_not_utf8_spans_total"),
+            empty_records: counter!("tailsieve_empty_records_total"),
             repeated_records: counter!("tailsieve_repeated_records_total"),
             open_traces: gauge!("tailsieve_open_traces"),
             open_spans: gauge!("tailsieve_open_spans"),
@@ -149,6 +151,7 @@ impl Books {
         self.oversized_spans.increment(tally.oversized_spans);
         self.malformed_tracestate.increment(tally.malformed_tracestate);
         self.not_utf8_spans.increment(tally.not_utf8_spans);
+        self.empty_records.increment(tally.empty_records);
         self.repeated_records.increment(tally.repeated_records);
         let change = |to: &Gauge, more: u64, less: u64| to.increment(more as f64 - less as f64);
         change(&self.open_traces, opened.traces, closed.traces);
@@ -219,6 +222,8 @@ fn describe() {
     let text = "spans of kept traces with text that is not UTF-8, in the span itself or in its \
                 resource or scope; they are forwarded as they are";
     describe_counter!("tailsieve_not_utf8_spans_total", text);
+    let text = "records that are in order and hold no span, nor anything else but a resource";
+    describe_counter!("tailsieve_empty_records_total", text);
     describe_counter!("tailsieve_repeated_records_total", "records read before, and skipped");
     describe_gauge!("tailsieve_open_traces", "traces that are not decided yet");
     describe_gauge!("tailsieve_open_spans", "spans of traces that are not decided yet");

@@ -40,6 +40,8 @@ pub enum Invalid {
     Json,
     /// The record is in an encoding that is known by name only.
     Unsupported,
+    /// The record has content, but no span that is understood.
+    NotUnderstood,
     /// A span's trace id is not 16 bytes, or all zeros.
     TraceId,
     /// A span's id is not 8 bytes, or all zeros.
@@ -48,13 +50,14 @@ pub enum Invalid {
 
 impl Invalid {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NullValue,
         Self::Malformed,
         Self::Compressed,
         Self::TooLarge,
         Self::Json,
         Self::Unsupported,
+        Self::NotUnderstood,
         Self::TraceId,
         Self::SpanId,
     ];
@@ -68,6 +71,7 @@ impl Invalid {
             Self::TooLarge => "too_large",
             Self::Json => "json",
             Self::Unsupported => "unsupported_encoding",
+            Self::NotUnderstood => "not_understood",
             Self::TraceId => "trace_id",
             Self::SpanId => "span_id",
         }
@@ -217,6 +221,8 @@ pub struct Tally {
     pub malformed_tracestate: u64,
     /// Spans of kept traces with text that is not UTF-8.
     pub not_utf8_spans: u64,
+    /// Records that are in order and hold nothing at all.
+    pub empty_records: u64,
     /// Records that lay below the position already read.
     pub repeated_records: u64,
 }

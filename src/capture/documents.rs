@@ -1,7 +1,9 @@
 //! JSON documents out of a stream: one a line, over several lines, or back to back.
 //!
-//! Braces are counted, strings passed over; nothing else is looked at. A document that was cut
-//! off ends where a line begins the next record, so that one broken line costs one record.
+//! Braces and brackets are counted, strings passed over; nothing else is looked at. A document that
+//! was cut off ends where a line begins the next record, so that one broken line costs one record.
+//! What a log puts in front of a record is passed over; a line that is no part of any is a document
+//! by itself, which nobody can read.
 
 use std::io::{self, BufRead, Read};
 
@@ -85,13 +87,17 @@ impl<R: BufRead> Documents<R> {
             rest = &rest[blank..];
             match rest.first() {
                 None => return false,
-                Some(b'{') => self.began = self.number,
-                // Whatever it is, it is no document: it goes up to the end of the line.
+                Some(b'{' | b'[') => self.began = self.number,
                 Some(_) => {
                     self.began = self.number;
-                    self.open.extend_from_slice(rest);
-                    self.taken = self.line.len();
-                    return true;
+                    let Some(prefix) = place_of_record(rest) else {
+                        // Whatever it is, it is no document: it goes up to the end of the line.
+                        self.open.extend_from_slice(rest);
+                        self.taken = self.line.len();
+                        return true;
+                    };
+                    self.taken += prefix;
+                    rest = &rest[prefix..];
                 }
             }
         }
@@ -161,6 +167,19 @@ fn begins_record(line: &[u8]) -> bool {
     KEYS.iter().any(|key| inner.trim_ascii_start().starts_with(key))
 }
 
+/// Where in a line a record begins that has something else in front of it, as logs have: a time, the
+/// name of a container. A record within a string is none.
+fn place_of_record(line: &[u8]) -> Option<usize> {
+    let braces = (0..line.len()).filter(|at| line[*at] == b'{');
+    let mut records = braces.filter(|at| begins_record(&line[*at..]) || is_resource(&line[*at..]));
+    records.next().filter(|at| !line[..*at].contains(&b'"'))
+}
+
+/// True if a `ResourceSpans` by itself begins with `text`, as SDKs log it.
+fn is_resource(text: &[u8]) -> bool {
+    text.starts_with(b"{\"resource\":{") || text.starts_with(b"{\"scopeSpans\":[")
+}
+
 /// How deep in a document a place is.
 #[derive(Debug, Default)]
 struct Nesting {
@@ -185,8 +204,8 @@ impl Nesting {
             }
             match byte {
                 b'"' => self.in_string = true,
-                b'{' => self.depth += 1,
-                b'}' => {
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
                     self.depth = self.depth.saturating_sub(1);
                     if self.depth == 0 {
                         return Some(at + 1);
@@ -215,7 +234,7 @@ mod tests {
 
     #[test]
     fn documents_are_found_however_they_are_laid_out() {
-        let cases: [(&str, &[(u64, &str)]); 12] = [
+        let cases: [(&str, &[(u64, &str)]); 16] = [
             ("", &[]),
             ("\n \n", &[]),
             ("{}", &[(1, "{}")]),
@@ -235,6 +254,17 @@ mod tests {
             ),
             ("nonsense {}\n{}", &[(1, "nonsense {}\n"), (2, "{}")]),
             ("{}}\n{\n", &[(1, "{}"), (1, "}\n"), (2, "{\n")]),
+            ("[{},\n{\"a\":[]}]{}", &[(1, "[{},\n{\"a\":[]}]"), (2, "{}")]),
+            // What logs put in front, and a line whose beginning is gone.
+            (
+                "2026-01-01T00:00:00Z stdout F {\"resourceSpans\":[]}\nx | {\"resource\":{}}\n",
+                &[(1, "{\"resourceSpans\":[]}"), (2, "{\"resource\":{}}")],
+            ),
+            (
+                "lue\":{\"resourceSpans\":[]}}]}\n{\"resourceSpans\":[]}\n",
+                &[(1, "lue\":{\"resourceSpans\":[]}}]}\n"), (2, "{\"resourceSpans\":[]}")],
+            ),
+            ("info\n{}\n", &[(1, "info\n"), (2, "{}")]),
         ];
         for (text, expected) in cases {
             let expected: Vec<_> =

@@ -1,9 +1,13 @@
 //! Messages behind their lengths, as the Collector's file exporter writes protobuf, and whatever it
-//! compresses: four bytes, big-endian, then so many bytes of the message or of its zstd frame.
+//! compresses, and as `kcat -f '%R%s'` writes the values of a topic: four bytes, big-endian, then so
+//! many bytes. A length of -1 is a record without a value.
 
 use std::io::{self, BufRead, Read};
 
-use super::{Failure, sniff};
+use super::Failure;
+
+/// The length of a value that is not there.
+pub(super) const NO_VALUE: [u8; 4] = [0xff; 4];
 
 /// The messages of a stream.
 #[derive(Debug)]
@@ -47,6 +51,9 @@ impl<R: BufRead> Messages<R> {
         let Ok(length) = <[u8; 4]>::try_from(head) else {
             return Err(Broken::Lost("ends within the length of a message".to_owned()));
         };
+        if length == NO_VALUE {
+            return Err(Broken::Alone("a record without a value".to_owned()));
+        }
         let length = u32::from_be_bytes(length) as usize;
         if length > self.limit {
             let message = format!("a message of {length} bytes; expected no more than 256 MiB");
@@ -58,28 +65,13 @@ impl<R: BufRead> Messages<R> {
             let message = format!("ends after {found} of {length} bytes of a message");
             return Err(Broken::Lost(message));
         }
-        if !sniff::is_packed(&message) {
-            return Ok(Some(message));
-        }
-        self.unpack(&message).map(Some)
+        Ok(Some(message))
     }
 
     fn take(&mut self, length: usize) -> Result<Vec<u8>, Broken> {
         let mut bytes = Vec::new();
         self.input.by_ref().take(length as u64).read_to_end(&mut bytes).map_err(Broken::Io)?;
         self.position += bytes.len() as u64;
-        Ok(bytes)
-    }
-
-    fn unpack(&self, packed: &[u8]) -> Result<Vec<u8>, Broken> {
-        let broken = |error: io::Error| Broken::Alone(format!("not valid zstd: {error}"));
-        let limit = self.limit as u64;
-        let mut bytes = Vec::new();
-        let decoder = zstd::Decoder::with_buffer(packed).map_err(broken)?;
-        decoder.take(limit + 1).read_to_end(&mut bytes).map_err(broken)?;
-        if bytes.len() as u64 > limit {
-            return Err(Broken::Alone("a message of more than 256 MiB".to_owned()));
-        }
         Ok(bytes)
     }
 }

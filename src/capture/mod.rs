@@ -1,13 +1,17 @@
 //! Captures of spans, read back: files or streams of OTLP, told apart by their content.
 //!
-//! Owns the formats: OTLP JSON documents (one a line, pretty-printed or back to back), one OTLP
-//! protobuf message, and what the Collector's file exporter writes, which is the former or
-//! messages behind their lengths; each also under zstd. A document or a message is one record of
-//! Kafka. Promises to hold one record at a time, to say where what cannot be read stands, and to
-//! go on behind it where that is possible. Leaves to others what the spans mean.
+//! Owns the formats: OTLP JSON documents (one a line, pretty-printed or back to back), the answers
+//! of Tempo's and Jaeger's APIs, one OTLP protobuf message, and values behind their lengths, as the
+//! Collector's file exporter, `kcat` and `tailsieve capture` write them; each also under gzip or
+//! zstd. A document or a value is one record of Kafka. Promises to hold one record at a time, to say
+//! where what cannot be read stands, and to go on behind it where that is possible. Leaves to others
+//! what the spans mean.
 
+mod answers;
 mod documents;
 mod framed;
+mod jaeger;
+mod packed;
 mod sniff;
 
 use std::fs::File;
@@ -17,15 +21,23 @@ use std::path::Path;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::encoding::{self, Decoder};
 use crate::ids::Timestamp;
-use crate::otlp_json::{self, JsonError};
+use crate::otlp_json;
+use answers::Contents;
 use documents::{Document, Documents};
 use framed::Messages;
+use packed::Fault;
 use sniff::Format;
 
 /// Bytes that one record may have. Bounds what a broken length, or a document that never ends,
 /// can take.
 const MAX_RECORD: usize = 256 << 20;
+
+/// What a capture may be, for messages.
+pub const EXPECTED: &str = "OTLP JSON (one `{\"resourceSpans\": [...]}` a line), an OTLP protobuf \
+    message, what the Collector's file exporter or `tailsieve capture` writes, or an answer of \
+    Tempo's or Jaeger's API";
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,8 +63,7 @@ pub enum CaptureError {
     },
     /// The content is of no known format.
     #[error(
-        "{name}: {found}; expected OTLP JSON (one `{{\"resourceSpans\": [...]}}` a line), an OTLP \
-         protobuf message, or what the Collector's file exporter writes"
+        "{name}: {found}; expected {expected}", expected = EXPECTED
     )]
     Unknown {
         /// What it is called.
@@ -83,6 +94,9 @@ impl CaptureError {
 pub struct Capture {
     name: String,
     records: Records,
+    /// What broke the compressed data off.
+    fault: Fault,
+    decoder: Decoder,
 }
 
 enum Records {
@@ -110,8 +124,9 @@ impl Capture {
     /// # Errors
     /// If it cannot be read, or holds nothing that is known.
     pub fn new(name: String, input: Box<dyn Read>) -> Result<Self, CaptureError> {
-        match Self::records(input, true) {
-            Ok(Ok(records)) => Ok(Self { name, records }),
+        let fault = Fault::default();
+        match Self::records(input, true, &fault) {
+            Ok(Ok(records)) => Ok(Self { name, records, fault, decoder: Decoder::default() }),
             Ok(Err(found)) => Err(CaptureError::Unknown { name, found }),
             Err(error) => Err(CaptureError::Io { name, error }),
         }
@@ -122,7 +137,11 @@ impl Capture {
         &self.name
     }
 
-    fn records(input: Box<dyn Read>, may_be_packed: bool) -> io::Result<Result<Records, String>> {
+    fn records(
+        input: Box<dyn Read>,
+        may_be_packed: bool,
+        fault: &Fault,
+    ) -> io::Result<Result<Records, String>> {
         let (head, input) = sniff::peek(input)?;
         let input: Box<dyn io::BufRead> = Box::new(BufReader::with_capacity(1 << 16, input));
         Ok(Ok(match sniff::format(&head) {
@@ -130,31 +149,33 @@ impl Capture {
             Format::Messages => Records::Messages(Messages::new(input, MAX_RECORD)),
             Format::Whole => Records::Whole(input),
             Format::Nothing => Records::End,
-            Format::Packed if may_be_packed => {
-                return Self::records(Box::new(zstd::Decoder::with_buffer(input)?), false);
+            Format::Packed(compression) if may_be_packed => {
+                let contents = packed::unpack(compression, input, fault.clone())?;
+                return Self::records(contents, false, fault);
             }
-            Format::Packed => return Ok(Err("it is compressed twice".to_owned())),
+            Format::Packed(_) => return Ok(Err("it is compressed twice".to_owned())),
             Format::Unknown(found) => return Ok(Err(found)),
         }))
     }
 
     fn read(&mut self) -> Option<Result<CapturedRecord, Failure>> {
-        match &mut self.records {
-            Records::Documents(documents) => match documents.next()? {
-                Ok(document) => Some(json_record(&document)),
-                Err(error) => Some(Err(Failure::Io(error))),
-            },
-            Records::Messages(messages) => match messages.next()? {
-                Ok((start, message)) => Some(message_record(start, message)),
-                Err(error) => Some(Err(error)),
-            },
+        let next = match &mut self.records {
+            Records::Documents(documents) => documents.next().map(|document| match document {
+                Ok(document) => json_record(&document),
+                Err(error) => Err(Failure::Io(error)),
+            }),
+            Records::Messages(messages) => messages.next().map(|message| {
+                let (start, message) = message?;
+                message_record(&mut self.decoder, start, &message)
+            }),
             Records::Whole(input) => {
                 let record = whole(input);
                 self.records = Records::End;
                 Some(record)
             }
             Records::End => None,
-        }
+        };
+        next.or_else(|| self.fault.take().map(|what| Err(Failure::at("its end", what))))
     }
 }
 
@@ -195,46 +216,74 @@ fn json_record(document: &Document) -> Result<CapturedRecord, Failure> {
     if document.is_too_large {
         return Err(Failure::at(first, "the document is larger than 256 MiB"));
     }
-    let value: Value = serde_json::from_slice(&document.text).map_err(|error| {
+    let wrong = |message| Failure::at(first, message);
+    let mut record =
+        CapturedRecord { timestamp: None, payload: Vec::new(), place: first.to_string() };
+    let mut traces = |value: Value| -> Result<Option<String>, String> {
+        let (timestamp, payload) = match answers::contents(value)? {
+            Contents::Otlp(value) => traces(&value)?,
+            Contents::Protobuf(payload) => (None, payload),
+            Contents::Logged(text) => return Ok(Some(text)),
+        };
+        record.timestamp = record.timestamp.or(timestamp);
+        record.payload.extend(payload);
+        Ok(None)
+    };
+    let logged = traces(parse_one(first, &document.text)?).map_err(wrong)?;
+    if let Some(text) = logged {
+        let text = text.trim();
+        let inner = &text[text.find('{').unwrap_or(0)..];
+        traces(parse_one(first, inner.as_bytes())?).map_err(wrong)?;
+    }
+    Ok(record)
+}
+
+/// The value of a text that begins in line `first`.
+fn parse_one(first: u64, text: &[u8]) -> Result<Value, Failure> {
+    let mut documents = otlp_json::parse(text).map_err(|error| {
         let line = first + error.line().saturating_sub(1) as u64;
         let (reason, at) = (error.to_string(), error.column());
         let reason = reason.split(" at line ").next().unwrap_or_default();
         Failure::at(format!("{line}:{at}"), format!("not valid JSON: {reason}"))
     })?;
-    let wrong = |message| Failure::at(first, message);
-    let (timestamp, payload) = traces(&value).map_err(wrong)?;
-    Ok(CapturedRecord { timestamp, payload, place: first.to_string() })
+    documents.pop().ok_or_else(|| Failure::at(first, "there is nothing in it"))
 }
 
-const SPANS: [&str; 2] = ["resourceSpans", "resource_spans"];
 const TIME: [&str; 2] = ["recordTimestampMs", "record_timestamp_ms"];
 
 /// The time, if it is given, and the value of the record that is written as `value`.
 fn traces(value: &Value) -> Result<(Option<Timestamp>, Vec<u8>), String> {
-    let expected = "expected `{\"resourceSpans\": [...]}`";
-    let Some(fields) = value.as_object() else { return Err(expected.to_owned()) };
-    let get = |names: [&str; 2]| names.iter().find_map(|name| fields.get(*name));
-    let other = fields.keys().find(|key| !TIME.contains(&key.as_str()));
-    if let (None, Some(other)) = (get(SPANS), other) {
-        return Err(format!("{expected}, found `{other}` without it: only traces are read"));
+    let read = otlp_json::read(value);
+    let mut time = None;
+    if let Some(fields) = value.as_object() {
+        let expected = "expected `{\"resourceSpans\": [...]}`";
+        let other = fields.keys().find(|key| !TIME.contains(&key.as_str()));
+        if let (false, Some(other)) = (otlp_json::is_traces(value), other) {
+            return Err(format!("{expected}, found `{other}` without it: only traces are read"));
+        }
+        time = TIME.iter().find_map(|name| fields.get(*name)).filter(|time| !time.is_null());
     }
-    let timestamp = get(TIME).filter(|time| !time.is_null()).map(|time| {
+    let traces = read.map_err(|error| error.to_string())?;
+    if let (0, Some(field)) = (traces.spans, traces.passed_over) {
+        return Err(format!("no span in it is understood; it has {field}"));
+    }
+    let timestamp = time.map(|time| {
         let text = time.as_str().and_then(|text| text.parse().ok());
         let millis = time.as_i64().or(text).map(Timestamp);
         millis.ok_or_else(|| "recordTimestampMs: expected whole milliseconds".to_owned())
     });
-    let payload = otlp_json::value_to_protobuf(value).map_err(|error| error.to_string())?;
-    Ok((timestamp.transpose()?, payload))
+    Ok((timestamp.transpose()?, traces.protobuf))
 }
 
-/// The record that a message of the file exporter stands for: protobuf or JSON.
-fn message_record(start: u64, message: Vec<u8>) -> Result<CapturedRecord, Failure> {
+/// The record that a value stands for, in whatever members read.
+fn message_record(
+    decoder: &mut Decoder,
+    start: u64,
+    message: &[u8],
+) -> Result<CapturedRecord, Failure> {
     let place = format!("byte {start}");
-    let payload = match sniff::is_json(&message) {
-        true => otlp_json::to_protobuf(&message)
-            .map_err(|error: JsonError| Failure::at(&place, error.to_string()))?,
-        false => message,
-    };
+    let wrong = |error: encoding::DecodeError| Failure::at(&place, error.to_string());
+    let payload = decoder.decode(message).protobuf.map_err(wrong)?.to_vec();
     Ok(CapturedRecord { timestamp: None, payload, place })
 }
 

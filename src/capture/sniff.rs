@@ -6,10 +6,12 @@
 
 use std::io::{self, Cursor, Read};
 
+use super::framed::NO_VALUE;
+use crate::encoding::Compression;
+
 /// How much of the beginning is looked at.
 const HEAD: usize = 4096;
 
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The format of a capture.
@@ -21,8 +23,8 @@ pub(super) enum Format {
     Messages,
     /// One protobuf message.
     Whole,
-    /// zstd; what is in it is still to be seen.
-    Packed,
+    /// Compressed; what is in it is still to be seen.
+    Packed(Compression),
     /// There is nothing to read.
     Nothing,
     /// None of these; what it looks like.
@@ -40,24 +42,34 @@ pub(super) fn peek(mut input: Box<dyn Read>) -> io::Result<(Vec<u8>, Box<dyn Rea
 /// What begins with `head`.
 pub(super) fn format(head: &[u8]) -> Format {
     let blank = without_mark(head).iter().all(u8::is_ascii_whitespace);
+    if let Some(compression) = Compression::of(head) {
+        return Format::Packed(compression);
+    }
     match head {
         _ if blank && head.len() < HEAD => Format::Nothing,
         _ if blank => Format::Documents,
-        _ if is_packed(head) => Format::Packed,
         _ if is_json(head) => Format::Documents,
         [0x0a, ..] => Format::Whole,
         [0x00..=0x0f, ..] => Format::Messages,
+        _ if head.starts_with(&NO_VALUE) => Format::Messages,
+        _ if may_have_documents(head) => Format::Documents,
         _ => Format::Unknown(looks_like(head)),
     }
 }
 
-/// True for zstd.
-pub(super) fn is_packed(head: &[u8]) -> bool {
-    head.starts_with(&ZSTD_MAGIC)
+/// Text that goes on beyond what is looked at, or that has a brace: a line of a log, or one whose
+/// beginning is gone, may stand in front.
+fn may_have_documents(head: &[u8]) -> bool {
+    let is_control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    let has_brace = head.iter().any(|byte| matches!(byte, b'{' | b'['));
+    !head.iter().any(is_control) && (has_brace || head.len() == HEAD)
 }
 
-/// True for a JSON object: a brace, and then a key or the other brace.
-pub(super) fn is_json(head: &[u8]) -> bool {
+/// True for JSON: a bracket, or a brace and then a key or the other brace.
+fn is_json(head: &[u8]) -> bool {
+    if without_mark(head).trim_ascii_start().starts_with(b"[") {
+        return true;
+    }
     let Some(inner) = without_mark(head).trim_ascii_start().strip_prefix(b"{") else {
         return false;
     };
@@ -79,9 +91,6 @@ fn looks_like(head: &[u8]) -> String {
     let first = head.iter().take(64).copied().take_while(|byte| *byte != b'\n');
     let first: Vec<u8> = first.collect();
     match std::str::from_utf8(&first) {
-        Ok(text) if text.trim_start().starts_with('[') => {
-            "it is a JSON list (`jq -c '.[]'` makes lines of it)".to_owned()
-        }
         Ok(text) if !text.chars().any(char::is_control) => format!("it begins with `{text}`"),
         _ => {
             let bytes: Vec<String> =
@@ -97,7 +106,7 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_how_they_begin() {
-        let cases: [(&[u8], Format); 17] = [
+        let cases: [(&[u8], Format); 21] = [
             (b"", Format::Nothing),
             (b" \n\t\r\n", Format::Nothing),
             (b"\xef\xbb\xbf", Format::Nothing),
@@ -113,7 +122,11 @@ mod tests {
             (b"\x00\x00\x00\x02\x0a\x00", Format::Messages),
             (b"\x00\x00\x00\x00", Format::Messages),
             (b"\x01\x0a\x00\x00\x0a\x00", Format::Messages),
-            (b"\x28\xb5\x2f\xfd....", Format::Packed),
+            (b"\x28\xb5\x2f\xfd....", Format::Packed(Compression::Zstd)),
+            (b"\x1f\x8b\x08....", Format::Packed(Compression::Gzip)),
+            (b"[{}]", Format::Documents),
+            (b"lue\":1}]}\n{}", Format::Documents),
+            (b"\xff\xff\xff\xff\x00\x00\x00\x02", Format::Messages),
             (b"hello", Format::Unknown("it begins with `hello`".to_owned())),
             (b"\xff\x00", Format::Unknown("it begins with the bytes ff 00".to_owned())),
         ];

@@ -85,6 +85,7 @@ struct Whole<'a> {
     late: Late,
     records: u64,
     malformed_records: u64,
+    empty_records: u64,
     invalid_spans: u64,
     policies: Vec<OfPolicy<'a>>,
 }
@@ -153,6 +154,7 @@ pub(super) fn write_summary(
         late: Late { kept: spans(counts.late_kept), dropped: spans(counts.late_dropped) },
         records: counts.records,
         malformed_records: counts.malformed_records,
+        empty_records: counts.empty_records,
         invalid_spans: counts.invalid_spans,
         policies: shares.map(|(policy, share)| of_policy(policies, policy, share)).collect(),
     };

@@ -16,8 +16,9 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use thiserror::Error;
 
-use crate::capture::{Capture, CaptureError};
+use crate::capture::{Capture, CaptureError, EXPECTED};
 use crate::config::{self, Diagnostics};
+use crate::encoding;
 use crate::policy::{CompileError, PolicySet};
 use crate::run::EXIT_USAGE;
 
@@ -25,6 +26,7 @@ pub use ballot::Ballot;
 pub(crate) use json::{VerdictLine, attribution, decision, said};
 pub use offline::{Counts, Offline, Verdict};
 pub use summary::{Share, Summary};
+use text::noun;
 pub(crate) use text::{why, write_ballots};
 
 /// How many records that cannot be read are named.
@@ -32,16 +34,17 @@ const MOST_NAMED: u64 = 10;
 
 /// Run the policies over captured spans, and say what is kept and why.
 ///
-/// SPANS are files, `-` or nothing for standard input: OTLP JSON (one TracesData a line, or
-/// documents back to back), one OTLP protobuf message, or what the Collector's file exporter
-/// writes, compressed or not; they are told apart by their content. Each line or message counts
-/// as one Kafka record, read from one partition, one after the other. A record's time is
+/// SPANS are files, `-` or nothing for standard input: OTLP JSON (one TracesData or ResourceSpans
+/// a line, or documents back to back), one OTLP protobuf message, what the Collector's file
+/// exporter, `tailsieve capture` or `kcat -f '%R%s'` writes, or an answer of Tempo's or Jaeger's
+/// API; gzip or zstd may be around it. They are told apart by their content. Each line or message
+/// counts as one Kafka record, read from one partition, one after the other. A record's time is
 /// `recordTimestampMs` beside `resourceSpans`, else the latest end of a span in it. What is still
 /// open at the end is decided when its time comes.
 ///
 /// Exit codes: 0 if decisions were made, 1 if the spans cannot be read or there are none, 2 if the
-/// policy file or the arguments are wrong. Single records that cannot be read are counted, and
-/// named on standard error; they do not change the exit code as long as there are others.
+/// policy file or the arguments are wrong. Single records or lines that cannot be read are counted,
+/// and named on standard error; they do not change the exit code as long as there are others.
 #[derive(Clone, Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct DecideArgs {
@@ -80,12 +83,9 @@ pub enum DecideError {
     /// A capture cannot be read.
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// There is not one record in the captures.
-    #[error(
-        "there are no spans in {0}; expected OTLP JSON (one `{{\"resourceSpans\": [...]}}` a \
-         line), an OTLP protobuf message, or what the Collector's file exporter writes"
-    )]
-    Nothing(String),
+    /// There is not one span in the captures; what there is instead.
+    #[error("there are no spans in {0}{1}; expected {EXPECTED}")]
+    Nothing(String, String),
     /// What was found cannot be printed.
     #[error("the decisions cannot be written: {0}")]
     Output(#[from] io::Error),
@@ -96,7 +96,7 @@ impl DecideError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Policies(_) => ExitCode::from(EXIT_USAGE),
-            Self::Capture(_) | Self::Nothing(_) | Self::Output(_) => ExitCode::FAILURE,
+            Self::Capture(_) | Self::Nothing(..) | Self::Output(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -191,7 +191,11 @@ impl<W: Write> Session<W> {
                 waiting.push(verdict);
             });
             if let Err(error) = taken {
-                self.refuse(&format!("{name}:{}: not OTLP protobuf: {error}", record.place));
+                let text = match encoding::look_again(&record.payload) {
+                    Some((_, Err(named))) => named.to_string(),
+                    _ => error.to_string(),
+                };
+                self.refuse(&format!("{name}:{}: {text}", record.place));
             }
             self.printer.print(self.offline.policies())?;
         }
@@ -213,8 +217,8 @@ impl<W: Write> Session<W> {
     /// Decides what is left, and prints what all came to.
     fn finish(mut self, names: &str) -> Result<(), DecideError> {
         let Self { offline, printer, .. } = &mut self;
-        if offline.counts().records == 0 {
-            return Err(DecideError::Nothing(names.to_owned()));
+        if offline.counts().spans == 0 {
+            return Err(DecideError::Nothing(names.to_owned(), nothing(offline.counts())));
         }
         let waiting = &mut printer.waiting;
         offline.run_on(None, &mut |verdict| waiting.push(verdict));
@@ -227,6 +231,19 @@ impl<W: Write> Session<W> {
         }
         Ok(printer.out.flush()?)
     }
+}
+
+/// What there was if there was no span.
+fn nothing(counts: &Counts) -> String {
+    let counts = [
+        (counts.empty_records, "without any"),
+        (counts.malformed_records, "that cannot be read"),
+        (counts.records - counts.empty_records, "whose spans have no valid ids"),
+    ];
+    let told = counts.iter().filter(|(count, _)| *count > 0);
+    let told: Vec<String> =
+        told.map(|(count, what)| format!("{} {what}", noun(*count, "record"))).collect();
+    if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) }
 }
 
 impl<W: Write> Printer<W> {

@@ -7,10 +7,12 @@
 
 use std::time::Duration;
 
+use thiserror::Error;
+
 use crate::books::Amount;
 use crate::config::PolicyFile;
 use crate::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
-use crate::otlp::{AttributeKeys, Scan, ScanError, scan};
+use crate::otlp::{AttributeKeys, Scan, ScanError, not_understood, scan};
 use crate::policy::{self, Budgets, CompileError, Decision, PolicySet, ResourceFacts};
 use crate::reload;
 use crate::trace::{
@@ -56,14 +58,29 @@ impl Verdict {
 pub struct Counts {
     /// Records that were read.
     pub records: u64,
-    /// Records that are not OTLP; not among the others.
+    /// Records that cannot be read, or of which no span is understood; not among the others.
     pub malformed_records: u64,
+    /// Records that were read and hold no span.
+    pub empty_records: u64,
+    /// Spans that were read.
+    pub spans: u64,
     /// Spans without a valid trace id or span id.
     pub invalid_spans: u64,
     /// Spans of traces that had been kept already: forwarded.
     pub late_kept: Amount,
     /// Spans of traces that had been dropped already: discarded.
     pub late_dropped: Amount,
+}
+
+/// Why nothing can be made of a record.
+#[derive(Debug, Error)]
+pub enum Unread {
+    /// It is none.
+    #[error("not OTLP protobuf: {0}")]
+    Scan(#[from] ScanError),
+    /// It has content, but no span.
+    #[error("no span in it is understood; it has {0}")]
+    Unknown(String),
 }
 
 /// A partition with the policies of one file.
@@ -121,15 +138,19 @@ impl Offline {
     /// is decided goes to `out`.
     ///
     /// # Errors
-    /// If the record is not OTLP protobuf; it is counted, and has moved the clock.
+    /// If the record is not OTLP protobuf, or no span of it is understood; it is counted, and has
+    /// moved the clock.
     pub fn take_in(
         &mut self,
         timestamp: Option<Timestamp>,
         record: &[u8],
         out: &mut dyn FnMut(Verdict),
-    ) -> Result<(), ScanError> {
+    ) -> Result<(), Unread> {
         let mut found = std::mem::take(&mut self.found);
-        let scanned = scan(record, &self.keys, &mut found);
+        let mut scanned = scan(record, &self.keys, &mut found).map_err(Unread::from);
+        if scanned.is_ok() && found.spans.is_empty() && found.invalid.is_empty() {
+            scanned = not_understood(record).map_or(Ok(()), |what| Err(Unread::Unknown(what)));
+        }
         let latest = || scanned.is_ok().then(|| latest_end(&found));
         if let Some(timestamp) = timestamp.or_else(latest) {
             self.traces.advance_clock(timestamp);
@@ -138,6 +159,9 @@ impl Offline {
         match scanned {
             Ok(()) => {
                 self.counts.records += 1;
+                self.counts.spans += found.spans.len() as u64;
+                let is_empty = found.spans.is_empty() && found.invalid.is_empty();
+                self.counts.empty_records += u64::from(is_empty);
                 self.arrive(record, &found, out);
             }
             Err(_) => self.counts.malformed_records += 1,

@@ -126,10 +126,13 @@ fn write_faults(
     });
     let malformed = (counts.malformed_records > 0)
         .then(|| format!("{} could not be read", noun(counts.malformed_records, "record")));
+    let empty = (counts.empty_records > 0)
+        .then(|| format!("{} without a span", noun(counts.empty_records, "record")));
     let invalid = (counts.invalid_spans > 0).then(|| {
         format!("{} without a valid trace id or span id", noun(counts.invalid_spans, "span"))
     });
-    let faults: Vec<String> = malformed.into_iter().chain(invalid).chain(failed).collect();
+    let faults: Vec<String> =
+        malformed.into_iter().chain(empty).chain(invalid).chain(failed).collect();
     if !faults.is_empty() {
         writeln!(out)?;
     }
@@ -157,6 +160,6 @@ impl<W: Write> Table<'_, W> {
 }
 
 /// `1 span`, `2 spans`.
-fn noun(number: u64, noun: &str) -> String {
+pub(super) fn noun(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::encoding::{self, DecodeError, Decoded, Decoder};
+use crate::encoding::{self, DecodeError, Decoded, Decoder, Encoding};
 use crate::otlp::{self, AttributeKeys, Scan};
 
 /// What a value is.
@@ -20,6 +20,8 @@ pub enum Contents {
     Json,
     /// No value.
     Null,
+    /// OTLP without a span that is understood, but with something else.
+    NotUnderstood,
     /// None of these.
     Unknown,
 }
@@ -33,6 +35,7 @@ impl fmt::Display for Contents {
             Self::Packed(compression) => write!(f, "{compression} that cannot be unpacked"),
             Self::TooLarge => write!(f, "more than {} bytes", encoding::MAX_UNPACKED_BYTES),
             Self::Json => f.write_str("JSON that is not OTLP"),
+            Self::NotUnderstood => f.write_str("OTLP of which no span is understood"),
             Self::Null => f.write_str("without a value"),
             Self::Unknown => f.write_str("of no format that is known here"),
         }
@@ -63,16 +66,30 @@ impl Reader {
             Ok(protobuf) => protobuf,
             Err(error) => return (refused(&error), None),
         };
-        let scanned = otlp::scan(protobuf, &self.keys, &mut self.found);
-        let found = &self.found;
-        let is_doubtful = scanned.is_err() || (found.spans.is_empty() && !found.invalid.is_empty());
-        let other = if is_doubtful { encoding::recognise(protobuf) } else { None };
-        match (other, scanned) {
-            (Some(other), _) => (Contents::Other(other.name()), None),
-            (None, Err(_)) => (Contents::Unknown, None),
-            (None, Ok(())) => {
+        let mut scanned = otlp::scan(protobuf, &self.keys, &mut self.found);
+        let mut encoding = encoding;
+        // JSON that was read is what it is.
+        let is_doubtful = scanned.is_err() || self.found.spans.is_empty();
+        if is_doubtful && encoding == Encoding::OtlpProto {
+            match encoding::look_again(protobuf) {
+                Some((_, Err(error))) => return (refused(&error), None),
+                Some((other, Ok(json))) => {
+                    encoding = other;
+                    scanned = otlp::scan(&json, &self.keys, &mut self.found);
+                }
+                None if scanned.is_ok() && self.found.invalid.is_empty() => {
+                    if otlp::not_understood(protobuf).is_some() {
+                        return (Contents::NotUnderstood, None);
+                    }
+                }
+                None => {}
+            }
+        }
+        match scanned {
+            Err(_) => (Contents::Unknown, None),
+            Ok(()) => {
                 let compression = compression.map(encoding::Compression::name);
-                (Contents::Read(encoding.name(), compression), Some(found))
+                (Contents::Read(encoding.name(), compression), Some(&self.found))
             }
         }
     }
@@ -84,6 +101,7 @@ fn refused(error: &DecodeError) -> Contents {
         DecodeError::TooLarge => Contents::TooLarge,
         DecodeError::Json(_) => Contents::Json,
         DecodeError::Unsupported(other) => Contents::Other(other.name()),
+        DecodeError::NotUnderstood(_) => Contents::NotUnderstood,
     }
 }
 
@@ -100,7 +118,7 @@ mod tests {
         // One log record with a time and a severity.
         let logs = b"\x0a\x0f\x12\x0d\x12\x0b\x09\x01\x02\x03\x04\x05\x06\x07\x08\x10\x09";
         let zstd = ::zstd::stream::encode_all(&b"{\"resourceSpans\":[]}"[..], 1).unwrap();
-        let cases: [(Option<&[u8]>, Contents); 13] = [
+        let cases: [(Option<&[u8]>, Contents); 15] = [
             (None, Contents::Null),
             (Some(b"\x0a\x00"), Contents::Read("otlp_proto", None)),
             (Some(b"{\"resourceSpans\":[]}"), Contents::Read("otlp_json", None)),
@@ -114,6 +132,8 @@ mod tests {
             (Some(b"\x00\x00\x00\x00\x05\x0a\x00"), Contents::Other("schema_registry")),
             (Some(logs), Contents::Other("otlp_logs")),
             (Some(b"hello"), Contents::Unknown),
+            (Some(b"\n{\"resourceSpans\":[]}"), Contents::Read("otlp_json", None)),
+            (Some(b"\x0a\x04\xc2\x3e\x01a"), Contents::NotUnderstood),
         ];
         let mut reader = Reader::default();
         for (value, contents) in cases {

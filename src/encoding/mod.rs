@@ -3,89 +3,24 @@
 //! Owns telling encodings apart, record by record, and unpacking compressed values. Promises that
 //! a value that is OTLP protobuf already costs a look at its first bytes and is handed back as it
 //! is; that nothing unpacks to more than [`MAX_UNPACKED_BYTES`]; and that what is not understood
-//! is refused by its name where it has one. Leaves to others whether the protobuf is in order.
+//! is refused by its name where it has one. Leaves to others whether the protobuf is in order, and
+//! to ask once more, by [`look_again`], where it is not.
 
+mod fields;
+mod foreign;
+mod names;
 mod recognise;
 mod unpack;
-
-use std::fmt;
 
 use thiserror::Error;
 
 use crate::otlp_json;
 
-pub use recognise::recognise;
+pub use names::Encoding;
 pub use unpack::Compression;
 
 /// The most that a compressed value may unpack to, and a JSON value may become.
 pub const MAX_UNPACKED_BYTES: usize = 64 << 20;
-
-/// What a value is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Encoding {
-    /// OTLP protobuf, or what was taken for it: nothing told otherwise.
-    OtlpProto,
-    /// OTLP JSON.
-    OtlpJson,
-    /// Logs in OTLP, protobuf or JSON.
-    OtlpLogs,
-    /// Metrics in OTLP, protobuf or JSON.
-    OtlpMetrics,
-    /// A span of Jaeger's `model.proto`.
-    JaegerProto,
-    /// The same in JSON.
-    JaegerJson,
-    /// Zipkin's `ListOfSpans`.
-    ZipkinProto,
-    /// A list in JSON, as Zipkin sends its spans.
-    ZipkinJson,
-    /// An object in JSON of none of these kinds.
-    OtherJson,
-    /// What a schema registry's serializer writes: a byte 0 and the number of a schema.
-    SchemaRegistry,
-    /// An Avro object container.
-    Avro,
-}
-
-impl Encoding {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
-        Self::OtlpProto,
-        Self::OtlpJson,
-        Self::OtlpLogs,
-        Self::OtlpMetrics,
-        Self::JaegerProto,
-        Self::JaegerJson,
-        Self::ZipkinProto,
-        Self::ZipkinJson,
-        Self::OtherJson,
-        Self::SchemaRegistry,
-        Self::Avro,
-    ];
-
-    /// Its name; that of the Collector's Kafka exporter where that has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OtlpProto => "otlp_proto",
-            Self::OtlpJson => "otlp_json",
-            Self::OtlpLogs => "otlp_logs",
-            Self::OtlpMetrics => "otlp_metrics",
-            Self::JaegerProto => "jaeger_proto",
-            Self::JaegerJson => "jaeger_json",
-            Self::ZipkinProto => "zipkin_proto",
-            Self::ZipkinJson => "zipkin_json",
-            Self::OtherJson => "other_json",
-            Self::SchemaRegistry => "schema_registry",
-            Self::Avro => "avro",
-        }
-    }
-}
-
-impl fmt::Display for Encoding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Why a value could not be turned into OTLP protobuf.
 #[derive(Debug, Error)]
@@ -105,8 +40,11 @@ pub enum DecodeError {
     #[error("it is not OTLP JSON: {0}")]
     Json(#[from] otlp_json::JsonError),
     /// It is in another encoding.
-    #[error("it is {0}, of which nothing is known here but the name; send otlp_proto or otlp_json")]
+    #[error("it is {kind}, {hint}", kind = .0.name(), hint = .0.hint())]
     Unsupported(Encoding),
+    /// It is OTLP JSON without a span, but with a field that is not known.
+    #[error("no span in it is understood; it has {0}")]
+    NotUnderstood(String),
 }
 
 /// A value and what was found out about it.
@@ -189,6 +127,19 @@ fn convert<'a>(
         other => (other, Err(DecodeError::Unsupported(other))),
     };
     Decoded { encoding, compression, protobuf }
+}
+
+/// Looks once more at what was taken for OTLP protobuf and is none, or has no span: what it is, and
+/// its OTLP protobuf after all, or why there is none. `None` if nothing is known of it.
+pub fn look_again(value: &[u8]) -> Option<(Encoding, Result<Vec<u8>, DecodeError>)> {
+    if recognise::is_json_behind_blanks(value) {
+        return Some(match recognise::from_json(value) {
+            Err(DecodeError::Unsupported(other)) => (other, Err(DecodeError::Unsupported(other))),
+            read => (Encoding::OtlpJson, read),
+        });
+    }
+    let other = recognise::recognise(value)?;
+    Some((other, Err(DecodeError::Unsupported(other))))
 }
 
 #[cfg(test)]

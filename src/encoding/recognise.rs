@@ -1,57 +1,92 @@
 //! Telling encodings apart: by first bytes, by the fields of JSON, and, for protobuf that turned
 //! out not to be OTLP traces, by what else it looks like.
 
-use prost::encoding::{WireType, decode_key, decode_varint};
+use prost::encoding::WireType;
 use serde_json::Value;
 
-use super::{DecodeError, Encoding, is_plain};
+use super::fields::{Field, fields, first_field};
+use super::{DecodeError, Encoding, foreign, is_plain};
 use crate::otlp_json::{self, JsonError};
 
 /// What an uncompressed value begins like. What begins like nothing known is taken for OTLP
 /// protobuf, whose reader says what is wrong with it.
 pub(super) fn by_first_bytes(value: &[u8]) -> Encoding {
     if is_jaeger(value) {
-        return Encoding::JaegerProto;
+        let is_otlp = foreign::is_span(value);
+        return if is_otlp { Encoding::OtlpSpan } else { Encoding::JaegerProto };
     }
-    // A line feed is also the first byte of nearly all OTLP protobuf: no blank line comes first.
+    // A line feed is also the first byte of nearly all OTLP protobuf: what begins so is looked at
+    // again if it turns out to be none.
     if is_plain(value) {
         return Encoding::OtlpProto;
     }
+    // No field has the number 0.
+    if matches!(value, [0x00..=0x07, ..])
+        && let Some(framed) = foreign::framed(value)
+    {
+        return framed;
+    }
     match value {
-        // Numbers of schemas begin with 1; zeros are just zeros.
-        [0, schema @ ..] if schema.len() > 4 && schema[..4] != [0; 4] => Encoding::SchemaRegistry,
         [b'O', b'b', b'j', 1, ..] => Encoding::Avro,
-        _ => match value.iter().find(|byte| !is_blank(**byte)) {
-            Some(b'{') => Encoding::OtlpJson,
-            // As a tag it would be a field 11 that begins a group.
-            Some(b'[') => Encoding::ZipkinJson,
+        _ => match text_of(value).first() {
+            // As a tag a bracket would be a field 11 that begins a group.
+            Some(b'{' | b'[') => Encoding::OtlpJson,
             _ => Encoding::OtlpProto,
         },
     }
 }
 
-/// What JSON takes for blank.
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+/// Without a byte order mark and what JSON takes for blank.
+fn text_of(value: &[u8]) -> &[u8] {
+    let text = value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value);
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let blank = text.iter().take_while(|byte| is_blank(byte)).count();
+    &text[blank..]
 }
 
-/// The protobuf of a JSON object.
+/// The protobuf of JSON documents.
 pub(super) fn from_json(value: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let json: Value = serde_json::from_slice(value).map_err(JsonError::from)?;
-    if let Some(other) = json.as_object().and_then(other_kind) {
-        return Err(DecodeError::Unsupported(other));
+    let mut protobuf = Vec::new();
+    let (mut spans, mut passed_over) = (0, None);
+    for document in otlp_json::parse(value).map_err(JsonError::from)? {
+        if let Some(other) = other_kind(&document) {
+            return Err(DecodeError::Unsupported(other));
+        }
+        let traces = otlp_json::read(&document).map_err(JsonError::from)?;
+        protobuf.extend(traces.protobuf);
+        spans += traces.spans;
+        passed_over = passed_over.or(traces.passed_over);
+        if protobuf.len() > super::MAX_UNPACKED_BYTES {
+            return Err(DecodeError::TooLarge);
+        }
     }
-    let protobuf = otlp_json::value_to_protobuf(&json).map_err(JsonError::from)?;
-    if protobuf.len() > super::MAX_UNPACKED_BYTES {
-        return Err(DecodeError::TooLarge);
+    match passed_over {
+        Some(field) if spans == 0 => Err(DecodeError::NotUnderstood(field)),
+        _ => Ok(protobuf),
     }
-    Ok(protobuf)
 }
 
-/// What an object is that does not hold OTLP traces. An empty one does: none.
-fn other_kind(object: &serde_json::Map<String, Value>) -> Option<Encoding> {
+/// What a document is that does not hold OTLP traces. An empty one does: none.
+fn other_kind(document: &Value) -> Option<Encoding> {
+    match document {
+        Value::Array(items) => {
+            let other = items.iter().find(|item| !otlp_json::is_traces(item))?;
+            Some(match other.get("traceId") {
+                Some(_) => Encoding::ZipkinJson,
+                None => Encoding::OtherJson,
+            })
+        }
+        Value::Object(object) => other_object(object),
+        _ => Some(Encoding::OtherJson),
+    }
+}
+
+fn other_object(object: &serde_json::Map<String, Value>) -> Option<Encoding> {
     let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
-    if object.is_empty() || has(&["resourceSpans", "resource_spans"]) {
+    if object.is_empty()
+        || has(&["resourceSpans", "resource_spans"])
+        || otlp_json::is_resource_spans(object)
+    {
         None
     } else if has(&["resourceLogs", "resource_logs"]) {
         Some(Encoding::OtlpLogs)
@@ -64,6 +99,21 @@ fn other_kind(object: &serde_json::Map<String, Value>) -> Option<Encoding> {
     }
 }
 
+/// JSON behind a line feed, which begins as OTLP protobuf does: a brace or a bracket, and then what
+/// may follow it.
+pub(super) fn is_json_behind_blanks(value: &[u8]) -> bool {
+    let (first, rest) = match text_of(value).split_first() {
+        Some((first @ (b'{' | b'['), rest)) => (*first, text_of(rest)),
+        _ => return false,
+    };
+    match rest.first() {
+        Some(b'"') if first == b'{' => rest.get(1).is_some_and(u8::is_ascii_graphic),
+        Some(b'}') => first == b'{',
+        Some(b'{' | b']') => first == b'[',
+        _ => false,
+    }
+}
+
 /// A span of Jaeger's `model.proto`: `trace_id` (16 bytes), then `span_id` (8 bytes).
 pub(super) fn is_jaeger(value: &[u8]) -> bool {
     value.len() > 28 && value[..2] == [0x0a, 16] && value[18..20] == [0x12, 8]
@@ -71,7 +121,11 @@ pub(super) fn is_jaeger(value: &[u8]) -> bool {
 
 /// What `protobuf`, which is not a `TracesData` message, or one without a single valid span, is
 /// instead, if that can be told. For the rare record: it reads the beginning anew.
-pub fn recognise(protobuf: &[u8]) -> Option<Encoding> {
+pub(super) fn recognise(protobuf: &[u8]) -> Option<Encoding> {
+    other_signal(protobuf).or_else(|| foreign::recognise(protobuf))
+}
+
+fn other_signal(protobuf: &[u8]) -> Option<Encoding> {
     let outer = first_field(protobuf, 1)?;
     if is_zipkin(outer) {
         return Some(Encoding::ZipkinProto);
@@ -109,53 +163,4 @@ fn is_of_metric(field: &Field<'_>) -> bool {
 fn is_zipkin(span: &[u8]) -> bool {
     let [0x0a, length @ (8 | 16), ..] = span else { return false };
     matches!(span.get(2 + usize::from(*length)..), Some([0x12 | 0x1a, 8, ..]))
-}
-
-/// The contents of the first length-delimited field with this number.
-fn first_field(mut message: &[u8], wanted: u32) -> Option<&[u8]> {
-    while !message.is_empty() {
-        let field = next_field(&mut message)?;
-        if field.number == wanted && field.wire_type == WireType::LengthDelimited {
-            return Some(field.contents);
-        }
-    }
-    None
-}
-
-struct Field<'a> {
-    number: u32,
-    wire_type: WireType,
-    /// Of a length-delimited field.
-    contents: &'a [u8],
-}
-
-fn fields(mut message: &[u8]) -> Option<Vec<Field<'_>>> {
-    let mut fields = Vec::new();
-    while !message.is_empty() {
-        fields.push(next_field(&mut message)?);
-    }
-    Some(fields)
-}
-
-fn next_field<'a>(message: &mut &'a [u8]) -> Option<Field<'a>> {
-    let (number, wire_type) = decode_key(message).ok()?;
-    let contents = pass(message, wire_type)?;
-    Some(Field { number, wire_type, contents })
-}
-
-/// Passes the value of a field, and returns it if it is length-delimited.
-fn pass<'a>(message: &mut &'a [u8], wire_type: WireType) -> Option<&'a [u8]> {
-    let length = match wire_type {
-        WireType::Varint => {
-            decode_varint(message).ok()?;
-            return Some(&[]);
-        }
-        WireType::SixtyFourBit => 8,
-        WireType::ThirtyTwoBit => 4,
-        WireType::LengthDelimited => usize::try_from(decode_varint(message).ok()?).ok()?,
-        WireType::StartGroup | WireType::EndGroup => return None,
-    };
-    let (contents, rest) = message.split_at_checked(length)?;
-    *message = rest;
-    Some(contents)
 }

@@ -2,6 +2,7 @@ use std::io::Write as _;
 
 use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
+use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
@@ -31,6 +32,11 @@ fn field(number: u8, contents: &[u8]) -> Vec<u8> {
     let length = u8::try_from(contents.len()).unwrap();
     assert!(length < 128, "a length of one byte");
     [&[number << 3 | 2, length], contents].concat()
+}
+
+/// What a second look says that a value is.
+fn again(value: &[u8]) -> Option<Encoding> {
+    look_again(value).map(|(encoding, _)| encoding)
 }
 
 #[test]
@@ -110,13 +116,13 @@ fn others_are_known_by_name() {
         (&jaeger, Encoding::JaegerProto),
         (br#"{"traceId":"AQ==","operationName":"get"}"#, Encoding::JaegerJson),
         (br#"[{"traceId":"1","id":"1"}]"#, Encoding::ZipkinJson),
-        (b"\r\n [", Encoding::ZipkinJson),
+        (b"\r\n [{}]", Encoding::OtherJson),
         (br#"{"resourceLogs":[]}"#, Encoding::OtlpLogs),
         (br#"{"resource_metrics":[]}"#, Encoding::OtlpMetrics),
         (br#"{"level":"info"}"#, Encoding::OtherJson),
         (b"\0\0\0\0\x01\x00\x0a\x00", Encoding::SchemaRegistry),
         (b"Obj\x01\x04", Encoding::Avro),
-        (&gzip(b"[]"), Encoding::ZipkinJson),
+        (&gzip(br#"[{"traceId":"1","id":"1"}]"#), Encoding::ZipkinJson),
     ];
     for (value, encoding) in cases {
         assert!(!is_plain(value), "{encoding}");
@@ -126,14 +132,19 @@ fn others_are_known_by_name() {
             matches!(decoded.protobuf, Err(DecodeError::Unsupported(it)) if it == encoding);
         assert!(refused, "{encoding}");
     }
-    assert_eq!(recognise(&field(1, &zipkin)), Some(Encoding::ZipkinProto));
+    assert_eq!(again(&field(1, &zipkin)), Some(Encoding::ZipkinProto));
 }
 
 #[test]
 fn json_that_is_not_otlp_traces_is_refused() {
     let mut decoder = Decoder::default();
-    for value in [&b"{"[..], br#"{"resourceSpans":7}"#, br#"{"resourceSpans":[{"scopeSpans":1}]}"#]
-    {
+    let values = [
+        &b"{"[..],
+        b"\r\n [",
+        br#"{"resourceSpans":7}"#,
+        br#"{"resourceSpans":[{"scopeSpans":1}]}"#,
+    ];
+    for value in values {
         let decoded = decoder.decode(value);
         assert_eq!(decoded.encoding, Encoding::OtlpJson);
         assert!(matches!(decoded.protobuf, Err(DecodeError::Json(_))));
@@ -149,12 +160,12 @@ fn logs_and_metrics_are_told_from_spans() {
     let point = [fixed(3), fixed(4)].concat();
     let gauge = [field(1, b"a_name_of_16_byt"), field(5, &field(1, &point))].concat();
     let sum = [field(1, b"name"), field(2, b"for what"), field(7, &field(1, &point))].concat();
-    assert_eq!(recognise(&request(&log)), Some(Encoding::OtlpLogs));
-    assert_eq!(recognise(&request(&gauge)), Some(Encoding::OtlpMetrics));
-    assert_eq!(recognise(&request(&sum)), Some(Encoding::OtlpMetrics));
+    assert_eq!(again(&request(&log)), Some(Encoding::OtlpLogs));
+    assert_eq!(again(&request(&gauge)), Some(Encoding::OtlpMetrics));
+    assert_eq!(again(&request(&sum)), Some(Encoding::OtlpMetrics));
     let span = [field(1, &[1; 15]), field(2, &[1; 8]), field(5, b"poisoned"), fixed(7)].concat();
-    assert_eq!(recognise(&request(&span)), None);
-    assert_eq!(recognise(&otlp()), None);
+    assert_eq!(again(&request(&span)), None);
+    assert_eq!(again(&otlp()), None);
 }
 
 #[test]
@@ -164,6 +175,107 @@ fn what_is_nothing_known_is_left_to_the_scan() {
         let decoded = decoder.decode(value);
         assert_eq!(decoded.encoding, Encoding::OtlpProto);
         assert_eq!(decoded.protobuf.unwrap(), value);
-        assert_eq!(recognise(value), None);
+        assert_eq!(again(value), None);
+    }
+}
+
+/// A span with a name and times, as everybody sends it.
+fn named_span() -> Span {
+    Span {
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        name: "GET /".into(),
+        start_time_unix_nano: 1,
+        end_time_unix_nano: 2,
+        ..Span::default()
+    }
+}
+
+fn named_traces() -> TracesData {
+    let scope = ScopeSpans { spans: vec![named_span()], ..ScopeSpans::default() };
+    let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
+    TracesData { resource_spans: vec![resource] }
+}
+
+fn hex(value: &[u8]) -> String {
+    value.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn base64(value: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(value)
+}
+
+#[test]
+fn otlp_in_a_frame_in_text_or_in_part_is_told_by_name() {
+    let traces = named_traces().encode_to_vec();
+    let length = u32::try_from(traces.len()).unwrap().to_be_bytes();
+    let grpc = [&[0][..], &length, &traces].concat();
+    let behind_four = [&length[..], &traces].concat();
+    let behind_varint = named_traces().encode_length_delimited_to_vec();
+    let twice = [&behind_four[..], &behind_four].concat();
+    let registry = [&b"\0\0\0\x01\x07\0"[..], &traces].concat();
+    let text = String::from_utf8_lossy(&[&traces[..], &field(1, &[0xfe; 9])].concat()).into_owned();
+    let quoted = serde_json::to_string(std::str::from_utf8(JSON).unwrap().trim()).unwrap();
+    let otap = field(2, &field(3, b"\xff\xff\xff\xff\x10\0\0\0"));
+    let otap_with_id = [&[8, 1][..], &otap].concat();
+    let cases = [
+        (grpc, Encoding::GrpcFramed),
+        (behind_four, Encoding::LengthDelimited),
+        (behind_varint, Encoding::LengthDelimited),
+        (twice, Encoding::LengthDelimited),
+        (registry, Encoding::SchemaRegistry),
+        (named_span().encode_to_vec(), Encoding::OtlpSpan),
+        (named_traces().resource_spans[0].encode_to_vec(), Encoding::OtlpResourceSpans),
+        (base64(&traces).into_bytes(), Encoding::Base64),
+        (base64(&gzip(&traces)).into_bytes(), Encoding::Base64),
+        (hex(&traces).into_bytes(), Encoding::Hex),
+        (quoted.into_bytes(), Encoding::JsonInText),
+        (text.into_bytes(), Encoding::MangledText),
+        (otap, Encoding::Otap),
+        (otap_with_id, Encoding::Otap),
+    ];
+    let mut decoder = Decoder::default();
+    for (value, expected) in cases {
+        for value in [value.clone(), zstd(&value)] {
+            let found = match decoder.decode(&value).protobuf {
+                Err(DecodeError::Unsupported(found)) => Some(found),
+                Ok(protobuf) => again(protobuf),
+                Err(other) => panic!("{expected}: {other}"),
+            };
+            assert_eq!(found, Some(expected), "{}", value.escape_ascii());
+        }
+    }
+    assert_eq!(again(&traces), None);
+    let error = DecodeError::Unsupported(Encoding::GrpcFramed).to_string();
+    assert!(error.starts_with("it is grpc_framed, a message behind the 5 bytes"), "{error}");
+}
+
+#[test]
+fn json_behind_a_line_feed_is_read_and_old_names_are_told() {
+    let (encoding, read) = look_again(&[b"\n", JSON].concat()).unwrap();
+    assert_eq!((encoding, read.unwrap()), (Encoding::OtlpJson, otlp()));
+    let mut decoder = Decoder::default();
+    let old = br#"{"resourceSpans":[{"instrumentationLibrarySpans":[{"spans":[{}]}]}]}"#;
+    let error = decoder.decode(old).protobuf.unwrap_err();
+    assert!(matches!(error, DecodeError::NotUnderstood(_)));
+    assert!(error.to_string().contains("`instrumentationLibrarySpans`, as OTLP"), "{error}");
+    let list = br#"[{"scopeSpans":[{"spans":[
+        {"traceId":"01010101010101010101010101010101","spanId":"0101010101010101"}]}]}]"#;
+    assert_eq!(decoder.decode(list).protobuf.unwrap(), otlp());
+}
+
+proptest! {
+    #[test]
+    fn noise_has_no_name(value in prop::collection::vec(any::<u8>(), 0..80)) {
+        let mut decoder = Decoder::default();
+        let named = match decoder.decode(&value).protobuf {
+            Err(DecodeError::Unsupported(named)) => Some(named),
+            Ok(protobuf) => again(protobuf),
+            Err(_) => None,
+        };
+        // A byte 0 before a small number is what a schema registry writes, whatever follows.
+        let is_registry = value.starts_with(&[0, 0]);
+        prop_assert!(named.is_none() || is_registry, "{:?}", named);
     }
 }

@@ -34,7 +34,7 @@ impl Compression {
 
     /// What `value` begins like. No message of OTLP begins like that: 0x1f is a field of wire type
     /// 7, and 0x28 a field 5 that `TracesData` does not have.
-    pub(super) fn of(value: &[u8]) -> Option<Self> {
+    pub fn of(value: &[u8]) -> Option<Self> {
         match value {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),

@@ -22,6 +22,7 @@ mod schema;
 mod splice;
 mod split;
 pub mod tracestate;
+mod unknown;
 mod wire;
 
 pub use found::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef};
@@ -31,6 +32,7 @@ pub use leftover::only_invalid;
 pub use scan::scan;
 pub use splice::{Additions, Chance};
 pub use split::{Part, SplitRecord, Splitter};
+pub use unknown::not_understood;
 pub use wire::ScanError;
 
 #[cfg(test)]

@@ -167,15 +167,15 @@ fn groups(record: &[u8], found: &Scan) -> Result<(Vec<Group>, Vec<u8>), ScanErro
 const SPANS_FIELD: u32 = 2;
 
 /// A field of a message: where it begins, where its contents do, where it ends.
-struct Field {
-    number: u32,
-    start: usize,
-    body: usize,
-    end: usize,
+pub(super) struct Field {
+    pub(super) number: u32,
+    pub(super) start: usize,
+    pub(super) body: usize,
+    pub(super) end: usize,
 }
 
 /// Comes by the fields of the message at `start..end`, which was scanned before.
-fn for_each_field(
+pub(super) fn for_each_field(
     record: &[u8],
     start: usize,
     end: usize,

@@ -1,70 +1,89 @@
-//! Scalars, as protobuf's JSON mapping has them.
+//! Scalars, as protobuf's JSON mapping has them, and as they are written besides: text where a
+//! number belongs and the other way round.
 
-use std::str::FromStr;
-
-use serde_json::{Number, Value};
+use serde_json::Value;
 
 use super::FieldError;
 
-pub(super) fn text(value: &Value) -> Result<String, FieldError> {
+/// Text; of anything else its JSON.
+pub(super) fn text(value: &Value) -> String {
     match value {
-        Value::String(text) => Ok(text.clone()),
-        _ => Err(FieldError::expected("text", value)),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
-pub(super) fn boolean(value: &Value) -> Result<bool, FieldError> {
-    value.as_bool().ok_or_else(|| FieldError::expected("true or false", value))
-}
-
-pub(super) fn uint32(value: &Value) -> Result<u32, FieldError> {
-    integer(value, "a whole number of 32 bits", |number| {
-        number.as_u64().and_then(|number| u32::try_from(number).ok())
-    })
-}
-
-pub(super) fn uint64(value: &Value) -> Result<u64, FieldError> {
-    integer(value, "a whole number of 64 bits without sign", Number::as_u64)
-}
-
-pub(super) fn int64(value: &Value) -> Result<i64, FieldError> {
-    integer(value, "a whole number of 64 bits", Number::as_i64)
-}
-
-/// A whole number as a number or as text. Exponents and fractions of zero are whole, too.
-fn integer<N: FromStr + TryFrom<i128>>(
-    value: &Value,
-    expected: &str,
-    exact: impl Fn(&Number) -> Option<N>,
-) -> Result<N, FieldError> {
-    let whole = |number: f64| {
-        // Beyond 2^53 a number with a fraction or an exponent says no whole number exactly.
-        let is_whole = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
-        is_whole.then_some(number as i128).and_then(|number| N::try_from(number).ok())
-    };
-    let found = match value {
-        Value::Number(number) => exact(number).or_else(|| number.as_f64().and_then(whole)),
-        Value::String(text) => {
-            text.parse().ok().or_else(|| text.parse::<f64>().ok().and_then(whole))
-        }
-        _ => None,
-    };
-    found.ok_or_else(|| FieldError::expected(expected, value))
-}
-
-/// A number, or the text of one: `NaN`, `Infinity` and `-Infinity` can only be written so.
-pub(super) fn double(value: &Value) -> Result<f64, FieldError> {
-    let found = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match text.as_str() {
-            "NaN" => Some(f64::NAN),
-            "Infinity" => Some(f64::INFINITY),
-            "-Infinity" => Some(f64::NEG_INFINITY),
-            _ => text.parse().ok().filter(|number: &f64| number.is_finite()),
+/// True or false, also as text or as 1 and 0.
+pub(super) fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(value) => Some(*value),
+        Value::Number(number) => match number.as_i64()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
         },
+        Value::String(text) if text.eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
+/// A count; beyond 32 bits it is the largest there is.
+pub(super) fn uint32(value: &Value) -> Result<u32, FieldError> {
+    let whole = whole(value).ok_or_else(|| FieldError::expected("a whole number", value))?;
+    Ok(whole.clamp(0, u32::MAX.into()) as u32)
+}
+
+/// Bits: the low 32 ones, since some languages have only numbers with a sign.
+pub(super) fn bits(value: &Value) -> Result<u32, FieldError> {
+    let whole = whole(value).ok_or_else(|| FieldError::expected("a whole number", value))?;
+    Ok(whole as u32)
+}
+
+/// A time in nanoseconds; what 64 bits do not hold is the nearest one that they do.
+pub(super) fn uint64(value: &Value) -> Result<u64, FieldError> {
+    let whole = whole(value).ok_or_else(|| FieldError::expected("a whole number", value))?;
+    Ok(whole.clamp(0, u64::MAX.into()) as u64)
+}
+
+/// A number as a number or as text, without its fraction.
+fn whole(value: &Value) -> Option<i128> {
+    let of_double = |number: f64| number.is_finite().then_some(number as i128);
+    match value {
+        Value::Number(number) => {
+            let exact = number.as_i64().map(i128::from).or(number.as_u64().map(i128::from));
+            exact.or_else(|| number.as_f64().and_then(of_double))
+        }
+        Value::String(text) => text.parse().ok().or_else(|| text.parse().ok().and_then(of_double)),
+        _ => None,
+    }
+}
+
+/// A number as a number or as text: whole, if 64 bits hold it exactly, or else a double. Exponents
+/// and fractions of zero are whole, too.
+pub(super) fn number(value: &Value) -> Option<Result<i64, f64>> {
+    // Beyond 2^53 a number with a fraction or an exponent says no whole number exactly.
+    let is_whole = |it: f64| it.fract() == 0.0 && it.abs() <= 9_007_199_254_740_992.0;
+    let exact = match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
         _ => None,
     };
-    found.ok_or_else(|| FieldError::expected("a number", value))
+    match (exact, double(value)?) {
+        (Some(whole), _) => Some(Ok(whole)),
+        (None, it) if is_whole(it) => Some(Ok(it as i64)),
+        (None, it) => Some(Err(it)),
+    }
+}
+
+/// A number, or the text of one: not a number and infinity can only be written so, as `NaN` and
+/// `Infinity`, or `nan` and `inf`.
+pub(super) fn double(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
 }
 
 /// An enum by its number, which may be unknown, or by its name.
@@ -77,41 +96,55 @@ pub(super) fn enumeration<E: Into<i32>>(
     {
         return Ok(known.into());
     }
-    integer(value, "the number or the name of an enum's value", |number| {
-        number.as_i64().and_then(|number| i32::try_from(number).ok())
-    })
+    let expected = || FieldError::expected("the number or the name of an enum's value", value);
+    let number = whole(value).ok_or_else(expected)?;
+    Ok(number.clamp(i32::MIN.into(), i32::MAX.into()) as i32)
 }
 
-/// An id: hexadecimal digits, upper or lower case.
-pub(super) fn hex(value: &Value) -> Result<Vec<u8>, FieldError> {
-    let digits = match value {
-        Value::String(text) => text.as_bytes(),
-        _ => return Err(FieldError::expected("hexadecimal digits", value)),
+/// An id of `length` bytes: hexadecimal digits, upper or lower case. Or base64, as protobuf's
+/// libraries write bytes by themselves: the lengths of the two are never the same. Hexadecimal
+/// digits of another length make an id that is not valid, which others judge.
+pub(super) fn id(value: &Value, length: usize) -> Result<Vec<u8>, FieldError> {
+    let expected = || {
+        let digits = 2 * length;
+        FieldError::expected(&format!("{digits} hexadecimal digits"), value)
     };
+    let Value::String(text) = value else { return Err(expected()) };
+    let hex = hex(text.as_bytes());
+    if hex.as_ref().is_some_and(|bytes| bytes.len() == length) {
+        return hex.ok_or_else(expected);
+    }
+    let of_length = |bytes: &Vec<u8>| bytes.len() == length;
+    base64(value).filter(of_length).or(hex).ok_or_else(expected)
+}
+
+fn hex(digits: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     let (pairs, rest) = digits.as_chunks::<2>();
     let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-    let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
-    bytes
-        .filter(|_| rest.is_empty())
-        .ok_or_else(|| FieldError::expected("an even number of hexadecimal digits", value))
+    pairs.iter().map(byte).collect::<Option<_>>().filter(|_| rest.is_empty())
 }
 
 /// Bytes: base64 of either alphabet, with or without padding.
-pub(super) fn base64(value: &Value) -> Result<Vec<u8>, FieldError> {
-    let expected = || FieldError::expected("base64", value);
-    let Value::String(text) = value else { return Err(expected()) };
-    let digits = text.trim_end_matches('=');
+pub(super) fn base64(value: &Value) -> Option<Vec<u8>> {
+    let Value::String(text) = value else { return None };
+    from_base64(text.as_bytes())
+}
+
+/// The same, of a text by itself.
+pub fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    let digits = &text[..text.len() - padding];
     let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
     let (mut bits, mut held) = (0_u32, 0);
-    for digit in digits.bytes() {
+    for digit in digits {
         let six = match digit {
             b'A'..=b'Z' => digit - b'A',
             b'a'..=b'z' => digit - b'a' + 26,
             b'0'..=b'9' => digit - b'0' + 52,
             b'+' | b'-' => 62,
             b'/' | b'_' => 63,
-            _ => return Err(expected()),
+            _ => return None,
         };
         bits = bits << 6 | u32::from(six);
         held += 6;
@@ -121,8 +154,7 @@ pub(super) fn base64(value: &Value) -> Result<Vec<u8>, FieldError> {
         }
     }
     // A lone last digit holds no byte; of padding there are at most two.
-    let is_whole = digits.len() % 4 != 1 && text.len() - digits.len() <= 2;
-    if is_whole { Ok(bytes) } else { Err(expected()) }
+    (digits.len() % 4 != 1 && padding <= 2).then_some(bytes)
 }
 
 /// A value as messages show it: short.

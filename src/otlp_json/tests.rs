@@ -11,7 +11,7 @@ fn decode(value: &Value) -> TracesData {
 }
 
 fn error(value: &Value) -> String {
-    value_to_protobuf(value).unwrap_err().to_string()
+    read(value).unwrap_err().to_string()
 }
 
 /// A record with one span.
@@ -233,26 +233,21 @@ fn unknown_fields_and_nulls_are_passed_over() {
 
 #[test]
 fn errors_say_where_and_what_was_expected() {
-    let attribute = |value| of_span(json!({ "attributes": [{ "key": "k", "value": value }] }));
     let at = "resourceSpans[0].scopeSpans[0].spans[0]";
-    let value = format!("{at}.attributes[0].value");
-    let hex = "expected an even number of hexadecimal digits, found";
     let cases = [
-        (json!([]), "expected an object, found a list".to_owned()),
+        (json!([7]), "[0]: expected an object, found 7".to_owned()),
         (json!({ "resourceSpans": {} }), "resourceSpans: expected a list, found an object".into()),
-        (of_span(json!({ "traceId": "0g" })), format!("{at}.traceId: {hex} \"0g\"")),
-        (of_span(json!({ "spanId": "abc" })), format!("{at}.spanId: {hex} \"abc\"")),
-        (of_span(json!({ "name": 7 })), format!("{at}.name: expected text, found 7")),
         (
-            of_span(json!({ "flags": 4_294_967_296_u64 })),
-            format!("{at}.flags: expected a whole number of 32 bits, found 4294967296"),
+            of_span(json!({ "traceId": "0g" })),
+            format!("{at}.traceId: expected 32 hexadecimal digits, found \"0g\""),
         ),
         (
-            of_span(json!({ "endTimeUnixNano": "-1" })),
-            format!(
-                "{at}.endTimeUnixNano: expected a whole number of 64 bits without sign, \
-                 found \"-1\""
-            ),
+            of_span(json!({ "spanId": "abc" })),
+            format!("{at}.spanId: expected 16 hexadecimal digits, found \"abc\""),
+        ),
+        (
+            of_span(json!({ "endTimeUnixNano": "noon" })),
+            format!("{at}.endTimeUnixNano: expected a whole number, found \"noon\""),
         ),
         (
             of_span(json!({ "kind": "SERVER" })),
@@ -262,24 +257,8 @@ fn errors_say_where_and_what_was_expected() {
             ),
         ),
         (
-            attribute(json!({ "intValue": 1.5 })),
-            format!("{value}.intValue: expected a whole number of 64 bits, found 1.5"),
-        ),
-        (
-            attribute(json!({ "doubleValue": "inf" })),
-            format!("{value}.doubleValue: expected a number, found \"inf\""),
-        ),
-        (
-            attribute(json!({ "boolValue": "true" })),
-            format!("{value}.boolValue: expected true or false, found \"true\""),
-        ),
-        (
-            attribute(json!({ "bytesValue": "a" })),
-            format!("{value}.bytesValue: expected base64, found \"a\""),
-        ),
-        (
-            attribute(json!({ "bytesValue": "aGk===" })),
-            format!("{value}.bytesValue: expected base64, found \"aGk===\""),
+            of_span(json!({ "attributes": [7] })),
+            format!("{at}.attributes[0]: expected an object, found 7"),
         ),
     ];
     for (written, expected) in cases {
@@ -288,6 +267,120 @@ fn errors_say_where_and_what_was_expected() {
     let long = "é".repeat(100);
     assert!(error(&json!({ "resourceSpans": long })).ends_with("..."));
     assert!(to_protobuf(b"{").unwrap_err().to_string().starts_with("not valid JSON: EOF"));
+}
+
+#[test]
+fn a_value_costs_at_most_itself() {
+    let text = |text: &str| Some(Any::StringValue(text.to_owned()));
+    let double = |value| Some(Any::DoubleValue(value));
+    let cases = [
+        // Node: large doubles, and what is beyond 64 bits.
+        (json!({ "intValue": 1e300 }), double(1e300)),
+        (json!({ "intValue": 9_223_372_036_854_775_808_u64 }), double(9_223_372_036_854_775_808.0)),
+        (json!({ "intValue": "-9223372036854775809" }), double(-9_223_372_036_854_775_808.0)),
+        (json!({ "intValue": "1e999" }), double(f64::INFINITY)),
+        (json!({ "intValue": 1.5 }), double(1.5)),
+        (json!({ "intValue": true }), text("true")),
+        (json!({ "intValue": "many" }), text("many")),
+        (json!({ "doubleValue": "inf" }), double(f64::INFINITY)),
+        (json!({ "doubleValue": "-Inf" }), double(f64::NEG_INFINITY)),
+        (json!({ "doubleValue": "12" }), double(12.0)),
+        (json!({ "doubleValue": "a lot" }), text("a lot")),
+        (json!({ "doubleValue": null }), None),
+        (json!({ "boolValue": "True" }), Some(Any::BoolValue(true))),
+        (json!({ "boolValue": 0 }), Some(Any::BoolValue(false))),
+        (json!({ "boolValue": "yes" }), text("yes")),
+        (json!({ "stringValue": 7 }), text("7")),
+        (json!({ "stringValue": false }), text("false")),
+        (json!({ "stringValue": ["a"] }), text("[\"a\"]")),
+        (json!({ "bytesValue": "a" }), text("a")),
+        (json!({ "bytesValue": "aGk===" }), text("aGk===")),
+        (json!({ "arrayValue": 7 }), text("7")),
+        (json!({ "kvlistValue": { "values": [7] } }), text("{\"values\":[7]}")),
+        (json!({ "arrayValue": { "values": null } }), Some(Any::ArrayValue(ArrayValue::default()))),
+        // Without saying what it is.
+        (json!("bare"), text("bare")),
+        (json!(7), Some(Any::IntValue(7))),
+        (json!(1e300), double(1e300)),
+        (json!(true), Some(Any::BoolValue(true))),
+    ];
+    for (written, expected) in cases {
+        assert_eq!(attribute(written.clone()), expected, "{written}");
+    }
+    for nan in ["NaN", "nan", "-nan"] {
+        let value = attribute(json!({ "doubleValue": nan }));
+        assert!(matches!(value, Some(Any::DoubleValue(it)) if it.is_nan()), "{nan}");
+    }
+}
+
+#[test]
+fn numbers_of_a_span_are_taken_as_far_as_they_go() {
+    let span = span_of(&of_span(json!({
+        "startTimeUnixNano": 1.7e18, "endTimeUnixNano": "-1", "flags": -1, "kind": "1e30",
+        "droppedAttributesCount": 1e10, "droppedEventsCount": "7.0", "droppedLinksCount": -3,
+        "name": 7, "traceState": null, "events": null, "links": [], "attributes": null,
+    })));
+    assert_eq!(span.start_time_unix_nano, 1_700_000_000_000_000_000);
+    assert_eq!((span.end_time_unix_nano, span.flags, span.kind), (0, u32::MAX, i32::MAX));
+    assert_eq!(span.dropped_attributes_count, u32::MAX);
+    assert_eq!((span.dropped_events_count, span.dropped_links_count), (7, 0));
+    assert_eq!((span.name.as_str(), span.attributes.len()), ("7", 0));
+}
+
+#[test]
+fn ids_are_hexadecimal_or_base64() {
+    let ids = |trace: &str, span: &str| {
+        let span = span_of(&of_span(json!({ "traceId": trace, "spanId": span })));
+        (span.trace_id, span.span_id)
+    };
+    let expected = ids("0af7651916cd43dd8448eb211c803101", "00f067aa0ba90201");
+    assert_eq!((expected.0.len(), expected.1.len()), (16, 8));
+    assert_eq!(ids("CvdlGRbNQ92ESOshHIAxAQ==", "APBnqgupAgE="), expected);
+    assert_eq!(ids("CvdlGRbNQ92ESOshHIAxAQ", "APBnqgupAgE"), expected);
+    // Of no valid length: what its digits say, for others to judge.
+    assert_eq!(ids("0af765", "").0, [0x0a, 0xf7, 0x65]);
+}
+
+#[test]
+fn several_documents_lists_and_parts_are_read() {
+    let resource = json!({ "scopeSpans": [{ "spans": [{ "name": "a" }, { "name": "b" }] }] });
+    let whole = json!({ "resourceSpans": [resource] });
+    let cases = [
+        (whole.to_string(), 1),
+        (format!("\n{whole}"), 1),
+        (format!("\u{feff}{whole}\r\n"), 1),
+        (format!("{whole}\n{whole}\n"), 2),
+        (resource.to_string(), 1),
+        (json!([resource, resource]).to_string(), 2),
+        (json!([whole, resource]).to_string(), 2),
+        ("[]".to_owned(), 0),
+        ("{}".to_owned(), 0),
+    ];
+    for (text, count) in cases {
+        let data = TracesData::decode(&to_protobuf(text.as_bytes()).unwrap()[..]).unwrap();
+        assert_eq!(data.resource_spans.len(), count, "{text}");
+        let spans = |it: &ResourceSpans| it.scope_spans[0].spans.len();
+        assert!(data.resource_spans.iter().all(|it| spans(it) == 2), "{text}");
+    }
+}
+
+#[test]
+fn what_is_passed_over_is_named() {
+    let of = |value: Value| read(&value).unwrap().passed_over;
+    assert_eq!(of(json!({ "resourceSpans": [{ "resource": {}, "later": [] }] })), None);
+    assert_eq!(
+        of(json!({ "resourceSpans": [{ "scopeSpans": [{ "later": [1] }] }] })),
+        Some("`later`".into())
+    );
+    for old in ["instrumentationLibrarySpans", "instrumentation_library_spans"] {
+        let resource = json!({ "resource": {}, old: [{ "spans": [{ "name": "a" }] }] });
+        for value in [json!({ "resourceSpans": [resource] }), json!([resource]), resource] {
+            let traces = read(&value).unwrap();
+            assert_eq!(traces.spans, 0);
+            let passed_over = traces.passed_over.unwrap();
+            assert!(passed_over.starts_with(&format!("`{old}`, as OTLP called")), "{passed_over}");
+        }
+    }
 }
 
 /// The JSON encoding of a value, as senders write it.

@@ -1,8 +1,10 @@
 //! What a record's value comes to: what members read, split by trace, or nothing at all.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
-use crate::encoding::{DecodeError, Decoder};
+use crate::encoding::{self, DecodeError, Decoded, Decoder, Encoding};
 use crate::otlp::{ScanError, SplitRecord, Splitter};
 
 /// Why a value cannot be split.
@@ -22,9 +24,21 @@ pub(super) fn split<'v>(
     decoder: &'v mut Decoder,
     splitter: &mut Splitter,
     value: &'v [u8],
-) -> Result<(&'v [u8], SplitRecord), Unreadable> {
-    let protobuf = decoder.decode(value).protobuf?;
-    Ok((protobuf, splitter.split(protobuf)?))
+) -> Result<(Cow<'v, [u8]>, SplitRecord), Unreadable> {
+    let Decoded { encoding, protobuf, .. } = decoder.decode(value);
+    let protobuf = protobuf?;
+    let split = splitter.split(protobuf);
+    // What comes to nothing may be something else; JSON that was read is what it is.
+    let is_doubtful = matches!(split, Err(_) | Ok(SplitRecord::Without));
+    if is_doubtful
+        && encoding == Encoding::OtlpProto
+        && let Some((_, again)) = encoding::look_again(protobuf)
+    {
+        let protobuf = again?;
+        let split = splitter.split(&protobuf)?;
+        return Ok((Cow::Owned(protobuf), split));
+    }
+    Ok((Cow::Borrowed(protobuf), split?))
 }
 
 #[cfg(test)]
@@ -61,9 +75,11 @@ mod tests {
         let plain = record(&[1]);
         let zstd = ::zstd::stream::encode_all(plain.as_slice(), 1).unwrap();
         let (mut decoder, mut splitter) = (Decoder::default(), Splitter::new(1 << 20));
-        for value in [&plain, &gzip(&plain), &zstd, &json.to_vec(), &gzip(json)] {
+        let behind_line_feed = [b"\n", &json[..]].concat();
+        let values = [&plain, &gzip(&plain), &zstd, &json.to_vec(), &gzip(json), &behind_line_feed];
+        for value in values {
             let (protobuf, split) = split(&mut decoder, &mut splitter, value).unwrap();
-            assert_eq!(protobuf, plain, "{value:02x?}");
+            assert_eq!(*protobuf, *plain, "{value:02x?}");
             assert_eq!(split, SplitRecord::Whole(TraceId::from_slice(&[1; 16]).unwrap()));
         }
         let (_, split) = split(&mut decoder, &mut splitter, &gzip(&record(&[1, 2]))).unwrap();

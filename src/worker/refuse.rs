@@ -12,7 +12,7 @@ use crate::encoding::{self, Compression, DecodeError, Decoded, Encoding};
 use crate::export::DeliveryId;
 use crate::ids::{Offset, Partition};
 use crate::limited::Limited;
-use crate::otlp::{InvalidReason, Scan, ScanError, only_invalid, scan};
+use crate::otlp::{InvalidReason, Scan, ScanError, not_understood, only_invalid, scan};
 use crate::source::Record;
 
 /// Why a whole record is refused.
@@ -58,18 +58,48 @@ impl PartitionState {
     ) {
         let mut found = desk.scan.take().unwrap_or_default();
         let scanned = scan(protobuf, &self.in_force.keys, &mut found);
-        let is_doubtful = scanned.is_err() || (found.spans.is_empty() && !found.invalid.is_empty());
-        let other = if is_doubtful { encoding::recognise(protobuf) } else { None };
-        desk.tally.encoded[other.unwrap_or(encoding) as usize] += 1;
-        match (other, scanned) {
-            (Some(other), _) => {
-                let error = DecodeError::Unsupported(other);
-                self.refuse(shared, desk, record, &Refused::Decode(error));
+        if scanned.is_ok() && !found.spans.is_empty() {
+            desk.tally.encoded[encoding as usize] += 1;
+            self.arrive(shared, desk, record, protobuf, &found);
+        } else {
+            // JSON that was read is what it is.
+            let is_doubtful = encoding == Encoding::OtlpProto;
+            let again = if is_doubtful { encoding::look_again(protobuf) } else { None };
+            let encoding = again.as_ref().map_or(encoding, |(other, _)| *other);
+            desk.tally.encoded[encoding as usize] += 1;
+            match (again, scanned) {
+                (Some((_, Ok(json))), _) => match scan(&json, &self.in_force.keys, &mut found) {
+                    Ok(()) => self.arrive_or_not(shared, desk, record, &json, &found),
+                    Err(error) => self.refuse(shared, desk, record, &Refused::Scan(error)),
+                },
+                (Some((_, Err(error))), _) => {
+                    self.refuse(shared, desk, record, &Refused::Decode(error));
+                }
+                (None, Err(error)) => self.refuse(shared, desk, record, &Refused::Scan(error)),
+                (None, Ok(())) => self.arrive_or_not(shared, desk, record, protobuf, &found),
             }
-            (None, Err(error)) => self.refuse(shared, desk, record, &Refused::Scan(error)),
-            (None, Ok(())) => self.arrive(shared, desk, record, protobuf, &found),
         }
         desk.scan = Some(found);
+    }
+
+    /// Takes in what a scan found, which may be no span at all.
+    fn arrive_or_not(
+        &mut self,
+        shared: &Shared,
+        desk: &mut Desk,
+        record: &Record<'_>,
+        protobuf: &[u8],
+        found: &Scan,
+    ) {
+        if found.spans.is_empty() && found.invalid.is_empty() {
+            if let Some(what) = not_understood(protobuf) {
+                let error = DecodeError::NotUnderstood(what);
+                self.refuse(shared, desk, record, &Refused::Decode(error));
+                return;
+            }
+            desk.tally.empty_records += 1;
+        }
+        self.arrive(shared, desk, record, protobuf, found);
     }
 
     /// Refuses a whole record.
@@ -208,6 +238,7 @@ impl Refused {
             Self::Decode(DecodeError::TooLarge) => Invalid::TooLarge,
             Self::Decode(DecodeError::Json(_)) => Invalid::Json,
             Self::Decode(DecodeError::Unsupported(_)) => Invalid::Unsupported,
+            Self::Decode(DecodeError::NotUnderstood(_)) => Invalid::NotUnderstood,
         }
     }
 
@@ -243,6 +274,6 @@ impl Refusals {
 // What the tally's places are numbered by.
 const _: () = assert!(
     Invalid::SpanId as usize + 1 == Invalid::ALL.len()
-        && Encoding::Avro as usize + 1 == Encoding::ALL.len()
+        && Encoding::MangledText as usize + 1 == Encoding::ALL.len()
         && Compression::Zstd as usize + 1 == Compression::ALL.len()
 );

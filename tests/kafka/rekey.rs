@@ -12,6 +12,7 @@ use tailsieve::ids::{Partition, TraceId};
 use tailsieve::partitioner::Family;
 use tailsieve::source;
 
+use crate::bad_input::{assert_has_all_texts, record_of_texts};
 use crate::rig::{POLICIES, Rig};
 use crate::support::{Process, Topic, eventually, free_address, http_get, tailsieve};
 
@@ -158,6 +159,29 @@ fn what_cannot_be_read_is_passed_on() {
     let mut expected = vec![odd[0], odd[1], odd[2], (Some(id), Some(protobuf.as_slice()))];
     expected.sort();
     assert_eq!(found, expected);
+}
+
+/// Guarantees: text that is not UTF-8 comes through byte for byte, also where a record is split.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn text_that_is_not_utf8_comes_through() {
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    let rig = Rig::new("rekey-utf8", POLICIES);
+    let from = rig.kafka.topic("rekey-utf8-from", 1, &[]);
+    let record = record_of_texts(3);
+    let producer: BaseProducer = rig.kafka.client().create().unwrap();
+    let send = BaseRecord::<[u8], [u8]>::to(from.name()).payload(&record);
+    producer.send(send).map_err(|(error, _)| error).unwrap();
+    producer.flush(Duration::from_secs(60)).unwrap();
+    let (mut process, _) = rekey(&rig, &from, "rekey");
+    settle(&rig, &from);
+    assert!(!process.log().contains("rekey.unreadable"));
+    assert!(process.terminate().success());
+    let records = rig.topic.records();
+    let keys: Vec<_> = records.iter().map(|record| record.key().unwrap().to_vec()).collect();
+    assert_eq!(records.len(), 2, "{keys:?}");
+    let all: Vec<u8> = records.iter().flat_map(|it| it.payload().unwrap()).copied().collect();
+    assert_has_all_texts(&all);
 }
 
 /// Guarantees: a topic to write that is the one to read, or is not there, ends the start with what

@@ -107,6 +107,17 @@ impl Rig {
         self.receiver = Some(receiver);
     }
 
+    /// Puts a backend in place of the one that checks: it keeps all requests as they are.
+    pub fn keep_requests(&mut self) -> Arc<Mutex<Vec<Bytes>>> {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        let sink = move |request: Bytes| kept.lock().unwrap().push(request);
+        let receiver = self.runtime.block_on(Receiver::start(LOCALHOST, Box::new(sink))).unwrap();
+        self.backend = receiver.local_addr();
+        self.receiver = Some(receiver);
+        requests
+    }
+
     /// Adds sections to the static file.
     pub fn with(mut self, sections: &str) -> Self {
         self.more.push_str(sections);

@@ -42,12 +42,22 @@ fn assert_balanced(tally: &Tally) {
 
 #[test]
 fn each_reason_is_counted_and_the_books_balance() {
-    let cases: [Case; 7] = [
+    let cases: [Case; 12] = [
         (None, Invalid::NullValue, None),
         (Some(b"\xff\xff"), Invalid::Malformed, Some(Encoding::OtlpProto)),
         (Some(b"\x1f\x8b\x08 no gzip"), Invalid::Compressed, Some(Encoding::OtlpProto)),
         (Some(b"{\"resourceSpans\": 1}"), Invalid::Json, Some(Encoding::OtlpJson)),
-        (Some(b"[]"), Invalid::Unsupported, Some(Encoding::ZipkinJson)),
+        (Some(b"[{\"traceId\":\"1\",\"id\":\"2\"}]"), Invalid::Unsupported, Some(Encoding::ZipkinJson)),
+        // Content of which nothing is understood: old names, in both encodings, and fields of later.
+        (
+            Some(b"{\"resourceSpans\":[{\"instrumentationLibrarySpans\":[{\"spans\":[{}]}]}]}"),
+            Invalid::NotUnderstood,
+            Some(Encoding::OtlpJson),
+        ),
+        (Some(b"\x0a\x05\xc2\x3e\x02ab"), Invalid::NotUnderstood, Some(Encoding::OtlpProto)),
+        (Some(b"\xc2\x3e\x02ab"), Invalid::NotUnderstood, Some(Encoding::OtlpProto)),
+        (Some(b"\x0a\x00\x12\x08\x1a\x06\xff\xff\xff\xff\x00\x00"), Invalid::Unsupported, Some(Encoding::Otap)),
+        (Some(b"\n{\"resourceSpans\": 1}"), Invalid::Json, Some(Encoding::OtlpJson)),
         (
             Some(b"\x0a\x16\x0a\x08\x07\x07\x07\x07\x07\x07\x07\x07\x1a\x08\x07\x07\x07\x07\x07\x07\x07\x07\x20\x01"),
             Invalid::Unsupported,
@@ -92,6 +102,58 @@ fn json_and_compressed_records_are_spans_like_others() {
     assert_eq!(tally.encoded[Encoding::OtlpProto as usize], 2);
     assert_eq!(tally.encoded[Encoding::OtlpJson as usize], 1);
     assert_eq!(tally.compressed, [0, 1]);
+}
+
+#[test]
+fn json_may_come_behind_a_line_feed_in_lines_or_in_a_list() {
+    let json = |id: u8| {
+        format!(
+            r#"{{"scopeSpans":[{{"spans":[{{"traceId":"{:032x}","spanId":"{:016x}"}}]}}]}}"#,
+            u128::from(id),
+            u64::from(id)
+        )
+    };
+    let whole = |id| format!("{{\"resourceSpans\":[{}]}}", json(id));
+    let values = [
+        format!("\n{}", whole(1)),
+        format!("\u{feff}{}\n{}\n", whole(2), whole(3)),
+        format!("[{},{}]", json(4), json(5)),
+        format!("\n [{}]", json(6)),
+    ];
+    let mut bench = bench();
+    for value in &values {
+        bench.take_in_value(Some(value.as_bytes()));
+    }
+    bench.run_clock_to(40_000);
+    assert_eq!(bench.forwarded().len(), 6);
+    let tally = &bench.desk.tally;
+    assert_eq!(tally.encoded[Encoding::OtlpJson as usize], 4);
+    assert_eq!(tally.invalid_records, [0; Invalid::ALL.len()]);
+}
+
+#[test]
+fn what_is_empty_is_counted_and_no_fault() {
+    let values: [&[u8]; 5] =
+        [b"", b"\x0a\x00", b"\x0a\x04\x0a\x02\x0a\x00", b"{\"resourceSpans\":[]}", b"[]"];
+    let mut bench = bench();
+    for value in values {
+        bench.take_in_value(Some(value));
+    }
+    assert_eq!(bench.desk.tally.empty_records, 5);
+    assert_eq!(bench.desk.tally.invalid_records, [0; Invalid::ALL.len()]);
+}
+
+#[test]
+fn text_that_is_not_utf8_is_forwarded_as_it_is_and_counted() {
+    let mut bench = bench();
+    let good = span(1);
+    let mut bytes = record("shop", vec![Span { name: "xxx".into(), ..span(2) }, good]);
+    let at = bytes.windows(3).position(|it| it == b"xxx").expect("the name is there");
+    bytes[at..at + 3].copy_from_slice(b"\xe2\x28\xa1");
+    bench.take_in_value(Some(&bytes));
+    bench.run_clock_to(40_000);
+    assert_eq!(bench.desk.tally.not_utf8_spans, 1);
+    assert_eq!(bench.desk.tally.invalid_records, [0; Invalid::ALL.len()]);
 }
 
 #[test]
