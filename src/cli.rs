@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::capture_topic::{self, CaptureArgs};
 use crate::decide::{self, DecideArgs};
 use crate::demo::{self, DemoArgs};
 use crate::doctor::{self, DoctorArgs};
@@ -39,6 +40,7 @@ enum Command {
     Demo(DemoArgs),
     Doctor(DoctorArgs),
     Decide(DecideArgs),
+    Capture(CaptureArgs),
     Test(TestArgs),
     Validate(ValidateArgs),
     Schema(SchemaArgs),
@@ -98,6 +100,10 @@ impl Cli {
                 Err(error) => failed(&error, error.exit_code()),
             },
             Command::Decide(args) => match decide::run(args) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error, error.exit_code()),
+            },
+            Command::Capture(args) => match capture_topic::run(args) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, error.exit_code()),
             },

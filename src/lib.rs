@@ -4,6 +4,7 @@ pub mod admin;
 pub mod app;
 pub mod books;
 pub mod capture;
+pub mod capture_topic;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

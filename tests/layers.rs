@@ -70,6 +70,7 @@ const MODULES: &[Module] = &[
     app("doctor"),
     app("policy_tests"),
     app("decide"),
+    app("capture_topic"),
     app("rekey"),
     app("replay_dead_letters"),
     app("run"),

@@ -126,7 +126,8 @@ fn positive(text: &str) -> Result<f64, String> {
     (rate > 0.0).then_some(rate).ok_or("not above 0".into())
 }
 
-fn property(text: &str) -> Result<(String, String), String> {
+/// A property of librdkafka.
+pub(crate) fn property(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("not KEY=VALUE")?;
     Ok((key.trim().into(), value.trim().into()))
 }

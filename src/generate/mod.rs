@@ -14,6 +14,7 @@ mod render;
 mod services;
 mod settings;
 
+pub(crate) use command::property;
 pub use command::{GenerateArgs, GenerateError, run};
 pub use model::{GeneratedRecord, Model};
 pub use producer::{Acknowledged, Counters, ProduceError, ProducerSettings, produce};

@@ -37,6 +37,7 @@ use receipts::Settle;
 use worker::{Parts, Worker};
 
 pub use topics::TopicsError;
+pub(crate) use value::split;
 
 /// Write a topic that is keyed by trace id out of one that is not.
 ///

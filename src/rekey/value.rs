@@ -9,7 +9,7 @@ use crate::otlp::{ScanError, SplitRecord, Splitter};
 
 /// Why a value cannot be split.
 #[derive(Debug, Error)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// It does not come to OTLP protobuf.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -20,7 +20,7 @@ pub(super) enum Unreadable {
 
 /// Splits `value`; with it the OTLP protobuf that was split, which is `value` itself unless that
 /// was JSON or compressed.
-pub(super) fn split<'v>(
+pub(crate) fn split<'v>(
     decoder: &'v mut Decoder,
     splitter: &mut Splitter,
     value: &'v [u8],

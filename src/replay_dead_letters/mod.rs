@@ -64,7 +64,8 @@ pub struct ReplayDeadLettersArgs {
     pub dry_run: bool,
 }
 
-fn since(text: &str) -> Result<SystemTime, String> {
+/// A time, or how long ago.
+pub(crate) fn since(text: &str) -> Result<SystemTime, String> {
     if let Ok(time) = humantime::parse_rfc3339_weak(text) {
         return Ok(time);
     }

@@ -9,6 +9,7 @@
 mod another_log;
 mod bad_input;
 mod bounds;
+mod capture;
 mod chaos;
 mod doctor;
 mod membership;
