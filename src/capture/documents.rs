@@ -87,7 +87,8 @@ impl<R: BufRead> Documents<R> {
             rest = &rest[blank..];
             match rest.first() {
                 None => return false,
-                Some(b'{' | b'[') => self.began = self.number,
+                Some(b'{') => self.began = self.number,
+                Some(b'[') if begins_list(&rest[1..]) => self.began = self.number,
                 Some(_) => {
                     self.began = self.number;
                     let Some(prefix) = place_of_record(rest) else {
@@ -165,6 +166,11 @@ fn begins_record(line: &[u8]) -> bool {
     ];
     let Some(inner) = line.strip_prefix(b"{") else { return false };
     KEYS.iter().any(|key| inner.trim_ascii_start().starts_with(key))
+}
+
+/// True if what is behind a bracket is a list of objects, and not a word that a log brackets.
+fn begins_list(inner: &[u8]) -> bool {
+    matches!(inner.trim_ascii_start().first(), None | Some(b'{' | b']'))
 }
 
 /// Where in a line a record begins that has something else in front of it, as logs have: a time, the
@@ -257,7 +263,7 @@ mod tests {
             ("[{},\n{\"a\":[]}]{}", &[(1, "[{},\n{\"a\":[]}]"), (2, "{}")]),
             // What logs put in front, and a line whose beginning is gone.
             (
-                "2026-01-01T00:00:00Z stdout F {\"resourceSpans\":[]}\nx | {\"resource\":{}}\n",
+                "2026-01-01T00:00:00Z stdout F {\"resourceSpans\":[]}\n[x] {\"resource\":{}}\n",
                 &[(1, "{\"resourceSpans\":[]}"), (2, "{\"resource\":{}}")],
             ),
             (

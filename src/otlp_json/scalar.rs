@@ -115,7 +115,7 @@ pub(super) fn id(value: &Value, length: usize) -> Result<Vec<u8>, FieldError> {
         return hex.ok_or_else(expected);
     }
     let of_length = |bytes: &Vec<u8>| bytes.len() == length;
-    base64(value).filter(of_length).or(hex).ok_or_else(expected)
+    from_base64(text.as_bytes()).filter(of_length).or(hex).ok_or_else(expected)
 }
 
 fn hex(digits: &[u8]) -> Option<Vec<u8>> {
@@ -125,13 +125,25 @@ fn hex(digits: &[u8]) -> Option<Vec<u8>> {
     pairs.iter().map(byte).collect::<Option<_>>().filter(|_| rest.is_empty())
 }
 
-/// Bytes: base64 of either alphabet, with or without padding.
-pub(super) fn base64(value: &Value) -> Option<Vec<u8>> {
-    let Value::String(text) = value else { return None };
-    from_base64(text.as_bytes())
+/// Bytes: base64, or as JavaScript makes JSON of a `Uint8Array` (`{"0": 1, "1": 255}`) and of a
+/// `Buffer` (`{"type": "Buffer", "data": [1, 255]}`).
+pub(super) fn bytes(value: &Value) -> Option<Vec<u8>> {
+    let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
+    match value {
+        Value::String(text) => from_base64(text.as_bytes()),
+        Value::Array(items) => items.iter().map(byte).collect(),
+        Value::Object(fields) => match fields.get("data") {
+            Some(data @ Value::Array(_)) => bytes(data),
+            _ => {
+                let numbered = (0..fields.len()).map(|index| fields.get(&index.to_string()));
+                numbered.map(|value| value.and_then(byte)).collect()
+            }
+        },
+        _ => None,
+    }
 }
 
-/// The same, of a text by itself.
+/// Base64 of either alphabet, with or without padding.
 pub fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     let digits = &text[..text.len() - padding];

@@ -293,6 +293,12 @@ fn a_value_costs_at_most_itself() {
         (json!({ "stringValue": 7 }), text("7")),
         (json!({ "stringValue": false }), text("false")),
         (json!({ "stringValue": ["a"] }), text("[\"a\"]")),
+        (json!({ "bytesValue": { "0": 1, "1": 255 } }), Some(Any::BytesValue(vec![1, 255]))),
+        (
+            json!({ "bytesValue": { "type": "Buffer", "data": [1, 255] } }),
+            Some(Any::BytesValue(vec![1, 255])),
+        ),
+        (json!({ "bytesValue": { "0": 256 } }), text("{\"0\":256}")),
         (json!({ "bytesValue": "a" }), text("a")),
         (json!({ "bytesValue": "aGk===" }), text("aGk===")),
         (json!({ "arrayValue": 7 }), text("7")),
@@ -310,6 +316,50 @@ fn a_value_costs_at_most_itself() {
     for nan in ["NaN", "nan", "-nan"] {
         let value = attribute(json!({ "doubleValue": nan }));
         assert!(matches!(value, Some(Any::DoubleValue(it)) if it.is_nan()), "{nan}");
+    }
+}
+
+/// The values of a span's attributes by key, as Rust shows them.
+fn shown_attributes(span: &Span) -> Vec<(&str, String)> {
+    let value = |it: &KeyValue| it.value.clone().and_then(|it| it.value);
+    span.attributes.iter().map(|it| (it.key.as_str(), format!("{:?}", value(it)))).collect()
+}
+
+#[test]
+fn what_node_writes_is_read() {
+    // @opentelemetry/otlp-transformer 0.223: halves of surrogates, numbers beyond 64 bits, NaN.
+    let span = span_of(&parse(include_bytes!("tests/node.json")).unwrap().remove(0));
+    assert_eq!((span.name.as_str(), span.flags), ("n\u{fffd}x", 257));
+    assert_eq!(span.events[0].name, "e\u{fffd}");
+    let double = |text: &str| format!("Some(DoubleValue({text}))");
+    let attributes = shown_attributes(&span);
+    let of = |key: &str| attributes.iter().find(|(it, _)| *it == key).unwrap().1.clone();
+    assert_eq!(of("big"), double("1e300"));
+    assert_eq!(of("two63"), double("9.223372036854776e18"));
+    assert_eq!((of("nan"), of("inf"), of("nul")), ("None".into(), "None".into(), "None".into()));
+    assert_eq!((of("neg0"), of("half")), ("Some(IntValue(0))".into(), double("0.5")));
+    assert_eq!(of("k\u{fffd}"), "Some(StringValue(\"v\u{fffd}\"))");
+    assert_eq!(of("bytes"), "Some(BytesValue([1, 255]))");
+    assert!(of("nested").contains("DoubleValue(1e21)"), "{}", of("nested"));
+    assert!(of("mixed").contains("DoubleValue(1e300)"), "{}", of("mixed"));
+}
+
+#[test]
+fn what_python_writes_is_read() {
+    // opentelemetry-exporter-otlp-json-common 0.66b1: whole numbers of any size, as text.
+    let span = span_of(&parse(include_bytes!("tests/python.json")).unwrap().remove(0));
+    assert_eq!(span.name, "n\u{fffd}x");
+    let expected = [
+        ("big", "Some(DoubleValue(1e300))"),
+        ("two63", "Some(DoubleValue(9.223372036854776e18))"),
+        ("two64", "Some(DoubleValue(1.8446744073709552e19))"),
+        ("nan", "Some(DoubleValue(NaN))"),
+        ("inf", "Some(DoubleValue(inf))"),
+        ("ninf", "Some(DoubleValue(-inf))"),
+        ("b", "Some(BytesValue([1, 255]))"),
+    ];
+    for ((key, shown), expected) in shown_attributes(&span).into_iter().zip(expected) {
+        assert_eq!((key, shown.as_str()), expected);
     }
 }
 

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use serde_json::Value;
 
-use super::scalar::{base64, boolean, double, number, text};
+use super::scalar::{boolean, bytes, double, number, text};
 use super::{FieldError, fields, list};
 
 /// A list of `KeyValue`.
@@ -50,7 +50,7 @@ fn of_kind(kind: &str, value: &Value) -> Option<Option<Any>> {
         "doubleValue" | "double_value" => double(value).map(Any::DoubleValue),
         "arrayValue" | "array_value" => array_value(value).ok().map(Any::ArrayValue),
         "kvlistValue" | "kvlist_value" => kvlist_value(value).ok().map(Any::KvlistValue),
-        "bytesValue" | "bytes_value" => base64(value).map(Any::BytesValue),
+        "bytesValue" | "bytes_value" => bytes(value).map(Any::BytesValue),
         _ => return None,
     })
 }

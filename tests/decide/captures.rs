@@ -135,6 +135,56 @@ fn old_names_and_unknown_content_are_told_and_no_spans_end_with_1() {
     assert!(err.contains("warning: spans:1: no span in it is understood"), "{err}");
 }
 
+/// A capture of one span with these names and attributes, in which `xxx` is no UTF-8.
+fn spoiled(name: &str, attributes: &str) -> Vec<u8> {
+    let json = whole()
+        .replace(r#""name":"a""#, &format!(r#""name":"{name}""#))
+        .replace(r#""kind":2"#, &format!(r#""attributes":[{attributes}]"#));
+    let mut protobuf = tailsieve::otlp_json::to_protobuf(json.as_bytes()).unwrap();
+    while let Some(at) = protobuf.windows(3).position(|it| it == b"xxx") {
+        protobuf[at..at + 3].copy_from_slice(b"\xe2\x28\xa1");
+    }
+    protobuf
+}
+
+#[test]
+fn policies_have_answers_about_text_that_is_no_utf8() {
+    let attributes = r#"{"key":"k","value":{"stringValue":"xxx-v"}},
+        {"key":"l","value":{"arrayValue":{"values":[{"stringValue":"xxx-l"},{"intValue":"7"}]}}},
+        {"key":"m","value":{"kvlistValue":{"values":[{"key":"xxx","value":{"stringValue":"q"}},
+            {"key":"n","value":{"stringValue":"w"}}]}}}"#;
+    let capture = spoiled("xxx-name", &attributes.replace('\n', ""));
+    let cases = [
+        // Bytes are compared; a byte that is no UTF-8 is one character to an expression.
+        (r#"name == "\uFFFD(\uFFFD-name""#, false),
+        (r#"name != "x""#, true),
+        (r#"IsMatch(name, "^.[(].-name$")"#, true),
+        (r#"IsMatch(attributes["k"], "-v$")"#, true),
+        (r#"Len(attributes["k"]) == 5"#, true),
+        (r#"Len(Substring(name, 1, 2)) == 2"#, true),
+        (r#"Concat([name, attributes["k"]], "/") != """#, true),
+        (r#"ToUpperCase(name) != "" or true"#, true),
+        // Inside of lists and maps they are replaced; what is beside them is as it was.
+        (r#"attributes["l"][1] == 7"#, true),
+        (r#"IsMatch(attributes["l"][0], "-l$")"#, true),
+        (r#"attributes["m"]["n"] == "w""#, true),
+        (r#"attributes["m"]["xxx"] == nil"#, true),
+    ];
+    for (condition, expected) in cases {
+        let policy = format!(
+            "decision_wait: 1s\npolicies:\n  - name: p\n    type: ottl_condition\n    \
+             ottl_condition: {{span: ['{condition}']}}\n"
+        );
+        let files = [("p.yaml", policy.as_bytes()), ("spans", &capture[..])];
+        let args = ["decide", "--policies", "p.yaml", "--output", "json", "spans"];
+        let answer = tailsieve(&args, &files, b"");
+        assert_eq!(answer.code, 0, "{condition}: {}", answer.err);
+        let line: Value = serde_json::from_str(answer.out.lines().next().unwrap()).unwrap();
+        let vote = if expected { "keep" } else { "none" };
+        assert_eq!(line["votes"][0]["vote"], vote, "{condition}: {line}");
+    }
+}
+
 #[test]
 fn values_out_of_range_and_text_that_is_no_utf8_cost_no_span() {
     let with =
