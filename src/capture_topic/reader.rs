@@ -53,16 +53,12 @@ struct Lane {
 impl Reader {
     /// Asks where to begin and where the ends are.
     pub(super) fn start(origin: &Origin) -> Result<Self, TakeError> {
-        let brokers = origin.brokers.clone();
-        let lanes = Self::assign(origin);
-        let lanes = lanes.map_err(|error| TakeError::Kafka { brokers: brokers.clone(), error })?;
-        let Some((consumer, lanes)) = lanes else {
-            return Err(TakeError::NoTopic(origin.topic.clone()));
-        };
-        Ok(Self { brokers, consumer, lanes })
+        let reader = Self::assign(origin).map_err(|error| kafka(&origin.brokers, error))?;
+        reader.ok_or_else(|| TakeError::NoTopic(origin.topic.clone()))
     }
 
-    fn assign(origin: &Origin) -> Result<Option<(Arc<BaseConsumer>, Vec<Lane>)>, KafkaError> {
+    /// None if there is no such topic.
+    fn assign(origin: &Origin) -> Result<Option<Self>, KafkaError> {
         let topic = &origin.topic;
         let consumer: Arc<BaseConsumer> = Arc::new(client_config(origin).create()?);
         let Some(partitions) = cluster::partitions(&consumer, topic)? else { return Ok(None) };
@@ -96,7 +92,7 @@ impl Reader {
             Some(Lane { partition, queue, waiting: VecDeque::new(), end, is_at_end: false })
         };
         let lanes = ends.into_iter().filter_map(lane).collect();
-        Ok(Some((consumer, lanes)))
+        Ok(Some(Self { brokers: origin.brokers.clone(), consumer, lanes }))
     }
 
     /// The record with the earliest time of those that come next; `None` at the end.

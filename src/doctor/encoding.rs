@@ -77,10 +77,11 @@ impl Reader {
                     encoding = other;
                     scanned = otlp::scan(&json, &self.keys, &mut self.found);
                 }
-                None if scanned.is_ok() && self.found.invalid.is_empty() => {
-                    if otlp::not_understood(protobuf).is_some() {
-                        return (Contents::NotUnderstood, None);
-                    }
+                None if scanned.is_ok()
+                    && self.found.invalid.is_empty()
+                    && otlp::not_understood(protobuf).is_some() =>
+                {
+                    return (Contents::NotUnderstood, None);
                 }
                 None => {}
             }

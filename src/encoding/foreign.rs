@@ -87,7 +87,7 @@ fn in_text(value: &[u8]) -> Option<Encoding> {
         let inner: String = serde_json::from_slice(text).ok()?;
         return inner.trim_start().starts_with(['{', '[']).then_some(Encoding::JsonInText);
     }
-    if !text.is_empty() && text.len() % 2 == 0 && text.iter().all(u8::is_ascii_hexdigit) {
+    if !text.is_empty() && text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit) {
         let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or_default() as u8;
         let bytes = text.chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1]));
         if is_ours(&bytes.collect::<Vec<u8>>()) {

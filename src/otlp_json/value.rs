@@ -31,11 +31,12 @@ fn key_value(value: &Value) -> Result<KeyValue, FieldError> {
 
 fn any_value(value: &Value) -> AnyValue {
     let Value::Object(kinds) = value else { return AnyValue { value: bare(value) } };
-    let known = kinds.iter().filter(|(_, value)| !value.is_null()).filter_map(|(kind, value)| {
-        let read = of_kind(kind, value)?;
-        Some(read.unwrap_or_else(|| Any::StringValue(text(value))))
-    });
-    AnyValue { value: known.last() }
+    let mut known =
+        kinds.iter().filter(|(_, value)| !value.is_null()).filter_map(|(kind, value)| {
+            let read = of_kind(kind, value)?;
+            Some(read.unwrap_or_else(|| Any::StringValue(text(value))))
+        });
+    AnyValue { value: known.next_back() }
 }
 
 /// A value of this kind, if it can be read as one; `None` if there is no such kind.
