@@ -138,7 +138,7 @@ const MODULES: &[Module] = &[
         "decision_log",
         &["publish", "cluster", "clock", "limited", "proto", "trace", "probability", "ids"],
     ),
-    edge("dead_letters", &["publish", "limited", "ids"]),
+    edge("dead_letters", &["record_headers", "publish", "limited", "ids"]),
     edge("publish", &["limited", "ids"]),
     edge("cluster", &["ids"]),
     edge("clock", &["ids"]),

@@ -28,6 +28,9 @@ pub const REASON: &str = "tailsieve.reason";
 /// brings back; without it, it was the first time.
 pub const ATTEMPTS: &str = "tailsieve.attempts";
 
+/// With this begin the names of headers that a letter has for itself.
+pub const OWN_HEADERS: &str = "tailsieve.";
+
 /// What a letter holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -75,6 +78,8 @@ pub struct Letter {
     pub key: Option<Vec<u8>>,
     /// What was refused.
     pub value: Option<Vec<u8>>,
+    /// The headers that went along with it, see [`record_headers`](crate::record_headers).
+    pub along: Vec<u8>,
 }
 
 impl Letter {
@@ -97,6 +102,7 @@ impl Letter {
             attempts: 0,
             key: None,
             value: Some(bytes.to_vec()),
+            along: Vec::new(),
         }
     }
 

@@ -19,9 +19,11 @@ use tracing::error;
 use crate::ids::{Generation, Offset, Partition, Pin};
 use crate::limited::Limited;
 use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
+use crate::record_headers;
 
 pub use letter::{
-    ATTEMPTS, EXPORTER, KIND, Kind, Letter, MESSAGE, PARTITION, REASON, TIMESTAMP, TOPIC,
+    ATTEMPTS, EXPORTER, KIND, Kind, Letter, MESSAGE, OWN_HEADERS, PARTITION, REASON, TIMESTAMP,
+    TOPIC,
 };
 
 /// Bytes of the largest letter, before compression: as large as a record can be elsewhere.
@@ -141,7 +143,8 @@ impl DeadLetters {
             return Ok(());
         };
         let headers = letter.headers(&open.input_topic, SystemTime::now());
-        let headers: Vec<_> = headers.iter().map(|(key, value)| (*key, value.as_bytes())).collect();
+        let own = headers.iter().map(|(key, value)| (*key, value.as_bytes()));
+        let headers: Vec<_> = own.chain(record_headers::iter(&letter.along)).collect();
         let outgoing = Outgoing {
             topic: &open.topic,
             partition: None,

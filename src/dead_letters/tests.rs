@@ -7,6 +7,13 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::*;
 
+/// The header of a record that goes along with it.
+fn tenant() -> Vec<u8> {
+    let mut along = Vec::new();
+    record_headers::push(&mut along, "X-Scope-OrgID", b"blue");
+    along
+}
+
 fn letter() -> Letter {
     Letter {
         kind: Kind::Record,
@@ -18,6 +25,7 @@ fn letter() -> Letter {
         attempts: 1,
         key: Some(b"key".to_vec()),
         value: Some(b"\xff\x00value".to_vec()),
+        along: tenant(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! re-encoded), and writes each part with its trace id as the key, partitioned as the Collector
 //! partitions. Promises at least once: an offset is committed when all that was made of its record
 //! is acknowledged. What cannot be read, or holds no spans, is passed on as it is, with its key.
-//! Keeps key, value and time of records, not their headers.
+//! Keeps key, value, time and headers of records; of a record that is split each part has its headers.
 
 mod metrics;
 mod receipts;
@@ -29,7 +29,7 @@ use crate::admin::{self, AdminError, Check, Pages};
 use crate::config::{self, Settings};
 use crate::publish::{Publisher, PublisherSettings};
 use crate::run::{EXIT_USAGE, Signals, end_by_force};
-use crate::source::{self, ConsumerHandle, Ownership, SourceSettings};
+use crate::source::{self, ConsumerHandle, KeptHeaders, Ownership, SourceSettings};
 use crate::telemetry::{self, LogFormat, TelemetryError};
 
 use metrics::RekeyMetrics;
@@ -117,6 +117,7 @@ pub fn run(args: &RekeyArgs, log_format: LogFormat, log: Option<&str>) -> Result
     let source = SourceSettings {
         topic: args.from.clone(),
         group_id: group_id.unwrap_or_else(|| format!("{}-rekey", settings.source.group_id)),
+        headers: KeptHeaders::All,
         ..settings.source.clone()
     };
     let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;

@@ -1,6 +1,6 @@
 //! What the producer says of each record, back to the worker that wrote it.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,7 +14,7 @@ use crate::publish::{Failed, Receipts};
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Where a record came from, and what it holds back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Receipt {
     pub(super) worker: usize,
     pub(super) partition: Partition,
@@ -24,6 +24,8 @@ pub(super) struct Receipt {
     pub(super) timestamp: Timestamp,
     /// Bytes of its value.
     pub(super) bytes: usize,
+    /// Its headers, see [`record_headers`](crate::record_headers).
+    pub(super) headers: Arc<[u8]>,
 }
 
 /// A record that is to be written.

@@ -19,6 +19,7 @@ use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
 use crate::limited::Limited;
 use crate::otlp::{SplitRecord, Splitter};
 use crate::publish::{Outgoing, Publisher, Refusal};
+use crate::record_headers;
 use crate::source::{
     CaughtUp, Event, Inbox, LogGone, Owned, Rebalance, Record, RecordBatch, Resume,
 };
@@ -259,7 +260,8 @@ impl Worker {
         let Some(state) = self.current(partition, generation) else { return };
         let pin = state.watermark.pin(record.offset);
         state.in_flight += 1;
-        let receipt = Receipt { worker, partition, generation, pin, timestamp, bytes };
+        let headers = record.headers.into();
+        let receipt = Receipt { worker, partition, generation, pin, timestamp, bytes, headers };
         let written = Written { key, value, receipt };
         if self.waiting.is_empty() {
             self.publish_or_wait(written);
@@ -269,15 +271,17 @@ impl Worker {
     }
 
     fn publish_or_wait(&mut self, written: Written) {
+        let headers = Arc::clone(&written.receipt.headers);
+        let headers: Vec<_> = record_headers::iter(&headers).collect();
         let outgoing = Outgoing {
             topic: &self.parts.to,
             partition: None,
             key: written.key.as_deref(),
             value: written.value.as_deref(),
-            headers: &[],
+            headers: &headers,
         };
         let at = Some(written.receipt.timestamp).filter(|at| *at > Timestamp(0));
-        match self.parts.publisher.publish_at(&outgoing, at, written.receipt) {
+        match self.parts.publisher.publish_at(&outgoing, at, written.receipt.clone()) {
             Ok(()) => {}
             Err((Refusal::QueueFull, _)) => {
                 self.waiting.push_back((Instant::now() + FULL_WAIT, written));
@@ -316,7 +320,7 @@ impl Worker {
                     }
                 }
                 Settled::Again(written) => {
-                    let receipt = written.receipt;
+                    let receipt = &written.receipt;
                     if self.current(receipt.partition, receipt.generation).is_some() {
                         self.parts.metrics.retried.increment(1);
                         self.waiting.push_back((Instant::now() + RETRY_WAIT, written));

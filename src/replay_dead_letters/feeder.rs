@@ -25,6 +25,7 @@ use crate::export::{
 use crate::ids::{Generation, Offset, Partition, Timestamp, TraceId};
 use crate::otlp::{AttributeKeys, Scan, scan};
 use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts};
+use crate::record_headers;
 
 /// Bytes of records that may wait: more than a batch and the largest letter together.
 const QUEUE_BYTES: usize = 160 << 20;
@@ -171,13 +172,15 @@ impl<'a> Feeder<'a> {
         let (place, found) = &progress.batch[letter];
         match self.wanted.course(found, self.partitions) {
             Course::Topic(partition) => {
-                let attempts = found.attempts().to_string();
+                let (attempts, along) = (found.attempts().to_string(), found.along());
+                let attempts = std::iter::once((ATTEMPTS, attempts.as_bytes()));
+                let headers: Vec<_> = attempts.chain(record_headers::iter(&along)).collect();
                 let outgoing = Outgoing {
                     topic: self.wanted.target(),
                     partition,
                     key: found.key.as_deref(),
                     value: found.value.as_deref(),
-                    headers: &[(ATTEMPTS, attempts.as_bytes())],
+                    headers: &headers,
                 };
                 match self.publisher.publish(&outgoing, letter) {
                     Ok(()) => progress.under_way += 1,
@@ -216,6 +219,7 @@ impl<'a> Feeder<'a> {
             self.start_exporters()?;
         }
         let bytes = Bytes::copy_from_slice(value);
+        let along = Bytes::from(progress.batch[letter].1.along());
         for exporter in exporters {
             let ticket = Ticket {
                 partition: progress.batch[letter].0.partition,
@@ -225,7 +229,7 @@ impl<'a> Feeder<'a> {
             };
             let mut chunk = Chunk {
                 bytes: bytes.clone(),
-                along: Bytes::new(),
+                along: along.clone(),
                 trace_id,
                 spans,
                 traces: 1,
@@ -303,6 +307,7 @@ impl<'a> Feeder<'a> {
                 let partition = found.partition().unwrap_or(place.partition);
                 let mut again = Letter::refused(partition, &bytes, name, reason, &message);
                 again.attempts = found.attempts();
+                again.along = found.along();
                 progress.fates[letter] = Fate::RefusedAgain;
                 progress.back.push((letter, Back::RefusedAgain(again)));
             }
@@ -321,11 +326,11 @@ impl<'a> Feeder<'a> {
                 }
                 Back::RefusedAgain(again) => {
                     let topic = found.topic().unwrap_or(&self.wanted.input);
-                    let headers = again.headers(topic, SystemTime::now());
-                    let headers: Vec<_> = headers
-                        .into_iter()
-                        .map(|(key, value)| (key.to_owned(), value.into_bytes()))
-                        .collect();
+                    let own = again.headers(topic, SystemTime::now()).into_iter();
+                    let own = own.map(|(key, value)| (key.to_owned(), value.into_bytes()));
+                    let along = record_headers::iter(&again.along);
+                    let along = along.map(|(key, value)| (key.to_owned(), value.to_vec()));
+                    let headers: Vec<_> = own.chain(along).collect();
                     self.put_back_one(*letter, found, &headers, None)?;
                 }
             }

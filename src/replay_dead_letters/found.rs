@@ -5,9 +5,10 @@ use std::time::SystemTime;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 
 use crate::dead_letters::{
-    ATTEMPTS, EXPORTER, KIND, Kind, MESSAGE, PARTITION, REASON, TIMESTAMP, TOPIC,
+    ATTEMPTS, EXPORTER, KIND, Kind, MESSAGE, OWN_HEADERS, PARTITION, REASON, TIMESTAMP, TOPIC,
 };
 use crate::ids::{Offset, Partition, Timestamp};
+use crate::record_headers;
 
 /// A record of the dead-letter topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +44,14 @@ impl Found {
     fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(key, _)| key == name)?;
         std::str::from_utf8(value).ok()
+    }
+
+    /// The headers that went along with its contents, see [`record_headers`].
+    pub(super) fn along(&self) -> Vec<u8> {
+        let mut along = Vec::new();
+        let foreign = self.headers.iter().filter(|(name, _)| !name.starts_with(OWN_HEADERS));
+        foreign.for_each(|(name, value)| record_headers::push(&mut along, name, value));
+        along
     }
 
     /// What it says it holds; `None` if it is no letter.

@@ -52,7 +52,8 @@ fn read_headers(message: &BorrowedMessage<'_>, kept: &KeptHeaders) -> (u32, Vec<
         if header.key == ATTEMPTS {
             let text = std::str::from_utf8(value).ok();
             attempts = text.and_then(|text| text.parse().ok()).unwrap_or(0);
-        } else if let Some(name) = kept.name(header.key) {
+        }
+        if let Some(name) = kept.name(header.key) {
             record_headers::push(&mut along, name, value);
         }
     }
