@@ -71,7 +71,9 @@ pub(super) fn names(protocol: Protocol) -> Vec<&'static str> {
         Protocol::Grpc => GRPC.to_vec(),
         Protocol::Http => {
             let statuses = HTTP.iter().map(|(_, name)| *name);
-            statuses.chain(["3xx", "4xx", "5xx", "UNAVAILABLE", "DEADLINE_EXCEEDED"]).collect()
+            statuses
+                .chain(["2xx", "3xx", "4xx", "5xx", "UNAVAILABLE", "DEADLINE_EXCEEDED"])
+                .collect()
         }
         Protocol::Kafka => vec!["OK", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INVALID_ARGUMENT"],
     }
@@ -83,7 +85,8 @@ impl Code {
         match self {
             Self::Grpc(code) => GRPC[code as usize],
             Self::Http(status) => {
-                let known = HTTP.iter().find(|(number, _)| *number == status);
+                // The first is that of success; a failure with it is a page that is no answer.
+                let known = HTTP[1..].iter().find(|(number, _)| *number == status);
                 known.map_or_else(|| class(status), |(_, name)| *name)
             }
         }
@@ -93,6 +96,7 @@ impl Code {
 /// The class of a status. What is no status at all is the fault of the server, too.
 fn class(status: u16) -> &'static str {
     match status {
+        200..300 => "2xx",
         300..400 => "3xx",
         400..500 => "4xx",
         _ => "5xx",
@@ -113,11 +117,12 @@ mod tests {
     #[test]
     fn every_status_has_a_name_of_the_fixed_set() {
         let names = names(Protocol::Http);
-        for status in 300..1000 {
+        for status in 200..1000 {
             assert!(names.contains(&Code::Http(status).name()), "{status}");
         }
         assert_eq!(Code::Http(429).name(), "429");
         assert_eq!(Code::Http(418).name(), "4xx");
+        assert_eq!(Code::Http(200).name(), "2xx", "not the name of success");
         assert_eq!(Code::Http(307).name(), "3xx");
         assert_eq!(Code::Http(599).name(), "5xx");
     }

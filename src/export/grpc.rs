@@ -1,10 +1,14 @@
 //! OTLP/gRPC over tonic, with requests that are already encoded.
 //!
 //! Owns a pool of HTTP/2 connections to one endpoint. They open on first use and again after they
-//! broke. Tells apart what the backend answered from what never reached it. Leaves retries to
-//! others.
+//! broke. Tells apart what the backend answered, what a proxy answered for it, and what never
+//! reached it. Leaves retries to others.
+
+mod foreign;
 
 use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -132,7 +136,8 @@ async fn framed(request: Request, compression: Compression) -> Result<Bytes, Fai
 const HEAD_BYTES: usize = 5;
 
 /// Sends the message in the place of the body that tonic made. tonic would compress it by gzip at
-/// a level that takes twice as long, on a thread that serves connections.
+/// a level that takes twice as long, on a thread that serves connections. And hands tonic only
+/// answers of gRPC: of others it would make `INTERNAL: invalid compression flag`.
 struct Sender {
     channel: Channel,
     message: Bytes,
@@ -141,7 +146,7 @@ struct Sender {
 impl Service<http::Request<Body>> for Sender {
     type Response = http::Response<Body>;
     type Error = tonic::transport::Error;
-    type Future = <Channel as Service<http::Request<Body>>>::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Service::poll_ready(&mut self.channel, context)
@@ -149,7 +154,8 @@ impl Service<http::Request<Body>> for Sender {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let message = Full::new(self.message.clone());
-        self.channel.call(request.map(|_| Body::new(message)))
+        let answer = self.channel.call(request.map(|_| Body::new(message)));
+        Box::pin(async { Ok(foreign::translated(answer.await?).await) })
     }
 }
 

@@ -20,6 +20,7 @@ mod health;
 mod http;
 mod kafka;
 mod metrics;
+mod page;
 mod pool;
 mod queue;
 mod retry;

@@ -1,12 +1,13 @@
-//! `RetryInfo` out of the details of a gRPC status (google/rpc/status.proto, error_details.proto).
+//! `RetryInfo` in the details of a gRPC status (google/rpc/status.proto, error_details.proto).
 //!
 //! What else is in the details is skipped.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use prost::Message;
 
-use crate::proto::{RetryInfo, RpcStatus};
+use crate::proto::{Delay, Detail, RetryInfo, RpcStatus};
 
 const RETRY_INFO: &str = "google.rpc.RetryInfo";
 
@@ -29,10 +30,18 @@ pub(super) fn retry_info(details: &[u8]) -> Option<Duration> {
     }))
 }
 
+/// Details that hold nothing but a `RetryInfo` of this delay.
+pub(super) fn with_retry_info(delay: Duration) -> Bytes {
+    let seconds = i64::try_from(delay.as_secs()).unwrap_or(i64::MAX);
+    let nanos = delay.subsec_nanos().cast_signed();
+    let info = RetryInfo { retry_delay: Some(Delay { seconds, nanos }) };
+    let type_url = format!("type.googleapis.com/{RETRY_INFO}");
+    let detail = Detail { type_url, value: info.encode_to_vec() };
+    RpcStatus { details: vec![detail], ..RpcStatus::default() }.encode_to_vec().into()
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::proto::{Delay, Detail};
-
     use super::*;
 
     fn details(type_url: &str, delay: Option<Delay>) -> Vec<u8> {

@@ -44,6 +44,9 @@ pub enum Behaviour {
     CloseConnection,
     /// Does not take it and ends the answer without a gRPC status, as some proxies do.
     NoStatus,
+    /// Does not take it and answers with this status of HTTP and a web page, as a proxy does whose
+    /// backend is away.
+    Page(u16),
     /// Takes it and answers `UNAVAILABLE`: the acknowledgement is lost.
     AcceptThenFail,
     /// Takes it and closes every open connection without an answer: the acknowledgement is lost.

@@ -1,8 +1,8 @@
 //! The gRPC service: `TraceService/Export` on raw bytes, answering as the behaviour says.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -55,8 +55,8 @@ impl Service<http::Request<Body>> for TraceService {
                 return Ok(Status::unimplemented("no such method").into_http());
             }
             answer_as_asked(request.headers_mut());
-            let is_cut_off = Arc::new(AtomicBool::new(false));
-            let export = Export { shared, is_cut_off: is_cut_off.clone() };
+            let instead = Arc::default();
+            let export = Export { shared, instead: Arc::clone(&instead) };
             let response = Grpc::new(BytesCodec)
                 .accept_compressed(CompressionEncoding::Gzip)
                 .accept_compressed(CompressionEncoding::Zstd)
@@ -65,10 +65,11 @@ impl Service<http::Request<Body>> for TraceService {
                 .max_decoding_message_size(MAX_REQUEST_BYTES)
                 .unary(export, request)
                 .await;
-            if is_cut_off.load(Ordering::Relaxed) {
-                return Ok(without_status());
-            }
-            Ok(response)
+            Ok(match *instead.lock().unwrap_or_else(PoisonError::into_inner) {
+                Instead::Nothing => response,
+                Instead::NoStatus => without_status(),
+                Instead::Page(status) => page(status),
+            })
         })
     }
 }
@@ -89,10 +90,37 @@ fn without_status() -> http::Response<Body> {
     response
 }
 
+/// The page of a proxy.
+fn page(status: u16) -> http::Response<Body> {
+    let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_GATEWAY);
+    let html = format!("<html><head><title>{status}</title></head><body>proxy</body></html>");
+    let mut response = http::Response::new(Body::new(http_body_util::Full::new(html.into())));
+    *response.status_mut() = status;
+    let content_type = header::HeaderValue::from_static("text/html");
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+}
+
+/// What is answered in the place of an answer of gRPC.
+#[derive(Default)]
+enum Instead {
+    #[default]
+    Nothing,
+    NoStatus,
+    Page(u16),
+}
+
 /// One call.
 struct Export {
     shared: Arc<Shared>,
-    is_cut_off: Arc<AtomicBool>,
+    instead: Arc<Mutex<Instead>>,
+}
+
+impl Export {
+    /// What is returned is never seen.
+    fn answer_instead(&self, instead: Instead) {
+        *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = instead;
+    }
 }
 
 impl Service<Request<Bytes>> for Export {
@@ -106,7 +134,7 @@ impl Service<Request<Bytes>> for Export {
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let shared = self.shared.clone();
-        let is_cut_off = self.is_cut_off.clone();
+        let export = Self { shared: shared.clone(), instead: self.instead.clone() };
         Box::pin(async move {
             shared.note(&request);
             let bytes = request.into_inner();
@@ -121,8 +149,12 @@ impl Service<Request<Bytes>> for Export {
                     Err(Status::unavailable("never seen, the connection is closed"))
                 }
                 Behaviour::NoStatus => {
-                    is_cut_off.store(true, Ordering::Relaxed);
+                    export.answer_instead(Instead::NoStatus);
                     Err(Status::unknown("never seen, the answer is cut off"))
+                }
+                Behaviour::Page(status) => {
+                    export.answer_instead(Instead::Page(status));
+                    Err(Status::unknown("never seen, a page is answered"))
                 }
                 Behaviour::Accept => Ok(shared.take(bytes, 0)),
                 Behaviour::PartialSuccess { rejected } => Ok(shared.take(bytes, rejected)),

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
@@ -69,6 +69,10 @@ async fn export(State(judge): State<Judge>, request: Bytes) -> Response {
         }
         // What a proxy says for a backend that says nothing.
         Behaviour::NoStatus => StatusCode::BAD_GATEWAY.into_response(),
+        Behaviour::Page(status) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            (status, Html("<html><body>proxy</body></html>")).into_response()
+        }
         Behaviour::Unavailable | Behaviour::AcceptThenFail | Behaviour::Judge(_) => {
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }

@@ -1,16 +1,18 @@
 //! What an answer over HTTP says (OTLP specification, "OTLP/HTTP Response").
 
-use std::time::{Duration, SystemTime};
-
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderMap};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 
 use super::super::code::Code;
+use super::super::page;
 use super::super::transport::{Failure, Reply};
 use crate::proto::RpcStatus;
+
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
 
 /// An answer, read whole or up to a limit.
 pub(super) struct Answer {
@@ -23,7 +25,7 @@ impl Answer {
     /// What it means.
     pub(super) fn into_result(self) -> Result<Reply, Failure> {
         if self.status.is_success() {
-            return Ok(self.reply());
+            return self.taken();
         }
         let said = self.message();
         let message = if said.is_empty() {
@@ -31,56 +33,82 @@ impl Answer {
         } else {
             format!("{}: {said}", self.status)
         };
-        let retry_after = self.retry_after(SystemTime::now());
+        let retry_after = page::retry_after(&self.headers);
         let code = Code::Http(self.status.as_u16());
         Err(Failure { retry_after, ..Failure::new(code, message) })
     }
 
-    /// The status says that the spans were taken; an answer that cannot be read must not have them
-    /// sent again.
-    fn reply(&self) -> Reply {
-        if !self.is_of("application/x-protobuf") {
-            return Reply::default();
+    /// An OTLP receiver that says 2xx took the spans, and an answer of its own that cannot be read
+    /// must not have them sent again. Who answers with something else, such as a web page, is none.
+    fn taken(&self) -> Result<Reply, Failure> {
+        match self.media_type().as_deref() {
+            Some(PROTOBUF) => {
+                let response = ExportTraceServiceResponse::decode(self.body.clone());
+                Ok(Reply::from(response.unwrap_or_default()))
+            }
+            Some(JSON) => Ok(self.reply_of_json()),
+            _ if self.is_empty() => Ok(Reply::default()),
+            other => Err(self.is_no_acknowledgement(other)),
         }
-        let response = ExportTraceServiceResponse::decode(self.body.clone()).unwrap_or_default();
-        Reply::from(response)
+    }
+
+    fn reply_of_json(&self) -> Reply {
+        let response = serde_json::from_slice::<serde_json::Value>(&self.body).unwrap_or_default();
+        let partial = |names: [&str; 2]| {
+            let partial = response.get("partialSuccess").or(response.get("partial_success"))?;
+            names.iter().find_map(|name| partial.get(name))
+        };
+        // A 64-bit number is text in the JSON of protobuf, and a number with those who know better.
+        let rejected = partial(["rejectedSpans", "rejected_spans"]);
+        let number = |it: &serde_json::Value| match it.as_str() {
+            Some(text) => text.trim().parse().ok(),
+            None => it.as_u64(),
+        };
+        let rejected = rejected.and_then(number);
+        let message = partial(["errorMessage", "error_message"]).and_then(|it| it.as_str());
+        Reply {
+            rejected_spans: rejected.unwrap_or(0),
+            message: message.unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn is_no_acknowledgement(&self, media_type: Option<&str>) -> Failure {
+        let kind = media_type.unwrap_or("no content type");
+        let message = format!(
+            "{} with {kind} is no answer of an OTLP receiver; is the URL wrong? It said: {}",
+            self.status,
+            page::text(&self.body)
+        );
+        Failure::new(Code::Http(self.status.as_u16()), message)
     }
 
     /// The message of the `google.rpc.Status` in the body, or whatever text a proxy put there.
     fn message(&self) -> String {
-        if self.is_of("application/x-protobuf") {
-            return RpcStatus::decode(self.body.clone()).unwrap_or_default().message;
+        match self.media_type().as_deref() {
+            Some(PROTOBUF) => RpcStatus::decode(self.body.clone()).unwrap_or_default().message,
+            Some(JSON) => {
+                let status = serde_json::from_slice::<serde_json::Value>(&self.body).ok();
+                let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
+                message.unwrap_or_default().to_owned()
+            }
+            _ => page::text(&self.body),
         }
-        if self.is_of("application/json") {
-            let status = serde_json::from_slice::<serde_json::Value>(&self.body).ok();
-            let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
-            return message.unwrap_or_default().to_owned();
-        }
-        let text = String::from_utf8_lossy(&self.body);
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
-    fn is_of(&self, media_type: &str) -> bool {
-        let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let found = value.and_then(|value| value.split(';').next()).unwrap_or_default();
-        found.trim().eq_ignore_ascii_case(media_type)
+    fn is_empty(&self) -> bool {
+        self.body.iter().all(u8::is_ascii_whitespace)
     }
 
-    /// `Retry-After`: seconds, or the date of a clock that may not be ours (RFC 9110, 10.2.3).
-    fn retry_after(&self, now: SystemTime) -> Option<Duration> {
-        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
-        }
-        let date = httpdate::parse_http_date(text).ok()?;
-        Some(date.duration_since(now).unwrap_or_default())
+    /// The content type, without its parameters.
+    fn media_type(&self) -> Option<String> {
+        let value = self.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+            .filter(|media_type| !media_type.is_empty())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use http::HeaderValue;
 
     use super::*;
@@ -114,22 +142,50 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_seconds_or_a_date() {
-        let now = UNIX_EPOCH + Duration::from_secs(784_111_777 - 90);
-        let wait = |text| answer(429, &[(RETRY_AFTER, text)], b"").retry_after(now);
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(90)));
-        assert_eq!(wait("Sun, 06 Nov 1988 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
-        assert_eq!(wait("-1"), None);
-        assert_eq!(answer(429, &[], b"").retry_after(now), None);
+    fn what_was_taken_stays_taken_whatever_an_otlp_receiver_writes() {
+        for (media_type, body) in [
+            ("application/x-protobuf", &b"\xff\xff"[..]),
+            ("application/x-protobuf", b""),
+            ("Application/JSON; charset=utf-8", b"{}"),
+            ("application/json", b"not JSON"),
+        ] {
+            let taken = answer(200, &[(CONTENT_TYPE, media_type)], body).into_result();
+            assert_eq!(taken, Ok(Reply::default()), "{media_type}");
+        }
+        for status in [200, 202, 204] {
+            assert_eq!(answer(status, &[], b"").into_result(), Ok(Reply::default()));
+        }
+        let bare = answer(200, &[(CONTENT_TYPE, "text/plain")], b"\n");
+        assert_eq!(bare.into_result(), Ok(Reply::default()), "nothing in it says that it is none");
     }
 
     #[test]
-    fn what_was_taken_stays_taken_whatever_the_body() {
-        for media_type in ["application/x-protobuf", "text/html"] {
-            let taken = answer(200, &[(CONTENT_TYPE, media_type)], b"\xff\xff").into_result();
-            assert_eq!(taken, Ok(Reply::default()));
+    fn a_page_is_no_acknowledgement() {
+        let html = b"<!doctype html><title>Grafana</title>";
+        for headers in [&[(CONTENT_TYPE, "text/html")][..], &[(CONTENT_TYPE, "text/plain")], &[]] {
+            let failure = answer(200, headers, html).into_result().unwrap_err();
+            assert_eq!(failure.code, Code::Http(200));
+            let message = failure.message;
+            assert!(message.contains("Grafana") && message.contains("URL"), "{message}");
+        }
+    }
+
+    #[test]
+    fn partial_success_counts_in_json_too() {
+        let reply = |body: &str| {
+            let json = [(CONTENT_TYPE, "application/json")];
+            answer(200, &json, body.as_bytes()).into_result().unwrap()
+        };
+        let wanted = Reply { rejected_spans: 3, message: "too old".to_owned() };
+        for body in [
+            r#"{"partialSuccess":{"rejectedSpans":"3","errorMessage":"too old"}}"#,
+            r#"{"partialSuccess":{"rejectedSpans":3,"errorMessage":"too old"}}"#,
+            r#"{"partial_success":{"rejected_spans":3,"error_message":"too old"}}"#,
+        ] {
+            assert_eq!(reply(body), wanted, "{body}");
+        }
+        for body in ["{}", r#"{"partialSuccess":{}}"#, r#"{"partialSuccess":null}"#, "[1]"] {
+            assert_eq!(reply(body), Reply::default(), "{body}");
         }
     }
 }

@@ -229,6 +229,23 @@ async fn a_broken_connection_is_retried() {
     }
 }
 
+/// Scenario: a proxy stands before a backend that restarts, and answers for it with a page.
+/// Guarantees: that is a backend that is away, and the spans arrive when it is back.
+#[tokio::test]
+async fn the_page_of_a_proxy_is_a_backend_that_is_away() {
+    for status in [502, 503, 504, 429] {
+        let (receiver, taken) = receiver_at(LOCALHOST).await;
+        receiver.behave(Behaviour::Page(status));
+        let (exporter, mut ack_receiver) = start(&settings(receiver.local_addr()));
+        exporter.try_send(trace(1, 10)).unwrap();
+        requests(&receiver, 3).await;
+        assert!(!exporter.reachable());
+        receiver.behave(Behaviour::Accept);
+        assert_eq!(acks(&mut ack_receiver, 1).await, [(1, Outcome::Delivered)], "{status}");
+        assert_eq!(names(&taken), [1]);
+    }
+}
+
 #[tokio::test]
 async fn an_ack_that_is_lost_costs_a_duplicate_and_no_trace() {
     let (receiver, taken) = receiver_at(LOCALHOST).await;
