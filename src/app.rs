@@ -102,14 +102,15 @@ impl Readiness {
         self.log.as_ref().map_or(Ok(()), |log| log.ready())
     }
 
-    /// `Ok` if the backend answers; else what is missing.
+    /// `Ok` if the backends take requests; else which does not, and what it says.
     pub fn backend(&self) -> Result<(), String> {
-        let away = |exporter: &&Exporter| !exporter.reachable();
-        let away: Vec<_> = self.exporters.iter().filter(away).map(Exporter::endpoint).collect();
-        if away.is_empty() {
-            return Ok(());
-        }
-        Err(format!("the backend {} does not answer", away.join(" and ")))
+        let away = |exporter: &Exporter| {
+            let trouble = exporter.trouble().unwrap_or_else(|| "not asked yet".to_owned());
+            format!("the backend {} takes nothing: {trouble}", exporter.endpoint())
+        };
+        let away = self.exporters.iter().filter(|exporter| !exporter.reachable()).map(away);
+        let away: Vec<_> = away.collect();
+        if away.is_empty() { Ok(()) } else { Err(away.join("; ")) }
     }
 
     /// What is wrong with how traces are spread over partitions; it keeps no span from flowing.

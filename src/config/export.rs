@@ -147,8 +147,8 @@ fn otlp(section: &mut Section<'_>, settings: &mut ExportSettings, folder: &Path)
     section.read("compression", &mut settings.compression, values::choice(COMPRESSIONS));
     section.read("connections", &mut settings.connections, values::whole(0..=usize::MAX));
     section.read("connection_max_age", &mut settings.connection_max_age, values::duration);
-    let exhausted = &mut settings.retry_on_resource_exhausted;
-    section.read("retry_on_resource_exhausted", exhausted, values::boolean);
+    // Files that have it stay good; docs/export.md says why it has no meaning any more.
+    section.read("retry_on_resource_exhausted", &mut false, values::boolean);
 }
 
 /// These keys have no meaning with this protocol; that they stand there is a mistake.
@@ -168,6 +168,9 @@ fn retry(mut section: Section<'_>, settings: &mut ExportSettings) {
     section.read("randomization_factor", &mut retry.randomization_factor, values::number);
     section.read("max_interval", &mut retry.max_interval, values::duration);
     section.read("max_elapsed_time", &mut retry.max_elapsed_time, values::duration);
+    let attempts = &mut retry.refuse_after_attempts;
+    section.read("refuse_after_attempts", attempts, values::whole(0..=u32::MAX));
+    section.read("refuse_after_time", &mut retry.refuse_after_time, values::duration);
     section.finish();
 }
 

@@ -48,7 +48,6 @@ const NO_STATUS: &str = "missing grpc-status trailer";
 
 /// An OTLP/gRPC client over several connections; see the module.
 pub(super) struct GrpcTransport {
-    connector: Connector,
     pool: Pool<Channel>,
     compression: Compression,
     credentials: Credentials,
@@ -68,10 +67,8 @@ impl GrpcTransport {
             .expect("a user agent of a name and a version is a valid header value")
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-        let opener = connector.clone();
-        let open = move || endpoint.connect_with_connector_lazy(opener.clone());
+        let open = move || endpoint.connect_with_connector_lazy(connector.clone());
         Self {
-            connector,
             pool: Pool::new(settings.connections, settings.connection_max_age, open),
             compression: settings.compression,
             credentials,
@@ -79,8 +76,13 @@ impl GrpcTransport {
         }
     }
 
-    async fn attempt(&self, message: Bytes, headers: HeaderMap) -> Result<Reply, Failure> {
-        let picked = self.pool.pick(Instant::now());
+    async fn attempt(
+        &self,
+        message: Bytes,
+        headers: HeaderMap,
+        not_over: Option<usize>,
+    ) -> Result<Reply, Failure> {
+        let picked = self.pool.pick(Instant::now(), not_over);
         let call = self.call(picked.connection.clone(), message, headers);
         let (condition, result) = match tokio::time::timeout(self.timeout, call).await {
             Ok(Ok(reply)) => (Condition::Answered, Ok(reply)),
@@ -91,7 +93,7 @@ impl GrpcTransport {
             Err(_elapsed) => (Condition::TimedOut, Err(Failure::timed_out())),
         };
         self.pool.note(&picked, condition);
-        result
+        result.map_err(|failure| Failure { over: Some(picked.slot()), ..failure })
     }
 
     async fn call(
@@ -161,22 +163,18 @@ impl Service<http::Request<Body>> for Sender {
 
 impl Transport for GrpcTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
+        let not_over = request.not_over;
         let message = framed(request, self.compression).await?;
         let headers = self.credentials.headers();
-        let result = self.attempt(message.clone(), headers.clone()).await;
+        let result = self.attempt(message.clone(), headers.clone(), not_over).await;
         match result {
             Err(Failure { code: Code::Grpc(GrpcCode::Unauthenticated), .. })
                 if self.credentials.renewed(&headers) =>
             {
-                self.attempt(message, self.credentials.headers()).await
+                self.attempt(message, self.credentials.headers(), not_over).await
             }
             result => result,
         }
-    }
-
-    async fn probe(&self) -> Result<(), Failure> {
-        let connected = self.connector.connect().await;
-        connected.map(drop).map_err(|error| Failure::unavailable(with_sources(&error)))
     }
 }
 
@@ -192,9 +190,28 @@ fn read_status(status: &Status) -> (Condition, Failure) {
     if status.code() == GrpcCode::Unknown && status.message().contains(NO_STATUS) {
         return (Condition::Broken, Failure::unavailable(status.message()));
     }
-    let retry_after = retry_info(status.details());
-    let failure = Failure { retry_after, ..Failure::new(status.code(), status.message()) };
-    (Condition::Answered, failure)
+    let failure = Failure {
+        retry_after: retry_info(status.details()),
+        is_too_large: is_too_large(status),
+        ..Failure::new(status.code(), status.message())
+    };
+    let is_well = failure.is_too_large;
+    (if is_well { Condition::Answered } else { Condition::Refused }, failure)
+}
+
+/// Whether a receiver says that the message is larger than it takes, in the words of the gRPC of
+/// Go and C++, Java, .NET and Rust.
+fn is_too_large(status: &Status) -> bool {
+    const WORDS: [&str; 4] = [
+        "larger than max",
+        "exceeds maximum size",
+        "exceeds the maximum",
+        "message length too large",
+    ];
+    let message = status.message().to_lowercase();
+    matches!(status.code(), GrpcCode::ResourceExhausted | GrpcCode::OutOfRange)
+        && message.contains("message")
+        && WORDS.iter().any(|words| message.contains(words))
 }
 
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {

@@ -1,12 +1,11 @@
 //! Whether the backend takes kept traces, for readiness and for the log.
 //!
-//! An attempt that was answered means it is up, also when the answer was a refusal or a request to
-//! slow down; an attempt that has to be repeated because nobody answered, or because the backend
-//! said that it is unavailable, means it is down. Says so in the log when that changes, at a
-//! limited rate while it stays or flaps.
+//! It is up when it accepted something, if only a request without spans; it is down when it accepts
+//! nothing any more, whatever it answers. Says so in the log when that changes, at a limited rate
+//! while it stays or flaps, and remembers the reason.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::Gauge;
@@ -25,7 +24,16 @@ pub(super) struct Health {
     up: AtomicBool,
     gauge: Gauge,
     said: Mutex<Said>,
+    last: Mutex<Last>,
     limit: Limited,
+}
+
+/// What came last.
+#[derive(Default)]
+struct Last {
+    accepted_at: Option<Instant>,
+    /// Why it is down.
+    trouble: Option<String>,
 }
 
 /// What the log was told last.
@@ -44,6 +52,7 @@ impl Health {
             up: AtomicBool::new(false),
             gauge,
             said: Mutex::new(Said::Nothing),
+            last: Mutex::default(),
             limit: Limited::new(REPEAT),
         }
     }
@@ -56,13 +65,24 @@ impl Health {
         &self.endpoint
     }
 
-    /// Whether the backend answered last time it was asked. False before the first answer.
+    /// Whether the backend accepts what it is sent. False before it did so first.
     pub(super) fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// The backend answered.
-    pub(super) fn answered(&self) {
+    /// Why it is down: what it, or whoever answered for it, said last.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.last().trouble.clone()
+    }
+
+    /// Whether nothing was accepted for `long`.
+    pub(super) fn is_quiet(&self, long: Duration) -> bool {
+        self.last().accepted_at.is_none_or(|at| at.elapsed() >= long)
+    }
+
+    /// The backend accepted a request.
+    pub(super) fn accepted(&self) {
+        *self.last() = Last { accepted_at: Some(Instant::now()), trouble: None };
         let was_up = self.up.swap(true, Ordering::Relaxed);
         if was_up {
             return;
@@ -75,8 +95,10 @@ impl Health {
         }
     }
 
-    /// The backend could not be reached or is unavailable; `held_bytes` wait for it.
+    /// The backend accepts nothing, or cannot be reached; `held_bytes` wait for it.
     pub(super) fn failed(&self, failure: &Failure, held_bytes: usize) {
+        let said = shortened(&failure.message);
+        self.last().trouble = Some(format!("{}: {said}", failure.code.name()));
         self.up.store(false, Ordering::Relaxed);
         self.gauge.set(0.0);
         let Some(suppressed) = self.limit.allow_at(Instant::now().into_std()) else {
@@ -93,6 +115,10 @@ impl Health {
             effect = "kept traces wait, kafka is held back, nothing is lost; retrying",
             "export_backend_down"
         );
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what the log is told; whether that is news.
@@ -152,8 +178,8 @@ mod tests {
         let health = Health::new("default", "http://tempo:4317".to_owned(), Gauge::noop());
         let down = failure(Code::Unavailable);
 
-        health.answered();
-        health.answered();
+        health.accepted();
+        health.accepted();
         assert_eq!(lines.count("export_backend_up"), 1);
         for _ in 0..5 {
             health.failed(&down, 17);
@@ -165,13 +191,13 @@ mod tests {
         health.failed(&down, 17);
         assert_eq!(lines.count("export_backend_down"), 2);
         assert_eq!(lines.count("suppressed=4"), 1);
-        health.answered();
+        health.accepted();
         assert_eq!(lines.count("export_backend_up"), 2);
 
         // Flapping is not told each time.
         for _ in 0..5 {
             health.failed(&down, 17);
-            health.answered();
+            health.accepted();
         }
         assert_eq!(lines.count("export_backend_down"), 2);
         assert_eq!(lines.count("export_backend_up"), 2);

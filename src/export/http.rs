@@ -40,7 +40,6 @@ type HttpClient = Client<Connector, Pieces>;
 /// An OTLP/HTTP client; see the module.
 pub(super) struct HttpTransport {
     uri: Uri,
-    connector: Connector,
     pool: Pool<HttpClient>,
     compression: Compression,
     credentials: Credentials,
@@ -55,16 +54,14 @@ impl HttpTransport {
         connector: Connector,
         credentials: Credentials,
     ) -> Self {
-        let opener = connector.clone();
         let client = move || {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE_TIMEOUT)
-                .build(opener.clone())
+                .build(connector.clone())
         };
         Self {
             uri: endpoint.uri(),
-            connector,
             pool: Pool::new(settings.connections, settings.connection_max_age, client),
             compression: settings.compression,
             credentials,
@@ -72,20 +69,28 @@ impl HttpTransport {
         }
     }
 
-    async fn attempt(&self, body: Pieces, headers: HeaderMap) -> Result<Reply, Failure> {
+    async fn attempt(
+        &self,
+        body: Pieces,
+        headers: HeaderMap,
+        not_over: Option<usize>,
+    ) -> Result<Reply, Failure> {
         let request = self.request(body, headers);
-        let picked = self.pool.pick(Instant::now());
+        let picked = self.pool.pick(Instant::now(), not_over);
         let call = async {
             let response = picked.connection.request(request).await?;
             Ok::<_, hyper_util::client::legacy::Error>(read(response).await)
         };
         let (condition, result) = match tokio::time::timeout(self.timeout, call).await {
-            Ok(Ok(answer)) => (Condition::Answered, answer.into_result()),
+            Ok(Ok(answer)) => match answer.into_result() {
+                Err(failure) if !failure.is_too_large => (Condition::Refused, Err(failure)),
+                result => (Condition::Answered, result),
+            },
             Ok(Err(error)) => (Condition::Broken, Err(Failure::unavailable(with_sources(&error)))),
             Err(_elapsed) => (Condition::TimedOut, Err(Failure::timed_out())),
         };
         self.pool.note(&picked, condition);
-        result
+        result.map_err(|failure| Failure { over: Some(picked.slot()), ..failure })
     }
 
     fn request(&self, body: Pieces, headers: HeaderMap) -> http::Request<Pieces> {
@@ -110,20 +115,16 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
+        let not_over = request.not_over;
         let body = Pieces::packed(request, self.compression).await?;
         let headers = self.credentials.headers();
-        let result = self.attempt(body.clone(), headers.clone()).await;
+        let result = self.attempt(body.clone(), headers.clone(), not_over).await;
         match result {
             Err(Failure { code: Code::Http(401), .. }) if self.credentials.renewed(&headers) => {
-                self.attempt(body, self.credentials.headers()).await
+                self.attempt(body, self.credentials.headers(), not_over).await
             }
             result => result,
         }
-    }
-
-    async fn probe(&self) -> Result<(), Failure> {
-        let connected = self.connector.connect().await;
-        connected.map(drop).map_err(|error| Failure::unavailable(with_sources(&error)))
     }
 }
 

@@ -29,7 +29,9 @@ type Settled = Result<(), Trouble>;
 /// Why a record is not on the topic.
 #[derive(Debug)]
 enum Trouble {
-    /// It is too large for the topic or the brokers, or they refuse what is in it.
+    /// It is too large for the topic or the brokers.
+    TooLarge(String),
+    /// They refuse what is in it.
     Refused(String),
     /// It may be taken the next time.
     Passing(String),
@@ -53,11 +55,9 @@ fn trouble(error: &KafkaError) -> Trouble {
     use RDKafkaErrorCode as Kafka;
     match error.rdkafka_error_code() {
         Some(
-            Kafka::MessageSizeTooLarge
-            | Kafka::InvalidMessageSize
-            | Kafka::MessageBatchTooLarge
-            | Kafka::InvalidRecord,
-        ) => Trouble::Refused(error.to_string()),
+            Kafka::MessageSizeTooLarge | Kafka::InvalidMessageSize | Kafka::MessageBatchTooLarge,
+        ) => Trouble::TooLarge(error.to_string()),
+        Some(Kafka::InvalidRecord) => Trouble::Refused(error.to_string()),
         Some(Kafka::MessageTimedOut) => Trouble::TimedOut,
         _ => Trouble::Passing(error.to_string()),
     }
@@ -110,7 +110,7 @@ impl KafkaTransport {
 
 impl Transport for KafkaTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
-        let records: Vec<_> = request.0.iter().map(|piece| self.publish(piece)).collect();
+        let records: Vec<_> = request.pieces.iter().map(|piece| self.publish(piece)).collect();
         let mut taken = Vec::with_capacity(records.len());
         let mut failures = Vec::new();
         for (index, record) in records.into_iter().enumerate() {
@@ -126,6 +126,7 @@ impl Transport for KafkaTransport {
         }
     }
 
+    /// Whether the topic is there: a record without spans would be one for its readers.
     async fn probe(&self) -> Result<(), Failure> {
         let (publisher, topic) = (Arc::clone(&self.publisher), self.target.topic.clone());
         let timeout = self.timeout;
@@ -139,7 +140,7 @@ impl Transport for KafkaTransport {
 }
 
 /// What the failures of some records are together. As long as one of them may pass, all are tried
-/// again; what is refused is found when it is alone.
+/// again; what is at fault is found when it is alone.
 fn worst(failures: Vec<Trouble>) -> Option<Failure> {
     let mut refused = None;
     for trouble in failures {
@@ -148,6 +149,10 @@ fn worst(failures: Vec<Trouble>) -> Option<Failure> {
             Trouble::Passing(message) => return Some(Failure::unavailable(message)),
             Trouble::Refused(message) => {
                 refused = Some(Failure::new(tonic::Code::InvalidArgument, message));
+            }
+            Trouble::TooLarge(message) => {
+                let failure = Failure::new(tonic::Code::InvalidArgument, message);
+                refused.get_or_insert(Failure { is_too_large: true, ..failure });
             }
         }
     }

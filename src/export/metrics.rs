@@ -91,7 +91,7 @@ fn describe() {
     describe_counter!(
         SPANS,
         Unit::Count,
-        "spans that left the exporter: delivered, refused by the backend for good, rejected by it \
+        "spans that left the exporter: delivered, refused by the backend while it took others, rejected by it \
          in a partial success, or abandoned because their partition has a new owner"
     );
     describe_counter!(
@@ -113,7 +113,8 @@ fn describe() {
     describe_gauge!(
         UP,
         Unit::Count,
-        "1 if the backend answered the last attempt or, before the first, took a connection"
+        "1 if the backend accepted lately what it was sent, if only a request without spans; 0 if it \
+         accepts nothing"
     );
 }
 

@@ -1,9 +1,9 @@
 //! Export of kept traces to a backend: OTLP over gRPC or HTTP, or a topic of Kafka.
 //!
 //! Owns the way from encoded chunks of traces to acknowledgements: a queue bounded in bytes,
-//! requests under the backend's size limit, several in flight over several connections, retries as
-//! OTLP says, and what is known about the backend's health. Promises that a chunk is retried until
-//! the backend took it, refused it for good, or its partition was given up, and that exactly one
+//! requests under the backend's size limit, several in flight over several connections, retries,
+//! and what is known about the backend's health. Promises that a chunk is retried until the backend
+//! took it, refused it while it took others, or its partition was given up, and that exactly one
 //! [`Ack`] says which; unless the exporter is stopped first, and then there is none. When the queue
 //! is full the chunk is handed back.
 //!
@@ -19,6 +19,7 @@ mod grpc;
 mod health;
 mod http;
 mod kafka;
+mod line;
 mod metrics;
 mod page;
 mod pool;
@@ -27,8 +28,10 @@ mod retry;
 mod rpc_status;
 mod secret;
 mod settings;
+mod settle;
 mod sources;
 mod tls;
+mod traffic;
 mod transport;
 mod trial;
 
@@ -43,19 +46,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::ids::{Generation, Partition, TraceId};
 
 use self::connect::{Connector, Resolve, system_resolver};
 use self::credentials::Credentials;
-use self::delivery::{LogLimits, Shared};
+use self::delivery::Shared;
 use self::endpoint::Endpoint;
 use self::grpc::GrpcTransport;
 use self::health::Health;
 use self::http::HttpTransport;
 use self::kafka::KafkaTransport;
+use self::line::Line;
 use self::queue::{Limits, Queue};
+use self::settle::LogLimits;
 use self::tls::Tls;
 use self::transport::Transport;
 
@@ -67,8 +71,14 @@ pub use self::settings::{
 };
 pub use self::trial::{TrialError, try_backend};
 
-/// How often a backend that nobody sends to is asked for a connection while it is down.
+/// How often a backend that nothing waits for is asked whether it takes requests, while it is down.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long nothing may be accepted before a backend that nothing waits for is asked.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// How often it is looked for what waits in vain.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Spans of one trace, all of them or a part, ready to be sent.
 #[derive(Clone, Debug)]
@@ -272,6 +282,7 @@ impl Exporter {
             .map(|_| runtime.spawn(delivery::consume(shared.clone(), transport.clone())));
         let mut tasks: Vec<_> = consumers.collect();
         tasks.push(runtime.spawn(probe(shared.clone(), transport)));
+        tasks.push(runtime.spawn(sweep(shared.clone())));
         Self { shared, tasks: Arc::new(Tasks(tasks)) }
     }
 
@@ -306,9 +317,14 @@ impl Exporter {
         self.shared.queue.calm();
     }
 
-    /// Whether the backend answered the last attempt or, before the first, took a connection.
+    /// Whether the backend accepted lately what it was sent, if only a request without spans.
     pub fn reachable(&self) -> bool {
         self.shared.health.is_up()
+    }
+
+    /// Why it is not reachable, if it was asked: the code and the message that came last.
+    pub fn trouble(&self) -> Option<String> {
+        self.shared.health.trouble()
     }
 
     /// What the settings call it.
@@ -331,7 +347,7 @@ impl Exporter {
     /// unsettled; for those no ack will come.
     pub async fn drain(&self, deadline: Duration) -> usize {
         self.shared.queue.hurry();
-        self.shared.draining.cancel();
+        self.shared.line.drain(&self.shared.queue);
         let settled = tokio::time::timeout(deadline, self.shared.queue.idle()).await;
         self.stop();
         match settled {
@@ -384,26 +400,35 @@ fn shared(
         metrics,
         fence,
         acks,
-        retry: settings.retry_on_failure.clone(),
-        retry_on_resource_exhausted: settings.retry_on_resource_exhausted,
+        line: Line::new(&settings.retry_on_failure),
         max_request_bytes: settings.max_request_bytes,
         log_limits: LogLimits::default(),
-        draining: CancellationToken::new(),
     }
 }
 
-/// Finds out whether a backend is there while there is nothing to send that would show it.
+/// Finds out whether the backend takes requests while there is nothing to send that would show it.
 async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) {
     loop {
-        if !shared.health.is_up() && shared.queue.held_chunks() == 0 {
+        let is_unknown = !shared.health.is_up() || shared.health.is_quiet(QUIET);
+        if is_unknown && shared.queue.held_chunks() == 0 {
             match transport.probe().await {
-                Ok(()) => shared.health.answered(),
-                // An attempt that was answered meanwhile knows better.
-                Err(failure) if !shared.health.is_up() => shared.health.failed(&failure, 0),
+                Ok(()) => shared.health.accepted(),
+                // What was accepted meanwhile knows better, and what was handed in will.
+                Err(failure) if shared.health.is_quiet(QUIET) || !shared.health.is_up() => {
+                    shared.health.failed(&failure, shared.queue.held_bytes());
+                }
                 Err(_) => {}
             }
         }
         tokio::time::sleep(PROBE_INTERVAL).await;
+    }
+}
+
+/// Settles what nobody waits for any more, also while the backend is down.
+async fn sweep(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        shared.sweep();
     }
 }
 

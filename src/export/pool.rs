@@ -1,7 +1,7 @@
 //! Several connections, or clients that hold some, taken in turns.
 //!
-//! Promises that one that broke a moment ago is passed over as long as another did not, that one
-//! whose peer is silent is replaced, and that each is replaced when it is old, one after the other:
+//! Promises that one that broke a moment ago, or over which a request was turned away, is passed
+//! over as long as another was not, that one whose peer is silent is replaced, and that each is replaced when it is old, one after the other:
 //! a new one resolves the name again, so that traffic reaches pods that came later. Requests on
 //! a replaced one are finished there.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a connection that broke is passed over while another one works.
+/// How long a connection that failed is passed over while another one works.
 const PASS_OVER: Duration = Duration::from_secs(5);
 
 /// Connections of type `C`; see the module.
@@ -25,7 +25,7 @@ pub(super) struct Pool<C> {
 struct Slot<C> {
     connection: C,
     renew_at: Option<Instant>,
-    broke_at: Option<Instant>,
+    failed_at: Option<Instant>,
     answered_at: Option<Instant>,
 }
 
@@ -36,11 +36,20 @@ pub(super) struct Picked<C> {
     at: Instant,
 }
 
+impl<C> Picked<C> {
+    /// Which of the connections it is.
+    pub(super) fn slot(&self) -> usize {
+        self.slot
+    }
+}
+
 /// What an attempt says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// Somebody answered, whatever the answer was.
+    /// Somebody answered, and nothing speaks against who is at its other end.
     Answered,
+    /// Somebody answered and did not take the request; others may.
+    Refused,
     /// It broke, or could not be opened. It opens again by itself on the next use.
     Broken,
     /// Nothing came within the time-out.
@@ -60,20 +69,22 @@ impl<C: Clone> Pool<C> {
         let slot = |number: u32| {
             // The first ages differ, so that not all are replaced at once.
             let renew_at = max_age.and_then(|age| now.checked_add(age / count * (number + 1)));
-            Mutex::new(Slot { connection: make(), renew_at, broke_at: None, answered_at: None })
+            Mutex::new(Slot { connection: make(), renew_at, failed_at: None, answered_at: None })
         };
         let slots = (0..count).map(slot).collect();
         Self { make: Box::new(make), slots, next: AtomicUsize::new(0), max_age }
     }
 
-    /// The next connection in turn that did not break a moment ago, or the next one anyway.
-    pub(super) fn pick(&self, now: Instant) -> Picked<C> {
+    /// The next connection in turn that did not fail a moment ago and is not `not_over`, or else
+    /// the next one anyway.
+    pub(super) fn pick(&self, now: Instant, not_over: Option<usize>) -> Picked<C> {
         let count = self.slots.len();
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let in_turn = |step: usize| first.wrapping_add(step) % count;
         let is_fine = |index: &usize| {
-            let broke_at = self.lock(*index).broke_at;
-            broke_at.is_none_or(|at| now.duration_since(at) >= PASS_OVER)
+            let failed_at = self.lock(*index).failed_at;
+            let is_well = failed_at.is_none_or(|at| now.duration_since(at) >= PASS_OVER);
+            is_well && Some(*index) != not_over
         };
         let slot = (0..count).map(in_turn).find(is_fine).unwrap_or_else(|| in_turn(0));
         let mut state = self.lock(slot);
@@ -89,16 +100,20 @@ impl<C: Clone> Pool<C> {
         let mut slot = self.lock(picked.slot);
         match condition {
             Condition::Answered => {
-                slot.broke_at = None;
+                slot.failed_at = None;
                 slot.answered_at = Some(now);
             }
-            Condition::Broken => slot.broke_at = Some(now),
+            Condition::Refused => {
+                slot.failed_at = Some(now);
+                slot.answered_at = Some(now);
+            }
+            Condition::Broken => slot.failed_at = Some(now),
             Condition::TimedOut => {
                 // If nothing came back since, the peer may be gone without a word; waiting for TCP
                 // to notice takes many minutes.
                 let is_silent = slot.answered_at.is_none_or(|at| at < picked.at);
                 if is_silent {
-                    slot.broke_at = Some(now);
+                    slot.failed_at = Some(now);
                     self.renew(&mut slot, now);
                 }
             }
@@ -130,7 +145,7 @@ mod tests {
     }
 
     fn pick(pool: &Pool<usize>) -> usize {
-        pool.pick(Instant::now()).slot
+        pool.pick(Instant::now(), None).slot
     }
 
     #[tokio::test(start_paused = true)]
@@ -158,10 +173,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_request_that_was_turned_away_goes_another_way() {
+        let pool = pool(3, Duration::ZERO);
+        let first = pool.pick(Instant::now(), None);
+        pool.note(&first, Condition::Refused);
+        let ways: Vec<_> = (0..4).map(|_| pick(&pool)).collect();
+        assert_eq!(ways, [1, 2, 1, 1], "it is passed over for a while");
+        tokio::time::advance(PASS_OVER).await;
+        for _ in 0..6 {
+            assert_ne!(pool.pick(Instant::now(), Some(first.slot())).slot, first.slot);
+        }
+        let alone = self::pool(1, Duration::ZERO);
+        assert_eq!(alone.pick(Instant::now(), Some(0)).slot, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn old_connections_are_replaced_one_after_the_other() {
         let pool = pool(2, Duration::from_secs(10));
         let both = || {
-            let mut both: Vec<_> = (0..2).map(|_| pool.pick(Instant::now()).connection).collect();
+            let mut both: Vec<_> =
+                (0..2).map(|_| pool.pick(Instant::now(), None).connection).collect();
             both.sort_unstable();
             both
         };
@@ -177,13 +208,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_connection_is_replaced_and_one_that_answered_meanwhile_is_not() {
         let pool = pool(1, Duration::ZERO);
-        let slow = pool.pick(Instant::now());
+        let slow = pool.pick(Instant::now(), None);
         tokio::time::advance(Duration::from_secs(1)).await;
-        pool.note(&pool.pick(Instant::now()), Condition::Answered);
+        pool.note(&pool.pick(Instant::now(), None), Condition::Answered);
         pool.note(&slow, Condition::TimedOut);
-        assert_eq!(pool.pick(Instant::now()).connection, 0);
+        assert_eq!(pool.pick(Instant::now(), None).connection, 0);
         tokio::time::advance(Duration::from_secs(1)).await;
-        pool.note(&pool.pick(Instant::now()), Condition::TimedOut);
-        assert_eq!(pool.pick(Instant::now()).connection, 1);
+        pool.note(&pool.pick(Instant::now(), None), Condition::TimedOut);
+        assert_eq!(pool.pick(Instant::now(), None).connection, 1);
     }
 }

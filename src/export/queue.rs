@@ -5,8 +5,8 @@
 //! worker waits for [`Queue::room`], which in the end holds Kafka back. A single chunk is always
 //! taken when nothing is held, so a bound below one chunk slows down but never blocks for good.
 //!
-//! Chunks leave in the order they came, in batches that fit one request. Leaves sending, fencing
-//! and acks to others.
+//! Chunks leave in the order they came, in batches that fit one request. Leaves sending, fencing,
+//! acks, and what waits for another attempt to others.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,9 +34,7 @@ pub(super) struct Limits {
 pub(super) struct Queue {
     limits: Limits,
     state: Mutex<State>,
-    /// Held by the one consumer that waits for the next batch, so that a batch is not torn apart.
-    turnstile: tokio::sync::Mutex<()>,
-    /// Wakes the consumer at the turnstile: a batch may be due earlier than it thinks.
+    /// Wakes the one consumer that waits for the next request: it may be due earlier than it thinks.
     filled: Notify,
     /// Wakes whoever waits for room, or for the queue to hold nothing.
     released: Notify,
@@ -59,22 +57,21 @@ struct Waiting {
     chunk: Chunk,
 }
 
-enum Due {
+/// Whether there is a batch.
+pub(super) enum Due {
+    /// There is: at least one chunk, at most `max_batch` bytes unless it is a single chunk that is
+    /// larger.
     Now(Vec<Chunk>),
+    /// There will be then, or when it is woken before.
     At(Instant),
+    /// Nothing waits.
     WhenFilled,
 }
 
 impl Queue {
     pub(super) fn new(limits: Limits) -> Self {
         debug_assert!(limits.full_batch <= limits.max_batch);
-        Self {
-            limits,
-            state: Mutex::default(),
-            turnstile: tokio::sync::Mutex::new(()),
-            filled: Notify::new(),
-            released: Notify::new(),
-        }
+        Self { limits, state: Mutex::default(), filled: Notify::new(), released: Notify::new() }
     }
 
     /// Takes the chunk in, or hands it back when the queue is full or closed. Never blocks.
@@ -97,21 +94,31 @@ impl Queue {
         Ok(())
     }
 
-    /// The next batch that is due: at least one chunk, at most `max_batch` bytes unless it is a
-    /// single chunk that is larger.
-    pub(super) async fn take(&self) -> Vec<Chunk> {
-        let _turn = self.turnstile.lock().await;
-        loop {
-            let due = self.lock().due(&self.limits, Instant::now());
-            match due {
-                Due::Now(batch) => return batch,
-                Due::At(deadline) => {
-                    // Woken or timed out: either way the state is asked again.
-                    let _ = tokio::time::timeout_at(deadline, self.filled.notified()).await;
-                }
-                Due::WhenFilled => self.filled.notified().await,
-            }
-        }
+    /// The next batch, if it is due.
+    pub(super) fn due(&self, now: Instant) -> Due {
+        self.lock().due(&self.limits, now)
+    }
+
+    /// Returns when a batch may be due, or [`Queue::wake`] was called. For one at a time.
+    pub(super) async fn woken(&self) {
+        self.filled.notified().await;
+    }
+
+    /// Has whoever waits in [`Queue::woken`] look again, or the next one that does.
+    pub(super) fn wake(&self) {
+        self.filled.notify_one();
+    }
+
+    /// Takes out the chunks that `is_over` names; they are held until they are released.
+    pub(super) fn sweep(&self, is_over: impl Fn(&Chunk) -> bool) -> Vec<Chunk> {
+        let mut state = self.lock();
+        let (over, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut state.waiting)
+            .into_iter()
+            .partition(|waiting| is_over(&waiting.chunk));
+        state.waiting = rest;
+        let over: Vec<Chunk> = over.into_iter().map(|waiting| waiting.chunk).collect();
+        state.waiting_bytes -= over.iter().map(|chunk| chunk.bytes.len()).sum::<usize>();
+        over
     }
 
     /// Gives back the room of chunks that were taken and are settled.
@@ -228,6 +235,17 @@ mod tests {
         flush_interval: Duration::from_millis(200),
     };
 
+    /// Waits for the next batch, as a consumer does.
+    async fn take(queue: &Queue) -> Vec<Chunk> {
+        loop {
+            match queue.due(Instant::now()) {
+                Due::Now(batch) => return batch,
+                Due::At(at) => drop(tokio::time::timeout_at(at, queue.woken()).await),
+                Due::WhenFilled => queue.woken().await,
+            }
+        }
+    }
+
     fn sizes(batch: &[Chunk]) -> Vec<usize> {
         batch.iter().map(|chunk| chunk.bytes.len()).collect()
     }
@@ -239,9 +257,9 @@ mod tests {
             queue.push(chunk(pin, 20)).unwrap();
         }
         let start = Instant::now();
-        assert_eq!(sizes(&queue.take().await), [20, 20]);
+        assert_eq!(sizes(&take(&queue).await), [20, 20]);
         assert_eq!(start.elapsed(), Duration::ZERO);
-        assert_eq!(sizes(&queue.take().await), [20]);
+        assert_eq!(sizes(&take(&queue).await), [20]);
         assert_eq!(start.elapsed(), LIMITS.flush_interval);
     }
 
@@ -252,7 +270,7 @@ mod tests {
         let start = Instant::now();
         let taker = tokio::spawn({
             let queue = queue.clone();
-            async move { queue.take().await }
+            async move { take(&queue).await }
         });
         tokio::time::sleep(Duration::from_millis(50)).await;
         queue.push(chunk(1, 30)).unwrap();
@@ -265,8 +283,8 @@ mod tests {
         let queue = Queue::new(LIMITS);
         queue.push(chunk(0, 30)).unwrap();
         queue.push(chunk(1, 60)).unwrap();
-        assert_eq!(sizes(&queue.take().await), [30]);
-        assert_eq!(sizes(&queue.take().await), [60]);
+        assert_eq!(sizes(&take(&queue).await), [30]);
+        assert_eq!(sizes(&take(&queue).await), [60]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -277,7 +295,7 @@ mod tests {
         let refused = queue.push(chunk(2, 1)).unwrap_err();
         assert_eq!(refused.bytes.len(), 1);
 
-        let batch = queue.take().await;
+        let batch = take(&queue).await;
         assert!(queue.push(chunk(2, 1)).is_err());
 
         let waiter = tokio::spawn({
@@ -307,7 +325,7 @@ mod tests {
         let start = Instant::now();
         let take = async || {
             queue.push(chunk(0, 10)).unwrap();
-            let taken = queue.take().await;
+            let taken = take(&queue).await;
             queue.release(taken.len(), 10);
             start.elapsed()
         };
@@ -327,7 +345,7 @@ mod tests {
         let start = Instant::now();
         let taker = tokio::spawn({
             let queue = queue.clone();
-            async move { queue.take().await }
+            async move { take(&queue).await }
         });
         tokio::time::sleep(Duration::from_millis(50)).await;
         queue.hurry();
@@ -339,7 +357,7 @@ mod tests {
     async fn idle_waits_for_the_last_release() {
         let queue = Arc::new(Queue::new(LIMITS));
         queue.push(chunk(0, 10)).unwrap();
-        let batch = queue.take().await;
+        let batch = take(&queue).await;
         let idle = tokio::spawn({
             let queue = queue.clone();
             async move { queue.idle().await }

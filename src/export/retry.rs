@@ -1,181 +1,320 @@
-//! What a failure means: try again, when, or never (OTLP specification, "Failures" and
-//! "OTLP/gRPC Throttling", "OTLP/HTTP Response").
+//! What a failed attempt means for the request: again and when, in halves, or never.
 //!
-//! Functions of the failure and the settings; sleeping and random numbers are the caller's.
+//! A code alone does not tell whether the backend is at fault or the request: backends that restart
+//! answer what the OTLP specification calls final, and a request that the backend will never take
+//! may be answered with what it calls passing. So nothing is refused for a code. A failed attempt
+//! is evidence against the request only if another request was sent after the attempt before it,
+//! and was accepted; after enough of these a trace that is alone is refused. The one exception is
+//! an answer that is clearly about the size.
+//!
+//! Functions of the failure, the evidence and the time; sleeping, random numbers and what was
+//! accepted meanwhile are the caller's.
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tonic::Code as GrpcCode;
 
 use super::code::Code;
 use super::settings::RetrySettings;
+use super::traffic::Tick;
 use super::transport::Failure;
+
+/// Attempts after which a trace is refused that is alone and, clearly, too large.
+const TOO_LARGE_ATTEMPTS: u32 = 3;
+
+/// What may pass has to fail so many times as often before it is held against the trace: a backend
+/// that limits the rate turns away whatever comes.
+const PASSING_FACTOR: u32 = 10;
+
+/// Counted attempts after which a request is sent in halves although its failure may pass.
+const PASSING_HALVES_AFTER: u32 = 3;
+
+/// The longest time that a backend may ask for, unless `max_interval` is longer.
+const MOST_TOLD: Duration = Duration::from_secs(300);
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Clearly about the size of the request, by a backend that is well.
+    TooLarge,
+    /// The specification says that it may pass.
+    Passing,
+    /// `RESOURCE_EXHAUSTED` without `RetryInfo`, with which backends limit the rate in bytes: it
+    /// may pass, and smaller requests help.
+    Exhausted,
+    /// The specification says that it will not pass.
+    Final,
+}
+
+/// What kind of failure it is (OTLP specification, "Failures", "OTLP/gRPC Throttling" and "OTLP/HTTP
+/// Response").
+pub(super) fn kind(failure: &Failure) -> Kind {
+    use GrpcCode as Grpc;
+    if failure.is_too_large {
+        return Kind::TooLarge;
+    }
+    match failure.code {
+        Code::Http(429 | 502 | 503 | 504) => Kind::Passing,
+        Code::Http(_) => Kind::Final,
+        // Whether `RetryInfo` is there decides, whatever delay it holds.
+        Code::Grpc(Grpc::ResourceExhausted) if failure.retry_after.is_some() => Kind::Passing,
+        Code::Grpc(Grpc::ResourceExhausted) => Kind::Exhausted,
+        Code::Grpc(
+            Grpc::Cancelled
+            | Grpc::DeadlineExceeded
+            | Grpc::Aborted
+            | Grpc::OutOfRange
+            | Grpc::Unavailable
+            | Grpc::DataLoss,
+        ) => Kind::Passing,
+        Code::Grpc(_) => Kind::Final,
+    }
+}
 
 /// What to do with a request that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The failure may pass: send the same again, after the given time if the backend said one.
-    Retry(Option<Duration>),
-    /// Send it in smaller requests; if it cannot be made smaller, retry.
-    Shrink,
-    /// Permanent, and perhaps the fault of one trace in it: find that one and refuse it alone.
-    Isolate,
-    /// Permanent for whatever is sent.
+    /// Send it again.
+    Again(Wait),
+    /// Send it again in halves.
+    Halves(Wait),
+    /// Never send it again: it is refused for the code of the failure.
     Refuse,
+    /// Never send it again: `max_elapsed_time` is over.
+    GiveUp,
 }
 
-/// What `failure` means for the request.
-pub(super) fn judge(failure: &Failure, retry_on_resource_exhausted: bool) -> Verdict {
-    let code = match failure.code {
-        Code::Grpc(code) => code,
-        Code::Http(status) => return judge_http(status, failure.retry_after),
-    };
-    judge_grpc(code, failure.retry_after, retry_on_resource_exhausted)
+/// When a request is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wait {
+    /// Not before.
+    pub(super) due: Instant,
+    /// What ends it before that.
+    pub(super) until: Until,
 }
 
-fn judge_http(status: u16, retry_after: Option<Duration>) -> Verdict {
-    match status {
-        429 | 502 | 503 | 504 => Verdict::Retry(retry_after),
-        // The payload is at fault, or too large: smaller requests tell, or help.
-        400 | 413 | 422 | 500 => Verdict::Isolate,
-        _ => Verdict::Refuse,
+/// What ends a wait early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Another request is accepted, so that the backend is well, or the exporter drains.
+    Accepted,
+    /// The exporter drains.
+    Drained,
+    /// Nothing: the backend asked for it.
+    Due,
+}
+
+/// In what situation an attempt failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Situation {
+    /// Another request was accepted that was sent after the attempt before this one had failed.
+    pub(super) others_pass: bool,
+    /// Something was accepted since the last attempt of any request that failed.
+    pub(super) is_sudden: bool,
+    /// The request cannot be made smaller.
+    pub(super) is_alone: bool,
+    pub(super) now: Instant,
+    /// An even draw from 0 to 1.
+    pub(super) random: f64,
+}
+
+/// What is known of a request from its attempts.
+#[derive(Clone, Debug)]
+pub(super) struct History {
+    /// When the first attempt began.
+    pub(super) since: Instant,
+    /// Attempts that failed.
+    pub(super) failures: u32,
+    /// When the last one failed.
+    pub(super) failed_at: Option<Tick>,
+    /// Those that are evidence against it, and when the first of them was.
+    counted: u32,
+    counted_since: Option<Instant>,
+    /// Those that were clearly about its size.
+    too_large: u32,
+    backoff: Backoff,
+}
+
+impl History {
+    /// A request that is sent for the first time.
+    pub(super) fn new(settings: &RetrySettings, now: Instant) -> Self {
+        Self {
+            since: now,
+            failures: 0,
+            failed_at: None,
+            counted: 0,
+            counted_since: None,
+            too_large: 0,
+            backoff: Backoff::new(settings),
+        }
     }
-}
 
-fn judge_grpc(
-    code: GrpcCode,
-    retry_after: Option<Duration>,
-    retry_on_resource_exhausted: bool,
-) -> Verdict {
-    use GrpcCode as Code;
-    match code {
-        Code::Cancelled
-        | Code::DeadlineExceeded
-        | Code::Aborted
-        | Code::OutOfRange
-        | Code::Unavailable
-        | Code::DataLoss => Verdict::Retry(retry_after),
-        // Whether `RetryInfo` is there decides, whatever delay it holds.
-        Code::ResourceExhausted if retry_after.is_some() => Verdict::Retry(retry_after),
-        Code::ResourceExhausted if retry_on_resource_exhausted => Verdict::Shrink,
-        Code::InvalidArgument
-        | Code::Internal
-        | Code::Unknown
-        | Code::ResourceExhausted
-        | Code::FailedPrecondition => Verdict::Isolate,
-        Code::Ok
-        | Code::NotFound
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::Unimplemented
-        | Code::Unauthenticated => Verdict::Refuse,
-    }
-}
-
-/// The waits between the attempts of one request.
-#[derive(Debug)]
-pub(super) struct Backoff<'a> {
-    settings: &'a RetrySettings,
-    interval: Duration,
-}
-
-impl<'a> Backoff<'a> {
-    pub(super) fn new(settings: &'a RetrySettings) -> Self {
-        Self { settings, interval: settings.initial_interval.min(settings.max_interval) }
-    }
-
-    /// The wait before the next attempt, or `None` if that would be after `max_elapsed_time`.
-    ///
-    /// `told` is what the backend asked for; it is obeyed and does not count as a step, but a
-    /// delay of zero is no reason to send in a tight loop. `elapsed` is the time since the first
-    /// attempt, `random` an even draw from 0 to 1.
-    pub(super) fn next(
+    /// Another attempt failed: what becomes of the request.
+    pub(super) fn failed(
         &mut self,
-        told: Option<Duration>,
-        elapsed: Duration,
-        random: f64,
-    ) -> Option<Duration> {
-        let wait = match told {
-            Some(told) if !told.is_zero() => told,
-            _ => self.step(random),
-        };
-        let limit = self.settings.max_elapsed_time;
-        let is_too_late = !limit.is_zero() && elapsed.saturating_add(wait) > limit;
-        (!is_too_late).then_some(wait)
+        failure: &Failure,
+        situation: Situation,
+        settings: &RetrySettings,
+    ) -> Verdict {
+        let kind = kind(failure);
+        self.failures = self.failures.saturating_add(1);
+        self.too_large += u32::from(kind == Kind::TooLarge);
+        if situation.others_pass && kind != Kind::TooLarge {
+            self.counted = self.counted.saturating_add(1);
+            self.counted_since.get_or_insert(situation.now);
+        }
+        if situation.is_alone && self.is_convicted(kind, situation.now, settings) {
+            return Verdict::Refuse;
+        }
+        let is_in_halves = !situation.is_alone && self.halves_help(kind);
+        let wait = self.wait(failure, kind, is_in_halves, situation, settings);
+        let limit = settings.max_elapsed_time;
+        let elapsed = wait.due.saturating_duration_since(self.since);
+        if !limit.is_zero() && elapsed > limit {
+            return Verdict::GiveUp;
+        }
+        if is_in_halves { Verdict::Halves(wait) } else { Verdict::Again(wait) }
     }
 
-    fn step(&mut self, random: f64) -> Duration {
-        let spread = self.settings.randomization_factor * (2.0 * random - 1.0);
-        let wait = self.interval.mul_f64((1.0 + spread).max(0.0));
-        self.interval =
-            self.interval.mul_f64(self.settings.multiplier).min(self.settings.max_interval);
+    /// The history of a half, which is `alone` or not.
+    pub(super) fn of_half(&self, is_alone: bool) -> Self {
+        let mut half = self.clone();
+        if is_alone {
+            // What failed before was not this trace alone.
+            (half.counted, half.counted_since, half.too_large) = (0, None, 0);
+        }
+        half
+    }
+
+    /// Whether enough speaks against a trace that is alone.
+    fn is_convicted(&self, kind: Kind, now: Instant, settings: &RetrySettings) -> bool {
+        let attempts = settings.refuse_after_attempts.max(1);
+        let enough = match kind {
+            Kind::TooLarge => return self.too_large >= attempts.min(TOO_LARGE_ATTEMPTS),
+            Kind::Final => attempts,
+            Kind::Passing | Kind::Exhausted => attempts.saturating_mul(PASSING_FACTOR),
+        };
+        let is_long_enough = self.counted_since.is_some_and(|since| {
+            now.saturating_duration_since(since) >= settings.refuse_after_time
+        });
+        self.counted >= enough && is_long_enough
+    }
+
+    /// Whether to send it in halves. That costs little, but where the rate is limited, more and
+    /// smaller requests are no help.
+    fn halves_help(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::TooLarge | Kind::Exhausted | Kind::Final => true,
+            Kind::Passing => self.counted >= PASSING_HALVES_AFTER,
+        }
+    }
+
+    fn wait(
+        &mut self,
+        failure: &Failure,
+        kind: Kind,
+        is_in_halves: bool,
+        situation: Situation,
+        settings: &RetrySettings,
+    ) -> Wait {
+        let Situation { others_pass, is_sudden, now, random, .. } = situation;
+        if let Some(told) = told(failure, settings) {
+            return Wait { due: now + told, until: Until::Due };
+        }
+        let is_found_out = others_pass || kind == Kind::TooLarge;
+        if is_in_halves && (is_found_out || is_sudden) {
+            return Wait { due: now, until: Until::Drained };
+        }
+        let until = if is_found_out { Until::Drained } else { Until::Accepted };
+        Wait { due: now + self.backoff.step(settings, random), until }
+    }
+}
+
+/// The time that the backend asks for. Zero is no reason to send in a tight loop, and more than
+/// five minutes, or `max_interval`, is not obeyed.
+pub(super) fn told(failure: &Failure, settings: &RetrySettings) -> Option<Duration> {
+    let told = failure.retry_after.filter(|told| !told.is_zero())?;
+    Some(told.min(MOST_TOLD.max(settings.max_interval)))
+}
+
+/// Waits that grow, with jitter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Backoff(Duration);
+
+impl Backoff {
+    pub(super) fn new(settings: &RetrySettings) -> Self {
+        Self(settings.initial_interval.min(settings.max_interval))
+    }
+
+    /// The next wait; `random` is an even draw from 0 to 1.
+    pub(super) fn step(&mut self, settings: &RetrySettings, random: f64) -> Duration {
+        let spread = settings.randomization_factor * (2.0 * random - 1.0);
+        let wait = times(self.0, 1.0 + spread);
+        self.0 = times(self.0, settings.multiplier).min(settings.max_interval);
         wait
     }
 }
 
+/// A duration times a factor. Whatever the settings say, a year is enough.
+fn times(duration: Duration, factor: f64) -> Duration {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    let product = Duration::try_from_secs_f64(duration.as_secs_f64() * factor.max(0.0));
+    product.unwrap_or(YEAR).min(YEAR)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn failure(code: impl Into<Code>, retry_after: Option<Duration>) -> Failure {
         Failure { retry_after, ..Failure::new(code, "") }
     }
 
-    #[test]
-    fn every_status_is_judged_as_the_specification_says() {
-        let verdict = |status| judge(&failure(Code::Http(status), None), true);
-        for status in 300..600 {
-            let wanted = match status {
-                429 | 502 | 503 | 504 => Verdict::Retry(None),
-                400 | 413 | 422 | 500 => Verdict::Isolate,
-                _ => Verdict::Refuse,
-            };
-            assert_eq!(verdict(status), wanted, "{status}");
+    fn situation(now: Instant) -> Situation {
+        Situation { others_pass: false, is_sudden: false, is_alone: true, now, random: 0.5 }
+    }
+
+    fn due(verdict: Verdict) -> Option<Instant> {
+        match verdict {
+            Verdict::Again(wait) | Verdict::Halves(wait) => Some(wait.due),
+            Verdict::Refuse | Verdict::GiveUp => None,
         }
-        let told = Some(Duration::from_secs(7));
-        assert_eq!(judge(&failure(Code::Http(503), told), false), Verdict::Retry(told));
-        assert_eq!(judge(&failure(Code::Http(400), told), false), Verdict::Isolate);
     }
 
     #[test]
-    fn every_code_is_judged_as_the_specification_says() {
+    fn codes_are_of_the_kind_that_the_specification_says() {
         use GrpcCode::*;
         for code in [Cancelled, DeadlineExceeded, Aborted, OutOfRange, Unavailable, DataLoss] {
-            assert_eq!(judge(&failure(code, None), false), Verdict::Retry(None));
+            assert_eq!(kind(&failure(code, None)), Kind::Passing, "{code:?}");
         }
-        for code in [InvalidArgument, Internal, Unknown, ResourceExhausted, FailedPrecondition] {
-            assert_eq!(judge(&failure(code, None), false), Verdict::Isolate);
+        let finals = [InvalidArgument, Internal, Unknown, FailedPrecondition, NotFound]
+            .into_iter()
+            .chain([AlreadyExists, PermissionDenied, Unimplemented, Unauthenticated]);
+        for code in finals {
+            let told = Some(Duration::from_secs(1));
+            assert_eq!(kind(&failure(code, None)), Kind::Final, "{code:?}");
+            assert_eq!(kind(&failure(code, told)), Kind::Final, "{code:?}");
         }
-        for code in [NotFound, AlreadyExists, PermissionDenied, Unimplemented, Unauthenticated] {
-            assert_eq!(judge(&failure(code, None), false), Verdict::Refuse);
+        for status in 200..600 {
+            let is_passing = [429, 502, 503, 504].contains(&status);
+            let wanted = if is_passing { Kind::Passing } else { Kind::Final };
+            assert_eq!(kind(&failure(Code::Http(status), None)), wanted, "{status}");
         }
-    }
-
-    #[test]
-    fn retry_info_decides_on_resource_exhausted() {
-        for delay in [Duration::ZERO, Duration::from_secs(7)] {
-            assert_eq!(
-                judge(&failure(GrpcCode::ResourceExhausted, Some(delay)), false),
-                Verdict::Retry(Some(delay))
-            );
-        }
-        assert_eq!(judge(&failure(GrpcCode::ResourceExhausted, None), true), Verdict::Shrink);
-    }
-
-    #[test]
-    fn retry_info_does_not_make_a_permanent_code_retryable() {
-        let failure = failure(GrpcCode::InvalidArgument, Some(Duration::from_secs(1)));
-        assert_eq!(judge(&failure, false), Verdict::Isolate);
+        assert_eq!(kind(&failure(ResourceExhausted, None)), Kind::Exhausted);
+        let told = Some(Duration::ZERO);
+        assert_eq!(kind(&failure(ResourceExhausted, told)), Kind::Passing, "that it is there");
+        let too_large = Failure { is_too_large: true, ..failure(ResourceExhausted, None) };
+        assert_eq!(kind(&too_large), Kind::TooLarge);
     }
 
     #[test]
     fn waits_grow_to_the_maximum_with_jitter_around_them() {
         let settings = RetrySettings::default();
         let mut backoff = Backoff::new(&settings);
-        let mut next = |random| {
-            let wait = backoff.next(None, Duration::ZERO, random);
-            wait.unwrap().as_secs_f64()
-        };
+        let mut next = |random| backoff.step(&settings, random).as_secs_f64();
         assert_eq!(next(0.5), 5.0);
         assert_eq!(next(0.0), 3.75);
         assert_eq!(next(0.5), 11.25);
@@ -187,23 +326,147 @@ mod tests {
     }
 
     #[test]
-    fn what_the_backend_asks_for_is_obeyed_and_is_no_step() {
-        let settings = RetrySettings::default();
-        let mut backoff = Backoff::new(&settings);
-        let told = Some(Duration::from_secs(90));
-        assert_eq!(backoff.next(told, Duration::ZERO, 0.5), told);
-        let zero = Some(Duration::ZERO);
-        assert_eq!(backoff.next(zero, Duration::ZERO, 0.5), Some(Duration::from_secs(5)));
+    fn what_the_backend_asks_for_is_obeyed_within_bounds_and_is_no_step() {
+        let (settings, now) = (RetrySettings::default(), Instant::now());
+        let mut history = History::new(&settings, now);
+        let mut wait = |seconds| {
+            let told = failure(GrpcCode::Unavailable, Some(Duration::from_secs(seconds)));
+            due(history.failed(&told, situation(now), &settings)).unwrap() - now
+        };
+        assert_eq!(wait(90), Duration::from_secs(90));
+        assert_eq!(wait(0), Duration::from_secs(5), "no tight loop");
+        assert_eq!(wait(99_999_999_999), MOST_TOLD);
+        assert_eq!(wait(u64::MAX), MOST_TOLD);
+        let patient = RetrySettings { max_interval: Duration::from_secs(3600), ..settings };
+        let asked = failure(Code::Http(503), Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(told(&asked, &patient), Some(patient.max_interval));
     }
 
     #[test]
     fn max_elapsed_time_ends_it_and_zero_never_does() {
-        let mut settings = RetrySettings::default();
-        let year = Duration::from_secs(365 * 86_400);
-        assert!(Backoff::new(&settings).next(None, year, 0.5).is_some());
+        let (mut settings, start) = (RetrySettings::default(), Instant::now());
+        let away = failure(GrpcCode::Unavailable, None);
+        let after = |seconds, settings: &RetrySettings| {
+            let later = situation(start + Duration::from_secs(seconds));
+            History::new(settings, start).failed(&away, later, settings)
+        };
+        assert!(due(after(365 * 86_400, &settings)).is_some());
         settings.max_elapsed_time = Duration::from_secs(60);
+        assert!(due(after(55, &settings)).is_some());
+        assert_eq!(after(56, &settings), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn absurd_settings_do_not_overflow() {
+        let settings = RetrySettings {
+            initial_interval: Duration::MAX,
+            max_interval: Duration::MAX,
+            multiplier: 100.0,
+            ..RetrySettings::default()
+        };
         let mut backoff = Backoff::new(&settings);
-        assert!(backoff.next(None, Duration::from_secs(55), 0.5).is_some());
-        assert!(backoff.next(None, Duration::from_secs(55), 0.5).is_none());
+        for _ in 0..3 {
+            assert!(backoff.step(&settings, 1.0) <= Duration::from_secs(365 * 86_400));
+        }
+    }
+
+    fn failures() -> impl Strategy<Value = Failure> {
+        let code = prop_oneof![
+            (1..=16_i32).prop_map(|code| Code::Grpc(GrpcCode::from_i32(code))),
+            (200..600_u16).prop_map(Code::Http),
+        ];
+        let told = proptest::option::of(any::<u64>().prop_map(Duration::from_secs));
+        (code, told).prop_map(|(code, told)| failure(code, told))
+    }
+
+    proptest! {
+        /// Whatever is answered, and whenever: without others that are accepted nothing is refused,
+        /// and a request of several traces never is. It is sent again within bounds.
+        #[test]
+        fn nothing_is_refused_without_evidence(
+            attempts in proptest::collection::vec((failures(), any::<bool>(), 0..100_000_u64), 1..200),
+        ) {
+            let settings = RetrySettings::default();
+            let start = Instant::now();
+            let mut history = History::new(&settings, start);
+            let mut now = start;
+            for (failure, is_alone, later) in attempts {
+                now += Duration::from_secs(later);
+                // One that is not alone may have all the evidence there is.
+                let situation =
+                    Situation { others_pass: !is_alone, is_sudden: true, is_alone, now, random: 1.0 };
+                let mut of_many = history.clone();
+                let verdict = of_many.failed(&failure, situation, &settings);
+                history = if is_alone { of_many } else { of_many.of_half(true) };
+                let due = due(verdict).expect("it is sent again");
+                prop_assert!(due >= now && due <= now + MOST_TOLD);
+            }
+        }
+
+        /// While others are accepted a trace that is alone is refused, after a bounded number of
+        /// attempts and not before the bounded time, whatever is answered.
+        #[test]
+        fn with_evidence_every_trace_comes_to_its_end(
+            answers in proptest::collection::vec(failures(), 1..20),
+            refuse_after_attempts in 1..20_u32,
+            seconds in 0..600_u64,
+        ) {
+            let refuse_after_time = Duration::from_secs(seconds);
+            let settings =
+                RetrySettings { refuse_after_attempts, refuse_after_time, ..RetrySettings::default() };
+            let start = Instant::now();
+            let (mut now, mut attempts) = (start, 0);
+            let mut history = History::new(&settings, start);
+            for answer in answers.iter().cycle() {
+                attempts += 1;
+                let situation = Situation { others_pass: true, random: 0.0, ..situation(now) };
+                match history.failed(answer, situation, &settings) {
+                    Verdict::Again(wait) => now = wait.due,
+                    verdict => {
+                        prop_assert_eq!(verdict, Verdict::Refuse);
+                        break;
+                    }
+                }
+            }
+            prop_assert!(attempts >= refuse_after_attempts);
+            // No wait is shorter than 2.5 s, but that which a backend asks for.
+            let most = (refuse_after_attempts * PASSING_FACTOR).max(refuse_after_attempts + 600);
+            prop_assert!(attempts <= most, "{attempts} attempts");
+            prop_assert!(now - start >= refuse_after_time);
+        }
+    }
+
+    #[test]
+    fn a_trace_that_is_clearly_too_large_needs_no_evidence() {
+        let (settings, mut now) = (RetrySettings::default(), Instant::now());
+        let too_large = Failure { is_too_large: true, ..failure(Code::Http(413), None) };
+        let mut of_many = History::new(&settings, now);
+        let many = Situation { is_alone: false, ..situation(now) };
+        let wait = Wait { due: now, until: Until::Drained };
+        assert_eq!(of_many.failed(&too_large, many, &settings), Verdict::Halves(wait));
+        let mut alone = of_many.of_half(true);
+        for _ in 1..TOO_LARGE_ATTEMPTS {
+            now = due(alone.failed(&too_large, situation(now), &settings)).unwrap();
+        }
+        assert_eq!(alone.failed(&too_large, situation(now), &settings), Verdict::Refuse);
+    }
+
+    #[test]
+    fn what_may_pass_is_halved_only_when_others_pass_again_and_again() {
+        let (settings, now) = (RetrySettings::default(), Instant::now());
+        let mut history = History::new(&settings, now);
+        let away = failure(GrpcCode::Unavailable, None);
+        let mut halved = |others_pass| {
+            let many = Situation { is_alone: false, others_pass, ..situation(now) };
+            matches!(history.failed(&away, many, &settings), Verdict::Halves(_))
+        };
+        assert!((0..100).all(|_| !halved(false)));
+        assert_eq!([halved(true), halved(true), halved(true)], [false, false, true]);
+        for code in [GrpcCode::Unknown, GrpcCode::ResourceExhausted, GrpcCode::Unauthenticated] {
+            let many = Situation { is_alone: false, ..situation(now) };
+            let verdict =
+                History::new(&settings, now).failed(&failure(code, None), many, &settings);
+            assert!(matches!(verdict, Verdict::Halves(_)), "{code:?}: halving costs nothing");
+        }
     }
 }

@@ -63,9 +63,6 @@ pub struct ExportSettings {
     /// How much may wait, and how much may be on its way.
     #[garde(dive)]
     pub sending_queue: QueueSettings,
-    /// Retry `RESOURCE_EXHAUSTED` even without `RetryInfo`, in smaller requests first. Strict OTLP
-    /// says not to; Tempo 2.x answers so when it limits the rate.
-    pub retry_on_resource_exhausted: bool,
 }
 
 impl Default for ExportSettings {
@@ -86,7 +83,6 @@ impl Default for ExportSettings {
             flush_interval: Duration::from_millis(200),
             retry_on_failure: RetrySettings::default(),
             sending_queue: QueueSettings::default(),
-            retry_on_resource_exhausted: false,
         }
     }
 }
@@ -253,6 +249,12 @@ pub struct RetrySettings {
     pub max_interval: Duration,
     /// Give a request up, and lose it, after this long; `0s` never does.
     pub max_elapsed_time: Duration,
+    /// A trace that is alone in its request is refused after so many failed attempts between which
+    /// others were accepted; ten times as many if the code may pass.
+    #[garde(range(min = 1, max = 1_000_000))]
+    pub refuse_after_attempts: u32,
+    /// And not before so long after the first of these.
+    pub refuse_after_time: Duration,
 }
 
 impl Default for RetrySettings {
@@ -263,6 +265,8 @@ impl Default for RetrySettings {
             randomization_factor: 0.5,
             max_interval: Duration::from_secs(30),
             max_elapsed_time: Duration::ZERO,
+            refuse_after_attempts: 8,
+            refuse_after_time: Duration::from_secs(60),
         }
     }
 }

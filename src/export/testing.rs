@@ -108,6 +108,8 @@ pub(super) struct Sent {
     /// The pins of the chunks in the request.
     pub(super) pins: Vec<u64>,
     pub(super) bytes: usize,
+    /// The connection that it should not go over.
+    pub(super) not_over: Option<usize>,
 }
 
 impl<F> Transport for Scripted<F>
@@ -117,8 +119,9 @@ where
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
         let sent = Sent {
             at: tokio::time::Instant::now(),
-            pins: request.0.iter().map(|piece| piece.bytes[0].into()).collect(),
+            pins: request.pieces.iter().map(|piece| piece.bytes[0].into()).collect(),
             bytes: request.len(),
+            not_over: request.not_over,
         };
         let attempt = {
             let mut log = self.sent.lock().unwrap();

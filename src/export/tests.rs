@@ -2,6 +2,7 @@
 //! against real receivers.
 
 mod backend;
+mod blame;
 mod http;
 mod kafka;
 mod names;

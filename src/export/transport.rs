@@ -17,13 +17,23 @@ pub(super) trait Transport: Send + Sync + 'static {
     /// One attempt, with whatever time limit the transport has.
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, Failure>> + Send;
 
-    /// Opens and closes a connection: whether somebody listens.
-    fn probe(&self) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// Whether the backend takes requests: sends one without spans, with all that belongs to it.
+    fn probe(&self) -> impl Future<Output = Result<(), Failure>> + Send {
+        async { self.send(Request::without_spans()).await.map(drop) }
+    }
 }
 
-/// The pieces of one `ExportTraceServiceRequest`: their concatenation is the message.
+/// An `ExportTraceServiceRequest` with one empty `ResourceSpans`.
+const NO_SPANS: &[u8] = &[0x0a, 0x00];
+
+/// One `ExportTraceServiceRequest`.
 #[derive(Clone, Debug)]
-pub(super) struct Request(pub(super) Vec<Piece>);
+pub(super) struct Request {
+    /// Their concatenation is the message.
+    pub(super) pieces: Vec<Piece>,
+    /// The connection not to be sent over, if there is another one that works.
+    pub(super) not_over: Option<usize>,
+}
 
 /// A chunk as the wire sees it.
 #[derive(Clone, Debug)]
@@ -35,9 +45,16 @@ pub(super) struct Piece {
 }
 
 impl Request {
+    /// A request that holds no spans.
+    fn without_spans() -> Self {
+        let trace_id = TraceId::from_slice(&[1; 16]).expect("it is not zero");
+        let piece = Piece { trace_id, bytes: Bytes::from_static(NO_SPANS) };
+        Self { pieces: vec![piece], not_over: None }
+    }
+
     /// The size of the message in bytes, before compression.
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|piece| piece.bytes.len()).sum()
+        self.pieces.iter().map(|piece| piece.bytes.len()).sum()
     }
 }
 
@@ -70,6 +87,10 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// `RetryInfo` or `Retry-After`: that it is there, and the delay it asks for.
     pub(super) retry_after: Option<Duration>,
+    /// Whether it is clearly about the size of the request.
+    pub(super) is_too_large: bool,
+    /// The connection that it was sent over.
+    pub(super) over: Option<usize>,
     /// The pieces, by their index, that were taken nevertheless. Only where pieces travel apart.
     pub(super) taken: Vec<usize>,
 }
@@ -78,7 +99,14 @@ impl Failure {
     /// A failure that says no more than its code.
     pub(super) fn new(code: impl Into<Code>, message: impl Into<String>) -> Self {
         let (code, message) = (code.into(), message.into());
-        Self { code, message, retry_after: None, taken: Vec::new() }
+        Self {
+            code,
+            message,
+            retry_after: None,
+            is_too_large: false,
+            over: None,
+            taken: Vec::new(),
+        }
     }
 
     /// Nobody answered.

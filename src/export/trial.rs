@@ -1,6 +1,5 @@
 //! One request without spans: whether the backend takes what the exporter would send.
 
-use bytes::Bytes;
 use thiserror::Error;
 
 use super::connect::system_resolver;
@@ -10,12 +9,8 @@ use super::grpc::GrpcTransport;
 use super::http::HttpTransport;
 use super::kafka::KafkaTransport;
 use super::settings::{ExportSettings, Protocol};
-use super::transport::{Failure, Piece, Reply, Request, Transport};
+use super::transport::{Failure, Transport as _};
 use super::{ExportError, connector};
-use crate::ids::TraceId;
-
-/// An `ExportTraceServiceRequest` with one empty `ResourceSpans`.
-const NO_SPANS: &[u8] = &[0x0a, 0x00];
 
 /// Why the backend would not take spans.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -51,15 +46,9 @@ pub async fn try_backend(settings: &ExportSettings) -> Result<(), TrialError> {
     let credentials = Credentials::new(&settings.headers, settings.auth.as_ref())?;
     let connector = connector(settings, &endpoint, system_resolver())?;
     let answer = if settings.protocol == Protocol::Http {
-        send(&HttpTransport::new(settings, &endpoint, connector, credentials)).await
+        HttpTransport::new(settings, &endpoint, connector, credentials).probe().await
     } else {
-        send(&GrpcTransport::new(settings, &endpoint, connector, credentials)).await
+        GrpcTransport::new(settings, &endpoint, connector, credentials).probe().await
     };
-    answer.map(|_| ()).map_err(refused)
-}
-
-async fn send(transport: &impl Transport) -> Result<Reply, Failure> {
-    let bytes = Bytes::from_static(NO_SPANS);
-    let trace_id = TraceId::from_slice(&[1; 16]).expect("it is not zero");
-    transport.send(Request(vec![Piece { trace_id, bytes }])).await
+    answer.map_err(refused)
 }

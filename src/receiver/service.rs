@@ -136,8 +136,10 @@ impl Service<Request<Bytes>> for Export {
         let shared = self.shared.clone();
         let export = Self { shared: shared.clone(), instead: self.instead.clone() };
         Box::pin(async move {
-            shared.note(&request);
-            let bytes = request.into_inner();
+            let bytes = request.get_ref().clone();
+            if has_spans(&bytes) {
+                shared.note(&request);
+            }
             match shared.decide(&bytes) {
                 // A judge that returns a judge has not decided; nothing is taken.
                 Behaviour::Judge(_) | Behaviour::Unavailable => {
@@ -192,14 +194,22 @@ impl Shared {
     }
 
     fn take(&self, bytes: Bytes, rejected: i64) -> Response<ExportTraceServiceResponse> {
-        (self.sink)(bytes);
-        self.taken.fetch_add(1, Ordering::Relaxed);
+        if has_spans(&bytes) {
+            (self.sink)(bytes);
+            self.taken.fetch_add(1, Ordering::Relaxed);
+        }
         let partial_success = (rejected != 0).then(|| ExportTracePartialSuccess {
             rejected_spans: rejected,
             error_message: "told to reject spans".to_owned(),
         });
         Response::new(ExportTraceServiceResponse { partial_success })
     }
+}
+
+/// Whether there is more in a request than the empty `ResourceSpans` by which clients find out
+/// whether somebody takes them.
+fn has_spans(request: &Bytes) -> bool {
+    request.len() > 2
 }
 
 fn status(code: Code, delay: Option<Duration>) -> Status {

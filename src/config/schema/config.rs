@@ -196,7 +196,7 @@ struct Export {
     flush_interval: Option<Duration>,
     /// Exponential backoff.
     retry_on_failure: Option<Retry>,
-    /// Retry RESOURCE_EXHAUSTED without RetryInfo too.
+    /// Without meaning: RESOURCE_EXHAUSTED is always tried again.
     retry_on_resource_exhausted: Option<Var<bool>>,
     /// What may wait or be on its way.
     sending_queue: Option<Queue>,
@@ -315,6 +315,11 @@ struct Retry {
     max_interval: Option<Duration>,
     /// When it is given up; 0 is never, the default.
     max_elapsed_time: Option<Duration>,
+    /// A trace that fails alone is refused after so many attempts between which others were
+    /// accepted; 8 by default, and ten times as many for codes that may pass.
+    refuse_after_attempts: Option<Var<u32>>,
+    /// And not before so long after the first of these; 1m by default.
+    refuse_after_time: Option<Duration>,
 }
 
 /// What may wait or be on its way.

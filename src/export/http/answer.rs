@@ -35,7 +35,8 @@ impl Answer {
         };
         let retry_after = page::retry_after(&self.headers);
         let code = Code::Http(self.status.as_u16());
-        Err(Failure { retry_after, ..Failure::new(code, message) })
+        let is_too_large = self.status == StatusCode::PAYLOAD_TOO_LARGE;
+        Err(Failure { retry_after, is_too_large, ..Failure::new(code, message) })
     }
 
     /// An OTLP receiver that says 2xx took the spans, and an answer of its own that cannot be read

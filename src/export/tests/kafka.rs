@@ -90,11 +90,11 @@ async fn each_chunk_is_a_record_under_the_key_of_its_trace() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_brokers_find_too_large_is_refused_and_what_may_pass_is_tried_again() {
     for (error, outcome) in [
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, Outcome::Refused),
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, Outcome::Delivered),
+        ([RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 3], Outcome::Refused),
+        ([RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED; 3], Outcome::Delivered),
     ] {
         let cluster = cluster();
-        cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
+        cluster.request_errors(RDKafkaApiKey::Produce, &error);
         let (exporter, mut ack_receiver) = start(&settings(&cluster));
         exporter.try_send(trace(1, 100)).unwrap();
         assert_eq!(acks(&mut ack_receiver, 1).await, [(1, outcome)], "{error:?}");

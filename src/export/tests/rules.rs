@@ -79,27 +79,6 @@ async fn a_failure_that_may_pass_is_retried_with_growing_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_permanent_failure_is_refused_at_the_first_attempt() {
-    for code in [
-        Code::InvalidArgument,
-        Code::Internal,
-        Code::Unknown,
-        Code::ResourceExhausted,
-        Code::FailedPrecondition,
-        Code::NotFound,
-        Code::AlreadyExists,
-        Code::PermissionDenied,
-        Code::Unimplemented,
-        Code::Unauthenticated,
-    ] {
-        let mut harness = Harness::start(&settings(), move |_, _| fail(code));
-        harness.exporter.try_send(chunk(1, 10)).unwrap();
-        assert_eq!(harness.acks(1).await, [(1, Outcome::Refused)]);
-        assert_eq!(harness.sent().len(), 1, "{code:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn retry_info_says_when() {
     let mut harness = Harness::start(&settings(), |_, attempt| match attempt {
         1 => Err(Failure {
@@ -113,7 +92,7 @@ async fn retry_info_says_when() {
     let sent = harness.sent();
     let wait = sent[1].at.duration_since(sent[0].at);
     assert_eq!(wait.as_secs(), 77);
-    assert!(harness.exporter.reachable(), "a busy backend is alive");
+    assert!(harness.exporter.reachable());
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,44 +104,22 @@ async fn one_bad_trace_does_not_cost_the_others() {
     for pin in 0..16 {
         harness.exporter.try_send(chunk(pin, 10)).unwrap();
     }
-    for (pin, outcome) in harness.acks(16).await {
-        let wanted = match pin {
-            3 | 11 => Outcome::Refused,
-            _ => Outcome::Delivered,
-        };
-        assert_eq!(outcome, wanted, "pin {pin}");
+    let delivered = harness.acks(14).await;
+    assert!(delivered.iter().all(|(_, outcome)| *outcome == Outcome::Delivered));
+    assert!(delivered.iter().all(|(pin, _)| ![3, 11].contains(pin)));
+    // Others that are accepted are the evidence against the two.
+    let mut refused = Vec::new();
+    while refused.len() < 2 {
+        harness.exporter.try_send(chunk(100, 10)).unwrap();
+        let acks = harness.acks.recv().await.unwrap();
+        let ended = acks.iter().filter(|ack| ack.outcome == Outcome::Refused);
+        refused.extend(ended.map(|ack| ack.ticket.delivery.0));
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
+    refused.sort_unstable();
+    assert_eq!(refused, [3, 11]);
     harness
         .assert_metric("tailsieve_export_spans_total{exporter=\"default\",outcome=\"refused\"} 2");
-    harness.assert_metric(
-        "tailsieve_export_spans_total{exporter=\"default\",outcome=\"delivered\"} 14",
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refusal_that_is_not_about_the_payload_is_not_taken_apart() {
-    let mut harness = Harness::start(&settings(), |_, _| fail(Code::Unauthenticated));
-    for pin in 0..8 {
-        harness.exporter.try_send(chunk(pin, 10)).unwrap();
-    }
-    assert_eq!(harness.acks(8).await.len(), 8);
-    assert_eq!(harness.sent().len(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_rate_limit_without_retry_info_can_be_retried_in_smaller_requests() {
-    let settings = ExportSettings { retry_on_resource_exhausted: true, ..settings() };
-    // Takes two chunks at once at most, and nothing at all in its first 30 seconds.
-    let start = Instant::now();
-    let mut harness = Harness::start(&settings, move |sent, _| {
-        let is_limited = sent.pins.len() > 2 || start.elapsed() < Duration::from_secs(30);
-        if is_limited { fail(Code::ResourceExhausted) } else { accept() }
-    });
-    for pin in 0..8 {
-        harness.exporter.try_send(chunk(pin, 10)).unwrap();
-    }
-    let acks = harness.acks(8).await;
-    assert!(acks.iter().all(|(_, outcome)| *outcome == Outcome::Delivered));
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,12 +214,13 @@ async fn a_suspended_chunk_does_not_hold_up_the_others_of_its_request() {
 
 #[tokio::test(start_paused = true)]
 async fn the_ack_of_what_is_refused_carries_it() {
-    let mut harness = Harness::start(&settings(), |_, _| fail(Code::PermissionDenied));
+    let too_large = Failure { is_too_large: true, ..failure(Code::OutOfRange) };
+    let mut harness = Harness::start(&settings(), move |_, _| Err(too_large.clone()));
     harness.exporter.try_send(chunk(7, 10)).unwrap();
     let acks = tokio::time::timeout(PAUSED_DAY, harness.acks.recv()).await.unwrap().unwrap();
     let refusal = acks[0].refusal.as_deref().unwrap();
     assert_eq!(refusal.bytes, chunk(7, 10).bytes);
-    assert_eq!((refusal.reason, &*refusal.message), ("PERMISSION_DENIED", "scripted"));
+    assert_eq!((refusal.reason, &*refusal.message), ("OUT_OF_RANGE", "scripted"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,17 +78,26 @@ async fn a_token_that_is_not_accepted_any_more_is_read_again_at_once() {
     assert_eq!(receiver.header("authorization").as_deref(), Some("Bearer second"));
 }
 
+/// Scenario: the token in the file is wrong for a while.
+/// Guarantees: nothing is refused for it, and all arrives when it is right.
 #[tokio::test]
-async fn a_token_that_stays_wrong_is_refused_after_one_request() {
+async fn a_token_that_is_wrong_for_a_while_costs_no_trace() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
-    fs::write(&file, "first").unwrap();
+    fs::write(&file, "wrong").unwrap();
     let backend = HttpBackend::start(LOCALHOST).await;
-    backend.behave(|_, _| answer(401));
-    let auth = Some(Auth::BearerFile(file));
+    backend.behave(|headers, _| {
+        answer(if headers["authorization"] == "Bearer right" { 200 } else { 401 })
+    });
+    let auth = Some(Auth::BearerFile(file.clone()));
     let settings = ExportSettings { auth, ..super::http::settings(backend.addr) };
     let (exporter, mut ack_receiver) = start(&settings);
-    exporter.try_send(trace(1, 10)).unwrap();
-    assert_eq!(acks(&mut ack_receiver, 1).await, [(1, Outcome::Refused)]);
-    assert_eq!(backend.requests(), 1);
+    for pin in 0..10 {
+        exporter.try_send(trace(pin, 10)).unwrap();
+    }
+    backend.until_requests(20).await;
+    assert!(exporter.trouble().unwrap().starts_with("401: "));
+    fs::write(&file, "right").unwrap();
+    let acks = acks(&mut ack_receiver, 10).await;
+    assert!(acks.iter().all(|(_, outcome)| *outcome == Outcome::Delivered));
 }

@@ -1,0 +1,183 @@
+//! How chunks end: told to their workers, counted, logged, and their room given back.
+//!
+//! Promises that whoever is told finds its chunks still counted in the queue, and never the other
+//! way round.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::delivery::Shared;
+use super::health::shortened;
+use super::transport::Reply;
+use super::{Ack, Chunk, Outcome, Refusal, Standing};
+use crate::ids::{Generation, Partition};
+use crate::limited::Limited;
+
+/// How often the same kind of trouble is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// One limit for each kind of trouble, so that one does not hide the other.
+pub(super) struct LogLimits {
+    refused: Limited,
+    rejected: Limited,
+    pub(super) retried: Limited,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            refused: Limited::new(LOG_INTERVAL),
+            rejected: Limited::new(LOG_INTERVAL),
+            retried: Limited::new(LOG_INTERVAL),
+        }
+    }
+}
+
+impl Shared {
+    /// Settles what can never be sent: a chunk above the request size, which a backend may ask to
+    /// repeat for ever, and one without bytes, which would make an empty request.
+    pub(super) fn without_impossible(&self, chunks: Vec<Chunk>) -> Vec<Chunk> {
+        let (possible, rest): (Vec<_>, Vec<_>) = chunks.into_iter().partition(|chunk| {
+            !chunk.bytes.is_empty() && chunk.bytes.len() <= self.max_request_bytes
+        });
+        let (empty, oversized): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|chunk| chunk.bytes.is_empty());
+        if !empty.is_empty() {
+            self.delivered(empty, &Reply::default());
+        }
+        if !oversized.is_empty() {
+            self.refused(oversized, "max_request_bytes", "larger than one request may be");
+        }
+        possible
+    }
+
+    /// Leaves out the chunks whose partition was given up since they were handed in. The rest: what
+    /// may be sent, and what has to wait until it is known whether it may.
+    pub(super) fn without_abandoned(&self, chunks: Vec<Chunk>) -> (Vec<Chunk>, Vec<Chunk>) {
+        let (mut current, mut suspended, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+        for chunk in chunks {
+            let ticket = &chunk.ticket;
+            match self.fence.standing(ticket.partition, ticket.generation) {
+                Standing::Current => current.push(chunk),
+                Standing::Suspended => suspended.push(chunk),
+                Standing::Ended => ended.push(chunk),
+            }
+        }
+        self.abandoned(ended);
+        (current, suspended)
+    }
+
+    /// Settles what waits of partitions that were given up, and what waits for too long.
+    pub(super) fn sweep(&self) {
+        let known = RefCell::new(HashMap::<(Partition, Generation), bool>::new());
+        let is_over = |chunk: &Chunk| {
+            let (partition, generation) = (chunk.ticket.partition, chunk.ticket.generation);
+            let ask = || self.fence.standing(partition, generation) == Standing::Ended;
+            *known.borrow_mut().entry((partition, generation)).or_insert_with(ask)
+        };
+        let mut swept = self.line.sweep(is_over);
+        swept.over.extend(self.queue.sweep(is_over));
+        self.abandoned(swept.over);
+        for (chunks, said) in swept.given_up {
+            self.refused(chunks, "max_elapsed_time", &said);
+        }
+    }
+
+    fn abandoned(&self, chunks: Vec<Chunk>) {
+        if !chunks.is_empty() {
+            self.metrics.abandoned_spans.increment(spans(&chunks));
+            self.settle(chunks, Outcome::Abandoned, |_| None);
+        }
+    }
+
+    /// Settles those that were taken although the attempt failed as a whole.
+    pub(super) fn without_taken(&self, chunks: Vec<Chunk>, taken: &[usize]) -> Vec<Chunk> {
+        if taken.is_empty() {
+            return chunks;
+        }
+        let (done, rest): (Vec<_>, Vec<_>) =
+            chunks.into_iter().enumerate().partition(|(index, _)| taken.contains(index));
+        let bare = |chunks: Vec<(usize, Chunk)>| chunks.into_iter().map(|(_, chunk)| chunk);
+        self.delivered(bare(done).collect(), &Reply::default());
+        bare(rest).collect()
+    }
+
+    pub(super) fn delivered(&self, chunks: Vec<Chunk>, reply: &Reply) {
+        let spans = spans(&chunks);
+        let rejected = reply.rejected_spans.min(spans);
+        self.metrics.delivered_spans.increment(spans - rejected);
+        self.metrics.rejected_spans.increment(rejected);
+        let has_news = reply.rejected_spans > 0 || !reply.message.is_empty();
+        if has_news
+            && let Some(suppressed) = self.log_limits.rejected.allow_at(Instant::now().into_std())
+        {
+            tracing::warn!(
+                exporter = self.health.exporter(),
+                rejected_spans = reply.rejected_spans,
+                request_spans = spans,
+                error = shortened(&reply.message),
+                suppressed,
+                "export_partial_success"
+            );
+        }
+        self.settle(chunks, Outcome::Delivered, |_| None);
+    }
+
+    pub(super) fn refused(&self, chunks: Vec<Chunk>, reason: &'static str, error: &str) {
+        let spans = spans(&chunks);
+        self.metrics.refused_spans.increment(spans);
+        if let Some(suppressed) = self.log_limits.refused.allow_at(Instant::now().into_std()) {
+            let traces: u64 = chunks.iter().map(|chunk| u64::from(chunk.traces)).sum();
+            tracing::error!(
+                exporter = self.health.exporter(),
+                reason,
+                error = shortened(error),
+                traces,
+                spans,
+                suppressed,
+                effect = "these kept traces go to the dead letters; without them they are lost to the backend",
+                "export_refused"
+            );
+        }
+        let message = shortened(error);
+        self.settle(chunks, Outcome::Refused, |chunk| {
+            let (bytes, message) = (chunk.bytes.clone(), message.to_owned());
+            Some(Box::new(Refusal { bytes, reason, message }))
+        });
+    }
+
+    /// Tells the workers, then gives the room back: whoever is told finds its chunks still counted
+    /// and never the other way round.
+    fn settle(
+        &self,
+        chunks: Vec<Chunk>,
+        outcome: Outcome,
+        refusal: impl Fn(&Chunk) -> Option<Box<Refusal>>,
+    ) {
+        let count = chunks.len();
+        let bytes = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
+        let mut by_worker: Vec<Vec<Ack>> = self.acks.iter().map(|_| Vec::new()).collect();
+        for chunk in chunks {
+            let worker = by_worker.get_mut(chunk.ticket.worker);
+            debug_assert!(worker.is_some(), "a ticket names a worker that has a sink");
+            if let Some(acks) = worker {
+                let refusal = refusal(&chunk);
+                acks.push(Ack { ticket: chunk.ticket, outcome, spans: chunk.spans, refusal });
+            }
+        }
+        for (sink, acks) in self.acks.iter().zip(by_worker) {
+            if !acks.is_empty() {
+                sink(acks);
+            }
+        }
+        self.metrics.queue_bytes.decrement(bytes as f64);
+        self.queue.release(count, bytes);
+    }
+}
+
+fn spans(chunks: &[Chunk]) -> u64 {
+    chunks.iter().map(|chunk| u64::from(chunk.spans)).sum()
+}

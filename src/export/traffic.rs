@@ -1,0 +1,215 @@
+//! What the exporter's own traffic says about the backend: the evidence, and whether it is down.
+//!
+//! Only requests with spans count: that one without any is accepted says nothing about the others.
+//! The backend is down when two attempts in a row failed that nothing speaks against but
+//! themselves. Then one request at a time is sent to find out, with growing waits between, and the
+//! first that is accepted ends it. Requests that were never sent have waits of their own, after
+//! one like them failed: if all that waits is at fault itself, others must not wait for it.
+//!
+//! A function of what happened and when; the clock and random numbers are the caller's.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::retry::Backoff;
+use super::settings::RetrySettings;
+
+/// Failures in a row that make a backend be down.
+const DOWN_AFTER: u32 = 2;
+
+/// A moment among the attempts of an exporter: which was before which.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Tick(u64);
+
+/// What is known of the backend; see the module.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    settings: RetrySettings,
+    last: Tick,
+    /// When the latest of the accepted requests was sent.
+    accepted: Tick,
+    /// Failures since the last acceptance, without those that are their request's own fault.
+    row: u32,
+    /// While it is down: somebody is finding out.
+    is_probing: bool,
+    /// While it is down: when to find out next, by a request that was sent before,
+    probe_at: Instant,
+    /// or by one that was not.
+    untried_at: Instant,
+    backoff: Backoff,
+}
+
+/// An attempt that failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failed {
+    /// The request had never been sent before.
+    pub(super) is_first: bool,
+    /// It was to find out whether the backend is down still.
+    pub(super) is_probe: bool,
+    /// An even draw from 0 to 1.
+    pub(super) random: f64,
+}
+
+impl Traffic {
+    pub(super) fn new(settings: &RetrySettings, now: Instant) -> Self {
+        Self {
+            settings: settings.clone(),
+            last: Tick::default(),
+            accepted: Tick::default(),
+            row: 0,
+            is_probing: false,
+            probe_at: now,
+            untried_at: now,
+            backoff: Backoff::new(settings),
+        }
+    }
+
+    fn tick(&mut self) -> Tick {
+        self.last.0 += 1;
+        self.last
+    }
+
+    /// A request is sent.
+    pub(super) fn sent(&mut self) -> Tick {
+        self.tick()
+    }
+
+    /// The request that was sent at `sent` was accepted.
+    pub(super) fn accepted(&mut self, sent: Tick) {
+        self.accepted = self.accepted.max(sent);
+        self.row = 0;
+        self.is_probing = false;
+        self.backoff = Backoff::new(&self.settings);
+    }
+
+    /// Whether a request was accepted that was sent after `failed_at`.
+    pub(super) fn others_pass(&self, failed_at: Option<Tick>) -> bool {
+        failed_at.is_some_and(|failed_at| self.accepted > failed_at)
+    }
+
+    /// An attempt failed of which nothing says that it is the request's own fault, and that was to
+    /// find something out, or not. The next try is after `told`, or a growing wait.
+    pub(super) fn failed(&mut self, failed: Failed, told: Option<Duration>, now: Instant) -> Tick {
+        let was_down = self.is_down();
+        self.row = self.row.saturating_add(1);
+        // Others that were on their way when it went down say nothing new.
+        if failed.is_probe || !was_down {
+            let step = self.backoff.step(&self.settings, failed.random);
+            self.probe_at = now + told.unwrap_or(step);
+            if failed.is_first {
+                self.untried_at = self.probe_at;
+            }
+        }
+        self.tick()
+    }
+
+    /// An attempt failed, and it is the fault of its request.
+    pub(super) fn failed_by_itself(&mut self) -> Tick {
+        self.tick()
+    }
+
+    /// Nothing is accepted any more.
+    pub(super) fn is_down(&self) -> bool {
+        self.row >= DOWN_AFTER
+    }
+
+    /// The last attempt that says something about the backend was accepted, or there was none.
+    pub(super) fn is_well(&self) -> bool {
+        self.row == 0
+    }
+
+    /// Whether nobody is finding out whether it is down still.
+    pub(super) fn may_probe(&self) -> bool {
+        !self.is_probing
+    }
+
+    /// Somebody is.
+    pub(super) fn probing(&mut self) {
+        self.is_probing = true;
+    }
+
+    /// Nobody is any more.
+    pub(super) fn probed(&mut self) {
+        self.is_probing = false;
+    }
+
+    /// While it is down: when a request may be sent that `was_sent` before, or was not.
+    pub(super) fn probe_at(&self, was_sent: bool) -> Instant {
+        if was_sent { self.probe_at } else { self.untried_at }
+    }
+
+    /// The next try is now.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        (self.probe_at, self.untried_at) = (now, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Failed = Failed { is_first: true, is_probe: false, random: 0.5 };
+    const AGAIN: Failed = Failed { is_first: false, ..FIRST };
+    const PROBE: Failed = Failed { is_probe: true, ..AGAIN };
+
+    fn traffic(now: Instant) -> Traffic {
+        Traffic::new(&RetrySettings::default(), now)
+    }
+
+    #[test]
+    fn only_what_was_sent_after_a_failure_speaks_against_it() {
+        let now = Instant::now();
+        let mut traffic = traffic(now);
+        let before = traffic.sent();
+        let failed_at = Some(traffic.failed(FIRST, None, now));
+        traffic.accepted(before);
+        assert!(!traffic.others_pass(failed_at));
+        assert!(!traffic.others_pass(None), "what never failed has nothing against it");
+        let after = traffic.sent();
+        assert!(!traffic.others_pass(failed_at), "not before it is accepted");
+        traffic.accepted(after);
+        assert!(traffic.others_pass(failed_at));
+        let again = Some(traffic.failed_by_itself());
+        assert!(!traffic.others_pass(again), "each attempt needs its own");
+        assert!(traffic.others_pass(failed_at));
+    }
+
+    #[test]
+    fn two_failures_in_a_row_are_a_backend_that_is_down_and_the_waits_grow() {
+        let now = Instant::now();
+        let mut traffic = traffic(now);
+        let seconds = |traffic: &Traffic| (traffic.probe_at(true) - now).as_secs_f64();
+        traffic.failed(FIRST, None, now);
+        assert!(!traffic.is_down());
+        traffic.failed(AGAIN, None, now);
+        assert!(traffic.is_down());
+        assert_eq!(seconds(&traffic), 7.5);
+        traffic.failed(AGAIN, None, now);
+        assert_eq!(seconds(&traffic), 7.5, "it was on its way before");
+        traffic.failed(PROBE, None, now);
+        assert_eq!(seconds(&traffic), 11.25);
+        traffic.failed(PROBE, Some(Duration::from_secs(90)), now);
+        assert_eq!(seconds(&traffic), 90.0);
+        let sent = traffic.sent();
+        traffic.accepted(sent);
+        assert!(!traffic.is_down());
+        for _ in 0..10 {
+            traffic.failed_by_itself();
+        }
+        assert!(!traffic.is_down(), "that was not the backend");
+    }
+
+    #[test]
+    fn what_was_never_sent_does_not_wait_for_what_failed_before() {
+        let now = Instant::now();
+        let mut traffic = traffic(now);
+        traffic.failed(AGAIN, None, now);
+        traffic.failed(AGAIN, None, now);
+        assert!(traffic.is_down());
+        assert_eq!(traffic.probe_at(false), now);
+        assert!(traffic.probe_at(true) > now);
+        traffic.failed(Failed { is_first: true, ..PROBE }, None, now);
+        assert!(traffic.probe_at(false) > now);
+    }
+}
