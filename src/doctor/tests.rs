@@ -151,7 +151,7 @@ fn unreachable(facts: &mut Facts, reach: Reach, complaint: &str) {
 
 fn refused(facts: &mut Facts, code: &str) {
     let (code, message) = (code.into(), "no".into());
-    let refused = Err(TrialError::Refused { code, message });
+    let refused = Err(TrialError::Refused { code, message, hint: None });
     facts.backends = Some(vec![("tempo:4317".into(), refused)]);
 }
 

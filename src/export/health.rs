@@ -11,6 +11,7 @@ use std::time::Duration;
 use metrics::Gauge;
 use tokio::time::Instant;
 
+use super::hint::Target;
 use super::transport::Failure;
 use crate::limited::Limited;
 
@@ -21,6 +22,7 @@ const REPEAT: Duration = Duration::from_secs(30);
 pub(super) struct Health {
     exporter: String,
     endpoint: String,
+    target: Target,
     up: AtomicBool,
     gauge: Gauge,
     said: Mutex<Said>,
@@ -45,10 +47,11 @@ enum Said {
 }
 
 impl Health {
-    pub(super) fn new(exporter: &str, endpoint: String, gauge: Gauge) -> Self {
+    pub(super) fn new(exporter: &str, endpoint: String, target: Target, gauge: Gauge) -> Self {
         Self {
             exporter: exporter.to_owned(),
             endpoint,
+            target,
             up: AtomicBool::new(false),
             gauge,
             said: Mutex::new(Said::Nothing),
@@ -98,7 +101,12 @@ impl Health {
     /// The backend accepts nothing, or cannot be reached; `held_bytes` wait for it.
     pub(super) fn failed(&self, failure: &Failure, held_bytes: usize) {
         let said = shortened(&failure.message);
-        self.last().trouble = Some(format!("{}: {said}", failure.code.name()));
+        let hint = self.target.hint(failure);
+        let trouble = format!("{}: {said}", failure.code.name());
+        self.last().trouble = Some(match hint {
+            Some(hint) => format!("{trouble} ({hint})"),
+            None => trouble,
+        });
         self.up.store(false, Ordering::Relaxed);
         self.gauge.set(0.0);
         let Some(suppressed) = self.limit.allow_at(Instant::now().into_std()) else {
@@ -109,7 +117,8 @@ impl Health {
             exporter = self.exporter,
             endpoint = self.endpoint,
             code = failure.code.name(),
-            error = shortened(&failure.message),
+            error = said,
+            hint,
             held_bytes,
             suppressed,
             effect = "kept traces wait, kafka is held back, nothing is lost; retrying",
@@ -175,7 +184,8 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         let _guard = tracing::subscriber::set_default(subscriber);
-        let health = Health::new("default", "http://tempo:4317".to_owned(), Gauge::noop());
+        let health =
+            Health::new("default", "http://tempo:4317".to_owned(), Target::TOPIC, Gauge::noop());
         let down = failure(Code::Unavailable);
 
         health.accepted();

@@ -17,6 +17,7 @@ mod delivery;
 mod endpoint;
 mod grpc;
 mod health;
+mod hint;
 mod http;
 mod kafka;
 mod line;
@@ -55,6 +56,7 @@ use self::delivery::Shared;
 use self::endpoint::Endpoint;
 use self::grpc::GrpcTransport;
 use self::health::Health;
+use self::hint::Target;
 use self::http::HttpTransport;
 use self::kafka::KafkaTransport;
 use self::line::Line;
@@ -128,6 +130,9 @@ pub struct Ack {
     /// What was refused, and why: there if and only if the outcome is [`Outcome::Refused`].
     pub refusal: Option<Box<Refusal>>,
 }
+
+/// The reason of a [`Refusal`] of what was given up after `max_elapsed_time`.
+pub const GIVEN_UP: &str = "max_elapsed_time";
 
 /// A chunk that the backend will never take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -247,20 +252,20 @@ impl Exporter {
         resolve: Resolve,
     ) -> Result<Self, ExportError> {
         let _context = runtime.enter();
-        let shared = |endpoint: String| {
-            let health = Health::new(&settings.name, endpoint, metrics.up.clone());
+        let shared = |endpoint: String, target: Target| {
+            let health = Health::new(&settings.name, endpoint, target, metrics.up.clone());
             shared(settings, health, fence, acks, metrics)
         };
         if settings.protocol == Protocol::Kafka {
             let transport = KafkaTransport::new(settings)?;
-            let shared = shared(transport.endpoint());
+            let shared = shared(transport.endpoint(), Target::TOPIC);
             return Ok(Self::spawn(settings, runtime, shared, transport));
         }
         let tls = settings.tls.as_ref();
         let endpoint = Endpoint::parse(&settings.endpoint, settings.protocol, tls)?;
         let credentials = Credentials::new(&settings.headers, settings.auth.as_ref())?;
         let connector = connector(settings, &endpoint, resolve)?;
-        let shared = shared(endpoint.to_string());
+        let shared = shared(endpoint.to_string(), Target::new(settings.protocol, &endpoint));
         Ok(if settings.protocol == Protocol::Http {
             let transport = HttpTransport::new(settings, &endpoint, connector, credentials);
             Self::spawn(settings, runtime, shared, transport)

@@ -177,7 +177,8 @@ impl Harness {
         let (sink, acks) = ack_channel();
         sinks.insert(0, sink);
         let fence = Arc::new(TestFence::default());
-        let health = Health::new(&settings.name, "scripted".to_owned(), metrics.up.clone());
+        let health =
+            Health::new(&settings.name, "scripted".to_owned(), Target::TOPIC, metrics.up.clone());
         let shared = shared(settings, health, fence.clone(), sinks, metrics);
         let sent = Log::default();
         let listens = Arc::default();

@@ -3,6 +3,7 @@
 
 mod backend;
 mod blame;
+mod hints;
 mod http;
 mod kafka;
 mod names;

@@ -6,6 +6,7 @@ use super::connect::system_resolver;
 use super::credentials::Credentials;
 use super::endpoint::Endpoint;
 use super::grpc::GrpcTransport;
+use super::hint::Target;
 use super::http::HttpTransport;
 use super::kafka::KafkaTransport;
 use super::settings::{ExportSettings, Protocol};
@@ -26,6 +27,8 @@ pub enum TrialError {
         code: String,
         /// What it says.
         message: String,
+        /// What to do about it, if that can be seen.
+        hint: Option<&'static str>,
     },
 }
 
@@ -35,12 +38,16 @@ pub enum TrialError {
 /// # Errors
 /// When the backend does not take it.
 pub async fn try_backend(settings: &ExportSettings) -> Result<(), TrialError> {
-    let refused = |Failure { code, message, .. }: Failure| TrialError::Refused {
-        code: code.name().to_owned(),
-        message,
+    let refused = |failure: Failure, target: Target| TrialError::Refused {
+        code: failure.code.name().to_owned(),
+        hint: target.hint(&failure),
+        message: failure.message,
     };
     if settings.protocol == Protocol::Kafka {
-        return KafkaTransport::new(settings)?.probe().await.map_err(refused);
+        return KafkaTransport::new(settings)?
+            .probe()
+            .await
+            .map_err(|it| refused(it, Target::TOPIC));
     }
     let endpoint = Endpoint::parse(&settings.endpoint, settings.protocol, settings.tls.as_ref())?;
     let credentials = Credentials::new(&settings.headers, settings.auth.as_ref())?;
@@ -50,5 +57,5 @@ pub async fn try_backend(settings: &ExportSettings) -> Result<(), TrialError> {
     } else {
         GrpcTransport::new(settings, &endpoint, connector, credentials).probe().await
     };
-    answer.map_err(refused)
+    answer.map_err(|it| refused(it, Target::new(settings.protocol, &endpoint)))
 }

@@ -31,23 +31,24 @@ fn backend((target, answer): &(String, Result<(), TrialError>)) -> Finding {
         Err(TrialError::Settings(error)) => {
             Finding::error(BACKEND, error.to_string(), "correct section export")
         }
-        Err(TrialError::Refused { code, message }) => {
+        Err(TrialError::Refused { code, message, hint }) => {
             let text = format!("{target} does not take spans: {code}: {message}");
-            Finding::error(BACKEND, text, backend_fix(code))
+            Finding::error(BACKEND, text, hint.unwrap_or_else(|| backend_fix(code)))
         }
     }
 }
 
 fn backend_fix(code: &str) -> &'static str {
-    match code.to_uppercase().as_str() {
-        "UNAUTHENTICATED" | "PERMISSION_DENIED" => {
-            "set export.headers: Authorization, or X-Scope-OrgID where there are tenants"
+    match code {
+        "UNAUTHENTICATED" | "PERMISSION_DENIED" | "401" | "403" => {
+            "set export.auth or export.headers: Authorization, or X-Scope-OrgID where there are \
+             tenants"
         }
         "UNIMPLEMENTED" | "NOT_FOUND" | "INTERNAL" | "UNKNOWN" => {
             "this is no OTLP receiver for traces over this protocol: correct export.endpoint \
-             (4317 is gRPC)"
+             (4317 is gRPC, 4318 is HTTP)"
         }
-        "UNAVAILABLE" | "DEADLINE_EXCEEDED" => {
+        "UNAVAILABLE" | "DEADLINE_EXCEEDED" | "502" | "503" | "504" => {
             "start the backend, correct export.endpoint (host:port of its OTLP receiver), or open \
              the way to it"
         }
