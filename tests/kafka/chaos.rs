@@ -16,7 +16,7 @@ use crate::support::Member;
 
 /// Waits for the end of everything, checks the books of `members`, and that each trace that the
 /// policies keep was delivered whole, and no other.
-fn assert_nothing_lost(test: &str, rig: &Rig, ledger: &Ledger, members: &[&Member]) -> u64 {
+pub fn assert_nothing_lost(test: &str, rig: &Rig, ledger: &Ledger, members: &[&Member]) -> u64 {
     rig.settle();
     for member in members {
         checked_scrape(member);

@@ -14,6 +14,7 @@ mod chaos;
 mod doctor;
 mod membership;
 mod misrouting;
+mod nginx;
 mod overload;
 mod redelivery;
 mod rekey;

@@ -118,6 +118,11 @@ impl Rig {
         requests
     }
 
+    /// Members send to this address, which passes it on to the backend; returns that of the backend.
+    pub fn behind(&mut self, proxy: SocketAddr) -> SocketAddr {
+        std::mem::replace(&mut self.backend, proxy)
+    }
+
     /// Adds sections to the static file.
     pub fn with(mut self, sections: &str) -> Self {
         self.more.push_str(sections);
@@ -150,7 +155,7 @@ impl Rig {
 {more_kafka}export:
   endpoint: {backend}
   sending_queue: {{queue_size_bytes: 8MiB}}
-  retry_on_failure: {{initial_interval: 200ms, max_interval: 2s}}
+  retry_on_failure: {{initial_interval: 200ms, max_interval: 2s, refuse_after_attempts: 3, refuse_after_time: 1s}}
 {more_export}admin:
   listen: $ADMIN
 policies: policies.yaml
