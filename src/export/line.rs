@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Chunk;
 use super::health::shortened;
 use super::queue::{Due, Queue};
 use super::retry::{History, Situation, Until, Verdict, Wait, told};
 use super::settings::RetrySettings;
 use super::traffic::{Failed, Tick, Traffic};
 use super::transport::Failure;
+use super::{Chunk, GIVEN_UP};
 
 /// How often it is asked again whether what must not be sent may be sent.
 const SUSPENDED_WAIT: Duration = Duration::from_millis(100);
@@ -222,7 +222,7 @@ impl Line {
                 }
             }
             Verdict::Refuse => refused = Some((parcel.chunks, failure.code.name())),
-            Verdict::GiveUp => refused = Some((parcel.chunks, "max_elapsed_time")),
+            Verdict::GiveUp => refused = Some((parcel.chunks, GIVEN_UP)),
         }
         let is_down = state.traffic.is_down();
         drop(state);

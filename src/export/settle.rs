@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::delivery::Shared;
 use super::health::shortened;
 use super::transport::Reply;
-use super::{Ack, Chunk, Outcome, Refusal, Standing};
+use super::{Ack, Chunk, GIVEN_UP, Outcome, Refusal, Standing};
 use crate::ids::{Generation, Partition};
 use crate::limited::Limited;
 
@@ -82,7 +82,7 @@ impl Shared {
         swept.over.extend(self.queue.sweep(is_over));
         self.abandoned(swept.over);
         for (chunks, said) in swept.given_up {
-            self.refused(chunks, "max_elapsed_time", &said);
+            self.refused(chunks, GIVEN_UP, &said);
         }
     }
 

@@ -19,8 +19,8 @@ use super::report::Fate;
 use crate::config::Settings;
 use crate::dead_letters::{ATTEMPTS, DeadLetterSettings, Letter};
 use crate::export::{
-    Ack, AckSink, Chunk, DeliveryId, ExportError, ExportMetrics, Exporter, Fence, Refusal,
-    Standing, Ticket,
+    Ack, AckSink, Chunk, DeliveryId, ExportError, ExportMetrics, ExportSettings, Exporter, Fence,
+    GIVEN_UP, Refusal, Standing, Ticket, TrialError, try_backend,
 };
 use crate::ids::{Generation, Offset, Partition, Timestamp, TraceId};
 use crate::otlp::{AttributeKeys, Scan, scan};
@@ -29,6 +29,15 @@ use crate::record_headers;
 
 /// Bytes of records that may wait: more than a batch and the largest letter together.
 const QUEUE_BYTES: usize = 160 << 20;
+
+/// When a letter is given up that its backend neither takes nor, while it takes others, refuses.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How soon a backend is asked again: somebody waits for the end.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is refused so often, while others are taken, is a letter again, and nothing is lost by it.
+const ATTEMPTS_BEFORE_REFUSED: u32 = 3;
 
 /// How long is waited for news before it is looked whether to stop.
 const SLICE: Duration = Duration::from_millis(100);
@@ -42,6 +51,28 @@ pub enum FeedError {
     /// An exporter does not start.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The backend does not take what an exporter would send.
+    #[error(
+        "the backend of exporter {exporter} takes nothing: {error}; its letters stay where they are, \
+         feed them back when it does"
+    )]
+    Backend {
+        /// Its name.
+        exporter: String,
+        /// What it says.
+        error: TrialError,
+    },
+    /// It took nothing any more.
+    #[error(
+        "the backend of exporter {exporter} takes nothing any more: {said}; what it did not take was \
+         put back as it was, feed it back when it does"
+    )]
+    GaveUp {
+        /// Its name.
+        exporter: String,
+        /// What it says.
+        said: String,
+    },
     /// A letter that could not be fed back cannot be put back either.
     #[error(
         "a letter cannot be written to the dead-letter topic again: {0}; what was under way is \
@@ -112,8 +143,11 @@ struct Progress<'b> {
 }
 
 impl Progress<'_> {
-    /// A letter that could not be fed back is put back.
+    /// A letter that could not be fed back is put back, once.
     fn failed(&mut self, letter: usize, why: &str) {
+        if self.fates[letter] == Fate::Failed {
+            return;
+        }
         let Place { partition, offset } = self.batch[letter].0;
         let (partition, offset) = (partition.0, offset.0);
         warn!(partition, offset, why, "replay.failed: the letter is put back as it was");
@@ -160,12 +194,26 @@ impl<'a> Feeder<'a> {
         self.batches += 1;
         let fates = vec![Fate::FedBack; batch.len()];
         let mut progress = Progress { batch, fates, back: Vec::new(), under_way: 0 };
+        let is_exported = |found: &Found| {
+            matches!(self.wanted.course(found, self.partitions), Course::Exporters(_))
+        };
+        // Before anything is fed back: if there is no backend, everything stays where it is.
+        if self.exporters.is_empty() && batch.iter().any(|(_, found)| is_exported(found)) {
+            self.start_exporters()?;
+        }
         for letter in 0..batch.len() {
             self.send(letter, &mut progress)?;
         }
         self.wait(&mut progress, 0)?;
         self.put_back(&mut progress)?;
         Ok(progress.fates)
+    }
+
+    /// Whether a backend took nothing any more, so that it makes no sense to go on.
+    pub(super) fn gave_up(&self) -> Option<FeedError> {
+        let away = self.exporters.iter().find(|exporter| !exporter.reachable())?;
+        let (exporter, said) = (away.name().to_owned(), away.trouble().unwrap_or_default());
+        Some(FeedError::GaveUp { exporter, said })
     }
 
     fn send(&mut self, letter: usize, progress: &mut Progress<'_>) -> Result<(), FeedError> {
@@ -215,9 +263,6 @@ impl<'a> Feeder<'a> {
             progress.failed(letter, "it holds no spans that can be read");
             return Ok(());
         };
-        if self.exporters.is_empty() {
-            self.start_exporters()?;
-        }
         let bytes = Bytes::copy_from_slice(value);
         let along = Bytes::from(progress.batch[letter].1.along());
         for exporter in exporters {
@@ -254,7 +299,13 @@ impl<'a> Feeder<'a> {
     }
 
     fn start_exporters(&mut self) -> Result<(), FeedError> {
+        for settings in &self.settings.exports {
+            let answer = self.runtime.block_on(try_backend(settings));
+            let exporter = || settings.name.clone();
+            answer.map_err(|error| FeedError::Backend { exporter: exporter(), error })?;
+        }
         for (place, settings) in self.settings.exports.iter().enumerate() {
+            let settings = &in_a_hurry(settings);
             let tell = self.tell.clone();
             let sink = move |acks: Vec<Ack>| {
                 for ack in acks {
@@ -300,6 +351,9 @@ impl<'a> Feeder<'a> {
         match news {
             News::Written(_, Ok(())) | News::Settled(_, _, None) => {}
             News::Written(letter, Err(why)) => progress.failed(letter, &why),
+            News::Settled(letter, _, Some(refusal)) if refusal.reason == GIVEN_UP => {
+                progress.failed(letter, &refusal.message);
+            }
             News::Settled(letter, exporter, Some(refusal)) => {
                 let (place, found) = &progress.batch[letter];
                 let Refusal { bytes, reason, message } = *refusal;
@@ -364,4 +418,18 @@ impl<'a> Feeder<'a> {
         let published = self.publisher.publish_at(&outgoing, timestamp, letter);
         published.map_err(|(refusal, _)| FeedError::NotPutBack(refusal.to_string()))
     }
+}
+
+/// The settings of an exporter for whose end somebody waits.
+fn in_a_hurry(settings: &ExportSettings) -> ExportSettings {
+    let mut settings = settings.clone();
+    let retry = &mut settings.retry_on_failure;
+    retry.initial_interval = retry.initial_interval.min(INTERVAL);
+    retry.max_interval = retry.max_interval.min(2 * INTERVAL);
+    retry.refuse_after_attempts = retry.refuse_after_attempts.min(ATTEMPTS_BEFORE_REFUSED);
+    retry.refuse_after_time = Duration::ZERO;
+    if retry.max_elapsed_time.is_zero() || retry.max_elapsed_time > PATIENCE {
+        retry.max_elapsed_time = PATIENCE;
+    }
+    settings
 }

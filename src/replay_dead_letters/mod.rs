@@ -229,6 +229,9 @@ fn replay(
         if !dry_run && let Err(error) = reader.commit() {
             break Err(kafka(error));
         }
+        if let Some(error) = feeder.as_ref().and_then(Feeder::gave_up) {
+            break Err(error.into());
+        }
     };
     println!("{report}");
     result?;

@@ -28,6 +28,7 @@ policies:
 const GOOD: [u8; 16] = [1; 16];
 const UNWANTED: [u8; 16] = [2; 16];
 const POISONED: [u8; 16] = [3; 16];
+const OTHER: [u8; 16] = [4; 16];
 
 /// Two spans of a trace, in a record of their own.
 fn record(trace_id: [u8; 16]) -> Vec<u8> {
@@ -127,6 +128,11 @@ fn dead_letters_are_fed_back_once_when_their_cause_is_mended() {
     write(&rig, 5, b"poisoned", cut, None);
     write(&rig, 0, b"good", &record(GOOD), None);
     write(&rig, 1, b"unwanted", &record(UNWANTED), None);
+    // What else is accepted is the evidence against the one that is not.
+    eventually("the unwanted trace to be refused", PATIENCE, || {
+        write(&rig, 0, b"other", &record(OTHER), None);
+        Some(()).filter(|()| letters(&dead).len() == 2)
+    });
     rig.settle();
     let both = expected(&[("malformed", "1"), ("INVALID_ARGUMENT", "1")]);
     assert_eq!(letters(&dead), both);
@@ -139,20 +145,22 @@ fn dead_letters_are_fed_back_once_when_their_cause_is_mended() {
     assert!(text.contains("malformed, refused 1x") && text.contains("exporter default"), "{text}");
     assert_eq!(letters(&dead), both);
 
-    // Nothing is mended: each is refused again.
+    // Nothing is mended: the record is refused again; the other one is all there is for its backend,
+    // so that nobody knows whose fault it is, and is put back as it was.
     assert_eq!(replay(&rig, &[]).0, Some(1));
     rig.settle();
-    let again = eventually("the record to be refused again", PATIENCE, || {
+    let mut again = eventually("the record to be refused again", PATIENCE, || {
         Some(letters(&dead)).filter(|letters| letters.len() == 4)
     });
-    assert_eq!(again[2..], expected(&[("INVALID_ARGUMENT", "2"), ("malformed", "2")]));
+    again[2..].sort();
+    assert_eq!(again[2..], expected(&[("INVALID_ARGUMENT", "1"), ("malformed", "2")]));
     let back = rig.topic.records().into_iter().filter(|it| it.key() == Some(b"poisoned"));
     let partitions: Vec<_> = back.map(|record| record.partition()).collect();
     assert_eq!(partitions, [5, 5], "it goes where it came from");
 
     // The record is taken aside, and the other letter stays one, as it is.
     assert_eq!(replay(&rig, &["--reason", "malformed", "--to", repair.name()]).0, Some(0));
-    assert_eq!(letters(&dead)[4..], expected(&[("INVALID_ARGUMENT", "2")]));
+    assert_eq!(letters(&dead)[4..], expected(&[("INVALID_ARGUMENT", "1")]));
     let aside = repair.records().pop().unwrap();
     assert_eq!(aside.payload(), Some(cut));
     let attempts = header(&aside, "tailsieve.attempts");
@@ -162,6 +170,16 @@ fn dead_letters_are_fed_back_once_when_their_cause_is_mended() {
     write(&rig, 5, aside.key().unwrap(), &[cut, rest].concat(), headers);
     rig.settle();
     assert_eq!(backend.taken(POISONED), 2);
+
+    // While there is no backend, nothing is touched.
+    let receiver = rig.receiver.as_ref().unwrap();
+    receiver.behave(Behaviour::Page(503));
+    let (code, text) = replay(&rig, &[]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("takes nothing: UNAVAILABLE") && text.contains("stay"), "{text}");
+    assert_eq!(letters(&dead).len(), 5);
+    let judge = Arc::clone(&backend);
+    receiver.behave(Behaviour::Judge(Arc::new(move |request| judge.judge(request))));
 
     // The backend is mended, too.
     backend.is_picky.store(false, Ordering::Relaxed);
