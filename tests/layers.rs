@@ -133,7 +133,7 @@ const MODULES: &[Module] = &[
             "ids",
         ],
     ),
-    edge("export", &["publish", "books", "limited", "units", "proto", "ids"]),
+    edge("export", &["record_headers", "publish", "books", "limited", "units", "proto", "ids"]),
     edge(
         "decision_log",
         &["publish", "cluster", "clock", "limited", "proto", "trace", "probability", "ids"],

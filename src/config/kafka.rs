@@ -6,6 +6,8 @@ use super::diagnostics::Place;
 use super::document::{Entry, Node, Value};
 use super::reader::{Problems, Section};
 use super::values;
+use crate::dead_letters::OWN_HEADERS;
+use crate::export;
 use crate::ids::Timestamp;
 use crate::source::{self, KeptHeaders, SourceSettings, StartFrom};
 
@@ -77,6 +79,11 @@ pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
     let lease_timeout = section.optional("lease_timeout", values::wait);
     section.read("revoke_timeout", &mut source.revoke_timeout, values::duration);
     section.read("future_tolerance", &mut source.future_tolerance, values::duration);
+    let mut forwarded = Vec::new();
+    section.read("forward_headers", &mut forwarded, values::list(forwardable));
+    if !forwarded.is_empty() {
+        source.headers = KeptHeaders::Named(forwarded);
+    }
     let mut consumers = 1;
     section.read("consumers", &mut consumers, values::whole(1..=64));
     let mut idle_grace = Duration::from_secs(5);
@@ -87,6 +94,17 @@ pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
     source.lease_timeout = lease_timeout.unwrap_or_else(|| lease_of(&source));
     section.finish();
     Kafka { source, consumers, idle_grace }
+}
+
+/// The name of a header of records that may go along with requests.
+fn forwardable(node: &Node) -> Result<String, String> {
+    let name = values::name(node)?;
+    let is_own = name.starts_with(OWN_HEADERS);
+    let refused = if is_own { Err("it is tailsieve's own") } else { export::forwardable(&name) };
+    match refused {
+        Ok(()) => Ok(name),
+        Err(why) => Err(format!("the header {name} cannot be forwarded: {why}")),
+    }
 }
 
 /// Two thirds of the session timeout: a member that the group has given up knows it before

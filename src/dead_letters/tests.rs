@@ -95,6 +95,7 @@ fn a_letter_is_the_record_with_why_and_from_where() {
         ("tailsieve.timestamp", time),
         ("tailsieve.version", env!("CARGO_PKG_VERSION")),
         ("tailsieve.attempts", "2"),
+        ("X-Scope-OrgID", "blue"),
     ];
     assert_eq!(headers, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
 }

@@ -19,7 +19,9 @@ use tokio::time::Instant;
 use super::ExportError;
 use super::secret::Secret;
 use super::settings::Auth;
+use super::transport::Failure;
 use crate::limited::Limited;
+use crate::record_headers;
 
 /// How long a token that was read from a file is used before the file is looked at again.
 const TOKEN_AGE: Duration = Duration::from_secs(1);
@@ -60,6 +62,25 @@ impl Credentials {
             self.read_again(&mut state);
         }
         state.headers.clone()
+    }
+
+    /// The headers of a request with which these go along: they take the place of what the settings
+    /// say.
+    ///
+    /// # Errors
+    /// When one of them cannot be sent, so that the spans would go to somebody else.
+    pub(super) fn headers_with(&self, along: &[u8]) -> Result<HeaderMap, Failure> {
+        let mut headers = self.headers();
+        for (name, value) in record_headers::iter(along) {
+            let sent = HeaderName::from_str(name).ok().zip(HeaderValue::from_bytes(value).ok());
+            let Some((key, mut value)) = sent.filter(|(_, value)| value.to_str().is_ok()) else {
+                let what = format!("the header {name} of its records is not visible ASCII");
+                return Err(Failure::new(tonic::Code::InvalidArgument, what));
+            };
+            value.set_sensitive(true);
+            headers.insert(key, value);
+        }
+        Ok(headers)
     }
 
     /// The backend did not accept `used`: true if there are others now.
@@ -110,6 +131,21 @@ pub(super) fn header_map(headers: &BTreeMap<String, Secret>) -> Result<HeaderMap
         map.insert(key, value);
     }
     Ok(map)
+}
+
+/// Whether headers of records may go along with requests under this name.
+///
+/// # Errors
+/// Why not.
+pub fn forwardable(name: &str) -> Result<(), &'static str> {
+    if name.eq_ignore_ascii_case(AUTHORIZATION.as_str()) {
+        return Err("whoever writes records must not say who tailsieve is");
+    }
+    let any = BTreeMap::from([(name.to_owned(), Secret::new(""))]);
+    match header_map(&any) {
+        Err(ExportError::Header { reason, .. }) => Err(reason),
+        _ => Ok(()),
+    }
 }
 
 /// Headers that are the protocol's own business.

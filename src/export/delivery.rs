@@ -75,7 +75,8 @@ async fn send<T: Transport>(
 ) -> Result<Reply, Failure> {
     let piece = |chunk: &Chunk| Piece { trace_id: chunk.trace_id, bytes: chunk.bytes.clone() };
     let pieces = parcel.chunks.iter().map(piece).collect();
-    let request = Request { pieces, not_over: parcel.failed_over };
+    let along = parcel.chunks.first().map(|chunk| chunk.along.clone()).unwrap_or_default();
+    let request = Request { pieces, along, not_over: parcel.failed_over };
     let bytes = request.len();
     let started = Instant::now();
     let result = {

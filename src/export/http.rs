@@ -115,13 +115,13 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
-        let not_over = request.not_over;
+        let (not_over, along) = (request.not_over, request.along.clone());
+        let headers = self.credentials.headers_with(&along)?;
         let body = Pieces::packed(request, self.compression).await?;
-        let headers = self.credentials.headers();
         let result = self.attempt(body.clone(), headers.clone(), not_over).await;
         match result {
             Err(Failure { code: Code::Http(401), .. }) if self.credentials.renewed(&headers) => {
-                self.attempt(body, self.credentials.headers(), not_over).await
+                self.attempt(body, self.credentials.headers_with(&along)?, not_over).await
             }
             result => result,
         }

@@ -15,6 +15,7 @@ use super::settings::{ExportSettings, KafkaTarget};
 use super::transport::{Failure, Piece, Reply, Request, Transport};
 use crate::ids::{Offset, Partition};
 use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
+use crate::record_headers;
 
 /// Writes chunks to a topic; see the module.
 pub(super) struct KafkaTransport {
@@ -86,7 +87,7 @@ impl KafkaTransport {
         self.target.to_string()
     }
 
-    fn publish(&self, piece: &Piece) -> oneshot::Receiver<Settled> {
+    fn publish(&self, piece: &Piece, headers: &[(&str, &[u8])]) -> oneshot::Receiver<Settled> {
         let (sender, receiver) = oneshot::channel();
         let key = piece.trace_id.to_string();
         let record = Outgoing {
@@ -94,7 +95,7 @@ impl KafkaTransport {
             partition: None,
             key: Some(key.as_bytes()),
             value: Some(&piece.bytes),
-            headers: &[],
+            headers,
         };
         if let Err((refusal, sender)) = self.publisher.publish(&record, sender) {
             let trouble = match refusal {
@@ -110,7 +111,9 @@ impl KafkaTransport {
 
 impl Transport for KafkaTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
-        let records: Vec<_> = request.pieces.iter().map(|piece| self.publish(piece)).collect();
+        let headers: Vec<_> = record_headers::iter(&request.along).collect();
+        let records = request.pieces.iter().map(|piece| self.publish(piece, &headers));
+        let records: Vec<_> = records.collect();
         let mut taken = Vec::with_capacity(records.len());
         let mut failures = Vec::new();
         for (index, record) in records.into_iter().enumerate() {

@@ -65,6 +65,7 @@ use self::settle::LogLimits;
 use self::tls::Tls;
 use self::transport::Transport;
 
+pub use self::credentials::forwardable;
 pub use self::metrics::ExportMetrics;
 pub use self::secret::Secret;
 pub use self::settings::{
@@ -139,6 +140,8 @@ pub const GIVEN_UP: &str = "max_elapsed_time";
 pub struct Refusal {
     /// The bytes of the chunk.
     pub bytes: Bytes,
+    /// What went along with it.
+    pub along: Bytes,
     /// The code of the backend, or the limit that was passed: one of a fixed set of names.
     pub reason: &'static str,
     /// What the backend said, shortened.

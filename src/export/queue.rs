@@ -17,6 +17,9 @@ use tokio::time::Instant;
 
 use super::Chunk;
 
+/// So many chunks with which something else goes along are passed over for a batch.
+const MOST_OTHERS: usize = 1000;
+
 /// The bounds and triggers of a [`Queue`], in bytes and time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -60,7 +63,7 @@ struct Waiting {
 /// Whether there is a batch.
 pub(super) enum Due {
     /// There is: at least one chunk, at most `max_batch` bytes unless it is a single chunk that is
-    /// larger.
+    /// larger; with all of them goes the same along.
     Now(Vec<Chunk>),
     /// There will be then, or when it is woken before.
     At(Instant),
@@ -206,16 +209,26 @@ impl State {
     }
 
     fn pop_batch(&mut self, max_bytes: usize) -> Vec<Chunk> {
-        let mut batch = Vec::new();
+        let mut batch: Vec<Chunk> = Vec::new();
         let mut batch_bytes = 0;
-        while let Some(next) = self.waiting.front() {
+        let mut others = Vec::new();
+        while let Some(next) = self.waiting.pop_front() {
             let with_next = batch_bytes + next.chunk.bytes.len();
-            if !batch.is_empty() && with_next > max_bytes {
+            let is_other = batch.first().is_some_and(|first| first.along != next.chunk.along);
+            if is_other {
+                others.push(next);
+                if others.len() >= MOST_OTHERS {
+                    break;
+                }
+            } else if !batch.is_empty() && with_next > max_bytes {
+                self.waiting.push_front(next);
                 break;
+            } else {
+                batch_bytes = with_next;
+                batch.push(next.chunk);
             }
-            batch_bytes = with_next;
-            batch.extend(self.waiting.pop_front().map(|waiting| waiting.chunk));
         }
+        others.into_iter().rev().for_each(|other| self.waiting.push_front(other));
         self.waiting_bytes -= batch_bytes;
         batch
     }
@@ -261,6 +274,23 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!(sizes(&take(&queue).await), [20]);
         assert_eq!(start.elapsed(), LIMITS.flush_interval);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_along_with_a_batch_is_the_same_and_order_is_kept() {
+        let queue = Queue::new(Limits { capacity: 1000, ..LIMITS });
+        for (pin, along) in [(1, "blue"), (2, ""), (3, "blue"), (4, "red"), (5, ""), (6, "blue")] {
+            let chunk = Chunk { along: along.as_bytes().into(), ..chunk(pin, 10) };
+            queue.push(chunk).unwrap();
+        }
+        let mut batches = Vec::new();
+        for _ in 0..3 {
+            let batch = take(&queue).await;
+            assert!(batch.iter().all(|chunk| chunk.along == batch[0].along));
+            batches.push(batch.iter().map(|chunk| chunk.ticket.delivery.0).collect::<Vec<_>>());
+        }
+        assert_eq!(batches, [vec![1, 3, 6], vec![2, 5], vec![4]]);
+        assert!(matches!(queue.due(Instant::now()), Due::WhenFilled));
     }
 
     #[tokio::test(start_paused = true)]

@@ -144,8 +144,8 @@ impl Shared {
         }
         let message = shortened(error);
         self.settle(chunks, Outcome::Refused, |chunk| {
-            let (bytes, message) = (chunk.bytes.clone(), message.to_owned());
-            Some(Box::new(Refusal { bytes, reason, message }))
+            let (bytes, along) = (chunk.bytes.clone(), chunk.along.clone());
+            Some(Box::new(Refusal { bytes, along, reason, message: message.to_owned() }))
         });
     }
 

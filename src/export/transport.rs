@@ -31,6 +31,8 @@ const NO_SPANS: &[u8] = &[0x0a, 0x00];
 pub(super) struct Request {
     /// Their concatenation is the message.
     pub(super) pieces: Vec<Piece>,
+    /// What goes along with all of them: see [`record_headers`](crate::record_headers).
+    pub(super) along: Bytes,
     /// The connection not to be sent over, if there is another one that works.
     pub(super) not_over: Option<usize>,
 }
@@ -49,7 +51,7 @@ impl Request {
     fn without_spans() -> Self {
         let trace_id = TraceId::from_slice(&[1; 16]).expect("it is not zero");
         let piece = Piece { trace_id, bytes: Bytes::from_static(NO_SPANS) };
-        Self { pieces: vec![piece], not_over: None }
+        Self { pieces: vec![piece], along: Bytes::new(), not_over: None }
     }
 
     /// The size of the message in bytes, before compression.

@@ -356,7 +356,7 @@ impl<'a> Feeder<'a> {
             }
             News::Settled(letter, exporter, Some(refusal)) => {
                 let (place, found) = &progress.batch[letter];
-                let Refusal { bytes, reason, message } = *refusal;
+                let Refusal { bytes, reason, message, .. } = *refusal;
                 let name = &self.settings.exports[exporter].name;
                 let partition = found.partition().unwrap_or(place.partition);
                 let mut again = Letter::refused(partition, &bytes, name, reason, &message);

@@ -288,8 +288,9 @@ impl PartitionState {
             return false;
         }
         let exporter = shared.exporters.get(exporter).map_or("", String::as_str);
-        let Refusal { bytes, reason, message } = refusal;
-        let letter = Letter::refused(self.partition, bytes, exporter, reason, message);
+        let Refusal { bytes, along, reason, message } = refusal;
+        let mut letter = Letter::refused(self.partition, bytes, exporter, reason, message);
+        letter.along = along.to_vec();
         let receipt = dead_letters::Receipt {
             partition: self.partition,
             generation: self.generation(),

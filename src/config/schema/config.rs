@@ -88,6 +88,9 @@ struct Kafka {
     group_instance_id: Option<Text>,
     /// The protocol of the group; classic by default.
     group_protocol: Option<Var<Protocol>>,
+    /// Headers of records that go along with their spans to the backend, under these names; none by
+    /// default.
+    forward_headers: Option<OneOrMore<Text>>,
     /// Where a group starts that has not committed anything: earliest, latest, or a time.
     start_from: Option<Text>,
     /// How often offsets are committed; 1s by default.
