@@ -22,6 +22,7 @@ mod http;
 mod kafka;
 mod line;
 mod metrics;
+mod monitor;
 mod page;
 mod pool;
 mod queue;
@@ -73,15 +74,6 @@ pub use self::settings::{
     TlsSettings, TlsVersion,
 };
 pub use self::trial::{TrialError, try_backend};
-
-/// How often a backend that nothing waits for is asked whether it takes requests, while it is down.
-const PROBE_INTERVAL: Duration = Duration::from_secs(2);
-
-/// How long nothing may be accepted before a backend that nothing waits for is asked.
-const QUIET: Duration = Duration::from_secs(30);
-
-/// How often it is looked for what waits in vain.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Spans of one trace, all of them or a part, ready to be sent.
 #[derive(Clone, Debug)]
@@ -289,8 +281,8 @@ impl Exporter {
         let consumers = (0..settings.sending_queue.num_consumers.max(1))
             .map(|_| runtime.spawn(delivery::consume(shared.clone(), transport.clone())));
         let mut tasks: Vec<_> = consumers.collect();
-        tasks.push(runtime.spawn(probe(shared.clone(), transport)));
-        tasks.push(runtime.spawn(sweep(shared.clone())));
+        tasks.push(runtime.spawn(monitor::probe(shared.clone(), transport)));
+        tasks.push(runtime.spawn(monitor::sweep(shared.clone())));
         Self { shared, tasks: Arc::new(Tasks(tasks)) }
     }
 
@@ -411,32 +403,6 @@ fn shared(
         line: Line::new(&settings.retry_on_failure),
         max_request_bytes: settings.max_request_bytes,
         log_limits: LogLimits::default(),
-    }
-}
-
-/// Finds out whether the backend takes requests while there is nothing to send that would show it.
-async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) {
-    loop {
-        let is_unknown = !shared.health.is_up() || shared.health.is_quiet(QUIET);
-        if is_unknown && shared.queue.held_chunks() == 0 {
-            match transport.probe().await {
-                Ok(()) => shared.health.accepted(),
-                // What was accepted meanwhile knows better, and what was handed in will.
-                Err(failure) if shared.health.is_quiet(QUIET) || !shared.health.is_up() => {
-                    shared.health.failed(&failure, shared.queue.held_bytes());
-                }
-                Err(_) => {}
-            }
-        }
-        tokio::time::sleep(PROBE_INTERVAL).await;
-    }
-}
-
-/// Settles what nobody waits for any more, also while the backend is down.
-async fn sweep(shared: Arc<Shared>) {
-    loop {
-        tokio::time::sleep(SWEEP_INTERVAL).await;
-        shared.sweep();
     }
 }
 

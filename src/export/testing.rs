@@ -1,6 +1,6 @@
 //! What the tests of the exporter share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -98,7 +98,8 @@ pub(super) type Log<T> = Arc<Mutex<Vec<T>>>;
 pub(super) struct Scripted<F> {
     answer: F,
     sent: Log<Sent>,
-    listens: Arc<std::sync::atomic::AtomicBool>,
+    listens: Arc<AtomicBool>,
+    probes: Arc<AtomicU64>,
 }
 
 /// One attempt that a [`Scripted`] transport saw.
@@ -133,6 +134,7 @@ where
     }
 
     async fn probe(&self) -> Result<(), Failure> {
+        self.probes.fetch_add(1, Ordering::Relaxed);
         if self.listens.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -150,7 +152,10 @@ pub(super) struct Harness {
     pub(super) acks: mpsc::UnboundedReceiver<Vec<Ack>>,
     pub(super) fence: Arc<TestFence>,
     pub(super) sent: Log<Sent>,
-    pub(super) listens: Arc<std::sync::atomic::AtomicBool>,
+    /// Whether requests without spans are accepted.
+    pub(super) listens: Arc<AtomicBool>,
+    /// How many there were.
+    pub(super) probes: Arc<AtomicU64>,
     recorder: PrometheusRecorder,
 }
 
@@ -181,14 +186,20 @@ impl Harness {
             Health::new(&settings.name, "scripted".to_owned(), Target::TOPIC, metrics.up.clone());
         let shared = shared(settings, health, fence.clone(), sinks, metrics);
         let sent = Log::default();
-        let listens = Arc::default();
-        let transport = Scripted { answer, sent: Arc::clone(&sent), listens: Arc::clone(&listens) };
+        let (listens, probes) = (Arc::default(), Arc::default());
+        let transport = Scripted {
+            answer,
+            sent: Arc::clone(&sent),
+            listens: Arc::clone(&listens),
+            probes: Arc::clone(&probes),
+        };
         Self {
             exporter: Exporter::spawn(settings, &Handle::current(), shared, transport),
             acks,
             fence,
             sent,
             listens,
+            probes,
             recorder,
         }
     }

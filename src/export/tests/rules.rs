@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
 use tonic::Code;
 
+use super::super::monitor::{PROBE_INTERVAL, QUIET};
 use super::super::testing::{Harness, PAUSED_DAY, TestFence, ack_channel, acks, chunk, failure};
 use super::super::transport::{Failure, Reply};
 use super::super::*;
@@ -359,7 +360,31 @@ async fn reachable_is_known_before_there_is_anything_to_send() {
         tokio::time::sleep(PROBE_INTERVAL).await;
     }
     harness.assert_metric("tailsieve_export_up{exporter=\"default\"} 1");
-    assert!(harness.sent().is_empty(), "no empty requests");
+}
+
+/// Scenario: nothing is kept for a while, and the backend goes away meanwhile.
+/// Guarantees: that is noticed; while there is traffic, requests without spans are few.
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_goes_away_in_a_quiet_time_is_noticed() {
+    let mut harness = Harness::start(&settings(), |_, _| accept());
+    harness.listens.store(true, Ordering::Relaxed);
+    for _ in 0..60 {
+        harness.exporter.try_send(chunk(1, 10)).unwrap();
+        harness.acks(1).await;
+        assert!(harness.exporter.reachable());
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert!(harness.probes.load(Ordering::Relaxed) <= 1, "accepted traces say it all");
+    harness.listens.store(false, Ordering::Relaxed);
+    tokio::time::sleep(QUIET + 2 * PROBE_INTERVAL).await;
+    assert!(!harness.exporter.reachable());
+    assert_eq!(harness.exporter.trouble().unwrap(), "UNAVAILABLE: scripted");
+    harness.listens.store(true, Ordering::Relaxed);
+    tokio::time::sleep(2 * PROBE_INTERVAL).await;
+    assert!(harness.exporter.reachable() && harness.exporter.trouble().is_none());
+    let before = harness.probes.load(Ordering::Relaxed);
+    tokio::time::sleep(10 * QUIET).await;
+    assert!(harness.probes.load(Ordering::Relaxed) <= before + 10);
 }
 
 #[tokio::test(start_paused = true)]
