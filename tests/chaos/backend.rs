@@ -13,7 +13,7 @@ use tailsieve::ids::TraceId;
 use tailsieve::receiver::{Behaviour, Receiver};
 use tonic::Code;
 
-use crate::book::{Book, Delivery, decode, traces};
+use crate::book::{Book, Delivery, decode, spans, traces};
 use crate::fault::{Answer, RETRYABLE};
 use crate::http::HttpServer;
 use crate::options::HTTP;
@@ -97,9 +97,14 @@ impl State {
             answer => answer,
         };
         let take = |is_acknowledged| {
+            let decoded = decode(request);
+            if spans(&decoded).next().is_none() {
+                // By such a request a member only finds out whether somebody takes it.
+                return;
+            }
             let at = self.started.elapsed();
             let delivery = Delivery { at, slot, is_acknowledged, spans: 0 };
-            self.book.lock().unwrap().take(&decode(request), delivery);
+            self.book.lock().unwrap().take(&decoded, delivery);
         };
         match answer {
             Answer::Accept | Answer::Mixed => {
@@ -134,7 +139,11 @@ impl State {
                 self.close(slot);
                 Behaviour::CloseConnection
             }
-            Answer::Refuse(code) => match self.is_refused(code, request) {
+            Answer::Restart(code) => match self.rng.lock().unwrap().random_range(0..3) {
+                0 => Behaviour::Page(502),
+                _ => Behaviour::Code(code, None),
+            },
+            Answer::Refuse(code) => match self.is_refused(request) {
                 true => Behaviour::Code(code, None),
                 false => {
                     take(true);
@@ -144,20 +153,13 @@ impl State {
         }
     }
 
-    /// Whether a request is refused for good; then the traces that are lost by it are entered.
-    fn is_refused(&self, code: Code, request: &Bytes) -> bool {
-        let is_of_one_trace = matches!(
-            code,
-            Code::InvalidArgument | Code::Internal | Code::Unknown | Code::FailedPrecondition
-        );
-        let traces = traces(&decode(request));
-        let refused: Vec<TraceId> = match is_of_one_trace {
-            true => traces.into_iter().filter(|id| id.as_bytes()[0] < 16).collect(),
-            false if self.rng.lock().unwrap().random_bool(0.2) => traces.into_iter().collect(),
-            false => Vec::new(),
-        };
-        self.book.lock().unwrap().refused.extend(&refused);
-        !refused.is_empty()
+    /// Whether a request has unlucky traces in it; then these are entered. If it lasts, they become
+    /// dead letters.
+    fn is_refused(&self, request: &Bytes) -> bool {
+        let traces = traces(&decode(request)).into_iter();
+        let unlucky: Vec<TraceId> = traces.filter(|id| id.as_bytes()[0] < 16).collect();
+        self.book.lock().unwrap().refused.extend(&unlucky);
+        !unlucky.is_empty()
     }
 
     fn close(&self, slot: usize) {

@@ -34,10 +34,12 @@ pub enum Answer {
     AcceptThenClose,
     /// Takes them and answers after this time, which may be longer than members wait.
     Slow(Duration),
-    /// Refuses for good what has one of some unlucky traces in it, if the code says that a part
-    /// may be at fault; otherwise some of the requests.
+    /// Does not take what has one of some unlucky traces in it, and takes all others.
     Refuse(Code),
-    /// Any of these but the last two, drawn for each request.
+    /// Takes nothing and answers a code that the specification calls final, as a backend that
+    /// restarts or whose token rolls, and for one request in three the page of the proxy before it.
+    Restart(Code),
+    /// Any of these but the last three, drawn for each request.
     Mixed,
 }
 
@@ -52,7 +54,7 @@ pub const RETRYABLE: [Code; 7] = [
     Code::ResourceExhausted,
 ];
 
-/// Codes after which it is not.
+/// Codes after which it is not sent again, by the letter of the specification.
 pub const PERMANENT: [Code; 8] = [
     Code::InvalidArgument,
     Code::Internal,

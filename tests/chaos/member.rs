@@ -50,7 +50,7 @@ impl fmt::Display for MemberFile<'_> {
   endpoint: {backend}
 {http}  timeout: {timeout}ms
   sending_queue: {{queue_size_bytes: 8MiB}}
-  retry_on_failure: {{initial_interval: 200ms, max_interval: 2s}}
+  retry_on_failure: {{initial_interval: 200ms, max_interval: 2s, refuse_after_attempts: 3, refuse_after_time: 1s}}
 admin:
   listen: $ADMIN
 policies: policies.yaml

@@ -135,7 +135,7 @@ impl Planner {
     }
 
     fn answer(&mut self) -> Answer {
-        match self.rng.random_range(0..20) {
+        match self.rng.random_range(0..23) {
             0..7 => Answer::Code(*RETRYABLE.choose(&mut self.rng).expect("there are some")),
             7 => Answer::Partial,
             8 => Answer::NoStatus,
@@ -144,6 +144,7 @@ impl Planner {
             12 | 13 => Answer::AcceptThenClose,
             14 | 15 => Answer::Slow(Duration::from_millis(self.rng.random_range(300..8000))),
             16 | 17 => Answer::Refuse(*PERMANENT.choose(&mut self.rng).expect("there are some")),
+            18..21 => Answer::Restart(*PERMANENT.choose(&mut self.rng).expect("there are some")),
             _ => Answer::Mixed,
         }
     }
