@@ -95,7 +95,7 @@ impl Shared {
         let chunks = if parcel.was_sent() { chunks } else { self.without_impossible(chunks) };
         let (current, suspended) = self.without_abandoned(chunks);
         if !suspended.is_empty() {
-            self.line.suspend(&parcel, suspended);
+            self.line.suspend(&parcel, suspended, &self.queue);
         }
         if current.is_empty() {
             self.line.unsent(&parcel, &self.queue);

@@ -155,7 +155,7 @@ impl Line {
     }
 
     /// Some chunks must not be sent before it is known whose they are. They do not age meanwhile.
-    pub(super) fn suspend(&self, parcel: &Parcel, chunks: Vec<Chunk>) {
+    pub(super) fn suspend(&self, parcel: &Parcel, chunks: Vec<Chunk>, queue: &Queue) {
         let mut history = parcel.history.clone();
         if let Some(history) = &mut history {
             history.since += SUSPENDED_WAIT;
@@ -163,6 +163,7 @@ impl Line {
         let parcel = Parcel { history, said: parcel.said.clone(), ..Parcel::new(chunks) };
         let due = Instant::now() + SUSPENDED_WAIT;
         self.lock().put(parcel, Wait { due, until: Until::Due });
+        queue.wake();
     }
 
     /// The request, or a part of it, was accepted.
