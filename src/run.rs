@@ -151,6 +151,12 @@ fn serve(
         policy_hash = file.hash,
         "member.starting"
     );
+    for note in &settings.notes {
+        info!(note, "config.note");
+    }
+    for warning in &settings.warnings {
+        warn!(warning, "config.warning");
+    }
     for note in &file.notes {
         info!(note, "policies.note");
     }

@@ -167,14 +167,19 @@ fn count(number: usize, what: &str) -> Option<String> {
     }
 }
 
-/// A finding about the file as a whole has neither line nor column.
+/// A finding about the file as a whole has neither line nor column; one in a file that a variable
+/// names has that file.
 fn finding(finding: &Finding) -> Value {
     let place = |number: usize| (number > 0).then_some(number);
-    json!({
+    let mut json = json!({
         "line": place(finding.line),
         "column": place(finding.column),
         "message": finding.message,
         "help": finding.help,
         "excerpt": finding.excerpt,
-    })
+    });
+    if let Some(file) = &finding.file {
+        json["file"] = json!(file);
+    }
+    json
 }

@@ -23,6 +23,9 @@ fn tailsieve(folder: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .env_remove("TAILSIEVE_TEST_UNSET")
         .env("TAILSIEVE_TEST_SECRET", "hunter2")
+        .env("TAILSIEVE_TEST_LIST", "[/checkout, /pay]")
+        .env("TAILSIEVE_TEST_OCTAL", "0123")
+        .env("TAILSIEVE_TEST_NESTED", "${TAILSIEVE_TEST_SECRET}")
         .output()
         .unwrap()
 }
@@ -49,6 +52,7 @@ fn golden(file: &Path) -> Result<Output, String> {
     let output = tailsieve(file.parent().unwrap(), &["validate", name(file)]);
     let code = output.status.code().unwrap();
     let told = format!("{}\nexit code {code}\n", stdout(&output));
+    assert!(!told.contains("hunter2"), "a secret shows: {told}");
     let expected = file.with_extension("txt");
     if std::env::var_os("TAILSIEVE_BLESS").is_some() {
         fs::write(&expected, told).unwrap();

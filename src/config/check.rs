@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::{Diagnostics, Finding, Problem};
-use super::document::{Document, Node, Value, Variables};
+use super::document::{Document, Node, Value};
+use super::locate::Located;
 use super::policies::{self, Form, Reading};
 use super::reader::nearest;
-use super::{Errors, Settings, Surroundings, folder, name, policy_tests, sections, text, values};
+use super::{
+    Errors, Settings, Surroundings, folder, lint, locate, name, policy_tests, sections, text,
+    values,
+};
 
 /// What a file is, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,11 +90,13 @@ const OF_POLICIES: &[&str] = &["policies", "processors", "tail_sampling", "decis
 /// Checks the file at `path`, with what is known around it if it is a policy file.
 pub fn check(path: &Path, surroundings: &Surroundings) -> Checked {
     let file = name(path);
-    let document = text(path).and_then(|text| Document::parse_alone(&file, &text));
-    let mut document = match document {
-        Ok(document) => document,
+    let located = text(path).and_then(|text| locate::parse(&file, &text));
+    let Located { mut document, found } = match located {
+        Ok(located) => located,
         Err(errors) => return Checked::broken(&file, Kind::Unknown, &errors),
     };
+    // A list in a variable makes another file of it than a path.
+    document.open(&["policies".to_owned()]);
     if document.root.get("tests").is_some() {
         return check_tests(&document, path);
     }
@@ -101,7 +107,7 @@ pub fn check(path: &Path, surroundings: &Surroundings) -> Checked {
         let errors = unknown(&document);
         return Checked::broken(&file, Kind::Unknown, &errors);
     }
-    let reading = policies::read(&mut document, surroundings);
+    let reading = policies::read(&mut document, found.as_ref(), surroundings);
     let Reading { errors, warnings, notes, form, .. } = reading;
     let findings = |problems| document.diagnostics(problems).findings().to_vec();
     let kind = match form {
@@ -114,12 +120,14 @@ pub fn check(path: &Path, surroundings: &Surroundings) -> Checked {
 }
 
 fn check_static(document: &mut Document, path: &Path) -> Checked {
-    document.substitute(&[], Variables::Explicit);
-    let (settings, problems) = sections::settings(document, folder(path));
-    let problems = document.all_problems(problems);
-    let exporters = problems.is_empty().then(|| Settings::exporters(&settings));
-    let errors = document.diagnostics(problems);
+    document.substitute(&[]);
+    let reading = sections::settings(document, folder(path));
+    let errors = document.all_problems(reading.errors);
+    let exporters = errors.is_empty().then(|| Settings::exporters(&reading.settings));
+    let errors = document.diagnostics(errors);
     let mut checked = Checked::broken(&name(path), Kind::Config, &errors);
+    checked.warnings = document.diagnostics(reading.warnings).findings().to_vec();
+    checked.notes = document.diagnostics(reading.notes).findings().to_vec();
     checked.policies = sections::policies_path(document, folder(path));
     checked.exporters = exporters;
     checked
@@ -132,6 +140,10 @@ fn check_tests(document: &Document, path: &Path) -> Checked {
     let mut checked = Checked::broken(&file, Kind::Tests, &document.diagnostics(Vec::new()));
     let of_file = of_all.iter().filter(|errors| errors.file() == file);
     checked.errors = of_file.flat_map(|errors| errors.findings().to_vec()).collect();
+    let mut document = document.clone();
+    document.substitute(&[]);
+    let warnings = document.diagnostics(lint::scalars(&document.root));
+    checked.warnings = warnings.findings().to_vec();
     let root = &document.root;
     let text = |key: &str| root.get(key).and_then(|node| values::name(node).ok());
     checked.policies = text("policies").map(|it| (folder(path).join(it), text("processor")));
@@ -147,18 +159,28 @@ fn is_static_file(root: &Node) -> bool {
     let names_a_file = root.get("policies").is_some_and(|it| matches!(it.value, Value::Text(_)));
     let is_of_config = keys(root).any(|key| OF_CONFIG.contains(&key));
     // A whole Collector configuration may have a section `telemetry` or `export` of its own.
-    names_a_file || (is_of_config && !policies::is_policy_file(root))
+    let is_else = policies::is_policy_file(root) && root.get("kafka").is_none();
+    names_a_file || (is_of_config && !is_else)
+}
+
+/// True if a file is made for something else, and its keys are not worth a word each.
+pub(super) fn is_foreign(root: &Node) -> bool {
+    let is_resource = root.get("apiVersion").is_some() && root.get("kind").is_some();
+    let holds_config = root.get("config").is_some();
+    (is_resource || holds_config) && !is_policies(root)
 }
 
 fn is_policies(root: &Node) -> bool {
     policies::is_policy_file(root) || keys(root).any(|key| nearest(key, OF_POLICIES).is_some())
 }
 
-fn unknown(document: &Document) -> Diagnostics {
+/// Says that a file is nothing that is known.
+pub(super) fn unknown(document: &Document) -> Diagnostics {
     let message = "neither a static file, nor a policy file, nor a Collector configuration";
     let help = "a static file has `kafka:`, `export:` and `policies: FILE`; a policy file has \
                 `policies:` with a list; a Collector configuration has `processors:` with a \
-                `tail_sampling` among them";
+                `tail_sampling` among them, and may stand in Helm values, an \
+                OpenTelemetryCollector resource or a ConfigMap";
     let (message, help) = (message.to_owned(), Some(help.to_owned()));
     document.diagnostics(vec![Problem { place: document.root.place, message, help }])
 }

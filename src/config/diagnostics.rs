@@ -2,9 +2,11 @@
 
 use std::fmt;
 
-/// Where something stands in a file. Lines and columns count from 1.
+/// Where something stands. Lines and columns count from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
+    /// 0 for the file itself; else the number of a file that a variable in it names.
+    pub(super) source: usize,
     pub(super) line: usize,
     pub(super) column: usize,
     /// Characters that are meant; at least 1 is marked.
@@ -20,6 +22,22 @@ pub(super) struct Problem {
     pub(super) help: Option<String>,
 }
 
+/// A text that values stand in.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    /// What errors call it.
+    pub(super) name: String,
+    pub(super) text: String,
+    /// Of these lines only the keys are shown.
+    pub(super) secret_lines: Vec<usize>,
+}
+
+impl Source {
+    pub(super) fn new(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.to_owned(), secret_lines: Vec::new() }
+    }
+}
+
 /// Everything that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Diagnostics {
@@ -30,6 +48,8 @@ pub struct Diagnostics {
 /// One thing that is said of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
+    /// The file it stands in, if that is another one, which a variable names.
+    pub file: Option<String>,
     /// Counts from 1; 0 if it is about the file as a whole.
     pub line: usize,
     /// In characters, from 1; 0 if it is about the file as a whole.
@@ -76,27 +96,33 @@ impl Diagnostics {
         Self { file: file.to_owned(), findings: vec![Finding::new(problem, None)] }
     }
 
-    /// Problems with excerpts of `text`. Of the lines in `secret_lines` only the keys are shown.
-    pub(super) fn new(
-        file: &str,
-        text: &str,
-        mut problems: Vec<Problem>,
-        secret_lines: &[usize],
-    ) -> Self {
+    /// Problems with excerpts of the sources, of which the first is the file. Lines that may hold
+    /// secrets are shown without their values.
+    pub(super) fn new(sources: &[Source], mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.place);
-        let lines: Vec<&str> = lines(text).collect();
-        let finding = |problem: Problem| {
-            let number = problem.place.line;
-            let line = number.checked_sub(1).and_then(|index| lines.get(index));
-            let is_secret = |line: &str| secret_lines.contains(&number) || is_secret_name(line);
-            let excerpt = line.map(|line| match line.split_once(':') {
-                Some((key, _)) if is_secret(line) => format!("{key}: ..."),
-                None if is_secret(line) => "...".to_owned(),
-                _ => (*line).to_owned(),
-            });
-            Finding::new(problem, excerpt)
-        };
-        Self { file: file.to_owned(), findings: problems.into_iter().map(finding).collect() }
+        let findings = problems.into_iter().map(|problem| {
+            let Some(source) = sources.get(problem.place.source) else {
+                return Finding::new(problem, None);
+            };
+            let excerpt = source.excerpt(problem.place.line);
+            let file = (problem.place.source > 0).then(|| source.name.clone());
+            Finding { file, ..Finding::new(problem, excerpt) }
+        });
+        let file = sources.first().map(|source| source.name.clone()).unwrap_or_default();
+        Self { file, findings: findings.collect() }
+    }
+}
+
+impl Source {
+    /// The line of this number, as it may be shown.
+    fn excerpt(&self, number: usize) -> Option<String> {
+        let line = lines(&self.text).nth(number.checked_sub(1)?)?;
+        let is_secret = self.secret_lines.contains(&number) || is_secret_name(line);
+        Some(match line.split_once(':') {
+            Some((key, _)) if is_secret => format!("{key}: ..."),
+            None if is_secret => "...".to_owned(),
+            _ => line.to_owned(),
+        })
     }
 }
 
@@ -138,11 +164,12 @@ impl fmt::Display for Diagnostics {
 
 impl Finding {
     fn new(problem: Problem, excerpt: Option<String>) -> Self {
-        let Problem { place: Place { line, column, length }, message, help } = problem;
-        Self { line, column, length, message, help, excerpt }
+        let Problem { place: Place { line, column, length, .. }, message, help } = problem;
+        Self { file: None, line, column, length, message, help, excerpt }
     }
 
     fn place_in(&self, file: &str) -> String {
+        let file = self.file.as_deref().unwrap_or(file);
         match self.line {
             0 => format!("{file}: "),
             line => format!("{file}:{line}:{}: ", self.column),

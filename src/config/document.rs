@@ -1,28 +1,30 @@
 //! A YAML file as a tree that knows where everything stands.
 //!
-//! Environment variables are put into scalars after parsing, so that a value cannot change the
-//! structure of the file.
+//! Owns the texts that values came from: the file, and the files that its variables name. Variables
+//! are put into scalars after parsing, so that a value cannot change the structure around it.
 
-use std::fmt;
+mod numbers;
+mod parse;
+mod variables;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{Location, Spanned};
+use std::path::{Path, PathBuf};
 
-use super::diagnostics::{Diagnostics, Place, Problem, is_secret_name};
+use super::diagnostics::{Diagnostics, Place, Problem, Source};
+use parse::{Parsed, Where, parse};
+use variables::Expander;
 
-/// Levels of lists and sections in one another. A policy within a policy takes three of them.
-const MAX_LEVELS: usize = 128;
+pub(super) use numbers::{Number, octal_lookalike, resolve};
 
 /// A parsed file.
 #[derive(Clone, Debug)]
 pub(super) struct Document {
-    name: String,
-    pub(super) text: String,
+    /// The file, then those that its variables name.
+    sources: Vec<Source>,
     pub(super) root: Node,
     /// What is wrong with it besides what its values mean.
     pub(super) problems: Vec<Problem>,
-    secret_lines: Vec<usize>,
+    /// What variables held.
+    retrieved: Vec<String>,
 }
 
 /// A value and where it stands.
@@ -30,8 +32,13 @@ pub(super) struct Document {
 pub(super) struct Node {
     pub(super) place: Place,
     pub(super) value: Value,
-    /// It came from the environment: its text is not shown.
+    /// How it was written, if that says more than the value: what a text is made of where a number
+    /// was written, or a list in a variable.
+    pub(super) written: Option<Box<str>>,
+    /// It came from a variable: its text is not shown.
     pub(super) from_env: bool,
+    /// Where in the file a `$NAME` stands in it, which is plain text.
+    pub(super) plain_dollar: Option<Box<Place>>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,57 +60,96 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
-/// Which variables of the environment a file may name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Variables {
-    /// `${env:NAME}`.
-    Explicit,
-    /// `${NAME}` too, as the Collector has it.
-    Short,
-}
-
 impl Document {
-    /// Parses `text` and puts in the environment's variables; `name` is what errors call the file.
+    /// Parses `text` and puts in what its variables hold; `name` is what errors call the file, and
+    /// paths in it are relative to where that is.
     pub(super) fn parse(name: &str, text: &str) -> Result<Self, Diagnostics> {
         let mut document = Self::parse_alone(name, text)?;
-        document.substitute(&[], Variables::Explicit);
+        document.substitute(&[]);
         Ok(document)
     }
 
-    /// Parses `text` without the environment's variables.
+    /// Parses `text` and leaves its variables as they are.
     pub(super) fn parse_alone(name: &str, text: &str) -> Result<Self, Diagnostics> {
-        let options = serde_saphyr::options! {
-            duplicate_keys: DuplicateKeyPolicy::PassThrough,
-            strict_booleans: true,
-            with_snippet: false,
-            budget: serde_saphyr::budget! { max_depth: MAX_LEVELS },
-        };
-        let parsed: Result<Spanned<Raw>, _> = serde_saphyr::from_str_with_options(text, options);
-        let root = parsed.map_err(|error| {
-            let problem = not_yaml(&error);
-            Diagnostics::new(name, text, vec![problem], &[])
-        })?;
-        let mut building = Building::default();
-        let root = building.node(root, false);
-        let Building { problems, secret_lines } = building;
-        Ok(Self { name: name.to_owned(), text: text.to_owned(), root, problems, secret_lines })
+        Self::parse_part(name, text, text)
     }
 
-    /// Puts the environment's variables into the scalars below `path`.
-    pub(super) fn substitute(&mut self, path: &[String], variables: Variables) {
-        let mut node = &mut self.root;
+    /// Parses a part of `text`, with the same lines and columns.
+    pub(super) fn parse_part(name: &str, text: &str, part: &str) -> Result<Self, Diagnostics> {
+        let mut source = Source::new(name, text);
+        match parse(part, Where::Source(0), false) {
+            Ok(Parsed { root, problems, secret_lines }) => {
+                source.secret_lines = secret_lines;
+                let (sources, retrieved) = (vec![source], Vec::new());
+                Ok(Self { sources, root, problems, retrieved })
+            }
+            Err(problem) => Err(Diagnostics::new(&[source], vec![problem])),
+        }
+    }
+
+    /// Parses lines of the file that are a text to YAML.
+    pub(super) fn parse_inner(&mut self, lines: &str) -> Result<Node, Problem> {
+        let parsed = parse(lines, Where::Source(0), false)?;
+        self.sources[0].secret_lines.extend(parsed.secret_lines);
+        self.problems.extend(parsed.problems);
+        Ok(parsed.root)
+    }
+
+    /// Parses a text that stands in the file in another form than it is read, as a source of its
+    /// own.
+    pub(super) fn parse_text(&mut self, name: &str, text: &str) -> Result<Node, Problem> {
+        let mut source = Source::new(name, text);
+        let parsed = parse(text, Where::Source(self.sources.len()), false);
+        if let Ok(parsed) = &parsed {
+            source.secret_lines.clone_from(&parsed.secret_lines);
+        }
+        self.sources.push(source);
+        let parsed = parsed?;
+        self.problems.extend(parsed.problems);
+        Ok(parsed.root)
+    }
+
+    /// Puts what variables hold into the values below `path`.
+    pub(super) fn substitute(&mut self, path: &[String]) {
+        self.expand(path, |expander, node, is_secret| expander.below(node, is_secret));
+    }
+
+    /// Where the value at `path` is a variable that holds a list or a section, puts that in its
+    /// place, and leaves the variables in it as they are.
+    pub(super) fn open(&mut self, path: &[String]) {
+        self.expand(path, |expander, node, is_secret| expander.open(node, is_secret));
+    }
+
+    fn expand(&mut self, path: &[String], expand: impl FnOnce(&mut Expander<'_>, &mut Node, bool)) {
+        let (mut node, mut is_secret) = (&mut self.root, false);
         for key in path {
             let Value::Map(entries) = &mut node.value else { return };
             let entry = entries.iter_mut().find(|entry| entry.key == *key);
             let Some(entry) = entry else { return };
+            is_secret |= parse::holds_secrets(key);
             node = &mut entry.node;
         }
-        substitute_below(node, variables, &mut self.problems);
+        let variable = |name: &str| std::env::var(name).ok();
+        let mut expander = Expander::new(&variable, &mut self.sources, &mut self.problems);
+        expand(&mut expander, node, is_secret);
+        self.retrieved.append(&mut expander.retrieved);
+    }
+
+    /// The text that what stands at `place` was read from.
+    pub(super) fn text_at(&self, place: Place) -> &str {
+        self.sources.get(place.source).map_or("", |source| source.text.as_str())
+    }
+
+    /// Everything that the settings were made of, piece by piece: the text of the file, and what
+    /// its variables held.
+    pub(super) fn contents(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.text_at(Place::default()))
+            .chain(self.retrieved.iter().map(String::as_str))
     }
 
     /// Problems with this file's name and excerpts.
     pub(super) fn diagnostics(&self, problems: Vec<Problem>) -> Diagnostics {
-        Diagnostics::new(&self.name, &self.text, problems, &self.secret_lines)
+        Diagnostics::new(&self.sources, problems)
     }
 
     /// What is wrong with the file itself, and with its values. What is said of a value whose
@@ -118,28 +164,17 @@ impl Document {
     }
 }
 
-fn not_yaml(error: &serde_saphyr::Error) -> Problem {
-    let place = error.location().map(|at| place(&at)).unwrap_or_default();
-    // The place is told in front already.
-    let error = error.to_string();
-    let reason = error.rsplit_once(" at line ").map_or(error.as_str(), |(reason, _)| reason);
-    let is_depth = reason.contains("Depth") || reason.contains("recursion limit");
-    let message = if is_depth {
-        format!("lists and sections stand in one another more than {MAX_LEVELS} levels deep")
-    } else if reason.contains("multiple YAML documents") {
-        "there is more than one document in the file: only one can be read".to_owned()
-    } else if reason.contains("budget breached") {
-        "the file is larger than can be read: it ends here".to_owned()
-    } else if let Some((number, _)) = reason.split_once(" rejected by the configured policy") {
-        // It comes as "non-finite float `.nan`".
-        format!("expected a number, found a {number}")
-    } else {
-        format!("not valid YAML: {reason}")
-    };
-    Problem { place, message, help: None }
+/// The folder that paths in the file `name` are relative to.
+fn folder(name: &str) -> PathBuf {
+    Path::new(name).parent().unwrap_or(Path::new("")).to_owned()
 }
 
 impl Node {
+    /// A value that stands at `place` and is written as it is.
+    pub(super) fn new(place: Place, value: Value) -> Self {
+        Self { place, value, written: None, from_env: false, plain_dollar: None }
+    }
+
     /// The value of `key`, if this is a section that has it.
     pub(super) fn get(&self, key: &str) -> Option<&Self> {
         let Value::Map(entries) = &self.value else { return None };
@@ -168,219 +203,15 @@ impl Node {
             Value::Map(_) => "a section",
         }
     }
-}
 
-/// What serde sees.
-#[derive(Debug)]
-enum Raw {
-    Null,
-    Bool(bool),
-    Integer(i128),
-    Float(f64),
-    Text(String),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
-}
-
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RawVisitor)
-    }
-}
-
-struct RawVisitor;
-
-impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Raw, D::Error> {
-        Raw::deserialize(deserializer)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Integer(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        Ok(Raw::Integer(value.into()))
-    }
-
-    fn visit_i128<E>(self, value: i128) -> Result<Raw, E> {
-        Ok(Raw::Integer(value))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Raw::Float(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(value.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = access.next_element()? {
-            items.push(item);
-        }
-        Ok(Raw::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = access.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Raw::Map(entries))
-    }
-}
-
-fn place(location: &Location) -> Place {
-    let number = |value: u64| usize::try_from(value).unwrap_or(0);
-    Place {
-        line: number(location.line()),
-        column: number(location.column()),
-        length: number(location.span().len()),
-    }
-}
-
-/// A tree on its way from what serde saw.
-#[derive(Debug, Default)]
-struct Building {
-    problems: Vec<Problem>,
-    secret_lines: Vec<usize>,
-}
-
-impl Building {
-    fn node(&mut self, raw: Spanned<Raw>, is_secret: bool) -> Node {
-        let place = place(&raw.referenced);
-        if is_secret {
-            self.secret_lines.push(place.line);
-        }
-        let value = match raw.value {
-            Raw::Null => Value::Null,
-            Raw::Bool(value) => Value::Bool(value),
-            Raw::Integer(value) => Value::Integer(value),
-            Raw::Float(value) => Value::Float(value),
-            Raw::Text(text) => Value::Text(text),
-            Raw::List(items) => {
-                Value::List(items.into_iter().map(|item| self.node(item, is_secret)).collect())
+    /// Calls `visit` for this node and all below it.
+    pub(super) fn walk(&self, visit: &mut impl FnMut(&Self)) {
+        visit(self);
+        match &self.value {
+            Value::List(items) => items.iter().for_each(|item| item.walk(visit)),
+            Value::Map(entries) => entries.iter().for_each(|entry| entry.node.walk(visit)),
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {
             }
-            Raw::Map(entries) => Value::Map(self.map(entries, is_secret)),
-        };
-        Node { place, value, from_env: false }
-    }
-
-    fn map(&mut self, raw: Vec<(Spanned<String>, Spanned<Raw>)>, is_secret: bool) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
-        for (key, value) in raw {
-            let place = place(&key.referenced);
-            let key = key.value;
-            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                self.problems.push(Problem {
-                    place,
-                    message: format!("`{key}` is given twice"),
-                    help: Some(format!("the first one is in line {}", first.place.line)),
-                });
-                continue;
-            }
-            let is_secret = is_secret || key == "headers" || is_secret_name(&key);
-            let node = self.node(value, is_secret);
-            entries.push(Entry { key, place, node });
-        }
-        entries
-    }
-}
-
-fn substitute_below(node: &mut Node, variables: Variables, problems: &mut Vec<Problem>) {
-    match &mut node.value {
-        Value::Text(text) => match substitute(text, variables, |name| std::env::var(name).ok()) {
-            Ok((substituted, came_from_env)) => {
-                *text = substituted;
-                node.from_env = came_from_env;
-            }
-            Err(message) => {
-                let help =
-                    "set it, or give a default: ${env:NAME:-default}; a dollar sign itself is $$";
-                let help = Some(help.to_owned());
-                problems.push(Problem { place: node.place, message, help });
-            }
-        },
-        Value::List(items) => {
-            items.iter_mut().for_each(|item| substitute_below(item, variables, problems));
-        }
-        Value::Map(entries) => {
-            let nodes = entries.iter_mut().map(|entry| &mut entry.node);
-            nodes.for_each(|node| substitute_below(node, variables, problems));
-        }
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => {}
-    }
-}
-
-/// Replaces `${env:NAME}`, `${env:NAME:-default}` and `$$`. Also tells if there was a variable.
-pub(super) fn substitute(
-    text: &str,
-    variables: Variables,
-    variable: impl Fn(&str) -> Option<String>,
-) -> Result<(String, bool), String> {
-    let mut result = String::with_capacity(text.len());
-    let mut found = false;
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        result.push_str(&rest[..at]);
-        rest = &rest[at..];
-        if let Some(after) = rest.strip_prefix("$$") {
-            result.push('$');
-            rest = after;
-        } else if let Some(after) = variable_start(rest, variables) {
-            let Some((inner, after)) = after.split_once('}') else {
-                return Err("`${env:` without its `}`".to_owned());
-            };
-            let (name, default) = match inner.split_once(":-") {
-                Some((name, default)) => (name, Some(default)),
-                None => (inner, None),
-            };
-            let value = variable(name).or_else(|| default.map(str::to_owned));
-            let Some(value) = value else {
-                return Err(format!("the environment variable {name} is not set"));
-            };
-            result.push_str(&value);
-            found = true;
-            rest = after;
-        } else {
-            result.push('$');
-            rest = &rest[1..];
         }
     }
-    result.push_str(rest);
-    Ok((result, found))
-}
-
-/// What comes after the start of a variable, if `text` begins with one.
-fn variable_start(text: &str, variables: Variables) -> Option<&str> {
-    if let Some(after) = text.strip_prefix("${env:") {
-        return Some(after);
-    }
-    let after = text.strip_prefix("${").filter(|_| variables == Variables::Short)?;
-    let (inner, _) = after.split_once('}')?;
-    let name = inner.split_once(":-").map_or(inner, |(name, _)| name);
-    let is_name = !name.is_empty()
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !name.starts_with(|c: char| c.is_ascii_digit());
-    is_name.then_some(after)
 }

@@ -191,6 +191,7 @@ fn validate(settings: &ExportSettings, node: &Node, problems: &Problems) {
     for (path, error) in report.iter() {
         let path = path.to_string();
         let key = path.rsplit('.').next().unwrap_or_default();
-        problems.add(node.find(&path).place, format!("{key}: {error}"), None);
+        let node = node.find(&path);
+        problems.add(node.place, values::told(node, format!("{key}: {error}")), None);
     }
 }

@@ -174,6 +174,9 @@ fn refuse(problems: &Problems, place: Place, key: &str, reason: &str) {
 }
 
 fn scalar(node: &Node) -> Option<String> {
+    if let Some(written) = &node.written {
+        return Some(written.to_string());
+    }
     match &node.value {
         Value::Text(text) => Some(text.clone()),
         Value::Bool(value) => Some(value.to_string()),

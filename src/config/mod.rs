@@ -11,6 +11,7 @@ mod document;
 mod export;
 mod kafka;
 mod lint;
+mod locate;
 mod policies;
 pub mod policy_tests;
 mod reader;
@@ -73,6 +74,10 @@ pub struct Settings {
     pub policies_processor: Option<String>,
     /// `policies_poll_interval`: how often its contents are looked at.
     pub policies_poll_interval: Duration,
+    /// What was read and has no meaning here: place and message, a line each.
+    pub notes: Vec<String>,
+    /// What was read well and is probably not meant: place, message and what to do, a line each.
+    pub warnings: Vec<String>,
 }
 
 impl Settings {
@@ -176,9 +181,15 @@ pub fn load_both(path: &Path) -> Result<(Settings, PolicyFile), Errors> {
 }
 
 fn static_file(document: &Document, folder: &Path) -> Result<Settings, Diagnostics> {
-    let (settings, problems) = sections::settings(document, folder);
-    let problems = document.all_problems(problems);
-    if problems.is_empty() { Ok(settings) } else { Err(document.diagnostics(problems)) }
+    let sections::Reading { settings, errors, warnings, notes } =
+        sections::settings(document, folder);
+    let errors = document.all_problems(errors);
+    if !errors.is_empty() {
+        return Err(document.diagnostics(errors));
+    }
+    let warnings = document.diagnostics(warnings).lines();
+    let notes = document.diagnostics(notes).lines();
+    Ok(Settings { notes, warnings, ..settings })
 }
 
 /// What is wrong with several files.
@@ -250,8 +261,11 @@ pub fn parse_policies_in(
     text: &str,
     surroundings: &Surroundings,
 ) -> Result<PolicyFile, Diagnostics> {
-    let mut document = Document::parse_alone(name, text)?;
-    let reading = policies::read(&mut document, surroundings);
+    let locate::Located { mut document, found } = locate::parse(name, text)?;
+    if check::is_foreign(&document.root) {
+        return Err(check::unknown(&document));
+    }
+    let reading = policies::read(&mut document, found.as_ref(), surroundings);
     if reading.errors.is_empty() {
         Ok(reading.file)
     } else {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::diagnostics::lines;
-use super::document::{Document, Variables};
+use super::document::Document;
 use super::{parse_policies, static_file};
 
 /// How many damaged files are read; the variable of this name says otherwise.
@@ -141,7 +141,7 @@ fn read(text: &str) {
         parse_policies("p", text).err(),
         Document::parse_alone("s", text)
             .and_then(|mut document| {
-                document.substitute(&[], Variables::Explicit);
+                document.substitute(&[]);
                 static_file(&document, Path::new("")).map(|_| ())
             })
             .err(),

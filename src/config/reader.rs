@@ -73,9 +73,7 @@ impl<'d> Section<'d> {
         read: impl FnOnce(&'d Node) -> Result<T, String>,
     ) -> Option<T> {
         let node = self.node(key)?;
-        read(node)
-            .map_err(|message| self.problems.add(node.place, format!("{key}: {message}"), None))
-            .ok()
+        read(node).map_err(|message| self.refuse(key, node, message)).ok()
     }
 
     /// Reads `key` into `field`, which keeps its default if it is not there.
@@ -121,18 +119,24 @@ impl<'d> Section<'d> {
             self.problems.add(node.place, format!("{key}: must hold a value"), help);
             return None;
         }
-        let tell = |node: &Node, message| {
-            self.problems.add(node.place, format!("{key}: {message}"), None);
-        };
         let items: Vec<Option<T>> = nodes
             .iter()
-            .map(|node| read(node).map_err(|message| tell(node, message)).ok())
+            .map(|node| read(node).map_err(|message| self.refuse(key, node, message)).ok())
             .collect();
         items.into_iter().collect()
     }
 
+    fn refuse(&self, key: &str, node: &Node, message: String) {
+        self.problems.add(node.place, format!("{key}: {}", values::told(node, message)), None);
+    }
+
     fn missing(&self, key: &str, example: &str) {
-        if self.is_section {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        if let Some(entry) = entry.filter(|entry| entry.node.from_env) {
+            let message = format!("{key}: the variable is empty");
+            let help = format!("for example `{example}`");
+            self.problems.add(entry.node.place, message, Some(help));
+        } else if self.is_section {
             let help = format!("for example `{key}: {example}`");
             self.problems.add(self.place, format!("`{key}` is missing"), Some(help));
         }

@@ -23,7 +23,7 @@ pub(super) fn place_within(file: &str, node: &Node, range: Range<usize>) -> Plac
     };
     let ((line, column), (end_line, end_column)) = (find(range.start), find(range.end));
     let length = if end_line == line { end_column.saturating_sub(column) } else { usize::MAX };
-    Place { line, column, length: length.max(1) }
+    Place { source: node.place.source, line, column, length: length.max(1) }
 }
 
 /// Byte offset in the text, line and column in the file of each character, and of the end.
@@ -153,7 +153,7 @@ impl<'f> Cursor<'f> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::document::{Document, Variables};
+    use super::super::document::Document;
     use super::*;
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
         ];
         for (file, expected) in cases {
             let mut document = Document::parse_alone("f", file).unwrap();
-            document.substitute(&[], Variables::Explicit);
+            document.substitute(&[]);
             let node = document.root.find("a");
             let node = if let Value::List(items) = &node.value { &items[1] } else { node };
             let Value::Text(text) = &node.value else { panic!("{file:?}: {node:?}") };

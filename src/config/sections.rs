@@ -7,9 +7,9 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use super::diagnostics::Problem;
-use super::document::{Document, Node};
+use super::document::{Document, Node, Value};
 use super::reader::{Problems, Section};
-use super::{Annotate, Settings, TelemetrySettings, export, kafka, policies, values};
+use super::{Annotate, Settings, TelemetrySettings, export, kafka, lint, policies, values};
 use crate::dead_letters::DeadLetterSettings;
 use crate::decision_log::DecisionLogSettings;
 use crate::source::SourceSettings;
@@ -31,13 +31,24 @@ pub(super) fn policies_path(
     let ignored = Problems::default();
     let mut root = Section::new(&document.root, &ignored);
     let processor = root.optional("policies_processor", processor);
-    root.optional("policies", values::name).map(|path| (folder.join(path), processor))
+    root.optional("policies", policies_file).map(|path| (folder.join(path), processor))
 }
 
-/// Reads the static file; paths in it are relative to `folder`. The settings are of use only if
-/// there are no problems.
-pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Problem>) {
-    let problems = Problems::default();
+/// What reading the static file came to.
+pub(super) struct Reading {
+    /// Of use only if there are no errors.
+    pub(super) settings: Settings,
+    pub(super) errors: Vec<Problem>,
+    /// What was read well and is probably not meant.
+    pub(super) warnings: Vec<Problem>,
+    /// What was read and has no meaning here.
+    pub(super) notes: Vec<Problem>,
+}
+
+/// Reads the static file; paths in it are relative to `folder`.
+pub(super) fn settings(document: &Document, folder: &Path) -> Reading {
+    let (problems, warnings, notes) =
+        (Problems::default(), Problems::default(), Problems::default());
     let mut root = Section::new(&document.root, &problems);
     let kafka = kafka::read(root.section("kafka"), &problems);
     let decision_log = decision_log(root.section("decision_log"), &kafka.source);
@@ -51,7 +62,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
     let telemetry = telemetry_settings(root.section("telemetry"));
     let mut shutdown_timeout = Duration::from_secs(30);
     root.read("shutdown_timeout", &mut shutdown_timeout, values::wait);
-    let policies = root.required("policies", "policies.yaml", values::name).unwrap_or_default();
+    let policies = root.required("policies", "policies.yaml", policies_file).unwrap_or_default();
     let policies_processor = root.optional("policies_processor", processor);
     let mut policies_poll_interval = Duration::from_secs(5);
     root.read("policies_poll_interval", &mut policies_poll_interval, values::wait);
@@ -74,8 +85,22 @@ pub(super) fn settings(document: &Document, folder: &Path) -> (Settings, Vec<Pro
         policies: folder.join(policies),
         policies_processor,
         policies_poll_interval,
+        notes: Vec::new(),
+        warnings: Vec::new(),
     };
-    (settings, problems.into_inner())
+    let mut warnings = warnings.into_inner();
+    warnings.extend(lint::scalars(&document.root));
+    let (errors, notes) = (problems.into_inner(), notes.into_inner());
+    Reading { settings, errors, warnings, notes }
+}
+
+fn policies_file(node: &Node) -> Result<String, String> {
+    match node.value {
+        Value::List(_) | Value::Map(_) => {
+            Err(format!("expected the path of a policy file, found {}", node.kind()))
+        }
+        _ => values::name(node),
+    }
 }
 
 /// The name of a `tail_sampling` processor.

@@ -1,6 +1,5 @@
 use super::*;
 
-use super::document::Variables;
 use crate::export::{Auth, TlsVersion};
 use crate::source::StartFrom;
 
@@ -295,14 +294,6 @@ fn secrets_are_shown_nowhere() {
 
 #[test]
 fn variables_are_put_into_scalars_after_parsing() {
-    let variable = |name: &str| (name == "SET").then(|| "a: b".to_owned());
-    let substitute = |text: &str| document::substitute(text, Variables::Explicit, variable);
-    assert_eq!(substitute("x${env:SET}y"), Ok(("xa: by".to_owned(), true)));
-    assert_eq!(substitute("${env:UNSET:-d}"), Ok(("d".to_owned(), true)));
-    assert_eq!(substitute("${env:UNSET:-}"), Ok((String::new(), true)));
-    assert_eq!(substitute("$$ {env:SET} ^a$ $x"), Ok(("$ {env:SET} ^a$ $x".to_owned(), false)));
-    assert!(substitute("${env:UNSET}").unwrap_err().contains("UNSET is not set"));
-    assert!(substitute("${env:SET").is_err());
     let told = errors("kafka: {brokers: \"${env:TAILSIEVE_TEST_UNSET}\"}\n");
     assert!(
         told.contains("t.yaml:1:") && told.contains("TAILSIEVE_TEST_UNSET is not set"),

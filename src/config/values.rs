@@ -1,20 +1,27 @@
-//! Reading of single values. An error says what was expected; a value that came from the
-//! environment is not repeated in it.
+//! Reading of single values. An error says what was expected; what a variable held is not repeated
+//! in it.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
 
-use super::document::{Node, Value};
+use super::document::{Node, Number, Value, resolve};
 use super::reader::nearest;
 use crate::units::{parse_duration, parse_size};
 
-/// Text. Numbers other than whole ones and booleans have to be quoted, since YAML has already
-/// changed how they are written.
+/// Text. Numbers other than whole ones and booleans have to be quoted: the Collector refuses them
+/// in the place of a text. What a variable holds is text as it is written there.
 pub(super) fn text(node: &Node) -> Result<String, String> {
+    match (&node.value, &node.written) {
+        (Value::Text(text), _) => Ok(text.clone()),
+        (_, Some(written)) if node.from_env => Ok(written.to_string()),
+        (Value::Integer(_), Some(written)) => Ok(written.to_string()),
+        _ => not_text(node),
+    }
+}
+
+fn not_text(node: &Node) -> Result<String, String> {
     match &node.value {
-        Value::Text(text) => Ok(text.clone()),
         Value::Integer(number) => Ok(number.to_string()),
         Value::Float(_) | Value::Bool(_) => {
             Err(format!("expected text, found {}; put it in quotes", node.kind()))
@@ -32,8 +39,6 @@ pub(super) fn name(node: &Node) -> Result<String, String> {
 pub(super) fn boolean(node: &Node) -> Result<bool, String> {
     match &node.value {
         Value::Bool(value) => Ok(*value),
-        Value::Text(text) if node.from_env && text == "true" => Ok(true),
-        Value::Text(text) if node.from_env && text == "false" => Ok(false),
         Value::Text(text) if !node.from_env && (text == "true" || text == "false") => {
             Err(format!("expected true or false, found text: take the quotes off {text}"))
         }
@@ -44,14 +49,15 @@ pub(super) fn boolean(node: &Node) -> Result<bool, String> {
 /// A whole number in `range`.
 pub(super) fn whole<N>(range: RangeInclusive<N>) -> impl FnOnce(&Node) -> Result<N, String>
 where
-    N: TryFrom<i128> + FromStr + PartialOrd + Display + Copy,
+    N: TryFrom<i128> + PartialOrd + Display + Copy,
 {
     move |node| {
-        let number: Option<N> = match &node.value {
-            Value::Integer(number) => N::try_from(*number).ok(),
-            Value::Text(text) => text.trim().parse().ok(),
-            _ => None,
-        };
+        let number = numeric(node).and_then(|number| match number {
+            Number::Integer(number) => N::try_from(number).ok(),
+            // Whole ones only; of others the Collector cuts something off without a word.
+            Number::Float(number) if number.fract() == 0.0 => N::try_from(number as i128).ok(),
+            Number::Float(_) => None,
+        });
         let expected = || {
             let (least, most) = (range.start(), range.end());
             format!("expected a whole number from {least} to {most}, found {}", shown(node))
@@ -62,14 +68,25 @@ where
 
 /// A number; not NaN, not infinite.
 pub(super) fn number(node: &Node) -> Result<f64, String> {
-    let number = match &node.value {
-        Value::Integer(number) => Some(*number as f64),
-        Value::Float(number) => Some(*number),
-        Value::Text(text) => text.trim().parse().ok(),
+    match numeric(node) {
+        Some(Number::Integer(number)) => Ok(number as f64),
+        Some(Number::Float(number)) if number.is_finite() => Ok(number),
+        _ => Err(format!("expected a number, found {}", shown(node))),
+    }
+}
+
+/// A number, also one in quotes.
+fn numeric(node: &Node) -> Option<Number> {
+    match &node.value {
+        Value::Integer(number) => Some(Number::Integer(*number)),
+        Value::Float(number) => Some(Number::Float(*number)),
+        // In quotes it is text to the Collector; a 0 in front is not taken for octal here.
+        Value::Text(text) => match text.trim().parse() {
+            Ok(number) => Some(Number::Integer(number)),
+            Err(_) => resolve(text.trim()),
+        },
         _ => None,
-    };
-    let expected = || format!("expected a number, found {}", shown(node));
-    number.filter(|number: &f64| number.is_finite()).ok_or_else(expected)
+    }
 }
 
 pub(super) fn duration(node: &Node) -> Result<Duration, String> {
@@ -98,6 +115,7 @@ fn unit<T>(
     let text = match &node.value {
         Value::Text(text) => text.clone(),
         Value::Integer(number) => number.to_string(),
+        Value::Float(number) if number.fract() == 0.0 => number.to_string(),
         _ => return Err(format!("expected {expected}, found {}", node.kind())),
     };
     parse(&text).map_err(|_| format!("expected {expected}, found {}", shown(node)))
@@ -134,10 +152,36 @@ pub(super) fn items(node: &Node) -> &[Node] {
     }
 }
 
+/// A message about a value, in which what a variable held is not repeated: what stands in quotes
+/// and is part of it is left out.
+pub(super) fn told(node: &Node, message: String) -> String {
+    let hidden = match text(node) {
+        Ok(hidden) if node.from_env => hidden,
+        _ => return message,
+    };
+    let mut told = String::with_capacity(message.len());
+    let mut rest = message.as_str();
+    while let Some(open) = rest.find(['`', '"']) {
+        let quote = &rest[open..=open];
+        let (before, after) = (&rest[..=open], &rest[open + 1..]);
+        let Some(length) = after.find(quote) else { break };
+        let quoted = &after[..length];
+        let is_hidden = !quoted.is_empty() && hidden.contains(quoted);
+        told.push_str(before);
+        told.push_str(if is_hidden { "..." } else { quoted });
+        told.push_str(quote);
+        rest = &after[length + 1..];
+    }
+    told + rest
+}
+
 /// The value as messages show it.
 pub(super) fn shown(node: &Node) -> String {
     if node.from_env {
-        return "another value from the environment".to_owned();
+        return "another value in its variable".to_owned();
+    }
+    if let Some(written) = &node.written {
+        return format!("`{written}`");
     }
     match &node.value {
         Value::Text(text) => format!("`{text}`"),

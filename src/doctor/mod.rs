@@ -107,5 +107,6 @@ fn files(args: &DoctorArgs) -> Vec<Finding> {
 }
 
 fn place(file: &str, finding: &config::Finding) -> String {
+    let file = finding.file.as_deref().unwrap_or(file);
     if finding.line == 0 { file.to_owned() } else { format!("{file}:{}", finding.line) }
 }

@@ -32,8 +32,10 @@ pub(super) fn attempt(settings: &ReloadSettings, seen: Option<Fingerprint>, hash
     let path = &settings.path;
     let text = fs::read_to_string(path)
         .map_err(|error| format!("{}: cannot be read: {error}", path.display()));
-    let fingerprint = fingerprint(&text);
-    if seen == Some(fingerprint) {
+    // What variables hold is read again with the file: another file that it names may change.
+    let has_variables = text.as_ref().is_ok_and(|text| text.contains("${"));
+    let mut of_file = fingerprint(&text);
+    if seen == Some(of_file) && !has_variables {
         return Attempt::Same;
     }
     let file = text.and_then(|text| {
@@ -41,6 +43,13 @@ pub(super) fn attempt(settings: &ReloadSettings, seen: Option<Fingerprint>, hash
         let file = config::parse_policies_in(&name, &text, &settings.surroundings);
         file.map_err(|errors| errors.to_string())
     });
+    if has_variables {
+        of_file = fingerprint(&file.as_ref().map(|file| file.hash.clone()).map_err(Clone::clone));
+        if seen == Some(of_file) {
+            return Attempt::Same;
+        }
+    }
+    let fingerprint = of_file;
     match file {
         Ok(file) if file.hash == hash => Attempt::InForce(fingerprint),
         Ok(file) => match in_force(&file) {

@@ -263,3 +263,23 @@ async fn what_changed_is_told_by_name() {
     assert_eq!(json["lastReload"]["added"], serde_json::json!(["new"]));
     assert!(standing.metrics().contains(&format!("{{hash=\"{}\"}} 1\n", standing.hash)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_the_policy_file_names_is_noticed_too() {
+    let list = |name: &str| format!("[{{name: {name}, type: always_sample}}]\n");
+    let mut watched = Watched::start("p.yaml", NEVER, |folder| {
+        fs::write(folder.join("p.yaml"), "policies: ${file:list.yaml}\n").unwrap();
+        fs::write(folder.join("list.yaml"), list("first")).unwrap();
+    });
+    let first = watched.until_in_force("first").await;
+    assert_eq!(look(&watched).await, Answer::Unchanged);
+    fs::write(watched.path("list.yaml"), list("second")).unwrap();
+    let second = watched.until_in_force("second").await;
+    assert_ne!(first.hash, second.hash);
+    fs::write(watched.path("list.yaml"), "[{name: third, type: guess}]\n").unwrap();
+    let failed = watched.until(|standing| standing.failure.is_some()).await;
+    let errors = &failed.failure.as_ref().unwrap().errors;
+    assert!(errors.contains("list.yaml:1:22: type: `guess` is no policy type"), "{errors}");
+    fs::write(watched.path("list.yaml"), list("second")).unwrap();
+    watched.until_in_force("second").await;
+}

@@ -121,7 +121,10 @@ fn condition(lint: &Lint<'_>, node: &Node, context: Context, add: &mut impl FnMu
     for key in condition.attribute_keys() {
         let quoted = format!("\"{key}\"");
         let place = match text.find(&quoted) {
-            Some(at) => scalar::place_within(lint.text, node, at..at + quoted.len()),
+            Some(at) => {
+                let file = lint.document.text_at(node.place);
+                scalar::place_within(file, node, at..at + quoted.len())
+            }
             None => node.place,
         };
         add(key.to_owned(), place);

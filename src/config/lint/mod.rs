@@ -7,6 +7,7 @@
 mod budgets;
 mod conventions;
 mod effect;
+mod scalars;
 mod verdict;
 
 use std::time::Duration;
@@ -19,6 +20,8 @@ use super::reader::Problems;
 use super::values;
 use crate::policy::spec::{PolicyKind, PolicySpec};
 
+pub(super) use scalars::lint as scalars;
+
 /// Spans that ended longer ago than 30 s are ignored by Tempo's metrics-generator; from here on
 /// the way through Kafka and the exporter is too long.
 const LONG_WAIT: Duration = Duration::from_secs(25);
@@ -26,7 +29,7 @@ const LONG_WAIT: Duration = Duration::from_secs(25);
 /// What all lints share.
 #[derive(Clone, Copy)]
 struct Lint<'d> {
-    text: &'d str,
+    document: &'d Document,
     warnings: &'d Problems,
 }
 
@@ -44,7 +47,7 @@ pub(super) fn lint(
     document: &Document,
     warnings: &Problems,
 ) {
-    let lint = Lint { text: &document.text, warnings };
+    let lint = Lint { document, warnings };
     long_wait(&lint, file, root);
     effect::lint(&lint, policies);
     for Placed { spec, node } in policies {

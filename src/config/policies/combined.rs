@@ -114,7 +114,7 @@ fn order(reader: &Reader<'_>, node: &Node, names: Option<&[&str]>) -> Option<Vec
             }
         };
         if order.contains(&name) {
-            let message = format!("policy_order: `{name}` is named twice");
+            let message = values::told(node, format!("policy_order: `{name}` is named twice"));
             reader.problems.add(node.place, message, Some("name it once".to_owned()));
         }
         known(reader, node, "policy_order", &name, names);
@@ -140,7 +140,7 @@ fn known(reader: &Reader<'_>, node: &Node, key: &str, name: &str, names: Option<
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("there are {}", names.join(", ")),
     };
-    reader.problems.add(node.place, message, Some(help));
+    reader.problems.add(node.place, values::told(node, message), Some(help));
 }
 
 fn shares<'d>(reader: &Reader<'d>, node: &'d Node, names: Option<&[&str]>) -> Vec<Share> {

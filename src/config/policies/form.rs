@@ -1,8 +1,9 @@
 //! The files that hold policies: a policy file of tailsieve, the `tail_sampling` block of a
 //! Collector, or a whole Collector configuration.
 
-use super::super::document::{Document, Node, Value, Variables};
+use super::super::document::{Document, Node, Value};
 use super::super::reader::{Problems, nearest};
+use super::pipelines;
 
 /// The type of the Collector's processor.
 const PROCESSOR: &str = "tail_sampling";
@@ -25,15 +26,22 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Puts the environment's variables into what is read, and into nothing else.
+    /// Puts in what variables hold, into what is read, and into nothing else.
     pub(super) fn substitute(&self, document: &mut Document) {
-        let variables = match self.form {
-            Form::Policies => Variables::Explicit,
-            Form::Block | Form::Collector => Variables::Short,
-        };
         if let Some(path) = &self.path {
-            document.substitute(path, variables);
+            document.substitute(path);
         }
+    }
+
+    /// Puts another node in the place of the one with the options and policies.
+    pub(super) fn replace(&self, document: &mut Document, node: Node) {
+        let mut at = &mut document.root;
+        for key in self.path.iter().flatten() {
+            let Value::Map(entries) = &mut at.value else { return };
+            let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) else { return };
+            at = &mut entry.node;
+        }
+        *at = node;
     }
 
     /// The node with the options and policies; `None` if there is none.
@@ -62,13 +70,28 @@ pub(in super::super) fn is_policy_file(root: &Node) -> bool {
     })
 }
 
+/// Puts in the sections that stand in variables, as far as that tells where the policies are.
+pub(super) fn open(document: &mut Document) {
+    let path = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+    for keys in [&["processors"][..], &["policies"], &["service"], &["service", "pipelines"]] {
+        document.open(&path(keys));
+    }
+    for name in pipelines::names(&document.root) {
+        document.open(&path(&["service", "pipelines", &name]));
+        document.open(&path(&["service", "pipelines", &name, "processors"]));
+    }
+}
+
+/// What is said on the way.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'d> {
+    pub(super) problems: &'d Problems,
+    pub(super) warnings: &'d Problems,
+    pub(super) notes: &'d Problems,
+}
+
 /// Finds the policies; `wanted` names a processor.
-pub(super) fn find(
-    document: &Document,
-    wanted: Option<&str>,
-    problems: &Problems,
-    notes: &Problems,
-) -> Block {
+pub(super) fn find(document: &Document, wanted: Option<&str>, told: Told<'_>) -> Block {
     let root = &document.root;
     let (form, section, path) = match root.get("processors") {
         Some(processors) if root.get("policies").is_none() => {
@@ -80,30 +103,30 @@ pub(super) fn find(
                 let message = format!(
                     "there is no processor `{wanted}`: the file is no Collector configuration"
                 );
-                problems.add(root.place, message, Some("leave the name out".to_owned()));
+                told.problems.add(root.place, message, Some("leave the name out".to_owned()));
             }
             return Block { form: Form::Policies, path: Some(Vec::new()) };
         }
     };
     let found = processors_in(section);
     let chosen = match wanted {
-        Some(wanted) => found.iter().find(|name| **name == wanted),
-        None => found.first(),
+        Some(wanted) => found.iter().find(|name| **name == wanted).copied(),
+        None => match pipelines::used(root, &found) {
+            Ok(used) => used.or_else(|| first(section, &found, told)),
+            Err(ambiguous) => {
+                told.problems.add(ambiguous.place, ambiguous.message, ambiguous.help);
+                return Block { form, path: None };
+            }
+        },
     };
-    if let (None, [first, others @ ..]) = (wanted, found.as_slice())
-        && !others.is_empty()
-        && let Some(node) = section.get(first)
-    {
-        let others = others.join(", ");
-        let message =
-            format!("`{first}` is the first of several processors and is read; not read: {others}");
-        notes.add(node.place, message, None);
-    }
     let Some(chosen) = chosen else {
-        missing(section, wanted, &found, problems);
+        missing(section, wanted, &found, told.problems);
         return Block { form, path: None };
     };
-    let path = path.into_iter().chain([(*chosen).to_owned()]).collect();
+    if form == Form::Collector {
+        pipelines::lint(root, chosen, wanted.is_some(), told.warnings);
+    }
+    let path = path.into_iter().chain([chosen.to_owned()]).collect();
     Block { form, path: Some(path) }
 }
 
@@ -112,6 +135,21 @@ fn processors_in(section: &Node) -> Vec<&str> {
     let Value::Map(entries) = &section.value else { return Vec::new() };
     let names = entries.iter().map(|entry| entry.key.as_str());
     names.filter(|name| is_processor_name(name)).collect()
+}
+
+/// The first of the processors, where no pipeline says which is meant.
+fn first<'d>(section: &Node, found: &[&'d str], told: Told<'_>) -> Option<&'d str> {
+    let first = found.first()?;
+    if let [_, others @ ..] = found
+        && !others.is_empty()
+        && let Some(node) = section.get(first)
+    {
+        let others = others.join(", ");
+        let message =
+            format!("`{first}` is the first of several processors and is read; not read: {others}");
+        told.notes.add(node.place, message, None);
+    }
+    Some(first)
 }
 
 fn missing(section: &Node, wanted: Option<&str>, found: &[&str], problems: &Problems) {

@@ -9,11 +9,14 @@ mod combined;
 mod form;
 mod kinds;
 mod list;
+mod lists;
 mod options;
+mod pipelines;
 mod texts;
 
 use super::diagnostics::Problem;
 use super::document::{Document, Node};
+use super::locate::Found;
 use super::reader::{Problems, Section};
 use super::{PolicyFile, Surroundings, lint};
 use crate::policy;
@@ -40,7 +43,7 @@ pub(super) struct Reading {
 /// What all readers of a file share.
 #[derive(Clone, Copy)]
 struct Reader<'d> {
-    text: &'d str,
+    document: &'d Document,
     form: Form,
     /// Those that policies may name; `None`: it is not known which there are.
     exporters: Option<&'d [String]>,
@@ -66,18 +69,27 @@ pub(super) struct Placed<'d> {
     pub(super) node: &'d Node,
 }
 
-/// Reads a policy file.
-pub(super) fn read(document: &mut Document, surroundings: &Surroundings) -> Reading {
+/// Reads a policy file; `found` says where in the file it was, if there is more around it.
+pub(super) fn read(
+    document: &mut Document,
+    found: Option<&Found>,
+    surroundings: &Surroundings,
+) -> Reading {
     let problems = Problems::default();
     let (warnings, notes) = (Problems::default(), Problems::default());
-    let block = form::find(document, surroundings.processor.as_deref(), &problems, &notes);
+    if let Some(Problem { place, message, .. }) = found.map(Found::note) {
+        notes.add(place, message, None);
+    }
+    form::open(document);
+    let told = form::Told { problems: &problems, warnings: &warnings, notes: &notes };
+    let block = form::find(document, surroundings.processor.as_deref(), told);
     block.substitute(document);
+    let mut of_values = lists_of_texts(&block, document);
     let form = block.form;
-    let mut file = PolicyFile { hash: hash(&document.text), ..PolicyFile::default() };
+    let mut file = PolicyFile { hash: hash(document.contents()), ..PolicyFile::default() };
     if let Some(node) = block.node(document) {
-        let text = &document.text;
         let reader = Reader {
-            text,
+            document,
             form,
             exporters: surroundings.exporters.as_deref(),
             problems: &problems,
@@ -89,10 +101,22 @@ pub(super) fn read(document: &mut Document, surroundings: &Surroundings) -> Read
         file.policies = placed.into_iter().map(|placed| placed.spec).collect();
     }
     let errors = document.all_problems(problems.into_inner());
-    let (warnings, notes) = (warnings.into_inner(), notes.into_inner());
+    let (mut warnings, notes) = (warnings.into_inner(), notes.into_inner());
+    warnings.append(&mut of_values);
+    warnings.extend(block.node(document).map(lint::scalars).unwrap_or_default());
     file.notes = notes.iter().map(|note| note.message.clone()).collect();
     file.warnings = document.diagnostics(warnings.clone()).lines();
     Reading { file, errors, warnings, notes, form }
+}
+
+/// Makes lists of texts that the Collector takes for lists; returns what is to be said of them.
+fn lists_of_texts(block: &form::Block, document: &mut Document) -> Vec<Problem> {
+    let mut warnings = Vec::new();
+    if let Some(mut node) = block.node(document).cloned() {
+        lists::split(document, &mut node, &mut warnings);
+        block.replace(document, node);
+    }
+    warnings
 }
 
 fn policy_file<'d>(reader: &Reader<'d>, node: &'d Node, file: &mut PolicyFile) -> Vec<Placed<'d>> {
@@ -113,12 +137,17 @@ fn policy_file<'d>(reader: &Reader<'d>, node: &'d Node, file: &mut PolicyFile) -
     placed
 }
 
-/// Names the contents of a file, alike in every build: FNV-1a, 64 bit. Not made to withstand
-/// forgery.
-fn hash(text: &str) -> String {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+/// Names the contents of a file and of its variables, alike in every build: FNV-1a, 64 bit. Not
+/// made to withstand forgery.
+fn hash<'t>(contents: impl Iterator<Item = &'t str>) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for (number, text) in contents.enumerate() {
+        // Texts do not have this byte, so it parts them.
+        let parting = (number > 0).then_some(0xff);
+        for byte in parting.into_iter().chain(text.bytes()) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
     format!("{hash:016x}")
 }
 

@@ -377,9 +377,10 @@ fn policies_are_found_in_all_the_files_that_hold_them() {
 
     let collector = "receivers: {otlp: {endpoint: '${env:TAILSIEVE_TEST_UNSET}'}}\n\
                      processors:\n  batch:\n  tail_sampling/b: {policies: [{name: b, type: always_sample}]}\n  \
-                     tail_sampling: {policies: [{name: \"${TAILSIEVE_TEST_UNSET:-c}\", type: always_sample}]}\n\
+                     tail_sampling: {policies: [{name: \"${env:TAILSIEVE_TEST_UNSET:-c}\", type: always_sample}]}\n\
                      service: {pipelines: {traces: {processors: [tail_sampling]}}}\n";
-    assert_eq!(name(collector, None).unwrap(), "b");
+    assert_eq!(name(collector, None).unwrap(), "c");
+    assert_eq!(name(collector, Some("tail_sampling/b")).unwrap(), "b");
     assert_eq!(name(collector, Some("tail_sampling")).unwrap(), "c");
     let told = name(collector, Some("tail_sampling/c")).unwrap_err();
     assert!(told.contains("p.yaml:3:3: there is no processor `tail_sampling/c`"), "{told}");

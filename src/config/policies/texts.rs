@@ -23,7 +23,8 @@ pub(super) fn condition(
     let text = match values::name(node) {
         Ok(text) => text,
         Err(message) => {
-            reader.problems.add(node.place, format!("{key}: {message}"), None);
+            let message = values::told(node, format!("{key}: {message}"));
+            reader.problems.add(node.place, message, None);
             return None;
         }
     };
@@ -75,6 +76,8 @@ fn tell(
     message: String,
     help: Option<String>,
 ) {
-    let place = scalar::place_within(reader.text, node, range);
+    let place = scalar::place_within(reader.document.text_at(node.place), node, range);
+    let message = values::told(node, message);
+    let help = help.map(|help| values::told(node, help));
     reader.problems.add(place, message, help);
 }

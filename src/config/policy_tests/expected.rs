@@ -75,7 +75,7 @@ fn read_votes(
     };
     let mut votes = Vec::with_capacity(entries.len());
     for entry in entries {
-        let key = Node { place: entry.place, value: Value::Null, from_env: false };
+        let key = Node::new(entry.place, Value::Null);
         check_known(problems, policies, &key, &entry.key);
         match values::choice(VOTES)(&entry.node) {
             Ok(vote) => votes.push((entry.key.clone(), vote)),

@@ -8,7 +8,7 @@ mod spans;
 use std::path::Path;
 use std::time::Duration;
 
-use super::document::{Document, Entry, Node, Value, Variables};
+use super::document::{Document, Entry, Node, Value};
 use super::reader::{Problems, Section};
 use super::{Errors, PolicyFile, Surroundings, folder, name, policies, text, values};
 use crate::ids::TraceId;
@@ -66,7 +66,7 @@ pub fn load(path: &Path) -> Result<PolicyTests, Errors> {
 pub fn parse(name: &str, text: &str, folder: &Path) -> Result<PolicyTests, Errors> {
     let mut document = Document::parse_alone(name, text)?;
     let policies = tested(&document, folder);
-    document.substitute(&[], Variables::Explicit);
+    document.substitute(&[]);
     let problems = Problems::default();
     let mut root = Section::new(&document.root, &problems);
     let is_given = root.required("policies", "policies.yaml", Ok).is_some();
@@ -101,7 +101,7 @@ fn tested(document: &Document, folder: &Path) -> Option<Result<PolicyFile, Error
     let node = document.root.get("policies")?;
     if let Value::Text(_) = node.value {
         let mut document = document.clone();
-        document.substitute(&[], Variables::Explicit);
+        document.substitute(&[]);
         let path = document.root.get("policies").map(values::name)?.ok()?;
         let processor = document.root.get("processor").and_then(|node| values::name(node).ok());
         let file = super::load_policies_of(&folder.join(path), processor.as_deref());
@@ -115,7 +115,7 @@ fn tested(document: &Document, folder: &Path) -> Option<Result<PolicyFile, Error
         }
         _ => node.clone(),
     };
-    let reading = policies::read(&mut part, &Surroundings::default());
+    let reading = policies::read(&mut part, None, &Surroundings::default());
     if reading.errors.is_empty() {
         return Some(Ok(reading.file));
     }
