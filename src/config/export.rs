@@ -1,6 +1,7 @@
 //! Sections `export` and `exporters` of the static file.
 
 mod kafka;
+mod pasted;
 mod security;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ const COMPRESSIONS: &[(&str, Compression)] =
 /// What only OTLP over a connection of its own has.
 const OF_OTLP: &[&str] = &[
     "endpoint",
+    "traces_endpoint",
     "headers",
     "auth",
     "tls",
@@ -33,7 +35,11 @@ const OF_OTLP: &[&str] = &[
 ];
 
 /// What only a Kafka exporter has.
-const OF_KAFKA: &[&str] = &["topic", "brokers", "properties"];
+const OF_KAFKA: &[&str] = &["topic", "traces", "brokers", "properties"];
+
+/// What stands in the place of `auth` and `tls` towards Kafka.
+const IN_PROPERTIES: &str = "say it in librdkafka's words: `properties: {security.protocol: \
+                             sasl_ssl, sasl.mechanism: ..., sasl.username: ..., ssl.ca.location: ...}`";
 
 /// More are hardly meant, and each has a queue and connections of its own.
 const MAX_EXPORTERS: usize = 32;
@@ -46,6 +52,18 @@ struct Context<'a> {
     /// The settings that a Kafka exporter has unless it is told others.
     source: &'a SourceSettings,
     problems: &'a Problems,
+    /// What was read well and is probably not meant.
+    warnings: &'a Problems,
+    /// What was read and has no meaning here.
+    notes: &'a Problems,
+}
+
+/// What is said of the sections.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub(super) problems: &'a Problems,
+    pub(super) warnings: &'a Problems,
+    pub(super) notes: &'a Problems,
 }
 
 /// The exporters, in the order of the file; never empty.
@@ -53,9 +71,10 @@ pub(super) fn read(
     root: &mut Section<'_>,
     source: &SourceSettings,
     folder: &Path,
-    problems: &Problems,
+    told: Told<'_>,
 ) -> Vec<ExportSettings> {
-    let context = Context { folder, source, problems };
+    let Told { problems, warnings, notes } = told;
+    let context = Context { folder, source, problems, warnings, notes };
     let Some(several) = root.node("exporters") else {
         let node = root.node("export");
         return vec![exporter(root.section("export"), node, "default", context)];
@@ -93,7 +112,12 @@ fn named(several: &Node, context: Context<'_>) -> Vec<ExportSettings> {
         let section = Section::new(&entry.node, context.problems);
         exporter(section, Some(&entry.node), &entry.key, context)
     };
-    entries.iter().map(exporter).collect()
+    let ways_out: Vec<&Entry> =
+        entries.iter().filter(|entry| !pasted::is_no_way_out(entry, context)).collect();
+    if ways_out.is_empty() {
+        context.problems.add(several.place, "there is no exporter that can be used", help());
+    }
+    ways_out.into_iter().map(exporter).collect()
 }
 
 /// Names are labels of metrics and parts of client ids.
@@ -108,24 +132,30 @@ fn exporter(
     name: &str,
     context: Context<'_>,
 ) -> ExportSettings {
-    let protocol = section.optional("protocol", values::choice(PROTOCOLS)).unwrap_or_default();
+    let protocol = section.optional("protocol", values::choice(PROTOCOLS));
+    let protocol = protocol.or_else(|| pasted::protocol(name)).unwrap_or_default();
     let mut settings = ExportSettings { name: name.to_owned(), ..ExportSettings::of(protocol) };
     if protocol == Protocol::Kafka {
         settings.kafka = Some(kafka::target(&mut section, context));
         without(&mut section, OF_OTLP, "kafka", context.problems);
     } else {
-        otlp(&mut section, &mut settings, context.folder);
+        otlp(&mut section, &mut settings, context);
+        if protocol == Protocol::Grpc {
+            without(&mut section, &["traces_endpoint"], "grpc", context.problems);
+        }
         without(&mut section, OF_KAFKA, "grpc or http", context.problems);
     }
     section.read("timeout", &mut settings.timeout, values::duration);
     section.read("max_request_bytes", &mut settings.max_request_bytes, values::size);
     section.read("flush_interval", &mut settings.flush_interval, values::duration);
-    retry(section.section("retry_on_failure"), &mut settings);
+    retry(section.section("retry_on_failure"), &mut settings, context);
     let mut queue = section.section("sending_queue");
+    pasted::queue(&mut queue, &mut settings, context);
     queue.read("queue_size_bytes", &mut settings.sending_queue.queue_size_bytes, values::size);
     let consumers = &mut settings.sending_queue.num_consumers;
     queue.read("num_consumers", consumers, values::whole(0..=usize::MAX));
     queue.finish();
+    pasted::options(&mut section, context);
     section.finish();
     if let Some(node) = node {
         validate(&settings, node, context.problems);
@@ -133,17 +163,25 @@ fn exporter(
     settings
 }
 
-fn otlp(section: &mut Section<'_>, settings: &mut ExportSettings, folder: &Path) {
+fn otlp(section: &mut Section<'_>, settings: &mut ExportSettings, context: Context<'_>) {
+    let folder = context.folder;
     let example = match settings.protocol {
         Protocol::Http => "http://tempo:4318",
         _ => "tempo:4317",
     };
-    if let Some(endpoint) = section.required("endpoint", example, values::name) {
+    let is_http = settings.protocol == Protocol::Http;
+    let endpoint = if is_http && section.has("traces_endpoint") {
+        pasted::traces_endpoint(section)
+    } else {
+        section.required("endpoint", example, values::name)
+    };
+    if let Some(endpoint) = endpoint {
         settings.endpoint = endpoint;
     }
     section.read("headers", &mut settings.headers, headers);
     settings.auth = security::auth(section, folder);
-    settings.tls = security::tls(section, folder);
+    settings.tls = security::tls(section, context);
+    pasted::unencrypted(section, settings, context);
     section.read("compression", &mut settings.compression, values::choice(COMPRESSIONS));
     section.read("connections", &mut settings.connections, values::whole(0..=usize::MAX));
     section.read("connection_max_age", &mut settings.connection_max_age, values::duration);
@@ -156,12 +194,15 @@ fn without(section: &mut Section<'_>, keys: &[&'static str], protocol: &str, pro
     for key in keys {
         if let Some(node) = section.node(key) {
             let message = format!("`{key}` has no meaning with protocol: {protocol}");
-            problems.add(node.place, message, Some("leave it out".to_owned()));
+            let is_login = matches!(*key, "auth" | "tls");
+            let help = if is_login { IN_PROPERTIES } else { "leave it out" };
+            problems.add(node.place, message, Some(help.to_owned()));
         }
     }
 }
 
-fn retry(mut section: Section<'_>, settings: &mut ExportSettings) {
+fn retry(mut section: Section<'_>, settings: &mut ExportSettings, context: Context<'_>) {
+    pasted::enabled(&mut section, "a trace that is not taken would be lost", context);
     let retry = &mut settings.retry_on_failure;
     section.read("initial_interval", &mut retry.initial_interval, values::duration);
     section.read("multiplier", &mut retry.multiplier, values::number);

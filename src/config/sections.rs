@@ -49,11 +49,12 @@ pub(super) struct Reading {
 pub(super) fn settings(document: &Document, folder: &Path) -> Reading {
     let (problems, warnings, notes) =
         (Problems::default(), Problems::default(), Problems::default());
+    let told = export::Told { problems: &problems, warnings: &warnings, notes: &notes };
     let mut root = Section::new(&document.root, &problems);
     let kafka = kafka::read(root.section("kafka"), &problems);
     let decision_log = decision_log(root.section("decision_log"), &kafka.source);
     let buffer = buffer(root.section("buffer"));
-    let exports = export::read(&mut root, &kafka.source, folder, &problems);
+    let exports = export::read(&mut root, &kafka.source, folder, told);
     let dead_letter = dead_letter(&mut root, &kafka.source.topic);
     let annotate = annotate(root.section("annotate"));
     let mut admin = root.section("admin");

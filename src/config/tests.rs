@@ -1,6 +1,6 @@
 use super::*;
 
-use crate::export::{Auth, TlsVersion};
+use crate::export::{Auth, Protocol, TlsVersion};
 use crate::source::StartFrom;
 
 /// The static file `text`, as if it lay in /etc/tailsieve.
@@ -193,6 +193,31 @@ fn several_exporters_have_the_defaults_of_their_protocols() {
     assert_eq!((target(archive).brokers, target(archive).properties), ("k:9092".into(), of_source));
     assert_eq!((target(other).brokers, target(other).properties), ("o:9092".into(), vec![]));
     assert!(archive.max_request_bytes < 1_000_000);
+}
+
+#[test]
+fn pasted_exporters_are_what_their_names_say() {
+    let text = with_exporters(&[
+        "otlp/a: {endpoint: a:4317, sending_queue: {sizer: bytes, queue_size: 16Mi}}",
+        "otlphttp/b: {traces_endpoint: https://b/v1/traces, endpoint: https://other}",
+        "otlp_http: {endpoint: http://c:4318}",
+        "otlp_grpc/d: {protocol: http, endpoint: http://d:4318}",
+        "kafka/e: {traces: {topic: kept}, producer: {required_acks: 1}}",
+        "nop: {}",
+        "archive-kafka: {endpoint: f:4317}",
+    ]);
+    let settings = settings(&text).unwrap();
+    let protocols: Vec<Protocol> = settings.exports.iter().map(|it| it.protocol).collect();
+    use Protocol::{Grpc, Http, Kafka};
+    assert_eq!(protocols, [Grpc, Http, Http, Http, Kafka, Grpc]);
+    assert_eq!(settings.exports[0].sending_queue.queue_size_bytes, 16 << 20);
+    assert_eq!(settings.exports[1].endpoint, "https://b/v1/traces");
+    assert_eq!(settings.exports[4].kafka.as_ref().unwrap().topic, "kept");
+    let notes = settings.notes.join("\n");
+    for part in ["t.yaml:4:", "the Collector encrypts", "t.yaml:8:", "producer has no", "`nop`"] {
+        assert!(notes.contains(part), "{part} is not in\n{notes}");
+    }
+    assert_eq!(settings.notes.len(), 3, "{notes}");
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use super::super::reader::Section;
 use super::super::{kafka, values};
-use super::Context;
+use super::{Context, pasted};
 use crate::export::KafkaTarget;
 
 /// Reads the topic, and the cluster if it is another one than the spans come from. How to log in
 /// there is told there, lest one cluster gets to see the passwords of another.
 pub(super) fn target(section: &mut Section<'_>, context: Context<'_>) -> KafkaTarget {
-    let topic = section.required("topic", "otlp_spans_kept", values::name).unwrap_or_default();
+    let topic = pasted::topic(section).unwrap_or_default();
     let brokers = section.optional("brokers", |node| {
         let brokers = values::list(values::name)(node)?;
         Ok(brokers.join(","))

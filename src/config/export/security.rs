@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::super::document::Node;
 use super::super::reader::Section;
 use super::super::values;
+use super::{Context, pasted};
 use crate::export::{Auth, Secret, TlsSettings, TlsVersion};
 
 const VERSIONS: &[(&str, TlsVersion)] = &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
@@ -50,8 +51,9 @@ fn bearer(mut section: Section<'_>, folder: &Path) -> Option<Auth> {
     }
 }
 
-/// `tls`, if it is there; paths in it are relative to `folder`.
-pub(super) fn tls(exporter: &mut Section<'_>, folder: &Path) -> Option<TlsSettings> {
+/// `tls`, if it is there.
+pub(super) fn tls(exporter: &mut Section<'_>, context: Context<'_>) -> Option<TlsSettings> {
+    let folder = context.folder;
     exporter.node("tls")?;
     let mut section = exporter.section("tls");
     let mut tls = TlsSettings::default();
@@ -65,6 +67,7 @@ pub(super) fn tls(exporter: &mut Section<'_>, folder: &Path) -> Option<TlsSettin
     tls.server_name_override = section.optional("server_name_override", values::name);
     section.read("min_version", &mut tls.min_version, values::choice(VERSIONS));
     section.read("reload_interval", &mut tls.reload_interval, values::duration);
+    pasted::tls(&mut section, context);
     section.finish();
     Some(tls)
 }

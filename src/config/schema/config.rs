@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use super::super::kafka::REFUSED;
-use super::scalars::{AnyText, Duration, OneOrMore, Size, Text, Var};
+use super::scalars::{AnyText, Anything, Duration, OneOrMore, Size, Text, Var};
 
 /// The static file: where spans come from, where kept traces go, how much memory they may take.
 #[derive(JsonSchema)]
@@ -203,6 +203,88 @@ struct Export {
     retry_on_resource_exhausted: Option<Var<bool>>,
     /// What may wait or be on its way.
     sending_queue: Option<Queue>,
+    /// The Collector's, with protocol: http: an endpoint that ends in /v1/traces.
+    traces_endpoint: Option<Text>,
+    /// The Collector's, with protocol: kafka: where traces are written.
+    traces: Option<KafkaTraces>,
+    /// The Collector's: what is written is OTLP protobuf.
+    encoding: Option<Var<Encoding>>,
+    /// The Collector's; has no meaning here.
+    metrics_endpoint: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    logs_endpoint: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    profiles_endpoint: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    metrics: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    logs: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    profiles: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    compression_params: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    keepalive: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    read_buffer_size: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    write_buffer_size: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    wait_for_ready: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    balancer_name: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    max_idle_conns: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    max_idle_conns_per_host: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    max_conns_per_host: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    idle_conn_timeout: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    disable_keep_alives: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    force_attempt_http2: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    http2_read_idle_timeout: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    http2_ping_timeout: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    batcher: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    protocol_version: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    resolve_canonical_bootstrap_servers_only: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    client_id: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    metadata: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    producer: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    partition_traces_by_id: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    partition_metrics_by_resource_attributes: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    partition_logs_by_resource_attributes: Option<Anything>,
+}
+
+/// Where the Collector's Kafka exporter writes traces.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct KafkaTraces {
+    /// The topic.
+    topic: Option<Text>,
+    /// What is written is OTLP protobuf.
+    encoding: Option<Var<Encoding>>,
+}
+
+/// OTLP protobuf.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Encoding {
+    OtlpProto,
+    Proto,
 }
 
 /// What one protocol needs and the others have not.
@@ -212,9 +294,12 @@ fn as_the_protocol_has_it(schema: &mut Schema) {
         "required": ["protocol"],
     });
     schema.insert("if".to_owned(), is_kafka);
-    schema.insert("then".to_owned(), json!({ "required": ["topic"] }));
+    let topic = json!({ "anyOf": [{ "required": ["topic"] }, { "required": ["traces"] }] });
+    schema.insert("then".to_owned(), topic);
     let is_known = json!({ "properties": { "protocol": { "enum": ["grpc", "http"] } } });
-    let otlp = json!({ "if": is_known, "then": { "required": ["endpoint"] } });
+    let otlp = json!({ "if": is_known, "then": {
+        "anyOf": [{ "required": ["endpoint"] }, { "required": ["traces_endpoint"] }],
+    } });
     schema.insert("else".to_owned(), otlp);
 }
 
@@ -284,6 +369,12 @@ struct Tls {
     min_version: Option<Var<TlsVersion>>,
     /// When the files are read again even if they look unchanged; 5m by default.
     reload_interval: Option<Duration>,
+    /// The Collector's; has no meaning here.
+    max_version: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    cipher_suites: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    curve_preferences: Option<Anything>,
 }
 
 /// A version of TLS, in quotes.
@@ -323,6 +414,8 @@ struct Retry {
     refuse_after_attempts: Option<Var<u32>>,
     /// And not before so long after the first of these; 1m by default.
     refuse_after_time: Option<Duration>,
+    /// The Collector's: it is always so.
+    enabled: Option<Var<bool>>,
 }
 
 /// What may wait or be on its way.
@@ -334,6 +427,29 @@ struct Queue {
     /// Requests on their way at once; 4 by default.
     #[schemars(extend("minimum" = 1))]
     num_consumers: Option<Var<u32>>,
+    /// The Collector's: it is always so.
+    enabled: Option<Var<bool>>,
+    /// The Collector's: what queue_size counts.
+    sizer: Option<Var<Sizer>>,
+    /// The Collector's; with sizer: bytes it is queue_size_bytes.
+    queue_size: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    block_on_overflow: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    wait_for_result: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    storage: Option<Anything>,
+    /// The Collector's; has no meaning here.
+    batch: Option<Anything>,
+}
+
+/// What the Collector's queues count.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Sizer {
+    Requests,
+    Items,
+    Bytes,
 }
 
 /// Where goes what is refused.

@@ -13,6 +13,9 @@ pub(super) struct File;
 /// Keys of a processor.
 const PROCESSOR: &str = "^tail_sampling(/.*)?$";
 
+/// Keys of the files that hold policies by themselves.
+const KNOWN: &str = "^(policies|processors|tail_sampling(/.*)?|decision_.*|maximum_trace_.*)$";
+
 impl JsonSchema for File {
     fn inline_schema() -> bool {
         true
@@ -29,21 +32,36 @@ impl JsonSchema for File {
             "description": "Which traces are kept. The options and policies stand at the top level, \
                             in a block `tail_sampling`, or in a processor of a Collector \
                             configuration.",
-            "if": { "required": ["processors"], "not": { "required": ["policies"] } },
-            "then": {
+            // Helm values, resources: the configuration stands somewhere in them.
+            "if": {
                 "type": "object",
-                "properties": {
-                    "processors": {
-                        "type": "object",
-                        "patternProperties": { PROCESSOR: processor },
-                        "not": { "propertyNames": { "not": { "pattern": PROCESSOR } } },
-                    },
-                },
+                "minProperties": 1,
+                "propertyNames": { "not": { "pattern": KNOWN } },
+                "anyOf": [
+                    { "required": ["apiVersion", "kind"] },
+                    { "additionalProperties": { "not": { "type": "array" } } },
+                ],
             },
             "else": {
-                "if": { "type": "object", "propertyNames": { "not": { "pattern": PROCESSOR } } },
-                "then": policies,
-                "else": { "type": "object", "patternProperties": { PROCESSOR: processor } },
+                "if": { "required": ["processors"], "not": { "required": ["policies"] } },
+                "then": {
+                    "type": "object",
+                    "properties": {
+                        "processors": {
+                            "type": "object",
+                            "patternProperties": { PROCESSOR: processor },
+                            "not": { "propertyNames": { "not": { "pattern": PROCESSOR } } },
+                        },
+                    },
+                },
+                "else": {
+                    "if": {
+                        "type": "object",
+                        "propertyNames": { "not": { "pattern": PROCESSOR } },
+                    },
+                    "then": policies,
+                    "else": { "type": "object", "patternProperties": { PROCESSOR: processor } },
+                },
             },
         })
     }

@@ -7,12 +7,19 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 /// A text with a variable in it; what comes out is not known here.
-const VARIABLE: &str = r"\$\{";
+pub(super) const VARIABLE: &str = r"\$\{";
 
 /// A duration as Go or people write it, or a text with a variable in it.
 const DURATION: &str = concat!(
     r"^\+?([0-9.]+ *(ns|nsec|us|µs|μs|usec|ms|msec|millis|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|",
     r"hours?|d|days?|w|weeks?) *)+$|^ *0 *$|\$\{"
+);
+
+/// A number as the Collector's YAML reads it, where that of an editor takes it for text; or a text
+/// with a variable in it.
+const NUMBER: &str = concat!(
+    r"^[-+]?(0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9_]+)?)$",
+    r"|\$\{"
 );
 
 /// A value, or a variable of the environment in its place.
@@ -33,7 +40,9 @@ impl<T: JsonSchema> JsonSchema for Var<T> {
         match kind.as_deref() {
             Some(kind) if kind != "string" => {
                 schema.insert("type".to_owned(), json!([kind, "string"]));
-                schema.insert("pattern".to_owned(), json!(VARIABLE));
+                let is_number = matches!(kind, "integer" | "number");
+                let pattern = if is_number { NUMBER } else { VARIABLE };
+                schema.insert("pattern".to_owned(), json!(pattern));
                 schema
             }
             _ => json_schema!({ "anyOf": [schema, { "type": "string", "pattern": VARIABLE }] }),
@@ -106,10 +115,10 @@ scalar!(
     ] }
 );
 scalar!(
-    /// A size such as `64MiB`.
+    /// A size such as `64MiB` or `512Mi`.
     Size,
     { "anyOf": [
-        { "type": "string", "pattern": r"^ *[0-9]+ *(B|[kK]B|[MG]B|[KMG]iB)? *$|\$\{" },
+        { "type": "string", "pattern": r"^ *[0-9]+(\.[0-9]+)? *([kMGT]|[kKMGT]?B|[KMGT]iB?)? *$|\$\{" },
         { "type": "integer", "minimum": 1 },
     ] }
 );
