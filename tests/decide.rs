@@ -10,6 +10,8 @@ mod captures;
 mod command;
 #[path = "decide/examples.rs"]
 mod examples;
+#[path = "decide/files.rs"]
+mod files;
 #[path = "decide/notation.rs"]
 mod notation;
 #[path = "decide/policy_tests.rs"]

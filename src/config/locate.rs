@@ -45,8 +45,10 @@ impl Found {
 /// That it is no YAML, or that there are several such places.
 pub(super) fn parse(name: &str, text: &str) -> Result<Located, Diagnostics> {
     let documents = cut::documents(text);
-    if documents.len() < 2 {
-        return locate(Document::parse_alone(name, text)?, name, text);
+    match documents.as_slice() {
+        [] => return locate(Document::parse_alone(name, text)?, name, text),
+        [only] => return locate(Document::parse_part(name, text, only)?, name, text),
+        _ => {}
     }
     let mut others = Vec::new();
     let mut with_policies = Vec::new();

@@ -57,13 +57,15 @@ impl<'d> Section<'d> {
         Self { place: node.place, entries, is_section, known: Vec::new(), problems }
     }
 
-    /// The value of `key`, if it is there; an empty value is none.
+    /// The value of `key`, if it is there; an empty value is none. What a variable holds may be a
+    /// text that YAML takes for nothing.
     pub(super) fn node(&mut self, key: &'static str) -> Option<&'d Node> {
         if !self.known.contains(&key) {
             self.known.push(key);
         }
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
-        (!matches!(entry.node.value, Value::Null)).then_some(&entry.node)
+        let is_text = entry.node.written.as_ref().is_some_and(|written| !written.is_empty());
+        (is_text || !matches!(entry.node.value, Value::Null)).then_some(&entry.node)
     }
 
     /// Reads `key`, if it is there.

@@ -1,6 +1,6 @@
 use super::*;
 
-use crate::export::{Auth, Protocol, TlsVersion};
+use crate::export::{Auth, Protocol, Secret, TlsVersion};
 use crate::source::StartFrom;
 
 /// The static file `text`, as if it lay in /etc/tailsieve.
@@ -315,6 +315,24 @@ fn secrets_are_shown_nowhere() {
                 export: {endpoint: t:4317, headers: {authorization: hunter2}}\npolicies: p.yaml\n";
     assert!(!format!("{:?}", settings(fine).unwrap()).contains("hunter2"));
     assert!(!errors(&format!("{fine}x: y\n")).contains("hunter2"));
+}
+
+#[test]
+fn secrets_in_variables_are_the_texts_that_they_are() {
+    // What YAML takes for a number, a list, nothing.
+    for secret in ["0123", "1e3", "[a]", "null", "~", "# x", "true", "a: b", "'q'", "{"] {
+        let of_kafka = "kafka: {brokers: k:9092, properties: {sasl.password: SECRET}}\n";
+        let text = format!(
+            "{of_kafka}export: {{endpoint: t:4317, auth: {{bearer: {{token: SECRET}}}}, headers: {{x: SECRET}}}}\n\
+             policies: p.yaml\n"
+        );
+        let secret_in_yaml = serde_json::to_string(&format!("${{yaml:{secret}}}")).unwrap();
+        let settings = settings(&text.replace("SECRET", &secret_in_yaml)).unwrap();
+        let export = &settings.exports[0];
+        assert_eq!(settings.source.properties[0].1, secret);
+        assert_eq!(export.auth, Some(Auth::Bearer(Secret::new(secret.to_owned()))));
+        assert_eq!(export.headers["x"], Secret::new(secret.to_owned()));
+    }
 }
 
 #[test]

@@ -54,10 +54,10 @@ const RENAMED: &[(&str, &str)] = &[
 ];
 
 /// Where attributes are named: the place, and the number of the policy.
-type Named = BTreeMap<String, Vec<(Place, usize)>>;
+pub(super) type Named = BTreeMap<String, Vec<(Place, usize)>>;
 
-/// Warns of each old name, once.
-pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
+/// Which attributes the policies ask for, and where.
+pub(super) fn named(lint: &Lint<'_>, policies: &[Placed<'_>]) -> Named {
     let mut named = Named::new();
     for (number, Placed { spec, node }) in policies.iter().enumerate() {
         walk(spec, node, &mut |spec, node| {
@@ -67,6 +67,11 @@ pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
             keys(lint, spec, node, &mut add);
         });
     }
+    named
+}
+
+/// Warns of each old name, once.
+pub(super) fn lint(lint: &Lint<'_>, named: &Named) {
     for (old, new) in RENAMED {
         let Some(places) = named.get(*old) else { continue };
         let of_new = named.get(*new).map_or(&[][..], Vec::as_slice);

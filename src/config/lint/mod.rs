@@ -1,9 +1,10 @@
 //! What was read well and is probably not meant: policies that can never match, that have no
 //! effect beside others, or that keep everything; waits and budgets that do not fit; attributes
-//! by names that are out of date.
+//! by names that are out of date, or that no span has.
 //!
 //! Knows nothing of traces: only what follows from the file itself is said.
 
+mod attributes;
 mod budgets;
 mod conventions;
 mod effect;
@@ -56,7 +57,9 @@ pub(super) fn lint(
             empty_values(&lint, spec, node);
         });
     }
-    conventions::lint(&lint, policies);
+    let named = conventions::named(&lint, policies);
+    conventions::lint(&lint, &named);
+    attributes::lint(&lint, policies, &named);
 }
 
 fn long_wait(lint: &Lint<'_>, file: &PolicyFile, root: &Node) {

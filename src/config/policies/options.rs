@@ -23,6 +23,7 @@ const WITHOUT_MEANING: &[(&str, &str)] = &[
         "policies without a budget are all asked, and budgets are not spent on traces that are \
          kept already: the same traces are kept",
     ),
+    ("mutates_data", "spans go on as they came, with what `annotate` of the static file adds"),
     (
         "drop_pending_traces_on_shutdown",
         "open traces are read again by the next owner of their partition, and never dropped",

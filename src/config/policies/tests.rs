@@ -405,6 +405,7 @@ fn every_option_of_the_collector_is_read_noted_or_refused() {
                    decision_cache: {sampled_cache_size: 5, non_sampled_cache_size: 5}\n\
                    tail_storage: my_storage\nsample_on_first_match: true\n\
                    sampling_strategy: trace-complete\ndrop_pending_traces_on_shutdown: true\n\
+                   mutates_data: true\n\
                    maximum_trace_size_bytes: 1000\n";
     let options: String = options.lines().map(|line| format!("  {line}\n")).collect();
     let text = format!("tail_sampling:\n{options}  policies: [{{name: a, type: always_sample}}]\n");
@@ -422,6 +423,7 @@ fn every_option_of_the_collector_is_read_noted_or_refused() {
         "sample_on_first_match",
         "sampling_strategy",
         "drop_pending_traces_on_shutdown",
+        "mutates_data",
         "maximum_trace_size_bytes",
     ] {
         let of_key = |note: &&String| {

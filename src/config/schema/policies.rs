@@ -130,6 +130,8 @@ macro_rules! file {
             tail_storage: Option<Anything>,
             /// Has no meaning here: the same traces are kept.
             sample_on_first_match: Option<Anything>,
+            /// Has no meaning here: spans go on as they came.
+            mutates_data: Option<Anything>,
             /// Has no meaning here: open traces are never dropped.
             drop_pending_traces_on_shutdown: Option<Anything>,
         }
