@@ -146,7 +146,9 @@ fn check_tests(document: &Document, path: &Path) -> Checked {
     checked.warnings = warnings.findings().to_vec();
     let root = &document.root;
     let text = |key: &str| root.get(key).and_then(|node| values::name(node).ok());
-    checked.policies = text("policies").map(|it| (folder(path).join(it), text("processor")));
+    let is_path = root.get("policies").is_some_and(|it| matches!(it.value, Value::Text(_)));
+    let policies = text("policies").filter(|_| is_path);
+    checked.policies = policies.map(|it| (folder(path).join(it), text("processor")));
     checked
 }
 

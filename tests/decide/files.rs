@@ -148,4 +148,12 @@ fn tests_of_policies_have_variables_too() {
     let answer = tailsieve(&["test", "t.yaml"], &files, b"");
     assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
     assert!(answer.out.contains("ok    tailsieve"), "{}", answer.out);
+    let inline = tests.replace("${env:TAILSIEVE_TEST_UNSET:-p.yaml}", "${file:list.yaml}");
+    let list = longer_than("010");
+    let files: [(&str, &[u8]); 3] =
+        [("t.yaml", inline.as_bytes()), ("list.yaml", list.as_bytes()), files[2]];
+    for command in ["test", "validate"] {
+        let answer = tailsieve(&[command, "t.yaml"], &files, b"");
+        assert_eq!(answer.code, 0, "{}{}", answer.out, answer.err);
+    }
 }

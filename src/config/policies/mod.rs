@@ -15,7 +15,7 @@ mod pipelines;
 mod texts;
 
 use super::diagnostics::Problem;
-use super::document::{Document, Node};
+use super::document::{Document, Node, Value};
 use super::locate::Found;
 use super::reader::{Problems, Section};
 use super::{PolicyFile, Surroundings, lint};
@@ -87,7 +87,10 @@ pub(super) fn read(
     let mut of_values = lists_of_texts(&block, document);
     let form = block.form;
     let mut file = PolicyFile { hash: hash(document.contents()), ..PolicyFile::default() };
-    if let Some(node) = block.node(document) {
+    let node = block.node(document);
+    if let Some(node) = node.filter(|node| !is_section(node)) {
+        Section::new(node, &problems);
+    } else if let Some(node) = node {
         let reader = Reader {
             document,
             form,
@@ -107,6 +110,10 @@ pub(super) fn read(
     file.notes = notes.iter().map(|note| note.message.clone()).collect();
     file.warnings = document.diagnostics(warnings.clone()).lines();
     Reading { file, errors, warnings, notes, form }
+}
+
+fn is_section(node: &Node) -> bool {
+    matches!(node.value, Value::Map(_) | Value::Null)
 }
 
 /// Makes lists of texts that the Collector takes for lists; returns what is to be said of them.

@@ -65,6 +65,8 @@ pub fn load(path: &Path) -> Result<PolicyTests, Errors> {
 /// Everything that is wrong with it and with the policies that it names.
 pub fn parse(name: &str, text: &str, folder: &Path) -> Result<PolicyTests, Errors> {
     let mut document = Document::parse_alone(name, text)?;
+    // A list in a variable is the policies themselves, and no path.
+    document.open(&["policies".to_owned()]);
     let policies = tested(&document, folder);
     document.substitute(&[]);
     let problems = Problems::default();
