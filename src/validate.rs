@@ -32,7 +32,7 @@ pub struct ValidateArgs {
     #[arg(long)]
     pub strict: bool,
     /// The processor that is meant in a Collector configuration, for example `tail_sampling/shop`;
-    /// the first one by default
+    /// by default the one that its pipelines of traces use
     #[arg(long, value_name = "NAME")]
     pub processor: Option<String>,
     /// How the findings are printed

@@ -170,6 +170,15 @@ fn one_json_document_holds_the_findings_of_all_files() {
 }
 
 #[test]
+fn a_finding_in_a_file_that_a_variable_names_has_that_file() {
+    let folder = root().join("tests/validate");
+    let output = tailsieve(&folder, &["validate", "--output", "json", "included-processor.yaml"]);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let error = &json["files"][0]["errors"][0];
+    assert_eq!((&error["file"], &error["line"]), (&"included/tail.yaml".into(), &4.into()));
+}
+
+#[test]
 fn a_processor_can_be_named_by_flag_and_in_the_static_file() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();

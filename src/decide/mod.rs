@@ -51,7 +51,7 @@ pub struct DecideArgs {
     /// The policy file; a tail_sampling block or a whole Collector configuration will do
     #[arg(long, value_name = "FILE")]
     pub policies: PathBuf,
-    /// Which processor of a Collector configuration is meant; by default the first tail_sampling
+    /// Which processor of a Collector configuration is meant; by default the one that its pipelines use
     #[arg(long, value_name = "NAME")]
     pub processor: Option<String>,
     /// How decisions are printed; json is one object a line, the summary last

@@ -5,7 +5,7 @@
 //! Only what is hardly ever meant is said: own attributes may have any name.
 
 use super::conventions::Named;
-use super::{Lint, walk};
+use super::{Lint, attribute, walk};
 use crate::config::document::{Node, Value};
 use crate::config::policies::Placed;
 use crate::config::{scalar, values};
@@ -99,9 +99,10 @@ fn inverted(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
         return;
     }
     let place = node.find(&format!("{}.invert_match", spec.kind.type_name())).place;
+    let of = attribute(node, spec, key);
     let message = format!(
-        "invert_match: this keeps every trace without such a value of `{key}`, and drops none: it \
-         is no veto, as in the Collector since v0.144"
+        "invert_match: this keeps every trace without such a value of {of}, and drops none: it is \
+         no veto, as in the Collector since v0.144"
     );
     let help = "to drop traces use `type: drop` without invert_match; to keep some of the others, \
                 put this into an `and`";
@@ -219,8 +220,7 @@ mod tests {
             "1.0",
             "5 + .5",
         ] {
-            let is_found = is_expression(key, text);
-            assert_eq!(is_found, false, "{text}");
+            assert!(!is_expression(key, text), "{text}");
         }
         assert!(!is_expression("http.route", "/files/(.*)"));
     }

@@ -88,15 +88,23 @@ fn empty_values(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
             continue;
         }
         if *enabled_regex_matching {
-            let message = format!("values: the empty expression matches every value of `{key}`");
+            let of = attribute(node, spec, key);
+            let message = format!("values: the empty expression matches every value of {of}");
             lint.warn(value.place, message, "`^$` matches the empty value only");
         } else {
+            let of = attribute(node, spec, key);
             let message = format!(
-                "values: the empty text matches where `{key}` is empty, not where it is missing"
+                "values: the empty text matches where {of} is empty, not where it is missing"
             );
             lint.warn(value.place, message, "leave it out, unless that is meant");
         }
     }
+}
+
+/// What to call the attribute `key` that a policy asks for; what a variable holds is not repeated.
+fn attribute(node: &Node, spec: &PolicySpec, key: &str) -> String {
+    let is_hidden = node.find(&format!("{}.key", spec.kind.type_name())).from_env;
+    if is_hidden { "its attribute".to_owned() } else { format!("`{key}`") }
 }
 
 /// Calls `visit` for a policy and all policies in it, each with its node.

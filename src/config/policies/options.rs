@@ -108,16 +108,25 @@ fn duration(reader: &Reader<'_>, node: &Node) -> Result<Duration, String> {
     {
         return Ok(duration);
     }
-    match &node.value {
-        Value::Integer(number @ 1..) if reader.form != Form::Policies => {
-            let nanoseconds = u64::try_from(*number).map_err(|_| "is too long".to_owned())?;
-            let message = format!("a bare {number} is {number} nanoseconds, as in the Collector");
-            let help = format!("with its unit, for example `{number}s`");
-            reader.warnings.add(node.place, message, Some(help));
-            Ok(Duration::from_nanos(nanoseconds))
-        }
-        _ => values::duration(node),
+    let number = match &node.value {
+        Value::Integer(number) => *number,
+        Value::Float(number) if number.fract() == 0.0 => *number as i128,
+        _ => 0,
+    };
+    if number < 1 || reader.form == Form::Policies {
+        return values::duration(node);
     }
+    let nanoseconds = u64::try_from(number).map_err(|_| "is too long".to_owned())?;
+    let (message, help) = if node.from_env {
+        let message =
+            "a bare number is nanoseconds, as in the Collector, and the variable holds one";
+        (message.to_owned(), "with its unit, for example `10s`".to_owned())
+    } else {
+        let message = format!("a bare {number} is {number} nanoseconds, as in the Collector");
+        (message, format!("with its unit, for example `{number}s`"))
+    };
+    reader.warnings.add(node.place, message, Some(help));
+    Ok(Duration::from_nanos(nanoseconds))
 }
 
 /// What Go's `time.ParseDuration` reads, besides what is negative: `1m30s`, `1.5h`.

@@ -7,6 +7,7 @@
 #![expect(dead_code, reason = "only the shape of these structs is of use")]
 
 mod config;
+mod exporters;
 mod kinds;
 mod policies;
 mod policy_tests;
