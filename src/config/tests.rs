@@ -317,6 +317,50 @@ fn secrets_are_shown_nowhere() {
     assert!(!errors(&format!("{fine}x: y\n")).contains("hunter2"));
 }
 
+/// How a scalar is written says what it is: as the Collector's YAML has it.
+#[test]
+fn scalars_of_a_file_are_those_of_the_collector() {
+    let kinds = [
+        ("010", "i8"),
+        ("-010", "i-8"),
+        ("!!int 010", "i8"),
+        ("1_000", "i1000"),
+        ("1e3", "f1000.0"),
+        ("08", "f8.0"),
+        ("'010'", "010"),
+        ("\"010\"", "010"),
+        ("!!str 010", "010"),
+        ("|-\n  010", "010"),
+        (">-\n  010", "010"),
+        ("7e12345", "7e12345"),
+        ("1:30", "1:30"),
+        (".inf", ".inf"),
+        ("0x", "0x"),
+        ("yes", "yes"),
+        ("2024-01-01", "2024-01-01"),
+        ("é010", "é010"),
+    ];
+    let kind = |node: &document::Node| match &node.value {
+        document::Value::Integer(number) => format!("i{number}"),
+        document::Value::Float(number) => format!("f{number:?}"),
+        document::Value::Text(text) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    for (written, expected) in kinds {
+        let text = match written.contains('\n') {
+            true => format!("a: {written}\n"),
+            false => format!("\u{feff}é: ü\na: {written} # é\nb: [&x {written}, *x]\n"),
+        };
+        let document = Document::parse_alone("f", &text).unwrap();
+        assert_eq!(kind(document.root.find("a")), expected, "{text}");
+        if let document::Value::List(items) = &document.root.find("b").value {
+            let kinds: Vec<String> = items.iter().map(kind).collect();
+            // An anchor stands before the quotes or the tag.
+            assert_eq!(kinds, [expected, expected], "{text}");
+        }
+    }
+}
+
 #[test]
 fn secrets_in_variables_are_the_texts_that_they_are() {
     // What YAML takes for a number, a list, nothing.

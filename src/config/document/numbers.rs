@@ -15,7 +15,8 @@ pub(in super::super) fn resolve(plain: &str) -> Option<Number> {
     if !first.is_ascii_digit() && !matches!(first, '+' | '-' | '.') {
         return None;
     }
-    let digits = plain.replace('_', "");
+    // Behind a point, Go does not take underscores.
+    let digits = if first == '.' { plain.to_owned() } else { plain.replace('_', "") };
     if let Some(integer) = integer(&digits) {
         return Some(Number::Integer(integer));
     }
@@ -149,6 +150,7 @@ mod tests {
         }
         let texts = [
             "_1",
+            "._8",
             "0x",
             "0b2",
             "0o8",

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
 use super::super::diagnostics::{Place, Problem, is_secret_name};
@@ -37,6 +37,9 @@ pub(super) fn parse(text: &str, at: Where, is_secret: bool) -> Result<Parsed, Pr
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
         with_snippet: false,
+        // What is no number to the Collector is text again below.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        legacy_octal_numbers: true,
         budget: serde_saphyr::budget! { max_depth: MAX_LEVELS },
     };
     let parsed: Result<Spanned<Raw>, _> = serde_saphyr::from_str_with_options(text, options);
@@ -244,9 +247,6 @@ impl<'t> Building<'t> {
             "there is more than one document in the file: only one can be read".to_owned()
         } else if reason.contains("budget breached") {
             "the file is larger than can be read: it ends here".to_owned()
-        } else if let Some((number, _)) = reason.split_once(" rejected by the configured policy") {
-            // It comes as "non-finite float `.nan`".
-            format!("expected a number, found a {number}")
         } else {
             format!("not valid YAML: {reason}")
         };

@@ -39,7 +39,7 @@ fn messages_speak_of_the_file_and_not_of_its_reader() {
                   values: ['('], enabled_regex_matching: true}}]";
     for (text, expected) in [
         (in_quotes, "value: expected true or false, found text: take the quotes off true"),
-        (no_number, "p.yaml:1:80: expected a number, found a non-finite float `.nan`"),
+        (no_number, "p.yaml:1:80: sampling_percentage: expected a number, found `.nan`"),
         ("policies: []\n---\npolicies: []\n", "there is more than one document in the file"),
         (no_key, "values: not a regular expression: unclosed group"),
     ] {
