@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::convert;
 use super::error::OttlError;
-use super::expression::Operand;
 use super::functions::{Kind, Signature};
+use super::operand::Operand;
 use super::syntax::{Argument, Call, Node, Value as Written};
 use super::value::Value;
 
@@ -67,7 +67,17 @@ pub(super) fn check(
 ) -> Result<(), OttlError> {
     let fits = match operand {
         Operand::Literal(literal) => takes(kind, literal, function),
-        _ => kind != Kind::BoolLiteral,
+        Operand::Known(value) => takes_computed(kind, value),
+        Operand::List(items) => match kind {
+            Kind::Strings => {
+                return items
+                    .iter()
+                    .try_for_each(|item| check(item, Kind::String, function, range.clone()));
+            }
+            Kind::Any | Kind::StringLike | Kind::StringLikes | Kind::Anythings | Kind::List => true,
+            _ => false,
+        },
+        _ => !is_written(kind),
     };
     if fits {
         return Ok(());
@@ -75,31 +85,60 @@ pub(super) fn check(
     Err(OttlError::new(range, format!("{function} takes {} here", description(kind))))
 }
 
+/// What has to stand in the condition as it is.
+fn is_written(kind: Kind) -> bool {
+    matches!(kind, Kind::BoolLiteral | Kind::StringLiteral | Kind::Strings | Kind::Anythings)
+}
+
 fn takes(kind: Kind, literal: &Value<'_>, function: &'static str) -> bool {
     match kind {
-        Kind::Any | Kind::StringLike | Kind::StringLikes => true,
-        Kind::String => matches!(literal, Value::String(_)),
+        Kind::Any | Kind::StringLike => true,
+        Kind::String | Kind::StringLiteral => matches!(literal, Value::String(_)),
+        Kind::StringLikes | Kind::List | Kind::Anythings => matches!(literal, Value::List(_)),
+        Kind::Strings => match literal {
+            Value::List(list) => list.items().iter().all(|item| matches!(item, Value::String(_))),
+            _ => false,
+        },
         Kind::Int => matches!(literal, Value::Int(_)),
         Kind::IntLike => convert::int(literal, function).is_ok(),
         Kind::Double => matches!(literal, Value::Double(_)),
         Kind::DoubleLike => convert::double(literal, function).is_ok(),
         Kind::Bool | Kind::BoolLiteral => matches!(literal, Value::Bool(_)),
-        // There are no literal maps.
-        Kind::Map => false,
+        Kind::BoolLike => convert::bool(literal, function).is_ok(),
+        Kind::BytesLike => convert::bytes(literal.clone(), function).is_ok(),
+        Kind::Map => matches!(literal, Value::Map(_)),
+        Kind::Time => matches!(literal, Value::Time(_)),
+        Kind::Duration => matches!(literal, Value::Duration(_)),
+    }
+}
+
+/// Of what is computed only what never fits is an error: the `Is` functions have an answer then.
+fn takes_computed(kind: Kind, value: &Value<'_>) -> bool {
+    match kind {
+        Kind::Time => matches!(value, Value::Time(_)),
+        Kind::Duration => matches!(value, Value::Duration(_)),
+        _ => !is_written(kind),
     }
 }
 
 fn description(kind: Kind) -> &'static str {
     match kind {
         Kind::Any | Kind::StringLike => "any value",
-        Kind::StringLikes => "a list",
+        Kind::StringLikes | Kind::List => "a list",
+        Kind::Strings => "a list of strings, written here as `[\"a\", \"b\"]`,",
+        Kind::Anythings => "a list, written here as `[a, b]`,",
         Kind::String => "a string",
+        Kind::StringLiteral => "a string, written here as it is,",
         Kind::Int => "an int",
         Kind::IntLike => "what can be made an int",
         Kind::Double => "a double",
         Kind::DoubleLike => "what can be made a double",
         Kind::Bool => "a bool",
+        Kind::BoolLike => "what can be made a bool",
         Kind::BoolLiteral => "`true` or `false`",
+        Kind::BytesLike => "bytes or a string",
         Kind::Map => "a map",
+        Kind::Time => "a time (such as `start_time`, or `Time(...)`)",
+        Kind::Duration => "a duration (such as `Duration(\"5s\")`, or `end_time - start_time`)",
     }
 }

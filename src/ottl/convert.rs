@@ -1,16 +1,13 @@
-//! Conversions between types: what the Collector's `StringLikeGetter`, `IntLikeGetter` and
-//! `FloatLikeGetter` do (`pkg/ottl/expression.go`), with Go's formats of numbers.
+//! Conversions between types: what the Collector's `StringLikeGetter`, `IntLikeGetter` and their like
+//! do (`pkg/ottl/expression.go`), with Go's formats of numbers.
 //!
 //! A function's name goes in only to be named in errors.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-
 use super::error::EvalError;
-use super::value::Value;
+use super::value::{Entry, Value};
 
 /// The text of any value but nil.
 pub(super) fn string<'v>(value: Value<'v>) -> Result<Option<Cow<'v, [u8]>>, EvalError> {
@@ -21,15 +18,16 @@ pub(super) fn string<'v>(value: Value<'v>) -> Result<Option<Cow<'v, [u8]>>, Eval
         Value::Int(value) => value.to_string(),
         Value::Double(value) => double_text(value)?,
         Value::Bytes(bytes) => hex(&bytes),
-        Value::TraceId(id) => numbers(&id),
-        Value::SpanId(id) => numbers(&id),
-        Value::List(items) => json(|out| list_json(&items, out))?,
-        Value::Map(entries) => json(|out| map_json(&entries, out))?,
+        other => {
+            let mut out = String::new();
+            json(&other, &mut out)?;
+            out
+        }
     };
     Ok(Some(Cow::Owned(text.into_bytes())))
 }
 
-/// A whole number; nil for nil and for a string that is none.
+/// A whole number; nil for nil.
 pub(super) fn int(value: &Value<'_>, function: &'static str) -> Result<Option<i64>, EvalError> {
     match value {
         Value::Nil => Ok(None),
@@ -37,7 +35,8 @@ pub(super) fn int(value: &Value<'_>, function: &'static str) -> Result<Option<i6
         Value::Bool(value) => Ok(Some((*value).into())),
         Value::Double(value) => Ok(Some(truncated(*value))),
         Value::String(text) => {
-            Ok(std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()))
+            let read = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+            read.map(Some).ok_or(EvalError::NotANumber)
         }
         other => Err(EvalError::Type { function, found: other.type_name() }),
     }
@@ -58,6 +57,38 @@ pub(super) fn double(value: &Value<'_>, function: &'static str) -> Result<Option
         Value::Int(value) => Ok(Some(*value as f64)),
         Value::Bool(value) => Ok(Some(if *value { 1.0 } else { 0.0 })),
         Value::String(text) => parsed_double(text).map(Some).ok_or(EvalError::NotANumber),
+        other => Err(EvalError::Type { function, found: other.type_name() }),
+    }
+}
+
+/// A boolean; nil for nil.
+pub(super) fn bool(value: &Value<'_>, function: &'static str) -> Result<Option<bool>, EvalError> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::Bool(value) => Ok(Some(*value)),
+        Value::Int(value) => Ok(Some(*value != 0)),
+        Value::Double(value) => Ok(Some(*value != 0.0)),
+        // What Go's `strconv.ParseBool` reads.
+        Value::String(text) => match &**text {
+            b"1" | b"t" | b"T" | b"true" | b"TRUE" | b"True" => Ok(Some(true)),
+            b"0" | b"f" | b"F" | b"false" | b"FALSE" | b"False" => Ok(Some(false)),
+            _ => Err(EvalError::NotABool),
+        },
+        other => Err(EvalError::Type { function, found: other.type_name() }),
+    }
+}
+
+/// Bytes; none for nil, and those of a number from the highest to the lowest.
+pub(super) fn bytes<'v>(
+    value: Value<'v>,
+    function: &'static str,
+) -> Result<Cow<'v, [u8]>, EvalError> {
+    match value {
+        Value::Nil => Ok(Cow::Borrowed(&[])),
+        Value::String(bytes) | Value::Bytes(bytes) => Ok(bytes),
+        Value::Int(value) => Ok(Cow::Owned(value.to_be_bytes().to_vec())),
+        Value::Double(value) => Ok(Cow::Owned(value.to_be_bytes().to_vec())),
+        Value::Bool(value) => Ok(Cow::Owned(vec![value.into()])),
         other => Err(EvalError::Type { function, found: other.type_name() }),
     }
 }
@@ -107,7 +138,7 @@ fn double_text(value: f64) -> Result<String, EvalError> {
     Ok(format!("{mantissa}e{sign}{digits:0>2}"))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
@@ -118,53 +149,47 @@ fn numbers(id: &[u8]) -> String {
     format!("[{}]", numbers.join(","))
 }
 
-fn json(write: impl FnOnce(&mut String) -> Result<(), EvalError>) -> Result<String, EvalError> {
-    let mut out = String::new();
-    write(&mut out)?;
-    Ok(out)
-}
-
-fn list_json(items: &[AnyValue], out: &mut String) -> Result<(), EvalError> {
-    out.push('[');
-    for (index, item) in items.iter().enumerate() {
-        out.push_str(if index == 0 { "" } else { "," });
-        value_json(item.value.as_ref(), out)?;
-    }
-    out.push(']');
-    Ok(())
-}
-
-/// In the order of the keys; the last value of a key that stands twice.
-fn map_json(entries: &[KeyValue], out: &mut String) -> Result<(), EvalError> {
-    let of = |entry: &KeyValue| entry.value.clone().and_then(|value| value.value);
-    let sorted: BTreeMap<_, _> = entries.iter().map(|entry| (&entry.key, of(entry))).collect();
-    out.push('{');
-    for (index, (key, value)) in sorted.into_iter().enumerate() {
-        out.push_str(if index == 0 { "" } else { "," });
-        string_json(key, out);
-        out.push(':');
-        value_json(value.as_ref(), out)?;
-    }
-    out.push('}');
-    Ok(())
-}
-
-fn value_json(value: Option<&Any>, out: &mut String) -> Result<(), EvalError> {
+fn json(value: &Value<'_>, out: &mut String) -> Result<(), EvalError> {
     match value {
-        None | Some(Any::StringValueStrindex(_)) => out.push_str("null"),
-        Some(Any::StringValue(text)) => string_json(text, out),
-        Some(Any::BoolValue(value)) => out.push_str(&value.to_string()),
-        Some(Any::IntValue(value)) => out.push_str(&value.to_string()),
-        Some(Any::DoubleValue(value)) => out.push_str(&double_text(*value)?),
-        Some(Any::BytesValue(bytes)) if bytes.is_empty() => out.push_str("null"),
-        Some(Any::BytesValue(bytes)) => {
+        Value::Nil => out.push_str("null"),
+        Value::String(text) => string_json(&readable(text), out),
+        Value::Bool(value) => out.push_str(&value.to_string()),
+        Value::Int(value) | Value::Duration(value) => out.push_str(&value.to_string()),
+        Value::Double(value) => out.push_str(&double_text(*value)?),
+        Value::Bytes(bytes) if bytes.is_empty() => out.push_str("null"),
+        Value::Bytes(bytes) => {
             out.push('"');
             base64(bytes, out);
             out.push('"');
         }
-        Some(Any::ArrayValue(list)) => list_json(&list.values, out)?,
-        Some(Any::KvlistValue(map)) => map_json(&map.values, out)?,
+        Value::TraceId(id) => out.push_str(&numbers(id)),
+        Value::SpanId(id) => out.push_str(&numbers(id)),
+        Value::Time(time) => out.extend(["\"", &time.rfc3339().ok_or(EvalError::NoText)?, "\""]),
+        Value::List(list) => {
+            out.push('[');
+            for (index, item) in list.items().iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                json(item, out)?;
+            }
+            out.push(']');
+        }
+        Value::Map(entries) => map_json(entries, out)?,
+        Value::Count(_) => return Err(EvalError::NoText),
     }
+    Ok(())
+}
+
+/// In the order of the keys; the last value of a key that stands twice.
+fn map_json(entries: &[Entry<'_>], out: &mut String) -> Result<(), EvalError> {
+    let sorted: BTreeMap<_, _> = entries.iter().map(|(key, value)| (key, value)).collect();
+    out.push('{');
+    for (index, (key, value)) in sorted.into_iter().enumerate() {
+        out.push_str(if index == 0 { "" } else { "," });
+        string_json(&readable(key), out);
+        out.push(':');
+        json(value, out)?;
+    }
+    out.push('}');
     Ok(())
 }
 

@@ -46,12 +46,12 @@ impl fmt::Display for OttlError {
 
 impl std::error::Error for OttlError {}
 
-/// The known name that is meant, if it was nearly hit.
+/// The known name that is meant, if it was nearly hit: with one letter in four wrong at most.
 pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     let name = name.to_lowercase();
-    let likeness = |known: &&&str| strsim::jaro_winkler(&name, &known.to_lowercase());
-    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&best) > 0.8).then_some(*best)
+    let wrong = |known: &str| strsim::osa_distance(&name, &known.to_lowercase());
+    let best = known.iter().min_by_key(|known| wrong(known))?;
+    (wrong(best) <= (name.len() / 4).max(1)).then_some(*best)
 }
 
 /// Why a condition has no answer for a span: the cases in which the Collector has none.
@@ -77,9 +77,46 @@ pub enum EvalError {
     /// A string that should be a number is none.
     #[error("a string is not a number")]
     NotANumber,
-    /// A number that no JSON text can hold.
-    #[error("infinity and NaN have no text")]
+    /// A string that should be a boolean is none.
+    #[error("a string is not a boolean")]
+    NotABool,
+    /// A number, a time or a list of events that no JSON text can hold.
+    #[error("a value has no text")]
     NoText,
+    /// What is asked is neither true nor false.
+    #[error("a value of type {found} is neither true nor false")]
+    NoAnswer {
+        /// The type of the value.
+        found: &'static str,
+    },
+    /// Types that cannot be computed with.
+    #[error("{left} {operator} {right} cannot be computed")]
+    Operands {
+        /// The type on the left.
+        left: &'static str,
+        /// The operator.
+        operator: &'static str,
+        /// The type on the right.
+        right: &'static str,
+    },
+    /// A type that has no negative.
+    #[error("a value of type {found} has no negative")]
+    Negative {
+        /// The type.
+        found: &'static str,
+    },
+    /// A division by 0.
+    #[error("a division by zero")]
+    DivisionByZero,
+    /// The map that a function yields does not have this key.
+    #[error("a map has no such key")]
+    NoKey,
+    /// A text that a function cannot read.
+    #[error("{function} cannot read a text")]
+    Unreadable {
+        /// The function.
+        function: &'static str,
+    },
     /// A substring that starts or ends outside of the string, or is empty.
     #[error("a substring lies outside of its string")]
     OutOfRange,

@@ -1,12 +1,11 @@
 //! A condition that was compiled, and its evaluation (`pkg/ottl/boolean_value.go`).
 
-use std::borrow::Cow;
 use std::ops::Range;
 
 use super::error::EvalError;
 use super::fields::Fields;
-use super::functions::Call;
 use super::lexer::Comparison;
+use super::operand::Operand;
 use super::paths::Path;
 use super::quick;
 use super::value::{Value, compare};
@@ -47,51 +46,12 @@ pub(super) struct Expression {
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Literal(bool),
-    Call(Box<Call>),
+    /// True if it is `true`; what is no boolean has no answer.
+    Holds(Box<Operand>),
     Compare(Box<(Operand, Comparison, Operand)>),
     Not(Box<Expression>),
     And(Vec<Expression>),
     Or(Vec<Expression>),
-}
-
-/// What has a value.
-#[derive(Clone, Debug)]
-pub(super) enum Operand {
-    Literal(Value<'static>),
-    Path(Path),
-    Call(Box<Call>),
-}
-
-impl Operand {
-    pub(super) fn get<'v>(&'v self, fields: &Fields<'v>) -> Result<Value<'v>, EvalError> {
-        match self {
-            Operand::Literal(Value::String(text)) => Ok(Value::String(Cow::Borrowed(text))),
-            Operand::Literal(Value::Bytes(bytes)) => Ok(Value::Bytes(Cow::Borrowed(bytes))),
-            Operand::Literal(literal) => Ok(literal.clone()),
-            Operand::Path(path) => path.get(fields),
-            Operand::Call(call) => call.value(fields),
-        }
-    }
-
-    fn each_path<'e>(&'e self, visit: &mut impl FnMut(&'e Path)) {
-        match self {
-            Operand::Literal(_) => {}
-            Operand::Path(path) => visit(path),
-            Operand::Call(call) => {
-                call.arguments.iter().for_each(|argument| argument.each_path(visit));
-            }
-        }
-    }
-
-    fn each_path_mut(&mut self, visit: &mut impl FnMut(&mut Path)) {
-        match self {
-            Operand::Literal(_) => {}
-            Operand::Path(path) => visit(path),
-            Operand::Call(call) => {
-                call.arguments.iter_mut().for_each(|argument| argument.each_path_mut(visit));
-            }
-        }
-    }
 }
 
 impl Expression {
@@ -99,7 +59,10 @@ impl Expression {
     pub(super) fn evaluate(&self, fields: &Fields<'_>) -> Result<bool, EvalError> {
         match &self.kind {
             Kind::Literal(value) => Ok(*value),
-            Kind::Call(call) => Ok(matches!(call.value(fields)?, Value::Bool(true))),
+            Kind::Holds(operand) => match operand.get(fields)? {
+                Value::Bool(holds) => Ok(holds),
+                other => Err(EvalError::NoAnswer { found: other.type_name() }),
+            },
             Kind::Compare(comparison) => {
                 let (left, how, right) = &**comparison;
                 if let Some(answer) = quick::compare(left, right, *how, fields) {
@@ -131,9 +94,7 @@ impl Expression {
     pub(super) fn each_path<'e>(&'e self, visit: &mut impl FnMut(&'e Path)) {
         match &self.kind {
             Kind::Literal(_) => {}
-            Kind::Call(call) => {
-                call.arguments.iter().for_each(|argument| argument.each_path(visit));
-            }
+            Kind::Holds(operand) => operand.each_path(visit),
             Kind::Compare(comparison) => {
                 comparison.0.each_path(visit);
                 comparison.2.each_path(visit);
@@ -149,9 +110,7 @@ impl Expression {
     pub(super) fn each_path_mut(&mut self, visit: &mut impl FnMut(&mut Path)) {
         match &mut self.kind {
             Kind::Literal(_) => {}
-            Kind::Call(call) => {
-                call.arguments.iter_mut().for_each(|argument| argument.each_path_mut(visit));
-            }
+            Kind::Holds(operand) => operand.each_path_mut(visit),
             Kind::Compare(comparison) => {
                 comparison.0.each_path_mut(visit);
                 comparison.2.each_path_mut(visit);

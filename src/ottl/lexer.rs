@@ -42,12 +42,17 @@ pub(super) enum Token {
     Assign,
     Plus,
     Minus,
+    Times,
+    Over,
     Comma,
     Dot,
+    Colon,
     Open,
     Close,
     OpenIndex,
     CloseIndex,
+    OpenMap,
+    CloseMap,
     End,
 }
 
@@ -91,7 +96,7 @@ fn next(text: &str, at: usize) -> Result<(Token, usize), OttlError> {
 
 fn mark(rest: &str) -> Option<(Token, usize)> {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
-    const MARKS: [(&str, Token); 15] = [
+    const MARKS: [(&str, Token); 20] = [
         ("==", Token::Comparison(Equal)),
         ("!=", Token::Comparison(NotEqual)),
         (">=", Token::Comparison(GreaterOrEqual)),
@@ -101,6 +106,11 @@ fn mark(rest: &str) -> Option<(Token, usize)> {
         ("=", Token::Assign),
         ("+", Token::Plus),
         ("-", Token::Minus),
+        ("*", Token::Times),
+        ("/", Token::Over),
+        (":", Token::Colon),
+        ("{", Token::OpenMap),
+        ("}", Token::CloseMap),
         (",", Token::Comma),
         (".", Token::Dot),
         ("(", Token::Open),
@@ -113,16 +123,23 @@ fn mark(rest: &str) -> Option<(Token, usize)> {
 }
 
 fn unknown(rest: &str, at: usize) -> OttlError {
-    const KNOWN: [(&str, &str); 9] = [
-        ("=>", "lambda expressions are not supported here"),
+    const KNOWN: [(&str, &str); 12] = [
+        (
+            "=>",
+            "functions that take an expression are experimental in the Collector, which refuses \
+             them, too",
+        ),
         ("&&", "write `and`"),
         ("||", "write `or`"),
+        ("!~", "write `not IsMatch(name, \"expression\")`"),
+        ("~", "write `IsMatch(name, \"expression\")`"),
         ("!", "write `not`, or `!=` for unequal"),
         ("'", "a string stands in double quotes"),
         ("`", "a string stands in double quotes"),
-        ("*", "arithmetic is not supported here"),
-        ("/", "arithmetic is not supported here"),
-        ("{", "map literals are not supported here"),
+        ("%", "there is no remainder in OTTL"),
+        ("$", "a variable of the environment is put in before, where the file has `${env:NAME}`"),
+        ("_", "a name starts with a letter"),
+        (";", "one condition ends here: the next one is an item of its own in the list"),
     ];
     let known = KNOWN.into_iter().find(|(mark, _)| rest.starts_with(mark));
     let one = rest.chars().next().map_or(0, char::len_utf8);

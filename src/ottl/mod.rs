@@ -2,25 +2,29 @@
 //! sampling, and tailsieve's additions to it (`trace.` and `root.` paths).
 //!
 //! Owns the language: text in, answers about spans, events and traces out. Promises the
-//! Collector's answers (`pkg/ottl` v0.158), errors included, for everything that compiles; a text
-//! outside of the subset does not compile. A condition is compiled once, names the attribute keys
-//! that it looks at, and is evaluated on what a scan found, without decoding it and usually
-//! without allocating. Leaves to others which spans it is asked about, and what an answer means.
+//! Collector's answers (`pkg/ottl` v1.4, that of v0.165), errors included, for everything that
+//! compiles; a text outside of the subset does not compile. A condition is compiled once, with all
+//! in it that is the same for every span computed, names the attribute keys that it looks at, and
+//! is evaluated on what a scan found, without decoding it and usually without allocating. Leaves to
+//! others which spans it is asked about, and what an answer means.
 //!
 //! In reading order: `lexer` and `parser` make a tree (`syntax`) of the text; `resolve` looks up
-//! its `names` and `functions`, checks their `arguments`, and makes an `expression` of it, which
-//! reads `paths` and compares `value`s (lists and maps are `nested`); `skeleton` cuts that into leaves that are about one thing
-//! each. `convert`, `pattern` and `trace_state` are what Go and its libraries do differently.
+//! its `names` and `functions`, checks their `arguments`, and makes an `expression` of it, whose
+//! `operand`s read `paths`, `compute`, and yield `value`s that are compared; `skeleton` cuts that into
+//! leaves that are about one thing each. `convert`, `pattern` and `time` are what Go and its
+//! libraries do differently, `wire` reads what nests in a record, `hints` say what was meant.
 
 mod arguments;
+mod compute;
 mod convert;
 mod error;
 mod expression;
 mod fields;
 mod functions;
+mod hints;
 mod lexer;
 mod names;
-mod nested;
+mod operand;
 mod parser;
 mod paths;
 mod pattern;
@@ -28,7 +32,9 @@ mod quick;
 mod resolve;
 mod skeleton;
 mod syntax;
+mod time;
 mod value;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -168,7 +174,10 @@ impl Condition {
         let events = self.context == Context::SpanEvent;
         let mut needs = Needs { events, ..Needs::default() };
         self.each_path(|path| match path {
-            Path::Span(field) | Path::Root(field) => needs.details |= is_detail(field),
+            Path::Span(field) | Path::Root(field) => {
+                needs.details |= is_detail(field);
+                needs.events |= matches!(field, SpanField::Events);
+            }
             Path::Scope(_) => needs.scopes = true,
             Path::Event(_) => needs.events = true,
             Path::Trace(field) => needs.services |= matches!(field, TraceField::Services),

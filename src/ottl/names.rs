@@ -5,8 +5,10 @@ use std::ops::Range;
 use super::Context;
 use super::error::OttlError;
 use super::expression::Level;
-use super::paths::{Attribute, EventField, Path, ScopeField, SpanField, TraceField};
-use super::syntax::{Key, Node, Segment};
+use super::hints;
+use super::paths::{Attribute, EventField, Inner, Path, ScopeField, SpanField, TraceField};
+use super::resolve::Resolver;
+use super::syntax::Segment;
 
 /// What a path starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ const OWNERS: [(&str, Owner); 7] = [
     ("trace", Owner::Trace),
 ];
 
-static SPAN_FIELDS: [(&str, SpanField); 19] = [
+static SPAN_FIELDS: [(&str, SpanField); 24] = [
     ("name", SpanField::Name),
     ("kind", SpanField::Kind),
     ("kind.string", SpanField::KindString),
@@ -44,6 +46,11 @@ static SPAN_FIELDS: [(&str, SpanField); 19] = [
     ("parent_span_id.string", SpanField::ParentSpanIdString),
     ("start_time_unix_nano", SpanField::StartTime),
     ("end_time_unix_nano", SpanField::EndTime),
+    ("start_time", SpanField::StartPoint),
+    ("end_time", SpanField::EndPoint),
+    ("duration_ms", SpanField::DurationMs),
+    ("events", SpanField::Events),
+    ("links", SpanField::Links),
     ("trace_state", SpanField::TraceState),
     ("flags", SpanField::Flags),
     ("dropped_attributes_count", SpanField::DroppedAttributes),
@@ -54,9 +61,10 @@ static SPAN_FIELDS: [(&str, SpanField); 19] = [
 static SCOPE_FIELDS: [(&str, ScopeField); 2] =
     [("name", ScopeField::Name), ("version", ScopeField::Version)];
 
-static EVENT_FIELDS: [(&str, EventField); 3] = [
+static EVENT_FIELDS: [(&str, EventField); 4] = [
     ("name", EventField::Name),
     ("time_unix_nano", EventField::Time),
+    ("time", EventField::Point),
     ("dropped_attributes_count", EventField::DroppedAttributes),
 ];
 
@@ -91,6 +99,7 @@ pub(super) fn number(name: &str, range: Range<usize>) -> Result<i64, OttlError> 
 
 /// The path that `segments` spell, and what it is about. `range` is where it stands.
 pub(super) fn path(
+    resolver: &Resolver,
     mut segments: Vec<Segment>,
     range: Range<usize>,
     context: Context,
@@ -103,7 +112,7 @@ pub(super) fn path(
         Context::Span => Owner::Span,
         Context::SpanEvent => Owner::Event,
     };
-    let field = Field::new(segments, range)?;
+    let field = Field::new(resolver, segments, range)?;
     match owner.unwrap_or(default) {
         Owner::Span => Ok((Path::Span(field.of_span()?), Level::Span)),
         Owner::Root => Ok((Path::Root(field.of_span()?), Level::Root)),
@@ -131,14 +140,23 @@ struct Field {
     /// Its segments, joined by dots.
     name: String,
     /// What the last one is indexed with.
-    keys: Vec<Node<Key>>,
+    keys: Vec<(Inner, Range<usize>)>,
     /// Where the whole path stands.
     range: Range<usize>,
 }
 
 impl Field {
-    fn new(mut segments: Vec<Segment>, range: Range<usize>) -> Result<Self, OttlError> {
-        let keys = segments.last_mut().map(|last| std::mem::take(&mut last.keys));
+    fn new(
+        resolver: &Resolver,
+        mut segments: Vec<Segment>,
+        range: Range<usize>,
+    ) -> Result<Self, OttlError> {
+        let written = segments.last_mut().map(|last| std::mem::take(&mut last.keys));
+        let mut keys = Vec::new();
+        for key in written.unwrap_or_default() {
+            let range = key.range.clone();
+            keys.push((resolver.known_key(key)?, range));
+        }
         let indexed = segments.iter().find(|segment| !segment.keys.is_empty());
         if let Some(Segment { name, .. }) = indexed {
             let message = format!("nothing follows the key of `{name}`");
@@ -146,10 +164,13 @@ impl Field {
             return Err(OttlError::new(range, message).with_help(help));
         }
         let names: Vec<String> = segments.into_iter().map(|segment| segment.name).collect();
-        Ok(Self { name: names.join("."), keys: keys.unwrap_or_default(), range })
+        Ok(Self { name: names.join("."), keys, range })
     }
 
     fn of_span(self) -> Result<SpanField, OttlError> {
+        if self.name == "attributes" && self.keys.is_empty() {
+            return Ok(SpanField::Attributes);
+        }
         if self.name == "attributes" {
             return Ok(SpanField::Attribute(self.attribute()?));
         }
@@ -174,6 +195,13 @@ impl Field {
     }
 
     fn of_event(self) -> Result<EventField, OttlError> {
+        let names = |name: &str| name == self.name;
+        let is_of_span = SPAN_FIELDS.iter().any(|(known, _)| names(known));
+        if is_of_span && !EVENT_FIELDS.iter().any(|(known, _)| names(known)) {
+            let message = format!("an event has no `{}`", self.name);
+            let help = format!("of its span it is `span.{}`", self.name);
+            return Err(OttlError::new(self.range, message).with_help(help));
+        }
         if self.name == "attributes" {
             return Ok(EventField::Attribute(self.attribute()?));
         }
@@ -197,26 +225,32 @@ impl Field {
             None => {
                 let mut known: Vec<&str> = fields.iter().map(|(known, _)| *known).collect();
                 known.extend(others);
-                Err(OttlError::new(range, format!("unknown path `{name}`"))
-                    .with_known(&name, &known))
+                let error = OttlError::new(range, format!("unknown path `{name}`"));
+                let near = hints::did_you_mean(&name, &known);
+                Err(match near.or_else(|| hints::unknown_path(&name, !keys.is_empty())) {
+                    Some(help) => error.with_help(help),
+                    None => error.with_known(&name, &known),
+                })
             }
         }
     }
 
     fn attribute(self) -> Result<Attribute, OttlError> {
         let Self { keys, range, .. } = self;
-        let help = "for example `attributes[\"http.route\"]`";
+        let example = "for example `attributes[\"http.route\"]`";
         let mut keys = keys.into_iter();
         match keys.next() {
-            Some(Node { kind: Key::String(key), .. }) => {
-                let inner = keys.map(|key| key.kind).collect();
+            Some((Inner::Key(key), _)) => {
+                let inner = keys.map(|(key, _)| key).collect();
                 Ok(Attribute { key, index: None, inner })
             }
-            Some(other) => {
+            Some((_, range)) => {
                 let message = "the key of an attribute is a string";
-                Err(OttlError::new(other.range, message).with_help(help))
+                Err(OttlError::new(range, message).with_help(example))
             }
             None => {
+                let help = "only the attributes that a condition names are looked for, and all \
+                            of them only of spans (`span.attributes`)";
                 Err(OttlError::new(range, "the key of the attribute is missing").with_help(help))
             }
         }
@@ -224,9 +258,7 @@ impl Field {
 
     fn trace_state_member(mut self) -> Result<SpanField, OttlError> {
         match (self.keys.pop(), self.keys.is_empty()) {
-            (Some(Node { kind: Key::String(key), .. }), true) => {
-                Ok(SpanField::TraceStateMember(key))
-            }
+            (Some((Inner::Key(key), _)), true) => Ok(SpanField::TraceStateMember(key)),
             _ => Err(OttlError::new(self.range, "`trace_state` is indexed with one string")),
         }
     }

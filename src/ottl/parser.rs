@@ -1,13 +1,17 @@
 //! Tokens to a condition (`pkg/ottl/grammar.go`: `booleanExpression`).
 //!
-//! `or` binds looser than `and`, `not` stands before one operand and only once. Recursion is
-//! bounded by [`MAX_DEPTH`]; chains of `and` and `or` are loops.
+//! `or` binds looser than `and`, `not` stands before one operand and only once. Of arithmetic, `*` and
+//! `/` bind closer than `+` and `-`, and a sign stands before one operand. Recursion is bounded by
+//! [`MAX_DEPTH`]; chains of one kind are loops. What a `(` opens, a condition or a number, is known
+//! by what stands behind the bracket that closes it.
+
+mod numbers;
 
 use std::mem;
 use std::ops::Range;
 
 use super::error::OttlError;
-use super::functions;
+use super::hints;
 use super::lexer::{Placed, Token, tokens};
 use super::syntax::{Argument, Boolean, Call, Key, Node, Segment, Value};
 
@@ -23,20 +27,38 @@ pub(super) fn parse(text: &str) -> Result<Node<Boolean>, OttlError> {
         let message = format!("a condition has at most {MAX_LENGTH} bytes");
         return Err(OttlError::new(0..text.len(), message));
     }
-    let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0 };
+    let tokens = tokens(text)?;
+    let closing = closing(&tokens);
+    let mut parser = Parser { text, tokens, closing, at: 0, depth: 0 };
     let condition = parser.alternatives()?;
     match parser.peek() {
         Token::End => Ok(condition),
-        Token::Comparison(_) => {
-            Err(parser.expected("`and`, `or` or the end").with_help("conditions are not compared"))
-        }
-        _ => Err(parser.expected("`and`, `or` or the end")),
+        _ => Err(parser.expected_more("`and`, `or` or the end")),
     }
+}
+
+/// For each `(`, the place of the token behind its `)`.
+fn closing(tokens: &[Placed]) -> Vec<Option<usize>> {
+    let mut closing = vec![None; tokens.len()];
+    let mut open = Vec::new();
+    for (at, Placed { token, .. }) in tokens.iter().enumerate() {
+        match token {
+            Token::Open => open.push(at),
+            Token::Close => {
+                if let Some(start) = open.pop() {
+                    closing[start] = Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    closing
 }
 
 struct Parser<'t> {
     text: &'t str,
     tokens: Vec<Placed>,
+    closing: Vec<Option<usize>>,
     at: usize,
     depth: usize,
 }
@@ -85,6 +107,22 @@ impl Parser<'_> {
             found => format!("`{found}`"),
         };
         OttlError::new(place, format!("expected {what}, found {found}"))
+    }
+
+    /// The same where a condition could go on.
+    fn expected_more(&self, what: &str) -> OttlError {
+        let error = self.expected(what);
+        match self.peek() {
+            Token::Comparison(_) => error.with_help("conditions are not compared"),
+            Token::Plus | Token::Minus | Token::Times | Token::Over => {
+                error.with_help(hints::COMPUTED)
+            }
+            Token::Name(word) | Token::Symbol(word) => match hints::word(word) {
+                Some(help) => error.with_help(help),
+                None => error,
+            },
+            _ => error,
+        }
     }
 
     /// One level deeper, if there is one.
@@ -139,9 +177,12 @@ impl Parser<'_> {
 
     fn operand(&mut self) -> Result<Node<Boolean>, OttlError> {
         let start = self.place().start;
-        if self.takes(&Token::Open) {
+        if *self.peek() == Token::Open && !self.opens_a_value() {
+            self.take();
             let inner = self.nested(Self::alternatives)?;
-            self.expect(&Token::Close, "`and`, `or` or `)`")?;
+            if !self.takes(&Token::Close) {
+                return Err(self.expected_more("`and`, `or` or `)`"));
+            }
             return Ok(Node { kind: inner.kind, range: self.since(start) });
         }
         let left = self.value("a condition")?;
@@ -154,40 +195,62 @@ impl Parser<'_> {
         Ok(Node { kind, range: self.since(start) })
     }
 
+    /// True if the bracket here holds a number and no condition.
+    fn opens_a_value(&self) -> bool {
+        let behind = self.closing[self.at].map(|behind| &self.tokens[behind].token);
+        matches!(
+            behind,
+            Some(Token::Comparison(_) | Token::Plus | Token::Minus | Token::Times | Token::Over)
+        )
+    }
+
     /// A value that is compared with nothing.
     fn alone(&self, value: Node<Value>) -> Result<Boolean, OttlError> {
+        let error = self.expected("a comparison");
+        let next = match self.peek() {
+            Token::Assign => Some("write `==`"),
+            Token::Plus | Token::Minus | Token::Times | Token::Over => Some(hints::COMPUTED),
+            Token::Name(word) | Token::Symbol(word) => hints::word(word),
+            _ => None,
+        };
+        let written = &self.text[value.range];
         match value.kind {
-            Value::Bool(literal) => Ok(Boolean::Literal(literal)),
-            Value::Call(call) => Ok(Boolean::Call(call)),
-            _ if *self.peek() == Token::Assign => {
-                Err(self.expected("a comparison").with_help("write `==`"))
-            }
-            Value::Path(_) => {
-                let path = &self.text[value.range];
-                Err(self.expected("a comparison").with_help(format!("write `{path} == true`")))
+            Value::Bool(literal) => return Ok(Boolean::Literal(literal)),
+            Value::Call(call) if next.is_none() => return Ok(Boolean::Call(call)),
+            _ if next.is_some() => {}
+            Value::Path(segments) => {
+                let is_attribute = segments.last().is_some_and(|segment| !segment.keys.is_empty());
+                return Err(error.with_help(hints::bare_path(written, is_attribute)));
             }
             // Enums have no lower case letters.
             Value::Enum(name) if name.contains(|letter: char| letter.is_ascii_lowercase()) => {
-                Err(self.expected("a comparison").with_help(format!("a call is `{name}()`")))
+                return Err(error.with_help(format!("a call is `{name}()`")));
             }
-            _ => Err(self.expected("a comparison")),
+            Value::Chain(..) | Value::Negative(_) => {
+                return Err(
+                    error.with_help(format!("a number is no answer: for example `{written} > 0`"))
+                );
+            }
+            _ => {}
         }
+        Err(next.map_or(error.clone(), |help| error.with_help(help)))
     }
 
     fn value(&mut self, what: &str) -> Result<Node<Value>, OttlError> {
         let start = self.place().start;
         let kind = match self.peek() {
-            Token::Name(_) => self.path()?,
-            Token::Symbol(_) => self.symbol()?,
             Token::OpenIndex => self.nested(Self::list)?,
-            _ => self.literal(what)?,
+            Token::OpenMap => self.nested(Self::map)?,
+            Token::Nil | Token::True | Token::False | Token::String(_) | Token::Bytes(_) => {
+                self.literal(what)?
+            }
+            _ => return self.sum(what),
         };
         Ok(Node { kind, range: self.since(start) })
     }
 
     fn literal(&mut self, what: &str) -> Result<Value, OttlError> {
         let value = match self.peek() {
-            Token::Plus | Token::Minus => return self.signed(),
             Token::Nil => Value::Nil,
             Token::True => Value::Bool(true),
             Token::False => Value::Bool(false),
@@ -195,20 +258,14 @@ impl Parser<'_> {
             Token::Float(value) => Value::Float(*value),
             Token::String(value) => Value::String(value.clone()),
             Token::Bytes(value) => Value::Bytes(value.clone()),
-            _ => return Err(self.expected(what)),
-        };
-        self.take();
-        Ok(value)
-    }
-
-    fn signed(&mut self) -> Result<Value, OttlError> {
-        let negative = self.take() == Token::Minus;
-        let value = match *self.peek() {
-            Token::Int(value) if negative => Value::Int(-value),
-            Token::Int(value) => Value::Int(value),
-            Token::Float(value) if negative => Value::Float(-value),
-            Token::Float(value) => Value::Float(value),
-            _ => return Err(self.expected("a number")),
+            _ => {
+                let error = self.expected(what);
+                let is_comparison = matches!(self.peek(), Token::Comparison(_));
+                return Err(match is_comparison {
+                    true => error.with_help("unequal is `!=`, and at most is `<=`"),
+                    false => error,
+                });
+            }
         };
         self.take();
         Ok(value)
@@ -221,10 +278,8 @@ impl Parser<'_> {
             return Ok(Value::Enum(name));
         }
         let arguments = self.nested(Self::arguments)?;
-        if *self.peek() == Token::OpenIndex {
-            return Err(OttlError::new(self.place(), format!("{name} gives nothing to index")));
-        }
-        Ok(Value::Call(Call { name, arguments, range }))
+        let keys = self.nested(Self::keys)?;
+        Ok(Value::Call(Call { name, arguments, keys, range }))
     }
 
     fn arguments(&mut self) -> Result<Vec<Argument>, OttlError> {
@@ -267,6 +322,25 @@ impl Parser<'_> {
         }
     }
 
+    /// The commas are optional, and of a key that stands twice the last value counts.
+    fn map(&mut self) -> Result<Value, OttlError> {
+        let mut entries: Vec<(String, Node<Value>)> = Vec::new();
+        self.take();
+        while !self.takes(&Token::CloseMap) {
+            let Token::String(key) = self.peek().clone() else {
+                let error = self.expected("a key in double quotes, or `}`");
+                return Err(error.with_help("for example `{\"key\": 1}`"));
+            };
+            self.take();
+            self.expect(&Token::Colon, "`:`")?;
+            let value = self.value("a value")?;
+            entries.retain(|(known, _)| *known != key);
+            entries.push((key, value));
+            self.takes(&Token::Comma);
+        }
+        Ok(Value::Map(entries))
+    }
+
     fn path(&mut self) -> Result<Value, OttlError> {
         let mut segments = Vec::new();
         loop {
@@ -276,16 +350,10 @@ impl Parser<'_> {
             };
             self.take();
             if *self.peek() == Token::Open {
-                let message = format!("`{name}` is no function");
-                let error = OttlError::new(place, message);
-                return Err(match functions::nearly_called(&name) {
-                    Some(known) => error.with_help(format!("did you mean `{known}`?")),
-                    None => {
-                        error.with_help("the name of a function starts with an upper case letter")
-                    }
-                });
+                return Err(hints::no_function(&name, place));
             }
-            segments.push(Segment { name, keys: self.keys()? });
+            let keys = self.nested(Self::keys)?;
+            segments.push(Segment { name, keys });
             if !self.takes(&Token::Dot) {
                 return Ok(Value::Path(segments));
             }
@@ -296,9 +364,13 @@ impl Parser<'_> {
         let mut keys = Vec::new();
         while self.takes(&Token::OpenIndex) {
             let start = self.place().start;
-            let kind = match self.literal("a string or a number")? {
+            let value = self.value("a string or a number")?;
+            let kind = match value.kind {
                 Value::String(key) => Key::String(key),
                 Value::Int(key) => Key::Int(key),
+                Value::Path(_) | Value::Call(_) | Value::Chain(..) | Value::Negative(_) => {
+                    Key::Computed(Box::new(value))
+                }
                 _ => {
                     let message = "a key is a string or a whole number";
                     return Err(OttlError::new(self.since(start), message));

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use super::error::EvalError;
 use super::fields::{Fields, TraceFields};
-use super::syntax::Key;
+use super::time::Time;
 use super::value::Value;
-use crate::span::{AttributeRef, EventView, KeyIndex, Slice, SpanView};
+use super::wire;
+use crate::span::{AttributeRef, EventView, KeyIndex, Slice, SpanRef, SpanView};
 use crate::tracestate;
 
 /// A path that was resolved.
@@ -37,8 +38,18 @@ pub(super) enum SpanField {
     SpanIdString,
     ParentSpanId,
     ParentSpanIdString,
+    /// In nanoseconds since 1970.
     StartTime,
     EndTime,
+    /// As points in time.
+    StartPoint,
+    EndPoint,
+    /// tailsieve's own: whole milliseconds, none if it ends before it starts.
+    DurationMs,
+    /// All attributes.
+    Attributes,
+    Events,
+    Links,
     TraceState,
     TraceStateMember(String),
     Flags,
@@ -61,6 +72,7 @@ pub(super) enum EventField {
     Attribute(Attribute),
     Name,
     Time,
+    Point,
     DroppedAttributes,
 }
 
@@ -81,7 +93,14 @@ pub(super) struct Attribute {
     /// The key among those that the scan looks for, once that is known.
     pub(super) index: Option<KeyIndex>,
     /// What its value is indexed with, from the outside in.
-    pub(super) inner: Vec<Key>,
+    pub(super) inner: Vec<Inner>,
+}
+
+/// What a map or a list in an attribute is indexed with.
+#[derive(Clone, Debug)]
+pub(super) enum Inner {
+    Key(String),
+    Place(i64),
 }
 
 impl Path {
@@ -136,8 +155,13 @@ impl Attribute {
         let mut value = Value::read(found.value, record);
         for key in &self.inner {
             // What a map does not have is nil, however much further the path goes.
-            let Some(inner) = value.index(key)? else { return Ok(Value::Nil) };
-            value = inner;
+            value = match key {
+                Inner::Key(key) => match value.entry(key.as_bytes())? {
+                    Some(inner) => inner,
+                    None => return Ok(Value::Nil),
+                },
+                Inner::Place(place) => value.element(*place)?,
+            };
         }
         Ok(value)
     }
@@ -167,6 +191,12 @@ impl SpanField {
             }
             SpanField::StartTime => Value::Int(span.start_unix_nano.cast_signed()),
             SpanField::EndTime => Value::Int(span.end_unix_nano.cast_signed()),
+            SpanField::StartPoint => Value::Time(Time::of_span(span.start_unix_nano)),
+            SpanField::EndPoint => Value::Time(Time::of_span(span.end_unix_nano)),
+            SpanField::DurationMs => Value::Int(duration_ms(span)),
+            SpanField::Attributes => wire::span_attributes(span.framed.of(record)),
+            SpanField::Events => Value::Count(view.events.len()),
+            SpanField::Links => Value::Count(wire::span_links(span.framed.of(record))),
             SpanField::TraceState => string(span.trace_state),
             SpanField::TraceStateMember(key) => {
                 tracestate::member(span.trace_state.of(record), key)
@@ -178,6 +208,12 @@ impl SpanField {
             SpanField::DroppedLinks => Value::Int(details.dropped_links.into()),
         })
     }
+}
+
+/// How long a span took.
+pub(super) fn duration_ms(span: &SpanRef) -> i64 {
+    let nanos = span.end_unix_nano.saturating_sub(span.start_unix_nano);
+    (nanos / 1_000_000).cast_signed()
 }
 
 /// A parent id; zeros where there is none.
@@ -216,6 +252,7 @@ impl EventField {
             EventField::Attribute(attribute) => return attribute.get(view.attributes, record),
             EventField::Name => Value::String(Cow::Borrowed(event.name.of(record))),
             EventField::Time => Value::Int(event.time_unix_nano.cast_signed()),
+            EventField::Point => Value::Time(Time::of_span(event.time_unix_nano)),
             EventField::DroppedAttributes => Value::Int(event.dropped_attributes.into()),
         })
     }

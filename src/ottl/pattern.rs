@@ -10,6 +10,8 @@ use std::str::Chars;
 
 use regex::bytes::RegexSetBuilder;
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ast::parse::Parser;
+use regex_syntax::ast::{Ast, RepetitionKind, RepetitionRange};
 
 /// How large a compiled expression may become, in bytes.
 const SIZE_LIMIT: usize = 4 << 20;
@@ -17,6 +19,7 @@ const SIZE_LIMIT: usize = 4 << 20;
 /// Compiles an expression that is written in Go's syntax.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     let translated = translate(pattern)?;
+    check_repetitions(&translated)?;
     RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).build().map_err(reason)
 }
 
@@ -41,6 +44,46 @@ fn reason(error: regex::Error) -> String {
             None => "invalid syntax".to_owned(),
         },
         other => other.to_string(),
+    }
+}
+
+/// RE2 repeats nothing more than this often, also by a repetition in a repetition (Go's
+/// `regexp/syntax`, `repeatIsValid`).
+const MOST_REPETITIONS: u32 = 1000;
+
+/// An expression of wrong syntax is left to the compiler.
+fn check_repetitions(translated: &str) -> Result<(), String> {
+    match Parser::new().parse(translated) {
+        Ok(ast) => check_inside(&ast, MOST_REPETITIONS),
+        Err(_) => Ok(()),
+    }
+}
+
+/// No part of `ast` may be repeated more than `most` times.
+fn check_inside(ast: &Ast, most: u32) -> Result<(), String> {
+    match ast {
+        Ast::Repetition(repetition) => {
+            let times = match &repetition.op.kind {
+                RepetitionKind::Range(range) => match range {
+                    RepetitionRange::Exactly(times)
+                    | RepetitionRange::AtLeast(times)
+                    | RepetitionRange::Bounded(_, times) => *times,
+                },
+                _ => 1,
+            };
+            if times > most {
+                return Err(format!(
+                    "a repetition of more than {MOST_REPETITIONS}: RE2, which the Collector has, \
+                     refuses it; repetitions in each other are multiplied"
+                ));
+            }
+            let most = if times == 0 { MOST_REPETITIONS } else { most / times };
+            check_inside(&repetition.ast, most)
+        }
+        Ast::Group(group) => check_inside(&group.ast, most),
+        Ast::Alternation(any) => any.asts.iter().try_for_each(|one| check_inside(one, most)),
+        Ast::Concat(all) => all.asts.iter().try_for_each(|one| check_inside(one, most)),
+        _ => Ok(()),
     }
 }
 
@@ -352,6 +395,21 @@ mod tests {
             let compiled = compile(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}"));
             assert_eq!(compiled.is_match(text), expected, "{pattern} on {text:?}");
         }
+    }
+
+    #[test]
+    fn repetitions_are_those_that_re2_takes() {
+        for pattern in
+            ["a{1000}", "a{0,1000}", "a{1000,}", "(a{10}){100}", "(a+){1000}", "(a{2}b{500}){2}"]
+        {
+            assert!(compile(pattern).is_ok(), "{pattern}");
+        }
+        for pattern in ["a{1001}", "a{0,1001}", "a{1001,}", "(a{10}){101}", "((a{10}){10}b){11}"] {
+            let error = compile(pattern).expect_err(pattern);
+            assert!(error.contains("more than 1000"), "{error}");
+        }
+        let patterns = ["a{1001}".to_owned()];
+        assert!(compile_set(&patterns).is_err_and(|error| error.contains("`a{1001}`")));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //! literal, or with another one. The same answers as `value` gives, from what stands in the
 //! record, with nothing to make or to drop.
 
-use super::expression::Operand;
 use super::fields::Fields;
 use super::lexer::Comparison;
-use super::paths::{Attribute, Path, SpanField};
+use super::operand::Operand;
+use super::paths::{self, Attribute, Path, SpanField};
+use super::syntax::Operator;
 use super::value::{Value, holds, same};
 use crate::span::{AttributeRef, SpanView, ValueRef};
 
@@ -25,11 +26,16 @@ pub(super) fn compare(
     how: Comparison,
     fields: &Fields<'_>,
 ) -> Option<bool> {
-    let Operand::Path(left) = left else { return None };
-    match (path(left, fields)?, right) {
-        (Plain::Int(left), Operand::Literal(Value::Int(right))) => {
-            Some(holds(Some(left.cmp(right)), how))
-        }
+    let left = match left {
+        Operand::Path(left) => path(left, fields)?,
+        Operand::Chain(first, rest) => difference(first, rest, fields)?,
+        _ => return None,
+    };
+    match (left, right) {
+        (
+            Plain::Int(left),
+            Operand::Literal(Value::Int(right)) | Operand::Known(Value::Int(right)),
+        ) => Some(holds(Some(left.cmp(right)), how)),
         (Plain::String(left), Operand::Literal(Value::String(right))) => Some(match how {
             Comparison::Equal | Comparison::NotEqual => same(left == &**right, how),
             _ => holds(Some(left.cmp(&**right)), how),
@@ -41,6 +47,22 @@ pub(super) fn compare(
             Plain::Int(right) => Some(holds(Some(left.cmp(&right)), how)),
             _ => None,
         },
+        _ => None,
+    }
+}
+
+/// One whole number less another: how long a span took, in most cases.
+fn difference<'v>(
+    first: &Operand,
+    rest: &[(Operator, Operand)],
+    fields: &Fields<'v>,
+) -> Option<Plain<'v>> {
+    let (Operand::Path(first), [(Operator::Subtract, Operand::Path(second))]) = (first, rest)
+    else {
+        return None;
+    };
+    match (path(first, fields)?, path(second, fields)?) {
+        (Plain::Int(first), Plain::Int(second)) => Some(Plain::Int(first.wrapping_sub(second))),
         _ => None,
     }
 }
@@ -63,6 +85,7 @@ fn span_field<'v>(field: &SpanField, view: &SpanView<'v>) -> Option<Plain<'v>> {
         SpanField::StatusCode => Some(Plain::Int(span.status.into())),
         SpanField::StartTime => Some(Plain::Int(span.start_unix_nano.cast_signed())),
         SpanField::EndTime => Some(Plain::Int(span.end_unix_nano.cast_signed())),
+        SpanField::DurationMs => Some(Plain::Int(paths::duration_ms(span))),
         _ => None,
     }
 }

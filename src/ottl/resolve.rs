@@ -6,12 +6,18 @@ use std::ops::Range;
 use super::Context;
 use super::arguments::{self, in_order};
 use super::error::OttlError;
-use super::expression::{Expression, Kind, Level, Operand};
-use super::functions::{Call, Function, Kind as ParameterKind, SIGNATURES, Signature};
+use super::expression::{Expression, Kind, Level};
+use super::fields::Fields;
+use super::functions::{
+    self, Call, Kind as ParameterKind, Prepared, SIGNATURES, Signature, Yields,
+};
+use super::hints;
 use super::lexer::Comparison;
-use super::syntax::{self, Boolean, Node};
-use super::value::{Value, compare};
-use super::{convert, names, pattern};
+use super::names;
+use super::operand::{Index, Operand};
+use super::paths::Inner;
+use super::syntax::{self, Boolean, Key, Node};
+use super::value::{List, ListKind, Value, compare};
 
 /// A value that was resolved, and what it is about.
 type Resolved = (Operand, Level);
@@ -21,7 +27,7 @@ pub(super) fn condition(node: Node<Boolean>, context: Context) -> Result<Express
     Resolver { context }.boolean(node)
 }
 
-struct Resolver {
+pub(super) struct Resolver {
     context: Context,
 }
 
@@ -102,14 +108,13 @@ impl Resolver {
         call: syntax::Call,
         range: &Range<usize>,
     ) -> Result<(Kind, Option<Level>), OttlError> {
-        let name = call.name.clone();
-        let signature = signature(&call)?;
-        if !signature.is_condition {
-            let message = format!("{name} yields no boolean: compare it with a value");
+        let yields = if call.keys.is_empty() { signature(&call)?.yields } else { Yields::Either };
+        if yields == Yields::Value {
+            let message = format!("{} yields no boolean: compare it with a value", call.name);
             return Err(OttlError::new(range.clone(), message));
         }
-        let (call, level) = self.call(call, range)?;
-        Ok((Kind::Call(Box::new(call)), Some(level)))
+        let (operand, level) = self.called(call, range)?;
+        Ok((Kind::Holds(Box::new(operand)), Some(level)))
     }
 
     fn value(&self, node: Node<syntax::Value>) -> Result<Resolved, OttlError> {
@@ -124,81 +129,187 @@ impl Resolver {
             syntax::Value::Bytes(value) => literal(Value::Bytes(value.into())),
             syntax::Value::Enum(name) => literal(Value::Int(names::number(&name, range)?)),
             syntax::Value::Path(segments) => {
-                let (path, level) = names::path(segments, range, self.context)?;
+                let (path, level) = names::path(self, segments, range, self.context)?;
                 Ok((Operand::Path(path), level))
             }
-            syntax::Value::Call(call) => {
-                let (call, level) = self.call(call, &range)?;
-                Ok((Operand::Call(Box::new(call)), level))
+            syntax::Value::Call(call) => self.called(call, &range),
+            syntax::Value::List(items) => self.list(items, &range),
+            syntax::Value::Map(entries) => self.map(entries, &range),
+            syntax::Value::Chain(first, rest) => {
+                let (first, mut level) = self.value(*first)?;
+                let mut operands = Vec::with_capacity(rest.len());
+                for (operator, operand) in rest {
+                    let (operand, operand_level) = self.value(operand)?;
+                    level = join(level, operand_level, &range)?;
+                    operands.push((operator, operand));
+                }
+                known(Operand::Chain(Box::new(first), operands), level, range)
             }
-            syntax::Value::List(_) => {
-                let help = "a list stands as the first argument of `Concat` only";
-                Err(OttlError::new(range, "a list has no meaning here").with_help(help))
+            syntax::Value::Negative(operand) => {
+                let (operand, level) = self.value(*operand)?;
+                known(Operand::Negative(Box::new(operand)), level, range)
+            }
+        }
+    }
+
+    /// A list of literals is a literal.
+    fn list(
+        &self,
+        items: Vec<Node<syntax::Value>>,
+        range: &Range<usize>,
+    ) -> Result<Resolved, OttlError> {
+        let mut level = Level::Constant;
+        let mut operands = Vec::with_capacity(items.len());
+        for item in items {
+            let (operand, item_level) = self.value(item)?;
+            level = join(level, item_level, range)?;
+            operands.push(operand);
+        }
+        let literals: Option<Vec<Value<'static>>> = operands.iter().map(literal).collect();
+        Ok(match literals {
+            Some(items) => {
+                (Operand::Literal(Value::List(List::new(ListKind::Written, items))), level)
+            }
+            None => (Operand::List(operands), level),
+        })
+    }
+
+    /// A map of literals is a literal.
+    fn map(
+        &self,
+        entries: Vec<(String, Node<syntax::Value>)>,
+        range: &Range<usize>,
+    ) -> Result<Resolved, OttlError> {
+        let mut level = Level::Constant;
+        let mut operands = Vec::with_capacity(entries.len());
+        for (key, value) in entries {
+            let (operand, value_level) = self.value(value)?;
+            level = join(level, value_level, range)?;
+            operands.push((key, operand));
+        }
+        let literals = operands
+            .iter()
+            .map(|(key, operand)| Some((key.clone().into_bytes().into(), literal(operand)?)));
+        Ok(match literals.collect::<Option<Vec<_>>>() {
+            Some(entries) => (Operand::Literal(Value::map(entries)), level),
+            None => (Operand::Map(operands), level),
+        })
+    }
+
+    /// A call, and what its result is indexed with.
+    fn called(&self, call: syntax::Call, range: &Range<usize>) -> Result<Resolved, OttlError> {
+        let syntax::Call { name, arguments, keys, range: place } = call;
+        let call = syntax::Call { name, arguments, keys: Vec::new(), range: place };
+        let (call, mut level) = self.call(call, range)?;
+        let call = Operand::Call(Box::new(call));
+        if keys.is_empty() {
+            return known(call, level, range.clone());
+        }
+        let mut indexes = Vec::with_capacity(keys.len());
+        for key in keys {
+            let (index, key_level) = self.index(key)?;
+            level = join(level, key_level, range)?;
+            indexes.push(index);
+        }
+        known(Operand::Indexed(Box::new(call), indexes), level, range.clone())
+    }
+
+    fn index(&self, key: Node<Key>) -> Result<(Index, Level), OttlError> {
+        let computed = match key.kind {
+            Key::String(key) => return Ok((Index::Key(key), Level::Constant)),
+            Key::Int(place) => return Ok((Index::Place(place), Level::Constant)),
+            Key::Computed(value) => *value,
+        };
+        Ok(match self.value(computed)? {
+            (Operand::Known(value) | Operand::Literal(value), level) => match value {
+                Value::String(key) => {
+                    (Index::Key(String::from_utf8_lossy(&key).into_owned()), level)
+                }
+                Value::Int(place) => (Index::Place(place), level),
+                _ => {
+                    let message = "a key is a string or a whole number";
+                    return Err(OttlError::new(key.range, message));
+                }
+            },
+            (operand, level) => (Index::Computed(operand), level),
+        })
+    }
+
+    /// A key of a path: tailsieve looks for attributes by the keys that it knows beforehand.
+    pub(super) fn known_key(&self, key: Node<Key>) -> Result<Inner, OttlError> {
+        let range = key.range.clone();
+        match self.index(key)? {
+            (Index::Key(key), _) => Ok(Inner::Key(key)),
+            (Index::Place(place), _) => Ok(Inner::Place(place)),
+            (Index::Computed(_), _) => {
+                let message = "the key is different for every span";
+                let help = "attributes are looked for by the keys that stand in the file: write \
+                            the key as a string";
+                Err(OttlError::new(range, message).with_help(help))
             }
         }
     }
 
     fn call(&self, call: syntax::Call, range: &Range<usize>) -> Result<(Call, Level), OttlError> {
         let signature = signature(&call)?;
-        if signature.function == Function::IsRootSpan && self.context == Context::SpanEvent {
+        if signature.level == Level::Span && self.context == Context::SpanEvent {
             let message = "IsRootSpan is not known in conditions on events";
             let help = "write `span.parent_span_id.string == \"0000000000000000\"`";
             return Err(OttlError::new(call.range, message).with_help(help));
         }
         let mut arguments = Vec::new();
-        let mut level = match signature.function {
-            Function::IsRootSpan => Level::Span,
-            _ => Level::Constant,
-        };
+        let mut level = signature.level;
         for (kind, argument) in in_order(call, signature, range)? {
-            for (operand, operand_level) in self.argument(argument, kind, signature)? {
-                level = join(level, operand_level, range)?;
-                arguments.push(operand);
-            }
+            let place = argument.range.clone();
+            let (operand, argument_level) = self.value(argument)?;
+            arguments::check(&operand, kind, signature.name, place).map_err(
+                |error| match kind {
+                    ParameterKind::StringLikes => {
+                        error.with_help("for example `Concat([name, kind], \"-\")`")
+                    }
+                    _ => error,
+                },
+            )?;
+            level = join(level, argument_level, range)?;
+            arguments.push(operand);
         }
-        if signature.function == Function::Concat {
-            // The delimiter comes last.
-            arguments.rotate_right(1);
-        }
-        let pattern = literal_pattern(signature.function, &arguments, range)?;
-        Ok((Call { function: signature.function, arguments, pattern }, level))
+        let prepare = signature.prepare.map_or(Ok(Prepared::Nothing), |make| make(&arguments));
+        let prepared = prepare.map_err(|message| OttlError::new(range.clone(), message))?;
+        Ok((Call { signature, arguments, prepared }, level))
     }
+}
 
-    /// The values of one argument: those of its items if it is a list.
-    fn argument(
-        &self,
-        argument: Node<syntax::Value>,
-        kind: ParameterKind,
-        signature: &Signature,
-    ) -> Result<Vec<Resolved>, OttlError> {
-        let range = argument.range.clone();
-        let (items, kind) = match (argument.kind, kind) {
-            (syntax::Value::List(items), ParameterKind::StringLikes) => {
-                (items, ParameterKind::StringLike)
-            }
-            (_, ParameterKind::StringLikes) => {
-                let message = format!("{} takes a list here", signature.name);
-                let help = "for example `Concat([name, kind], \"-\")`";
-                return Err(OttlError::new(range, message).with_help(help));
-            }
-            (kind_of, kind) => (vec![Node { kind: kind_of, range }], kind),
-        };
-        let mut resolved = Vec::with_capacity(items.len());
-        for item in items {
-            let range = item.range.clone();
-            let (operand, level) = self.value(item)?;
-            arguments::check(&operand, kind, signature.name, range)?;
-            resolved.push((operand, level));
-        }
-        Ok(resolved)
+/// What can be computed now is; if it has no value now, it has none for any span.
+fn known(operand: Operand, level: Level, range: Range<usize>) -> Result<Resolved, OttlError> {
+    if level != Level::Constant {
+        return Ok((operand, level));
+    }
+    match operand.get(&Fields::default()) {
+        Ok(value) => Ok((Operand::Known(value.into_owned()), level)),
+        Err(error) => Err(OttlError::new(range, format!("this has no value: {error}"))),
+    }
+}
+
+fn literal(operand: &Operand) -> Option<Value<'static>> {
+    match operand {
+        Operand::Literal(value) => Some(value.clone()),
+        _ => None,
     }
 }
 
 fn signature(call: &syntax::Call) -> Result<&'static Signature, OttlError> {
-    SIGNATURES.iter().find(|signature| signature.name == call.name).ok_or_else(|| {
+    let name = call.name.as_str();
+    SIGNATURES.iter().find(|signature| signature.name == name).ok_or_else(|| {
+        if let Some(why) = functions::why_refused(name) {
+            let message = format!("{name} is not known here");
+            return OttlError::new(call.range.clone(), message).with_help(why);
+        }
         let known: Vec<&str> = SIGNATURES.iter().map(|signature| signature.name).collect();
-        let message = format!("unknown function `{}`", call.name);
-        OttlError::new(call.range.clone(), message).with_known(&call.name, &known)
+        let error = OttlError::new(call.range.clone(), format!("unknown function `{name}`"));
+        match hints::did_you_mean(name, &known) {
+            Some(help) => error.with_help(help),
+            None => error.with_help("docs/policies.md lists the functions, section OTTL"),
+        }
     })
 }
 
@@ -213,21 +324,5 @@ fn join(one: Level, other: Level, range: &Range<usize>) -> Result<Level, OttlErr
         let message = format!("a single comparison cannot be about {one} and about {other}");
         let help = "compare each with a literal, and join the two by `and` or `or`";
         OttlError::new(range.clone(), message).with_help(help)
-    })
-}
-
-/// The expression of an `IsMatch`, if it is a literal.
-fn literal_pattern(
-    function: Function,
-    arguments: &[Operand],
-    range: &Range<usize>,
-) -> Result<Option<regex::Regex>, OttlError> {
-    let (Function::IsMatch, [_, Operand::Literal(Value::String(written))]) = (function, arguments)
-    else {
-        return Ok(None);
-    };
-    let compiled = pattern::compile(&convert::readable(written));
-    compiled.map(Some).map_err(|error| {
-        OttlError::new(range.clone(), format!("invalid regular expression: {error}"))
     })
 }

@@ -177,7 +177,7 @@ fn single(expression: &Expression, negate: bool, text: &str, out: &mut Vec<Leaf>
         Kind::Or(any) if negate => Skeleton::And(parts(any, out)),
         Kind::And(all) => Skeleton::And(parts(all, out)),
         Kind::Or(any) => Skeleton::Or(parts(any, out)),
-        Kind::Literal(_) | Kind::Call(_) | Kind::Compare(_) => {
+        Kind::Literal(_) | Kind::Holds(_) | Kind::Compare(_) => {
             let level = expression.level.unwrap_or(Level::Constant);
             let leaf = Leaf::new(expression.clone(), level, text);
             out.push(if negate { leaf.negated() } else { leaf });

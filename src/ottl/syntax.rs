@@ -36,6 +36,30 @@ pub(super) enum Value {
     Path(Vec<Segment>),
     Call(Call),
     List(Vec<Node<Value>>),
+    Map(Vec<(String, Node<Value>)>),
+    /// What is added, subtracted, multiplied or divided in a row, from the left to the right.
+    Chain(Box<Node<Value>>, Vec<(Operator, Node<Value>)>),
+    Negative(Box<Node<Value>>),
+}
+
+/// An operator of arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+}
+
+impl Operator {
+    pub(super) fn symbol(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+        }
+    }
 }
 
 /// The call of a function.
@@ -43,6 +67,8 @@ pub(super) enum Value {
 pub(super) struct Call {
     pub(super) name: String,
     pub(super) arguments: Vec<Argument>,
+    /// What its result is indexed with, from the outside in.
+    pub(super) keys: Vec<Node<Key>>,
     /// Where the name stands.
     pub(super) range: Range<usize>,
 }
@@ -63,8 +89,9 @@ pub(super) struct Segment {
 }
 
 /// What a map or a list is indexed with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Key {
     String(String),
     Int(i64),
+    Computed(Box<Node<Value>>),
 }

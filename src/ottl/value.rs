@@ -2,14 +2,12 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-
-use opentelemetry_proto::tonic::common::v1::any_value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use std::ops::Deref;
 
 use super::error::EvalError;
 use super::lexer::Comparison;
-use super::nested;
-use super::syntax::Key;
+use super::time::Time;
+use super::wire;
 use crate::span::ValueRef;
 
 /// A value. Strings are bytes, as in Go: a substring may end inside of a character.
@@ -24,13 +22,113 @@ pub(super) enum Value<'a> {
     /// A trace id or a span id: equal to itself only, whatever it is compared with.
     TraceId([u8; 16]),
     SpanId([u8; 8]),
-    List(Vec<AnyValue>),
-    Map(Vec<KeyValue>),
+    Time(Time),
+    /// In nanoseconds.
+    Duration(i64),
+    List(List<'a>),
+    Map(Several<'a, Entry<'a>>),
+    /// So many events or links, of which no more than that is known.
+    Count(usize),
+}
+
+/// A key of a map and its value.
+pub(super) type Entry<'a> = (Cow<'a, [u8]>, Value<'a>);
+
+/// A list.
+#[derive(Clone, Debug)]
+pub(super) struct List<'a> {
+    pub(super) kind: ListKind,
+    items: Several<'a, Value<'a>>,
+}
+
+/// What the Collector has a list as, which decides what it is equal to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ListKind {
+    /// From a span, or made of its data.
+    Data,
+    /// Written in the condition.
+    Written,
+    /// The strings that `Split` yields: equal to nothing.
+    Strings,
+}
+
+/// Values that stand elsewhere, or that were made for this one.
+#[derive(Clone, Debug)]
+pub(super) enum Several<'a, T> {
+    Borrowed(&'a [T]),
+    Owned(Vec<T>),
+}
+
+impl<T> Deref for Several<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Borrowed(values) => values,
+            Self::Owned(values) => values,
+        }
+    }
+}
+
+impl<T: Clone> Several<'_, T> {
+    pub(super) fn into_vec(self) -> Vec<T> {
+        match self {
+            Self::Borrowed(values) => values.to_vec(),
+            Self::Owned(values) => values,
+        }
+    }
+}
+
+impl<'a> List<'a> {
+    pub(super) fn new(kind: ListKind, items: Vec<Value<'a>>) -> Self {
+        Self { kind, items: Several::Owned(items) }
+    }
+
+    pub(super) fn items(&self) -> &[Value<'a>] {
+        &self.items
+    }
+
+    pub(super) fn into_items(self) -> Vec<Value<'a>> {
+        self.items.into_vec()
+    }
+
+    /// One item after the other; of those that stand elsewhere nothing is copied.
+    pub(super) fn each<T, E>(
+        self,
+        mut visit: impl FnMut(Value<'a>) -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, E> {
+        match self.items {
+            Several::Borrowed(items) => {
+                for item in items {
+                    if let Some(found) = visit(item.borrowed())? {
+                        return Ok(Some(found));
+                    }
+                }
+            }
+            Several::Owned(items) => {
+                for item in items {
+                    if let Some(found) = visit(item)? {
+                        return Ok(Some(found));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl<'a> Value<'a> {
     pub(super) fn string(bytes: impl Into<Vec<u8>>) -> Self {
         Value::String(Cow::Owned(bytes.into()))
+    }
+
+    /// A list of data.
+    pub(super) fn list(items: Vec<Value<'a>>) -> Self {
+        Value::List(List::new(ListKind::Data, items))
+    }
+
+    pub(super) fn map(entries: Vec<Entry<'a>>) -> Self {
+        Value::Map(Several::Owned(entries))
     }
 
     /// The value of an attribute of a span in `record`.
@@ -42,7 +140,47 @@ impl<'a> Value<'a> {
             ValueRef::Int(value) => Value::Int(value),
             ValueRef::Double(value) => Value::Double(value),
             ValueRef::Bytes(slice) => Value::Bytes(Cow::Borrowed(slice.of(record))),
-            ValueRef::Other(slice) => nested::decode(slice.of(record)).into(),
+            ValueRef::Other(slice) => wire::any_value(slice.of(record)),
+        }
+    }
+
+    /// The same value, of which nothing was copied.
+    pub(super) fn borrowed(&'a self) -> Self {
+        match self {
+            Value::String(text) => Value::String(Cow::Borrowed(text)),
+            Value::Bytes(bytes) => Value::Bytes(Cow::Borrowed(bytes)),
+            Value::List(List { kind, items }) => {
+                Value::List(List { kind: *kind, items: Several::Borrowed(items) })
+            }
+            Value::Map(entries) => Value::Map(Several::Borrowed(entries)),
+            other => other.clone(),
+        }
+    }
+
+    /// The same value, with all that it refers to.
+    pub(super) fn into_owned(self) -> Value<'static> {
+        let owned = |bytes: Cow<'_, [u8]>| Cow::Owned(bytes.into_owned());
+        match self {
+            Value::Nil => Value::Nil,
+            Value::Bool(value) => Value::Bool(value),
+            Value::Int(value) => Value::Int(value),
+            Value::Double(value) => Value::Double(value),
+            Value::String(text) => Value::String(owned(text)),
+            Value::Bytes(bytes) => Value::Bytes(owned(bytes)),
+            Value::TraceId(id) => Value::TraceId(id),
+            Value::SpanId(id) => Value::SpanId(id),
+            Value::Time(time) => Value::Time(time),
+            Value::Duration(nanos) => Value::Duration(nanos),
+            Value::Count(count) => Value::Count(count),
+            Value::List(list) => {
+                let kind = list.kind;
+                let items = list.into_items().into_iter().map(Value::into_owned).collect();
+                Value::List(List::new(kind, items))
+            }
+            Value::Map(entries) => {
+                let entries = entries.into_vec().into_iter();
+                Value::map(entries.map(|(key, value)| (owned(key), value.into_owned())).collect())
+            }
         }
     }
 
@@ -56,25 +194,40 @@ impl<'a> Value<'a> {
             Value::Bytes(_) => "bytes",
             Value::TraceId(_) => "trace id",
             Value::SpanId(_) => "span id",
+            Value::Time(_) => "time",
+            Value::Duration(_) => "duration",
             Value::List(_) => "list",
             Value::Map(_) => "map",
+            Value::Count(_) => "list of events or links",
         }
     }
 
-    /// The element that `key` names; `None` if a map does not have it.
-    pub(super) fn index(self, key: &Key) -> Result<Option<Self>, EvalError> {
-        match (self, key) {
-            (Value::Map(entries), Key::String(key)) => {
-                let found = entries.into_iter().find(|entry| entry.key == *key);
-                Ok(found.map(|entry| entry.value.unwrap_or_default().into()))
+    /// The element with this key of a map; `None` if it does not have it.
+    pub(super) fn entry(self, key: &[u8]) -> Result<Option<Self>, EvalError> {
+        match self {
+            Value::Map(Several::Borrowed(entries)) => {
+                let found = entries.iter().find(|(known, _)| **known == *key);
+                Ok(found.map(|(_, value)| value.borrowed()))
             }
-            (Value::List(mut items), Key::Int(key)) => {
-                let index = usize::try_from(*key).ok().filter(|index| *index < items.len());
-                let index = index.ok_or(EvalError::OutOfBounds(*key))?;
-                Ok(Some(items.swap_remove(index).into()))
+            Value::Map(Several::Owned(entries)) => {
+                let found = entries.into_iter().find(|(known, _)| **known == *key);
+                Ok(found.map(|(_, value)| value))
             }
-            (value, _) => Err(EvalError::Index { found: value.type_name() }),
+            other => Err(EvalError::Index { found: other.type_name() }),
         }
+    }
+
+    /// The element at this place of a list.
+    pub(super) fn element(self, index: i64) -> Result<Self, EvalError> {
+        let Value::List(List { items, .. }) = self else {
+            return Err(EvalError::Index { found: self.type_name() });
+        };
+        let place = usize::try_from(index).ok().filter(|place| *place < items.len());
+        let place = place.ok_or(EvalError::OutOfBounds(index))?;
+        Ok(match items {
+            Several::Borrowed(items) => items[place].borrowed(),
+            Several::Owned(mut items) => items.swap_remove(place),
+        })
     }
 
     /// A value that is equal to nil: for the Collector, bytes that are empty are not there.
@@ -83,22 +236,6 @@ impl<'a> Value<'a> {
             Value::Nil => true,
             Value::Bytes(bytes) => bytes.is_empty(),
             _ => false,
-        }
-    }
-}
-
-impl From<AnyValue> for Value<'_> {
-    fn from(value: AnyValue) -> Self {
-        use any_value::Value as Any;
-        match value.value {
-            None | Some(Any::StringValueStrindex(_)) => Value::Nil,
-            Some(Any::StringValue(text)) => Value::string(text),
-            Some(Any::BoolValue(value)) => Value::Bool(value),
-            Some(Any::IntValue(value)) => Value::Int(value),
-            Some(Any::DoubleValue(value)) => Value::Double(value),
-            Some(Any::BytesValue(bytes)) => Value::Bytes(Cow::Owned(bytes)),
-            Some(Any::ArrayValue(list)) => Value::List(list.values),
-            Some(Any::KvlistValue(map)) => Value::Map(map.values),
         }
     }
 }
@@ -121,6 +258,10 @@ pub(super) fn compare(left: &Value<'_>, right: &Value<'_>, comparison: Compariso
         (Value::Bytes(left), Value::Bytes(right)) if !left.is_empty() && !right.is_empty() => {
             holds(Some(left.cmp(right)), comparison)
         }
+        (Value::Time(left), Value::Time(right)) => {
+            holds(Some(left.unix_nanos.cmp(&right.unix_nanos)), comparison)
+        }
+        (Value::Duration(left), Value::Duration(right)) => holds(Some(left.cmp(right)), comparison),
         (Value::TraceId(left), Value::TraceId(right)) => same(left == right, comparison),
         (Value::SpanId(left), Value::SpanId(right)) => same(left == right, comparison),
         (Value::List(left), Value::List(right)) => same(equal_lists(left, right), comparison),
@@ -151,30 +292,35 @@ pub(super) fn same(equal: bool, comparison: Comparison) -> bool {
     }
 }
 
-fn equal_lists(left: &[AnyValue], right: &[AnyValue]) -> bool {
-    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equal(left, right))
+/// A map that was written in a written list is equal to no map of data.
+fn equal_lists(left: &List<'_>, right: &List<'_>) -> bool {
+    use ListKind::{Data, Strings, Written};
+    let maps_differ = match (left.kind, right.kind) {
+        (Strings, _) | (_, Strings) => return false,
+        (Written, Data) | (Data, Written) => true,
+        (Written, Written) | (Data, Data) => false,
+    };
+    let same = |(left, right): (&Value<'_>, &Value<'_>)| {
+        equal(left, right) && !(maps_differ && matches!(left, Value::Map(_)))
+    };
+    left.items.len() == right.items.len() && left.items.iter().zip(&*right.items).all(same)
 }
 
 /// The order does not matter, and of a key that stands twice the first is taken on the right.
-fn equal_maps(left: &[KeyValue], right: &[KeyValue]) -> bool {
-    let value = |entry: &KeyValue| entry.value.clone().unwrap_or_default();
-    let has = |entry: &KeyValue| {
-        let other = right.iter().find(|other| other.key == entry.key);
-        other.is_some_and(|other| equal(&value(entry), &value(other)))
+fn equal_maps(left: &[Entry<'_>], right: &[Entry<'_>]) -> bool {
+    let has = |(key, value): &Entry<'_>| {
+        let other = right.iter().find(|(other, _)| other == key);
+        other.is_some_and(|(_, other)| equal(value, other))
     };
     left.len() == right.len() && left.iter().all(has)
 }
 
 /// Equal inside of lists and maps: types are strict.
-fn equal(left: &AnyValue, right: &AnyValue) -> bool {
-    use any_value::Value as Any;
-    match (&left.value, &right.value) {
-        (Some(Any::ArrayValue(left)), Some(Any::ArrayValue(right))) => {
-            equal_lists(&left.values, &right.values)
-        }
-        (Some(Any::KvlistValue(left)), Some(Any::KvlistValue(right))) => {
-            equal_maps(&left.values, &right.values)
-        }
-        (left, right) => left == right,
+fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
+    match (left, right) {
+        (Value::Int(_), Value::Double(_)) | (Value::Double(_), Value::Int(_)) => false,
+        (Value::Bytes(left), Value::Bytes(right)) => left == right,
+        (Value::Nil, Value::Bytes(_)) | (Value::Bytes(_), Value::Nil) => false,
+        _ => compare(left, right, Comparison::Equal),
     }
 }

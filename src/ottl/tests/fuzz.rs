@@ -16,7 +16,25 @@ fn config() -> ProptestConfig {
     ProptestConfig::with_cases(cases.unwrap_or(DEFAULT_CASES))
 }
 
-const TOKENS: [&str; 66] = [
+const TOKENS: [&str; 84] = [
+    "end_time",
+    "span.duration_ms",
+    "links",
+    "Duration(",
+    "\"5s\"",
+    "TraceID(",
+    "ParseJSON(",
+    "Split(",
+    "ContainsValue(",
+    "Coalesce([",
+    "Now(",
+    "*",
+    "/",
+    "{",
+    "}",
+    ":",
+    "1 / 0",
+    "Hour(",
     "name",
     "kind",
     "attributes[\"who\"]",

@@ -5,7 +5,9 @@ mod errors;
 mod fuzz;
 mod json;
 mod policies;
+mod posted;
 mod structure;
+mod values;
 mod world;
 
 use super::{Context, TraceFields, compile};
@@ -76,7 +78,7 @@ fn what_is_missing_is_nil() {
     use super::Fields;
     let texts = [
         "name == nil",
-        "IsRootSpan() == nil",
+        "IsRootSpan() == false",
         "root.name == nil",
         r#"root.attributes["a"]["b"] == nil"#,
         "trace.span_count == nil",

@@ -1,0 +1,95 @@
+//! What tailsieve makes of a span that the Collector's conditions cannot say, or that the traces of
+//! `tests/policies/ottl.yaml` do not have.
+
+use opentelemetry_proto::tonic::trace::v1::TracesData;
+use opentelemetry_proto::tonic::trace::v1::span::Link;
+use prost::Message;
+
+use super::{SUMS, answers, world};
+use crate::ottl::{Context, Needs, compile};
+
+const TIMED: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[
+    {"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba90201","name":"root",
+     "startTimeUnixNano":"1700000000000000000","endTimeUnixNano":"1700000001999999999"},
+    {"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba90202","name":"child",
+     "parentSpanId":"00f067aa0ba90201","startTimeUnixNano":"1700000002000000000",
+     "endTimeUnixNano":"1700000001000000000"}]}]}]}"#;
+
+fn holds(text: &str, record: &[u8]) -> Vec<bool> {
+    let condition = compile(text, Context::Span).unwrap_or_else(|error| panic!("{text}: {error}"));
+    world::answers(condition, record, SUMS).into_iter().map(|answer| answer == Ok(true)).collect()
+}
+
+#[test]
+fn a_span_lasts_whole_milliseconds_from_its_start_to_its_end() {
+    let record = world::record(TIMED);
+    let cases = [
+        ("span.duration_ms == 1999", [true, false]),
+        ("duration_ms > 1998.5", [true, false]),
+        ("duration_ms * 2 == 3998", [true, false]),
+        // It ends before it starts.
+        ("span.duration_ms == 0", [false, true]),
+        ("end_time_unix_nano - start_time_unix_nano == -1000000000", [false, true]),
+        ("end_time_unix_nano - start_time_unix_nano > 1999999998", [true, false]),
+        ("end_time - start_time == Duration(\"-1s\")", [false, true]),
+        ("root.duration_ms == 1999", [true, true]),
+        ("root.end_time - root.start_time > Duration(\"1999ms\")", [true, true]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(holds(text, &record), expected, "{text}");
+    }
+}
+
+#[test]
+fn links_are_counted() {
+    let mut traces = TracesData::decode(&*world::record(TIMED)).unwrap();
+    let span = &mut traces.resource_spans[0].scope_spans[0].spans[1];
+    span.links = vec![Link::default(), Link { trace_state: "a=b".to_owned(), ..Link::default() }];
+    let record = traces.encode_to_vec();
+    assert_eq!(holds("Len(links) == 2", &record), [false, true]);
+    assert_eq!(holds("Len(span.links) == 0", &record), [true, false]);
+    assert_eq!(holds("Len(root.links) == 0", &record), [true, true]);
+}
+
+#[test]
+fn all_attributes_of_a_span_are_a_map() {
+    let cases = [
+        ("Len(attributes) == 2", "tff"),
+        ("attributes == {\"n\": 1, \"who\": \"root\"}", "tff"),
+        ("ContainsValue(Keys(attributes), \"m\")", "fft"),
+        ("ContainsValue(Values(root.attributes), 1)", "ttt"),
+        ("Values(attributes)[0] == \"child\"", "ftf"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(answers(text, Context::Span), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_has_to_be_read_is_known() {
+    let needs = |text| compile(text, Context::Span).unwrap().needs();
+    let events = Needs { events: true, ..Needs::default() };
+    assert_eq!(needs("Len(events) > 0"), events);
+    assert_eq!(needs("Len(root.events) + 1 > 0"), events);
+    assert_eq!(needs("Split(name, Concat([\"a\"], \"\"))[Len(events)] == \"b\""), events);
+    assert_eq!(
+        needs("Len(links) > 0 and end_time - start_time > Duration(\"1s\")"),
+        Needs::default()
+    );
+    let condition = compile(
+        "ContainsValue([attributes[\"a\"], {\"k\": attributes[\"b\"]}], -attributes[\"c\"])",
+        Context::Span,
+    );
+    assert_eq!(condition.unwrap().attribute_keys(), ["a", "b", "c"]);
+}
+
+/// A text of the longest condition does not use up the stack.
+#[test]
+fn long_sums_are_no_deep_ones() {
+    let sum = format!("kind{} == {}", " + 1".repeat(10_000), 10_002);
+    assert_eq!(answers(&sum, Context::Span), "tff");
+    let deep = format!("{}kind{} == 2", "(".repeat(63), ")".repeat(63));
+    assert_eq!(answers(&deep, Context::Span), "tff");
+    let signs = format!("{}1{} == 2", "-(".repeat(70), ")".repeat(70));
+    assert!(compile(&signs, Context::Span).is_err());
+}
