@@ -23,6 +23,7 @@ mod fields;
 mod functions;
 mod hints;
 mod lexer;
+mod mistyped;
 mod names;
 mod operand;
 mod parser;
@@ -193,6 +194,14 @@ impl Condition {
         let skeleton =
             skeleton::apart(&self.skeleton, &self.leaves, false, &self.text, &mut leaves);
         Self { text: self.text.clone(), context: self.context, skeleton, leaves }
+    }
+
+    /// Comparisons in it that have the same answer for every span, as their sides are of different
+    /// types.
+    pub fn mistyped(&self) -> Vec<OttlError> {
+        let mut found = Vec::new();
+        self.leaves.iter().for_each(|leaf| mistyped::find(&leaf.expression, &mut found));
+        found
     }
 
     fn each_path<'c>(&'c self, mut visit: impl FnMut(&'c Path)) {

@@ -9,6 +9,7 @@ mod budgets;
 mod conventions;
 mod effect;
 mod scalars;
+mod types;
 mod verdict;
 
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub(super) fn lint(
     for Placed { spec, node } in policies {
         walk(spec, node, &mut |spec, node| {
             budgets::lint(&lint, spec, node);
+            types::lint(&lint, spec, node);
             empty_values(&lint, spec, node);
         });
     }

@@ -208,6 +208,24 @@ fn small_budgets_long_waits_and_empty_texts_are_found() {
 }
 
 #[test]
+fn comparisons_of_two_types_are_found() {
+    let told = warnings(&[
+        "{name: a, type: ottl_condition, ottl_condition: {span: ['kind == 1', 'end_time - start_time > 5']}}",
+        "{name: b, type: rule, rule: {when: 'name != \"x\" and status.code == \"ERROR\"', sample: keep}}",
+        "{name: c, type: not, not: {not_sub_policy: {name: d, type: ottl_condition, ottl_condition: {spanevent: ['time < 5']}}}}",
+        "{name: e, type: ottl_condition, ottl_condition: {span: ['end_time - start_time > Duration(\"5s\")']}}",
+    ]);
+    let about =
+        |line: &str| told.iter().any(|one| one.starts_with(line) && one.contains("never equal"));
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(about("2:") && about("3:") && about("4:"), "{told:?}");
+    assert!(
+        told[0].contains("Duration(\"5s\")") && told[1].contains("STATUS_CODE_ERROR"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn old_names_are_found_unless_the_new_one_stands_beside_them() {
     let old = "{name: a, type: numeric_attribute, numeric_attribute: {key: http.status_code, min_value: 500}}";
     let new = "{name: b, type: ottl_condition, ottl_condition: {span: ['attributes[\"http.response.status_code\"] >= 500']}}";

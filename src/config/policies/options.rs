@@ -1,5 +1,5 @@
 //! The options beside the policies: tailsieve's own, and those of the Collector's processor
-//! (v0.158), each of which is read with its meaning, answered with a note, or refused by name.
+//! (v0.165.1), each of which is read with its meaning, answered with a note, or refused by name.
 
 use std::time::Duration;
 

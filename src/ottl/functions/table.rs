@@ -86,7 +86,7 @@ pub(in crate::ottl) static SIGNATURES: [Signature; 62] = [
     value("Int", &[("target", Kind::IntLike)], types::int),
     condition("IsBool", &[("target", Kind::Bool)], types::is_bool),
     condition("IsDouble", &[("target", Kind::Double)], types::is_double),
-    condition("IsEmpty", ANY, types::is_empty),
+    condition("IsEmpty", ANY, types::is_empty).prepared(types::prepare_is_empty),
     condition(
         "IsInCIDR",
         &[("target", Kind::String), ("networks", Kind::Strings)],

@@ -1,8 +1,10 @@
 //! What a value is, and what it can be made.
 
-use super::{Answer, Args};
+use super::{Answer, Args, Prepared};
 use crate::ottl::convert;
 use crate::ottl::error::EvalError;
+use crate::ottl::operand::Operand;
+use crate::ottl::paths::{Path, SpanField};
 use crate::ottl::value::Value;
 
 pub(super) fn is_string<'v>(args: Args<'v, '_>) -> Answer<'v> {
@@ -27,6 +29,18 @@ pub(super) fn is_list<'v>(args: Args<'v, '_>) -> Answer<'v> {
 
 pub(super) fn is_map<'v>(args: Args<'v, '_>) -> Answer<'v> {
     Ok(Value::Bool(matches!(args.get(0)?, Value::Map(_))))
+}
+
+/// To the Collector events and links are never empty, whether there are any or not.
+pub(super) fn prepare_is_empty(arguments: &[Operand]) -> Result<Prepared, String> {
+    match arguments {
+        [Operand::Path(Path::Span(field) | Path::Root(field))]
+            if matches!(field, SpanField::Events | SpanField::Links) =>
+        {
+            Err("IsEmpty of events or links is never true: write `Len(events) == 0`".to_owned())
+        }
+        _ => Ok(Prepared::Nothing),
+    }
 }
 
 /// What Go's `reflect.Value.IsZero` says of it, and a list or a map without elements.

@@ -104,6 +104,7 @@ fn the_place_and_the_remedy_are_told() {
         r#"Trim(name, «kind.string») == "a" | Trim takes a string, written here as it is, here"#,
         r#"«ConvertCase(name, "title")» == "A" | `title` is no case: known are lower, upper, snake, camel"#,
         r#"«IsInCIDR(name, ["10.0.0"])» | `10.0.0` is no network: for example `10.0.0.0/8`"#,
+        r#"not «IsEmpty(events)» | IsEmpty of events or links is never true: write `Len(events) == 0`"#,
         r#"«Coalesce([])» == nil | Coalesce takes one value at least"#,
         r#"«IsMatch(name, "a{1001}")» | invalid regular expression: a repetition of more than 1000: RE2, which the Collector has, refuses it; repetitions in each other are multiplied"#,
         r#"«ExtractPatterns(name, "(a)")["a"]» == "b" | no group of the expression has a name: write `(?P<name>...)`"#,

@@ -83,6 +83,43 @@ fn what_has_to_be_read_is_known() {
     assert_eq!(condition.unwrap().attribute_keys(), ["a", "b", "c"]);
 }
 
+#[test]
+fn comparisons_that_no_span_makes_true_are_known() {
+    let cases = [
+        ("end_time - start_time > 5", "a duration is compared with a number"),
+        (
+            "Duration(\"5s\") < end_time_unix_nano - start_time_unix_nano",
+            "a duration is compared with a number",
+        ),
+        ("not (true and status.code == \"ERROR\")", "a number is compared with a text"),
+        ("trace_id == 0x0102", "a trace id is compared with bytes"),
+        ("parent_span_id == \"\"", "a span id is compared with a text"),
+        ("start_time > 1700000000", "a time is compared with a number"),
+        (
+            "start_time + Duration(\"1s\") == end_time - start_time",
+            "a time is compared with a duration",
+        ),
+        ("trace.duration_ms > \"5s\"", "a number is compared with a text"),
+        ("attributes == []", "a map is compared with a list"),
+    ];
+    for (text, expected) in cases {
+        let found = compile(text, Context::Span).unwrap().mistyped();
+        assert_eq!(found.len(), 1, "{text}");
+        assert!(found[0].message.starts_with(expected), "{text}: {}", found[0]);
+    }
+    let fine = [
+        "end_time - start_time > Duration(\"5s\")",
+        "kind * 1.5 > 2",
+        "attributes[\"a\"] == \"1\" or attributes[\"a\"] == 1",
+        "name != nil",
+        "Int(attributes[\"a\"]) == 1.0",
+        "trace_state[\"a\"] == nil",
+    ];
+    for text in fine {
+        assert_eq!(compile(text, Context::Span).unwrap().mistyped(), [], "{text}");
+    }
+}
+
 /// A text of the longest condition does not use up the stack.
 #[test]
 fn long_sums_are_no_deep_ones() {
