@@ -69,7 +69,9 @@ pub(super) fn unknown_path(path: &str, is_indexed: bool) -> Option<String> {
             "write `kind == SPAN_KIND_SERVER`, or `kind.string == \"Server\"`"
         }
         "status_code" => "write `status.code == STATUS_CODE_ERROR`",
-        "span_name" | "operation" | "operation_name" => "write `name`",
+        "span_name" | "operation" | "operation_name" => {
+            "write `name`, or `span.name` where events are asked about"
+        }
         "cache" => "a condition keeps nothing, so there is no cache",
         _ if path.starts_with("otelcol.") => {
             "what a Collector knows of a request (its metadata) is not in Kafka's records"
@@ -81,6 +83,18 @@ pub(super) fn unknown_path(path: &str, is_indexed: bool) -> Option<String> {
         }
     };
     Some(text.to_owned())
+}
+
+/// What a function can read.
+pub(super) fn readable_by(function: &str) -> Option<&'static str> {
+    Some(match function {
+        "Duration" => "a duration is written like `500ms`, `5s` or `1h30m`",
+        "TraceID" => "a trace id is 16 bytes (`0x...`), or the text of its 32 digits",
+        "SpanID" => "a span id is 8 bytes (`0x...`), or the text of its 16 digits",
+        "ParseJSON" => "it reads a list or an object",
+        "Time" => "the text does not follow the layout",
+        _ => return None,
+    })
 }
 
 /// The known name that was nearly hit, for `did you mean`.

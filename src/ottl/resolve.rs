@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Context;
 use super::arguments::{self, in_order};
-use super::error::OttlError;
+use super::error::{EvalError, OttlError};
 use super::expression::{Expression, Kind, Level};
 use super::fields::Fields;
 use super::functions::{
@@ -286,7 +286,14 @@ fn known(operand: Operand, level: Level, range: Range<usize>) -> Result<Resolved
     }
     match operand.get(&Fields::default()) {
         Ok(value) => Ok((Operand::Known(value.into_owned()), level)),
-        Err(error) => Err(OttlError::new(range, format!("this has no value: {error}"))),
+        Err(why) => {
+            let error = OttlError::new(range, format!("this has no value: {why}"));
+            let help = match why {
+                EvalError::Unreadable { function } => hints::readable_by(function),
+                _ => None,
+            };
+            Err(help.map_or(error.clone(), |help| error.with_help(help)))
+        }
     }
 }
 

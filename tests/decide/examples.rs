@@ -121,6 +121,39 @@ fn single_policies() {
             "0..1 ; 0..1 event=log event=exception / 0..1 event=log",
             "KN",
         ),
+        // A span's own duration, and not that of the trace.
+        (
+            10,
+            ottl("span: ['end_time_unix_nano - start_time_unix_nano > 50 * 1000000']"),
+            "0..40 ; 30..90 / 0..51 / 0..50",
+            "KKN",
+        ),
+        (
+            10,
+            ottl("span: ['end_time - start_time > Duration(\"50ms\") and attributes[\"a\"] == 1']"),
+            "0..51 ; 0..10 a=1 / 0..51 a=1",
+            "NK",
+        ),
+        (10, ottl("span: ['span.duration_ms >= 50']"), "0..49 ; 40..80 / 0..50", "NK"),
+        (
+            10,
+            ottl("span: ['Split(attributes[\"s\"], \"-\")[1] == \"b\"']"),
+            "0..1 s=a-b / 0..1 s=b",
+            "KN",
+        ),
+        (
+            10,
+            ottl("span: ['ContainsValue([1, 2], attributes[\"a\"])']"),
+            "0..1 a=2 / 0..1 a=3",
+            "KN",
+        ),
+        (10, ottl("span: ['Len(events) > 1']"), "0..1 event=a event=b / 0..1 event=a", "KN"),
+        (
+            10,
+            ottl("span: ['IsInCIDR(attributes[\"s\"], [\"10.0.0.0/8\"])']"),
+            "0..1 s=10.1.2.3 / 0..1 s=11.1.2.3 / 0..1",
+            "KNN",
+        ),
     ];
     for (example, policy, notation, expected) in cases {
         check(example, &[policy], notation, expected);

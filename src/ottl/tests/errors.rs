@@ -112,11 +112,11 @@ fn the_place_and_the_remedy_are_told() {
         r#"«Time(name, "%Y-%m-%d")» == start_time | a time without an offset is one in the zone of the machine: give "UTC" as the third argument"#,
         // What has no value for any span.
         r#"«1 / 0» == 1 | this has no value: a division by zero"#,
-        r#"end_time - start_time > «Duration("5 seconds")» | this has no value: Duration cannot read a text"#,
+        r#"end_time - start_time > «Duration("5 seconds")» | this has no value: Duration cannot read a text (a duration is written like `500ms`, `5s` or `1h30m`)"#,
         r#"«-Duration("1s")» == Duration("-1s") | this has no value: a value of type duration has no negative"#,
         r#"«Len(nil)» == 0 or name == "leaf" | this has no value: Len takes no nil"#,
         r#"«Len(42)» == 2 | this has no value: Len takes no int"#,
-        r#"trace_id == «TraceID("12")» | this has no value: TraceID cannot read a text"#,
+        r#"trace_id == «TraceID("12")» | this has no value: TraceID cannot read a text (a trace id is 16 bytes (`0x...`), or the text of its 32 digits)"#,
         // Levels.
         r#"«name == root.name» | a single comparison cannot be about a span and about the root span (compare each with a literal, and join the two by `and` or `or`)"#,
         r#"kind == 1 and «HasPrefix(name, root.name)» | a single comparison cannot be about a span and about the root span (compare each with a literal, and join the two by `and` or `or`)"#,
