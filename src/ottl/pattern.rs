@@ -77,7 +77,7 @@ fn check_inside(ast: &Ast, most: u32) -> Result<(), String> {
                      refuses it; repetitions in each other are multiplied"
                 ));
             }
-            let most = if times == 0 { MOST_REPETITIONS } else { most / times };
+            let most = most.checked_div(times).unwrap_or(MOST_REPETITIONS);
             check_inside(&repetition.ast, most)
         }
         Ast::Group(group) => check_inside(&group.ast, most),

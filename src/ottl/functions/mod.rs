@@ -67,6 +67,9 @@ pub(super) type Parameter = (&'static str, Kind);
 /// What a call yields, or why it yields nothing.
 pub(super) type Answer<'v> = Result<Value<'v>, EvalError>;
 
+/// Makes something of the arguments before they are asked for, or says what is wrong with them.
+pub(super) type Prepare = fn(&[Operand]) -> Result<Prepared, String>;
+
 /// How a function is called, and what it does.
 pub(super) struct Signature {
     pub(super) name: &'static str,
@@ -77,7 +80,7 @@ pub(super) struct Signature {
     /// What it is about beside its arguments.
     pub(super) level: Level,
     /// What is made of literal arguments once, or what is wrong with them.
-    pub(super) prepare: Option<fn(&[Operand]) -> Result<Prepared, String>>,
+    pub(super) prepare: Option<Prepare>,
     pub(super) apply: for<'v> fn(Args<'v, '_>) -> Answer<'v>,
 }
 

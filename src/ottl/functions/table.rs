@@ -1,9 +1,8 @@
 //! All functions, by name.
 
-use super::{Answer, Args, Kind, Parameter, Prepared, Signature, Yields};
+use super::{Answer, Args, Kind, Parameter, Prepare, Signature, Yields};
 use super::{json, lists, network, text, times, types};
 use crate::ottl::expression::Level;
-use crate::ottl::operand::Operand;
 use crate::ottl::value::Value;
 
 type Apply = for<'v> fn(Args<'v, '_>) -> Answer<'v>;
@@ -34,7 +33,7 @@ const fn either(name: &'static str, parameters: &'static [Parameter], apply: App
 }
 
 impl Signature {
-    const fn prepared(self, prepare: fn(&[Operand]) -> Result<Prepared, String>) -> Self {
+    const fn prepared(self, prepare: Prepare) -> Self {
         Self { prepare: Some(prepare), ..self }
     }
 
