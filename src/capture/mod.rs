@@ -219,7 +219,7 @@ fn json_record(document: &Document) -> Result<CapturedRecord, Failure> {
     let wrong = |message| Failure::at(first, message);
     let mut record =
         CapturedRecord { timestamp: None, payload: Vec::new(), place: first.to_string() };
-    let mut traces = |value: Value| -> Result<Option<String>, String> {
+    let mut take = |value: Value| -> Result<Option<String>, String> {
         let (timestamp, payload) = match answers::contents(value)? {
             Contents::Otlp(value) => traces(&value)?,
             Contents::Protobuf(payload) => (None, payload),
@@ -229,11 +229,11 @@ fn json_record(document: &Document) -> Result<CapturedRecord, Failure> {
         record.payload.extend(payload);
         Ok(None)
     };
-    let logged = traces(parse_one(first, &document.text)?).map_err(wrong)?;
+    let logged = take(parse_one(first, &document.text)?).map_err(wrong)?;
     if let Some(text) = logged {
         let text = text.trim();
         let inner = &text[text.find('{').unwrap_or(0)..];
-        traces(parse_one(first, inner.as_bytes())?).map_err(wrong)?;
+        take(parse_one(first, inner.as_bytes())?).map_err(wrong)?;
     }
     Ok(record)
 }
