@@ -361,6 +361,24 @@ const RECORDS: &[Mistake] = &[
         "encoding: otlp_proto",
     ),
     (
+        |_, facts| {
+            let record = record(&[7]);
+            let framed = [&[0][..], &(record.len() as u32).to_be_bytes(), &record].concat();
+            look_at_key(sample(facts), None, &framed);
+        },
+        "encoding",
+        State::Error,
+        "grpc_framed",
+        "send the message alone",
+    ),
+    (
+        |_, facts| look_at_key(sample(facts), None, b"\x0a\x05\xc2\x3e\x02ab"),
+        "encoding",
+        State::Error,
+        "no span is understood",
+        "instrumentation_library_spans",
+    ),
+    (
         |_, facts| look_at_key(sample(facts), None, b"\x1f\x8b\x08\x00"),
         "encoding",
         State::Error,

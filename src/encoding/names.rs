@@ -100,7 +100,13 @@ impl Encoding {
 
     /// What is to be known of it where it is refused: what it is, and what to send instead.
     pub fn hint(self) -> &'static str {
-        match self {
+        self.own_hint()
+            .unwrap_or("of which nothing is known here but the name; send otlp_proto or otlp_json")
+    }
+
+    /// The same, where there is more to say than that it should be OTLP.
+    pub fn own_hint(self) -> Option<&'static str> {
+        Some(match self {
             Self::OtlpSpan => {
                 "one span of OTLP without its resource and scope; send it in a TracesData"
             }
@@ -124,8 +130,8 @@ impl Encoding {
                 "protobuf that was made text of: bytes became U+FFFD and are lost; use a \
                  serializer of bytes, not of strings, on the whole way"
             }
-            _ => "of which nothing is known here but the name; send otlp_proto or otlp_json",
-        }
+            _ => return None,
+        })
     }
 }
 

@@ -8,11 +8,13 @@ use super::super::finding::Finding;
 use super::super::sample::Sample;
 use super::{set_command, unanswered};
 use crate::books::Misrouted;
+use crate::encoding::Encoding;
 use crate::partitioner::Verdict;
 use crate::routing;
 
 const RECORDS: &str = "records";
 const ENCODING: &str = "encoding";
+const OTLP_PROTO: &str = "set `encoding: otlp_proto` on the Collector's Kafka exporter";
 const KEYS: &str = "keys";
 const PARTITIONER: &str = "partitioner";
 const CLOCKS: &str = "clocks";
@@ -96,10 +98,20 @@ fn encoding(sample: &Sample) -> Finding {
         Contents::Packed(_) | Contents::TooLarge => {
             "have the producers compress by Kafka (compression.type) and not the values themselves"
         }
+        Contents::Other(name) => own_hint(name).unwrap_or(OTLP_PROTO),
+        Contents::NotUnderstood => {
+            "bring the producers up to date: OTLP called scope_spans instrumentation_library_spans \
+             until 2022"
+        }
         Contents::Null => "find out who writes them: they become dead letters, or are dropped",
-        _ => "set `encoding: otlp_proto` on the Collector's Kafka exporter",
+        _ => OTLP_PROTO,
     };
     Finding::error(ENCODING, text, fix)
+}
+
+/// What is to be said of an encoding by this name, beside that it should be another one.
+fn own_hint(name: &str) -> Option<&'static str> {
+    Encoding::ALL.iter().find(|encoding| encoding.name() == name)?.own_hint()
 }
 
 fn keys(sample: &Sample) -> Finding {
