@@ -157,14 +157,18 @@ mod tests {
             panic!("{list:?}")
         };
         let [(key, Value::String(value))] = &map[..] else { panic!("{map:?}") };
-        assert_eq!((&**key, &**value, &**good), (&b"k\xff"[..], &b"\xe2\x28\xa1"[..], &b"good"[..]));
+        assert_eq!(
+            (&**key, &**value, &**good),
+            (&b"k\xff"[..], &b"\xe2\x28\xa1"[..], &b"good"[..])
+        );
     }
 
     #[test]
     fn the_last_field_counts_and_parts_are_joined() {
         let one = field(5, &field(1, &field(1, b"a")));
         let other = field(5, &field(1, &field(1, b"b")));
-        let Value::List(list) = any_value(&[one.clone(), other].concat()) else { panic!() };
+        let both = [one.clone(), other].concat();
+        let Value::List(list) = any_value(&both) else { panic!() };
         assert_eq!(list.items().len(), 2);
         assert!(matches!(any_value(&[one, field(1, b"x")].concat()), Value::String(_)));
         assert!(matches!(any_value(&[5 << 3 | 2, 200]), Value::Nil), "it is cut off");

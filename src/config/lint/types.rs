@@ -30,7 +30,7 @@ fn condition(lint: &Lint<'_>, node: &Node, context: Context) {
     let Ok(condition) = ottl::compile_apart(&text, context) else { return };
     for found in condition.mistyped() {
         let range = found.offset..found.offset + found.length;
-        let place = scalar::place_within(lint.text, node, range);
+        let place = scalar::place_within(lint.document.text_at(node.place), node, range);
         let help = found.help.as_deref().unwrap_or("docs/policies.md has the types, section OTTL");
         lint.warn(place, found.message, help);
     }
