@@ -272,3 +272,44 @@ unsafe fn text(text: *const c_char) -> Option<String> {
     // Safety: as the caller promises.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn client(brokers: &str) -> BaseConsumer {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", brokers).set("group.id", "nobody").create().unwrap()
+    }
+
+    /// The embedded broker has no controller, which is what librdkafka asks. A real one answers in
+    /// `tests/kafka/another_log.rs` and `membership.rs`.
+    #[test]
+    fn brokers_that_do_not_know_are_no_answer() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("spans", 1, 1).unwrap();
+        let client = client(&cluster.bootstrap_servers());
+        let answer = topic_id(client.client(), "spans").answer(PATIENCE).unwrap();
+        assert!(matches!(answer, Err(NoAnswer::Failed(_))), "{answer:?}");
+    }
+
+    #[test]
+    fn a_question_may_be_taken_back_or_get_no_answer() {
+        let nobody = client("127.0.0.1:9");
+        for _ in 0..10 {
+            drop(topic_id(nobody.client(), "spans"));
+            drop(group_members(nobody.client(), "nobody"));
+        }
+        let asked = topic_id(nobody.client(), "no\0such");
+        assert_eq!(asked.answer(Duration::ZERO), None);
+        assert!(asked.answer(PATIENCE).unwrap().is_err(), "it is given up after a while");
+        drop(asked);
+        drop(nobody);
+    }
+}

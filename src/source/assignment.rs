@@ -68,6 +68,8 @@ pub(super) struct Context {
     /// The topic that was read last, if brokers tell ids.
     topic: Mutex<Option<TopicId>>,
     recreated: AtomicBool,
+    /// The last question for the topic's id was not answered.
+    tells_no_ids: AtomicBool,
     /// Records that the client has returned so far.
     polled: AtomicU64,
     /// Fetching is paused, and what was fetched ahead was thrown away.
@@ -150,6 +152,7 @@ impl Context {
             epoch: AtomicU64::new(0),
             topic: Mutex::default(),
             recreated: AtomicBool::new(false),
+            tells_no_ids: AtomicBool::new(false),
             polled: AtomicU64::new(0),
             paused: AtomicBool::new(false),
             skipped: Mutex::default(),
@@ -177,6 +180,15 @@ impl Context {
             self.recreated.store(true, Ordering::Relaxed);
         }
         before
+    }
+
+    /// The brokers did not say which topic it is when they were asked last.
+    pub(super) fn tells_no_ids(&self) -> bool {
+        self.tells_no_ids.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_tells_no_ids(&self, is_so: bool) {
+        self.tells_no_ids.store(is_so, Ordering::Relaxed);
     }
 
     /// The topic was made anew, and partitions may still be read as those of the old one.

@@ -77,11 +77,16 @@ impl Context {
     /// Looks up which topic it is, when partitions come in. If nobody can tell, it is held to be the
     /// one it was.
     pub(super) fn learn_topic_id(&self, consumer: &BaseConsumer<Self>) {
+        if self.tells_no_ids() {
+            return;
+        }
         let asked = describe::topic_id(consumer.client(), &self.settings.topic);
         let answer = asked.answer(LOOKUP_TIMEOUT);
         let now = answer.and_then(|it| it.unwrap_or_else(|error| no_answer(self, &error)));
-        if let Some(now) = now {
-            self.learned_topic(now);
+        match now {
+            Some(now) => self.learned_topic(now),
+            // A rebalance is not held up again for what may never be answered: the watch asks on.
+            None => self.set_tells_no_ids(true),
         }
     }
 
@@ -102,6 +107,7 @@ impl Context {
     }
 
     fn learned_topic(&self, now: TopicId) {
+        self.set_tells_no_ids(false);
         let before = self.set_topic(now);
         if before.is_some_and(|before| before != now) {
             self.tell_recreated(before, now);
