@@ -67,6 +67,8 @@ impl JsonSchema for Exporters {
         json_schema!({
             "type": "object",
             "propertyNames": { "pattern": "^[A-Za-z0-9_./-]{1,64}$" },
+            // The Collector's, which are passed over.
+            "patternProperties": { "^(debug|logging|nop)(/.*)?$": true },
             "additionalProperties": generator.subschema_for::<Export>(),
             "minProperties": 1,
             "maxProperties": 32,

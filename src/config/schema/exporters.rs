@@ -142,8 +142,15 @@ fn as_the_protocol_has_it(schema: &mut Schema) {
     let topic = json!({ "anyOf": [{ "required": ["topic"] }, { "required": ["traces"] }] });
     schema.insert("then".to_owned(), topic);
     let is_known = json!({ "properties": { "protocol": { "enum": ["grpc", "http"] } } });
+    let one_of = |keys: &[&str]| {
+        let each = keys.iter().map(|key| json!({ "required": [key] }));
+        json!({ "anyOf": each.collect::<Vec<_>>() })
+    };
+    // Without a protocol, the exporter's name may say that it is kafka.
     let otlp = json!({ "if": is_known, "then": {
-        "anyOf": [{ "required": ["endpoint"] }, { "required": ["traces_endpoint"] }],
+        "if": { "required": ["protocol"] },
+        "then": one_of(&["endpoint", "traces_endpoint"]),
+        "else": one_of(&["endpoint", "traces_endpoint", "topic", "traces"]),
     } });
     schema.insert("else".to_owned(), otlp);
 }
