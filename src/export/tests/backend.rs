@@ -240,6 +240,8 @@ async fn the_page_of_a_proxy_is_a_backend_that_is_away() {
         exporter.try_send(trace(1, 10)).unwrap();
         requests(&receiver, 3).await;
         assert!(!exporter.reachable());
+        let trouble = exporter.trouble().unwrap();
+        assert!(trouble.starts_with("UNAVAILABLE: ") && trouble.contains("text/html"), "{trouble}");
         receiver.behave(Behaviour::Accept);
         assert_eq!(acks(&mut ack_receiver, 1).await, [(1, Outcome::Delivered)], "{status}");
         assert_eq!(names(&taken), [1]);
