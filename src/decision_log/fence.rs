@@ -57,6 +57,11 @@ impl Entry {
 }
 
 impl Reading {
+    /// A reading that begins where decisions are about this topic, if that is known.
+    pub(super) fn of(topic: Option<TopicId>) -> Self {
+        Self { topic, ..Self::default() }
+    }
+
     /// Takes in the next record of the topic, which is at `position`. Returns how many of its
     /// decisions are not understood.
     ///
@@ -80,13 +85,18 @@ impl Reading {
         }
     }
 
-    /// An ownership begins, of a partition of this topic.
-    fn begin(&mut self, owner: OwnerId, position: Position, topic: Option<TopicId>) {
+    /// From here on it is about this topic.
+    fn turn_to(&mut self, topic: Option<TopicId>) {
         let before = self.topic;
         self.topic = topic.or(before);
         if before.is_some() && before != self.topic {
             self.leave_old_topic();
         }
+    }
+
+    /// An ownership begins, of a partition of this topic.
+    fn begin(&mut self, owner: OwnerId, position: Position, topic: Option<TopicId>) {
+        self.turn_to(topic);
         let latest = self.latest.unwrap_or(Timestamp(i64::MIN));
         self.ownerships.push(Ownership { position, latest });
         self.owner = Some(owner);
@@ -128,8 +138,10 @@ impl Reading {
         self.order.push(Entry { by: owner, recorded, is_superseded });
     }
 
-    /// The decisions that stand, in the order in which they were made, and where ownerships begin.
-    pub(super) fn finish(self) -> (Vec<Recorded>, Vec<Ownership>) {
+    /// The decisions that stand for who reads this topic now, in the order in which they were made,
+    /// and where ownerships begin.
+    pub(super) fn finish(mut self, topic: Option<TopicId>) -> (Vec<Recorded>, Vec<Ownership>) {
+        self.turn_to(topic);
         (self.order.into_iter().map(|entry| entry.recorded).collect(), self.ownerships)
     }
 }
@@ -152,7 +164,7 @@ mod tests {
             }
         }
         let superseded = reading.superseded;
-        (reading.finish().0, superseded)
+        (reading.finish(None).0, superseded)
     }
 
     #[test]
@@ -170,7 +182,7 @@ mod tests {
             latest: Timestamp(latest),
         };
         let expected = [ownership(7, i64::MIN), ownership(10, 30), ownership(12, 40)];
-        assert_eq!(reading.finish().1, expected);
+        assert_eq!(reading.finish(None).1, expected);
     }
 
     fn kept(trace: u8, first: i64, delivered: bool) -> Recorded {
@@ -195,7 +207,7 @@ mod tests {
         reading.take_in(OwnerId(4), recorded(3, 0, false));
         let gone =
             |of: Recorded| Recorded { first: Offset::BEFORE_ALL, last: Offset::BEFORE_ALL, ..of };
-        let stands = reading.finish().0;
+        let stands = reading.finish(None).0;
         assert_eq!(
             stands,
             [
@@ -205,6 +217,24 @@ mod tests {
                 recorded(3, 0, false),
             ]
         );
+    }
+
+    #[test]
+    fn the_first_owner_on_a_new_topic_does_not_go_by_offsets_of_the_old_one() {
+        let topic = TopicId::from_bits;
+        // Read from the middle of an ownership; whose offset was committed says of which topic.
+        let mut reading = Reading::of(topic(1));
+        reading.take_in(OwnerId(1), kept(1, 4, true));
+        reading.take_in(OwnerId(1), recorded(2, 5, false));
+        let (first, last) = (Offset::BEFORE_ALL, Offset::BEFORE_ALL);
+        let gone = Recorded { first, last, ..kept(1, 4, true) };
+        assert_eq!(reading.finish(topic(2)).0, [gone]);
+        // Of the same topic, and where nobody knows, they stand.
+        for (was, now) in [(topic(1), topic(1)), (None, topic(2)), (topic(1), None)] {
+            let mut reading = Reading::of(was);
+            reading.take_in(OwnerId(1), kept(1, 4, true));
+            assert_eq!(reading.finish(now).0, [kept(1, 4, true)], "{was:?}, {now:?}");
+        }
     }
 
     #[test]

@@ -126,16 +126,19 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// The record, when the queue is full: to be appended again a little later.
     fn append(&self, receipt: Receipt, line: Line) -> Result<(), Line>;
 
-    /// Takes the log of a partition of `topic` over for `owner`, and reads it back from `from`, or as
-    /// far as it reaches if that is not known. `receipt` says whom to tell; its sequence has no
+    /// Takes the log of a partition over for `owner`, and reads it back from `from`, or as far as it
+    /// reaches if that is not known. `receipt` says whom to tell; its sequence has no
     /// meaning.
-    fn recover(
-        &self,
-        receipt: Receipt,
-        owner: OwnerId,
-        topic: Option<TopicId>,
-        from: Option<Position>,
-    );
+    fn recover(&self, receipt: Receipt, owner: OwnerId, topics: Topics, from: Option<Position>);
+}
+
+/// Which input topic a log is about, as far as its id is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Topics {
+    /// Where reading back begins.
+    pub then: Option<TopicId>,
+    /// Now: another one, if the topic was made anew.
+    pub now: Option<TopicId>,
 }
 
 /// A running decision log.
@@ -211,14 +214,8 @@ impl Log for DecisionLog {
         }
     }
 
-    fn recover(
-        &self,
-        receipt: Receipt,
-        owner: OwnerId,
-        topic: Option<TopicId>,
-        from: Option<Position>,
-    ) {
-        self.reader.command(Command::Recover { receipt, owner, topic, from });
+    fn recover(&self, receipt: Receipt, owner: OwnerId, topics: Topics, from: Option<Position>) {
+        self.reader.command(Command::Recover { receipt, owner, topics, from });
     }
 }
 

@@ -21,10 +21,10 @@ use super::metrics::LogMetrics;
 use super::record::{self, GroupHash, OwnerId};
 use super::recovery::{Recovery, Step};
 use super::settings::DecisionLogSettings;
-use super::{LogEvent, LogReceipts, LogSink, Receipt, Ticket};
+use super::{LogEvent, LogReceipts, LogSink, Receipt, Ticket, Topics};
 use crate::clock;
 use crate::cluster;
-use crate::ids::{Offset, Partition, Position, TopicId};
+use crate::ids::{Offset, Partition, Position};
 use crate::limited::Limited;
 use crate::publish::{Outgoing, Publisher};
 
@@ -48,7 +48,7 @@ pub(super) enum Command {
     Recover {
         receipt: Receipt,
         owner: OwnerId,
-        topic: Option<TopicId>,
+        topics: Topics,
         from: Option<Position>,
     },
     /// What became of the first record of an ownership.
@@ -160,8 +160,8 @@ impl ReadBack {
             };
             while let Some(command) = next {
                 match command {
-                    Command::Recover { receipt, owner, topic, from } => {
-                        self.begin(receipt, owner, topic, from);
+                    Command::Recover { receipt, owner, topics, from } => {
+                        self.begin(receipt, owner, topics, from);
                     }
                     Command::Marked { receipt, result } => self.marked(receipt, result),
                     Command::Stop => return,
@@ -174,24 +174,18 @@ impl ReadBack {
         }
     }
 
-    fn begin(
-        &mut self,
-        receipt: Receipt,
-        owner: OwnerId,
-        topic: Option<TopicId>,
-        from: Option<Position>,
-    ) {
+    fn begin(&mut self, receipt: Receipt, owner: OwnerId, topics: Topics, from: Option<Position>) {
         // What an ownership that ended wanted to know nobody asks any more.
         self.abandon(receipt.partition);
         let now = Instant::now();
         let recovery = Recovery {
             receipt,
             owner,
-            topic,
+            topics,
             from,
             since: now,
             step: Step::Mark(now),
-            reading: Reading::default(),
+            reading: Reading::of(topics.then),
             read: 0,
         };
         self.recoveries.insert(receipt.partition, recovery);
@@ -241,7 +235,7 @@ impl ReadBack {
 
     fn mark(&mut self, partition: Partition) {
         let Some(recovery) = self.recoveries.get_mut(&partition) else { return };
-        let value = record::owned(recovery.owner, self.group, clock::now(), recovery.topic);
+        let value = record::owned(recovery.owner, self.group, clock::now(), recovery.topics.now);
         let outgoing = Outgoing {
             topic: &self.topic,
             partition: Some(partition),
@@ -332,11 +326,11 @@ impl ReadBack {
     fn finish(&mut self, partition: Partition) {
         self.unassign(partition);
         let Some(recovery) = self.recoveries.remove(&partition) else { return };
-        let Recovery { receipt, since, step, reading, read, .. } = recovery;
+        let Recovery { receipt, since, step, reading, read, topics, .. } = recovery;
         let from = if let Step::Read { from, .. } = step { from } else { Position(0) };
         self.metrics.void.increment(reading.superseded);
         self.metrics.read_back.record(since.elapsed().as_secs_f64());
-        let (decisions, ownerships) = reading.finish();
+        let (decisions, ownerships) = reading.finish(topics.now);
         let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let count = decisions.len();
         info!(

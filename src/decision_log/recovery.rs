@@ -5,17 +5,17 @@ use std::time::Instant;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use tracing::debug;
 
-use super::Receipt;
 use super::fence::Reading;
 use super::metrics::LogMetrics;
 use super::record::{GroupHash, OwnerId};
-use crate::ids::{Offset, Position, TopicId};
+use super::{Receipt, Topics};
+use crate::ids::{Offset, Position};
 
 /// One partition whose log is being taken over.
 pub(super) struct Recovery {
     pub(super) receipt: Receipt,
     pub(super) owner: OwnerId,
-    pub(super) topic: Option<TopicId>,
+    pub(super) topics: Topics,
     pub(super) from: Option<Position>,
     pub(super) since: Instant,
     pub(super) step: Step,

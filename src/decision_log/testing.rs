@@ -3,8 +3,8 @@
 use super::fence::{Ownership, Reading};
 use super::record::Verdict;
 use super::record::{self, GroupHash, OwnerId, Recorded, Said};
-use super::{Line, Log, Receipt};
-use crate::ids::{Offset, Position, Timestamp, TopicId, TraceId};
+use super::{Line, Log, Receipt, Topics};
+use crate::ids::{Offset, Position, Timestamp, TraceId};
 use crate::trace::Trigger;
 
 /// A trace of sixteen such bytes that was dropped, on the records from `first` to `last`.
@@ -34,7 +34,7 @@ impl Log for ByHand {
         Err(line)
     }
 
-    fn recover(&self, _: Receipt, _: OwnerId, _: Option<TopicId>, _: Option<Position>) {}
+    fn recover(&self, _: Receipt, _: OwnerId, _: Topics, _: Option<Position>) {}
 }
 
 impl Line {
@@ -79,5 +79,5 @@ pub(crate) fn read_back<'a>(
     for (position, line) in (from.0..).map(Position).zip(lines) {
         let _ = reading.read(group, position, Some(&line.value));
     }
-    reading.finish()
+    reading.finish(None)
 }

@@ -44,7 +44,7 @@ fn recover(
     owner: u64,
     from: Option<i64>,
 ) -> (Vec<Recorded>, Position) {
-    log.recover(receipt(owner, 0), OwnerId(owner), None, from.map(Position));
+    log.recover(receipt(owner, 0), OwnerId(owner), Topics::default(), from.map(Position));
     let mut all = Vec::new();
     loop {
         match events.recv_timeout(Duration::from_secs(30)).unwrap() {

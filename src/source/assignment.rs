@@ -175,11 +175,7 @@ impl Context {
 
     /// Takes note of the topic that is there now. Returns the one that was known before.
     pub(super) fn set_topic(&self, now: TopicId) -> Option<TopicId> {
-        let before = lock(&self.topic).replace(now);
-        if before.is_some_and(|before| before != now) {
-            self.recreated.store(true, Ordering::Relaxed);
-        }
-        before
+        lock(&self.topic).replace(now)
     }
 
     /// The brokers did not say which topic it is when they were asked last.
@@ -191,13 +187,14 @@ impl Context {
         self.tells_no_ids.store(is_so, Ordering::Relaxed);
     }
 
-    /// The topic was made anew, and partitions may still be read as those of the old one.
+    /// Whether the topic was made anew, and partitions may still be read as those of the old one.
     pub(super) fn is_recreated(&self) -> bool {
         self.recreated.load(Ordering::Relaxed)
     }
 
-    pub(super) fn old_topic_left(&self) {
-        self.recreated.store(false, Ordering::Relaxed);
+    /// See [`is_recreated`](Self::is_recreated).
+    pub(super) fn set_recreated(&self, is_so: bool) {
+        self.recreated.store(is_so, Ordering::Relaxed);
     }
 
     /// The client has returned one more record.
@@ -239,7 +236,7 @@ impl Context {
     /// Forgets what the reports so far have told about positions: they were changed.
     pub(super) fn forget_reports(&self) {
         lock(&self.learned).clear();
-        lock(&self.statistics).forget();
+        lock(&self.statistics).forget(Instant::now());
     }
 
     /// Takes note of partitions that were read to their end when the wall clock was at `at`. Returns
@@ -273,11 +270,16 @@ impl Context {
         }
     }
 
-    /// Enters a partition that starts at `start`, and tells its worker.
-    pub(super) fn acquire(&self, partition: Partition, start: Position, resume: Resume) {
+    /// Enters a partition of `topic` that starts at `start`, and tells its worker.
+    pub(super) fn acquire(
+        &self,
+        partition: Partition,
+        topic: Option<TopicId>,
+        (start, resume): (Position, Resume),
+    ) {
         let worker = self.ownership.least_loaded(self.workers.len());
-        let resume = Resume { topic: self.topic(), ..resume };
-        let owned = self.ownership.acquire(partition, worker, &self.lease, start, resume);
+        let acquired = (start, resume);
+        let owned = self.ownership.acquire(partition, worker, &self.lease, topic, acquired);
         let mine = Mine {
             epoch: self.next_epoch(),
             owned: Arc::clone(&owned),
@@ -419,11 +421,11 @@ impl Context {
         self.lease.renew(Instant::now());
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
-        let mut starts = HashMap::new();
+        let (mut topic, mut starts) = (None, HashMap::new());
         if !partitions.is_empty() {
             self.learn_topic_size(consumer, &partitions);
-            self.learn_topic_id(consumer);
-            starts = self.starts(consumer, &partitions);
+            topic = self.learn_topic_id(consumer);
+            starts = self.starts(consumer, &partitions, topic);
         }
         for partition in &partitions {
             let (start, resume) = match starts.get(partition) {
@@ -437,7 +439,9 @@ impl Context {
             {
                 warn!(%error, partition = partition.0, "kafka.assign_failed");
             }
-            self.acquire(*partition, start.unwrap_or(Position(-1)), resume);
+            // If nobody says which topic it is, it is held to be that of the committed offset.
+            let topic = topic.or(resume.topic).or(self.topic());
+            self.acquire(*partition, topic, (start.unwrap_or(Position(-1)), resume));
         }
         if let Err(error) = consumer.incremental_assign(list) {
             error!(%error, "kafka.assign_failed");
@@ -457,7 +461,7 @@ impl Context {
         let is_all = partitions.len() == lock(&self.mine).len();
         if lost {
             partitions.iter().for_each(|partition| self.lose(*partition));
-        } else if is_all && self.is_topic_gone(consumer) {
+        } else if is_all && !partitions.is_empty() && self.is_topic_gone(consumer) {
             self.end(&partitions);
             partitions.iter().for_each(|partition| self.lose(*partition));
         } else {

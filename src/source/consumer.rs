@@ -44,15 +44,20 @@ enum Turn {
 
 /// A client and what belongs to it; made anew after a fatal error.
 pub(super) struct Consumer {
+    /// Before the client: a question is dropped before it is.
+    pub(super) topic_watch: TopicWatch,
     pub(super) consumer: BaseConsumer<Context>,
     pub(super) context: Arc<Context>,
     state: Arc<AtomicU8>,
     leave_timeout: Arc<AtomicU64>,
     pending: Pending,
     next_commit: Instant,
-    /// The position of some partition is not in its log.
-    is_out_of_range: bool,
-    pub(super) topic_watch: TopicWatch,
+    /// When to see to the partitions whose position is not in their log, if there are some.
+    pub(super) out_of_range_at: Option<Instant>,
+    /// When to try again to leave a topic that was made anew.
+    pub(super) leave_topic_at: Instant,
+    /// The client is of no use any more.
+    is_fatal: bool,
     stuck: Limited,
 }
 
@@ -72,14 +77,16 @@ impl Consumer {
         let next_commit = Instant::now() + context.settings.commit_interval;
         let stuck = Limited::new(Duration::from_secs(60));
         Ok(Self {
+            topic_watch: TopicWatch::new(),
             consumer,
             context,
             state,
             leave_timeout,
             pending: Pending::default(),
             next_commit,
-            is_out_of_range: false,
-            topic_watch: TopicWatch::new(),
+            out_of_range_at: None,
+            leave_topic_at: Instant::now(),
+            is_fatal: false,
             stuck,
         })
     }
@@ -118,7 +125,10 @@ impl Consumer {
             wait = Duration::ZERO;
         }
         self.hand_over();
-        if std::mem::take(&mut self.is_out_of_range) {
+        if self.is_fatal {
+            return Turn::Fatal;
+        }
+        if self.out_of_range_at.take_if(|at| *at <= Instant::now()).is_some() {
             self.return_to_range();
         }
         self.tell(self.context.take_learned());
@@ -185,7 +195,11 @@ impl Consumer {
             match self.consumer.poll(POLL_WAIT) {
                 Some(Ok(message)) => self.pending.push(&self.context, &message, clock::now()),
                 Some(Err(error)) => {
-                    self.on_error(&error);
+                    if let Turn::Fatal = self.on_error(&error) {
+                        // It is said once: what waits is read again.
+                        self.is_fatal = true;
+                        return None;
+                    }
                 }
                 None => {}
             }
@@ -290,7 +304,7 @@ impl Consumer {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
         );
         if out_of_range {
-            self.is_out_of_range = true;
+            self.out_of_range_at = Some(Instant::now());
             return Turn::On;
         }
         if code == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {

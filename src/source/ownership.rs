@@ -1,7 +1,7 @@
 //! Which partitions this process owns, under which generation, and how far each may be committed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 
@@ -19,8 +19,8 @@ pub struct Owned {
     pub generation: Generation,
     /// Index of the worker that keeps the partition's state.
     pub worker: usize,
-    /// The topic that the partition is of, if brokers tell ids.
-    pub topic: Option<TopicId>,
+    /// The topic that the partition is of, once it is known.
+    topic: OnceLock<TopicId>,
     lease: Arc<Lease>,
     committable: Mutex<(Position, Resume)>,
 }
@@ -49,6 +49,16 @@ impl Owned {
         *self.lock()
     }
 
+    /// The topic that the partition is of, if that is known.
+    pub fn topic(&self) -> Option<TopicId> {
+        self.topic.get().copied()
+    }
+
+    /// Says which topic the partition is of, if that was not known.
+    pub(super) fn learned_topic(&self, topic: TopicId) {
+        let _known_before = self.topic.set(topic);
+    }
+
     /// True if one lease is that of both.
     pub fn shares_lease(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.lease, &other.lease)
@@ -71,19 +81,19 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    /// Enters a new acquisition, which starts at `start`. The topic of `resume` is the one that the
-    /// partition is of now.
+    /// Enters a new acquisition of a partition of `topic`, which starts at `start`.
     pub(crate) fn acquire(
         &self,
         partition: Partition,
         worker: usize,
         lease: &Arc<Lease>,
-        start: Position,
-        resume: Resume,
+        topic: Option<TopicId>,
+        (start, resume): (Position, Resume),
     ) -> Arc<Owned> {
         let generation = Generation(GENERATIONS.fetch_add(1, Ordering::Relaxed));
-        let (lease, committable) = (Arc::clone(lease), Mutex::new((start, resume)));
-        let topic = resume.topic;
+        let committable = Mutex::new((start, Resume { topic, ..resume }));
+        let lease = Arc::clone(lease);
+        let topic = topic.map_or_else(OnceLock::new, OnceLock::from);
         let owned = Arc::new(Owned { generation, worker, topic, lease, committable });
         self.partitions.insert(partition, Arc::clone(&owned));
         owned
@@ -134,7 +144,7 @@ impl Ownership {
     /// Enters an acquisition with a lease that lasts.
     pub(crate) fn acquire_for_test(&self, partition: Partition, start: Position) -> Arc<Owned> {
         let lease = Arc::new(Lease::new(std::time::Duration::from_secs(3600)));
-        self.acquire(partition, 0, &lease, start, Resume::default())
+        self.acquire(partition, 0, &lease, None, (start, Resume::default()))
     }
 }
 
@@ -161,7 +171,7 @@ mod tests {
         let ownership = Ownership::default();
         let lease = Arc::new(Lease::new(Duration::ZERO));
         let (start, resume) = (Position(0), Resume::default());
-        let owned = ownership.acquire(Partition(3), 0, &lease, start, resume);
+        let owned = ownership.acquire(Partition(3), 0, &lease, None, (start, resume));
         assert_eq!(ownership.standing(Partition(3), owned.generation), Standing::Suspended);
     }
 
@@ -172,7 +182,7 @@ mod tests {
         for partition in 0..9 {
             let worker = ownership.least_loaded(3);
             let (partition, resume) = (Partition(partition), Resume::default());
-            ownership.acquire(partition, worker, &lease, Position(0), resume);
+            ownership.acquire(partition, worker, &lease, None, (Position(0), resume));
         }
         let of = |worker| ownership.partitions.iter().filter(|o| o.worker == worker).count();
         assert_eq!((of(0), of(1), of(2)), (3, 3, 3));

@@ -2,30 +2,42 @@
 //! topic: retention was faster, the log was cut, the topic was made anew, or nothing was ever
 //! committed.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::consumer::Consumer;
 use super::resume::Resume;
 use crate::ids::{Partition, Position};
 
+/// How soon a look-up that failed is tried again.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+
 impl Consumer {
     /// Finds the partitions whose position is not in the log any more (or never was known), and
-    /// goes on where the log begins. librdkafka does not say which partition it was.
+    /// goes on where the log begins. librdkafka does not say which partition it was, and fetches
+    /// nothing of it until it is assigned again.
     pub(super) fn return_to_range(&mut self) {
         self.context.learn_topic_id(&self.consumer);
-        self.leave_old_topic();
+        if self.context.is_recreated() {
+            self.leave_old_topic();
+            return;
+        }
+        let (mut cut, mut in_range) = (Vec::new(), Vec::new());
+        let (mut is_unknown, mut is_found) = (false, false);
         for (partition, mine) in self.context.partitions() {
             let position = mine.position.load(Ordering::Relaxed);
             if position < 0 {
                 let start = self.context.start_without_commit(&self.consumer, partition);
+                is_found = true;
+                is_unknown |= start.is_none();
                 self.start_over(partition, start);
                 continue;
             }
             let Some((low, high)) = self.context.watermarks(&self.consumer, partition) else {
+                is_unknown = true;
                 continue;
             };
             if position < low.0 {
@@ -34,14 +46,29 @@ impl Consumer {
                 let text = "retention deleted records before they were read";
                 let (from, to, partition_id) = (position, low.0 - 1, partition.0);
                 error!(partition = partition_id, from, to, lost, "kafka.records_lost: {text}");
+                is_found = true;
                 mine.move_to(low);
                 self.assign_again(partition, low);
             } else if position > high.0 {
                 let text = "the log ends below the position, so it was cut; it is read from its \
                             beginning, and what is on record is not decided again";
                 error!(partition = partition.0, position, end = high.0, "kafka.log_cut: {text}");
-                self.context.end(&[partition]);
-                self.start_over(partition, Some(low));
+                cut.push((partition, low));
+            } else {
+                in_range.push((partition, Position(position)));
+            }
+        }
+        is_found |= !cut.is_empty();
+        self.read_new_log(cut);
+        if is_unknown {
+            self.out_of_range_at = Some(Instant::now() + RETRY_WAIT);
+        } else if !is_found {
+            // The log has grown beyond the position since, or was cut and written on.
+            let partitions = in_range.len();
+            let text = "a position was not in its log and is now; reading goes on there";
+            warn!(partitions, "kafka.in_range_again: {text}");
+            for (partition, position) in in_range {
+                self.assign_again(partition, position);
             }
         }
     }
@@ -49,19 +76,35 @@ impl Consumer {
     /// Partitions of a topic that was deleted, where another one of its name is now: offsets mean
     /// other records. Reading starts over where `start_from` says, once that is known for all.
     pub(super) fn leave_old_topic(&mut self) {
-        if !self.context.is_recreated() {
+        if !self.context.is_recreated() || self.leave_topic_at > Instant::now() {
             return;
         }
         let mut starts = Vec::new();
         for partition in self.context.partitions_of_old_topic() {
-            match self.context.start_without_commit(&self.consumer, partition) {
-                Some(start) => starts.push((partition, start)),
-                // It stays recreated, and this is tried again.
-                None => return,
-            }
+            let Some(start) = self.context.start_without_commit(&self.consumer, partition) else {
+                // It stays recreated.
+                self.leave_topic_at = Instant::now() + RETRY_WAIT;
+                return;
+            };
+            starts.push((partition, start));
         }
-        self.context.old_topic_left();
         self.hand_over();
+        // Waiting for room may have met a rebalance.
+        let old = self.context.partitions_of_old_topic();
+        starts.retain(|(partition, _)| old.contains(partition));
+        self.read_new_log(starts);
+        self.context.set_recreated(!self.context.partitions_of_old_topic().is_empty());
+    }
+
+    /// Has everything decided that was read of logs that are gone, and reads those that are there
+    /// now from these positions on.
+    fn read_new_log(&self, starts: Vec<(Partition, Position)>) {
+        if starts.is_empty() {
+            return;
+        }
+        // Looking up takes its time, and what is decided now may only leave under a lease.
+        let owned = self.context.partitions().into_iter().map(|(partition, _)| partition);
+        self.context.commit(&self.consumer, owned);
         let partitions: Vec<Partition> = starts.iter().map(|(partition, _)| *partition).collect();
         self.context.end(&partitions);
         for (partition, start) in starts {
@@ -71,10 +114,9 @@ impl Consumer {
 
     /// Acquires a partition anew: offsets below those already seen would be taken for repeated.
     fn start_over(&self, partition: Partition, start: Option<Position>) {
-        let Some(start) = start else { return };
-        let owned = self.context.partition(partition).map(|mine| Arc::clone(&mine.owned));
-        let log = owned.and_then(|owned| owned.committable().1.log);
-        self.acquire_again(partition, start, Resume { log, ..Resume::default() });
+        let (Some(start), Some(mine)) = (start, self.context.partition(partition)) else { return };
+        let Resume { log, topic, .. } = mine.owned.committable().1;
+        self.acquire_again(partition, (start, Resume { clock: None, log, topic }));
     }
 
     /// Something that was read of a partition was thrown away: reads it again from where it is not
@@ -86,19 +128,17 @@ impl Consumer {
             "records were not handed to their worker, which is a defect; they are read again";
         error!(partition = partition.0, from = position.0, "kafka.records_skipped: {text}");
         if position.0 >= 0 {
-            self.acquire_again(partition, position, resume);
+            self.acquire_again(partition, (position, resume));
         } else {
             let start = self.context.start_without_commit(&self.consumer, partition);
             self.start_over(partition, start);
         }
     }
 
-    fn acquire_again(&self, partition: Partition, start: Position, resume: Resume) {
-        if self.context.partition(partition).is_some() {
-            self.context.lose(partition);
-        }
-        self.context.acquire(partition, start, resume);
-        self.assign_again(partition, start);
+    fn acquire_again(&self, partition: Partition, from: (Position, Resume)) {
+        self.context.lose(partition);
+        self.context.acquire(partition, self.context.topic(), from);
+        self.assign_again(partition, from.0);
     }
 
     fn assign_again(&self, partition: Partition, start: Position) {

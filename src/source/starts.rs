@@ -11,17 +11,19 @@ use tracing::{info, warn};
 use super::assignment::Context;
 use super::resume::Resume;
 use super::settings::StartFrom;
-use crate::ids::{Partition, Position};
+use crate::ids::{Partition, Position, TopicId};
 
 /// For how long one look-up of offsets may take, inside a rebalance.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Context {
-    /// Where to start in partitions that are coming in; `None` where it could not be found out.
+    /// Where to start in partitions of `topic` that are coming in; `None` where it could not be found
+    /// out.
     pub(super) fn starts(
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &[Partition],
+        topic: Option<TopicId>,
     ) -> HashMap<Partition, (Position, Resume)> {
         let mut starts = HashMap::new();
         let list = self.list(partitions.iter().copied());
@@ -36,12 +38,14 @@ impl Context {
             let partition = Partition(element.partition());
             let resume = Resume::of_text(element.metadata());
             let start = match element.offset() {
-                KafkaOffset::Offset(offset) if element.error().is_ok() && self.is_of(resume) => {
+                KafkaOffset::Offset(offset)
+                    if element.error().is_ok() && self.is_of(resume, topic) =>
+                {
                     Some((Position(offset), resume))
                 }
                 _ if element.error().is_ok() => self
                     .start_without_commit(consumer, partition)
-                    .map(|start| (start, Resume::default())),
+                    .map(|start| (start, Resume { clock: None, ..resume })),
                 _ => None,
             };
             starts.extend(start.map(|start| (partition, start)));
@@ -49,9 +53,9 @@ impl Context {
         starts
     }
 
-    /// False if an offset was committed for another topic of this name.
-    fn is_of(&self, resume: Resume) -> bool {
-        let known = resume.topic.zip(self.topic());
+    /// False if an offset was committed for another topic of this name than this one.
+    fn is_of(&self, resume: Resume, topic: Option<TopicId>) -> bool {
+        let known = resume.topic.zip(topic);
         if let Some((committed, now)) = known
             && committed != now
         {

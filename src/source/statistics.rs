@@ -77,6 +77,8 @@ pub(super) struct Learned {
 #[derive(Debug)]
 pub(super) struct Statistics {
     client_made: Instant,
+    /// Reports that were made before say nothing.
+    counts_from: Instant,
     before: Before,
 }
 
@@ -91,12 +93,14 @@ struct Before {
 
 impl Statistics {
     pub(super) fn new(client_made: Instant) -> Self {
-        Self { client_made, before: Before::default() }
+        Self { client_made, counts_from: client_made, before: Before::default() }
     }
 
-    /// What was reported so far is no evidence any more: positions were changed from outside.
-    pub(super) fn forget(&mut self) {
+    /// What was reported up to `now` is no evidence any more: positions were changed from outside.
+    /// Nor are reports that were made by now and not read yet.
+    pub(super) fn forget(&mut self, now: Instant) {
         self.before.at_end.clear();
+        self.counts_from = now;
     }
 
     /// Reads a report about `topic`, when `polled` records have been read from the client; `None` if
@@ -112,6 +116,7 @@ impl Statistics {
         // The report may have waited in the queue for as long as nobody polled.
         let made_after = Duration::from_micros(u64::try_from(report.age).unwrap_or(0));
         let age = (now - self.client_made).saturating_sub(made_after);
+        let counts = self.client_made + made_after >= self.counts_from;
         let mut learned = Learned { age: age + SILENCE, ..Learned::default() };
         learned.connected =
             report.brokers.values().any(|broker| broker.nodeid >= 0 && broker.is_up());
@@ -131,7 +136,7 @@ impl Statistics {
             let committed = Some(Position(partition.committed_offset)).filter(|p| p.0 >= 0);
             learned.ends.push((id, end, committed));
             let leader_answers = answering.get(&partition.leader).copied().unwrap_or(false);
-            if partition.is_fetched_to(end) && leader_answers {
+            if counts && partition.is_fetched_to(end) && leader_answers {
                 at_end.insert(id, end);
             }
         }
@@ -227,14 +232,29 @@ mod tests {
     fn a_change_of_positions_makes_reports_start_over() {
         let made = Instant::now();
         let mut statistics = Statistics::new(made);
+        let mut micros = 0;
         let mut read = |forget: bool| {
             if forget {
-                statistics.forget();
+                statistics.forget(made + Duration::from_micros(micros));
             }
-            let report = report(0, 5, 9, 9);
+            micros += 1;
+            let report = report(micros, 5, 9, 9);
             statistics.read("t", report.as_bytes(), made, 0).unwrap().at_end.len()
         };
         assert_eq!([false, false, true, false].map(&mut read), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn reports_that_were_made_before_positions_changed_tell_nothing_though_read_after() {
+        let made = Instant::now();
+        let mut statistics = Statistics::new(made);
+        statistics.forget(made + Duration::from_micros(50));
+        let ages = [48, 49, 51, 52];
+        let read = ages.map(|age| {
+            let report = report(age, 5, 9, 9);
+            statistics.read("t", report.as_bytes(), made, 0).unwrap().at_end.len()
+        });
+        assert_eq!(read, [0, 0, 0, 1]);
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl World {
     }
 
     fn acquire(&mut self, partition: i32, start: i64) {
-        self.context.acquire(Partition(partition), Position(start), Resume::default());
+        let from = (Position(start), Resume::default());
+        self.context.acquire(Partition(partition), None, from);
         self.model(partition).client = start;
     }
 

@@ -74,11 +74,10 @@ impl Consumer {
 }
 
 impl Context {
-    /// Looks up which topic it is, when partitions come in. If nobody can tell, it is held to be the
-    /// one it was.
-    pub(super) fn learn_topic_id(&self, consumer: &BaseConsumer<Self>) {
+    /// Looks up which topic it is, when partitions come in; `None` if nobody can tell.
+    pub(super) fn learn_topic_id(&self, consumer: &BaseConsumer<Self>) -> Option<TopicId> {
         if self.tells_no_ids() {
-            return;
+            return None;
         }
         let asked = describe::topic_id(consumer.client(), &self.settings.topic);
         let answer = asked.answer(LOOKUP_TIMEOUT);
@@ -88,6 +87,7 @@ impl Context {
             // A rebalance is not held up again for what may never be answered: the watch asks on.
             None => self.set_tells_no_ids(true),
         }
+        now
     }
 
     /// True if the topic that is read was deleted: then the group takes all its partitions away, and
@@ -108,10 +108,15 @@ impl Context {
 
     fn learned_topic(&self, now: TopicId) {
         self.set_tells_no_ids(false);
-        let before = self.set_topic(now);
-        if before.is_some_and(|before| before != now) {
+        let before = self.set_topic(now).filter(|before| *before != now);
+        for (_, mine) in self.partitions() {
+            mine.owned.learned_topic(now);
+        }
+        let is_left = self.partitions_of_old_topic().is_empty();
+        if before.is_some() || (!is_left && !self.is_recreated()) {
             self.tell_recreated(before, now);
         }
+        self.set_recreated(!is_left);
     }
 
     /// The partitions that are read of another topic than the one that is there now.
@@ -120,7 +125,7 @@ impl Context {
         let is_old = |of: Option<TopicId>| of.is_some() && of != now;
         let owned = self.partitions().into_iter();
         owned
-            .filter_map(|(partition, mine)| is_old(mine.owned.topic).then_some(partition))
+            .filter_map(|(partition, mine)| is_old(mine.owned.topic()).then_some(partition))
             .collect()
     }
 

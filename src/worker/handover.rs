@@ -66,11 +66,17 @@ impl Worker {
 
     /// The records of a partition are gone: this process is the last that has what it read of them.
     pub(super) fn log_gone(&mut self, gone: LogGone) {
-        let LogGone { partition, generation, timeout, done } = gone;
-        if let Some(state) = current(&mut self.partitions, partition, generation) {
+        let state = current(&mut self.partitions, gone.partition, gone.generation);
+        if let Some(state) = state {
+            if state.recovering.is_some() {
+                // What was read waits until it is known what was decided before.
+                state.gone = Some(gone);
+                return;
+            }
             state.decide_all(&self.shared, &mut self.desk, Trigger::LogGone);
         }
         self.feed();
+        let LogGone { partition, generation, timeout, done } = gone;
         self.revoke(partition, generation, timeout, done);
         self.post();
     }

@@ -17,7 +17,7 @@ use crate::decision_log::OwnerId;
 use crate::export::DeliveryId;
 use crate::ids::{Generation, Partition, Position, Timestamp};
 use crate::policy::{Budgets, ResourceFacts};
-use crate::source::{CaughtUp, Owned, Record, RecordBatch, Resume};
+use crate::source::{CaughtUp, LogGone, Owned, Record, RecordBatch, Resume};
 use crate::trace::{HeaderId, Headers, OpenTrace, OpenTraces, Slot, TRACE_OVERHEAD, Trigger};
 use crate::watermark::Watermark;
 
@@ -44,6 +44,8 @@ pub(super) struct PartitionState {
     pub(super) owner: OwnerId,
     /// Until the decision log is read back: the records that came meanwhile.
     pub(super) recovering: Option<VecDeque<RecordBatch>>,
+    /// Its records are gone, which is seen to once it is recovered.
+    pub(super) gone: Option<LogGone>,
     /// What was decided, before this ownership, of records that are read again.
     pub(super) replay: Replay,
     /// What it has in the decision cache.
@@ -118,6 +120,7 @@ impl PartitionState {
             watermark: Watermark::new(start, clock),
             owner: OwnerId::draw(),
             recovering: None,
+            gone: None,
             replay: Replay::default(),
             remembered: RememberedTraces::new(partition, generation),
             recording: Recording::default(),
@@ -223,7 +226,7 @@ impl PartitionState {
         let clock = (committable.clock.0 > i64::MIN).then_some(committable.clock);
         let remembered = committable.clock.before(self.in_force.decision_cache_ttl);
         let log = self.log_positions.since(remembered);
-        let resume = Resume { clock, log: Some(log), topic: self.owned.topic };
+        let resume = Resume { clock, log: Some(log), topic: self.owned.topic() };
         self.owned.set_committable(committable.position, resume);
     }
 

@@ -6,7 +6,7 @@ use tracing::info;
 
 use super::partition::PartitionState;
 use super::{Shared, Worker, current, current_or_revoked};
-use crate::decision_log::{LogEvent, Ownership, Receipt, Recorded, Written};
+use crate::decision_log::{LogEvent, Ownership, Receipt, Recorded, Topics, Written};
 use crate::ids::{Generation, Partition, Position, Timestamp};
 use crate::source::Resume;
 
@@ -18,7 +18,8 @@ impl PartitionState {
     pub(super) fn recover(&mut self, shared: &Shared, resume: Resume) {
         let Some(log) = &shared.log else { return };
         self.recovering = Some(VecDeque::new());
-        log.recover(self.receipt(0), self.owner, self.owned.topic, resume.log);
+        let topics = Topics { then: resume.topic, now: self.owned.topic() };
+        log.recover(self.receipt(0), self.owner, topics, resume.log);
     }
 
     pub(super) fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
@@ -127,8 +128,12 @@ impl Worker {
             waited_batches = parked.len(),
             "partition.recovered"
         );
+        let gone = state.gone.take();
         for batch in parked {
             self.take_in(batch);
+        }
+        if let Some(gone) = gone {
+            self.log_gone(gone);
         }
     }
 }

@@ -33,13 +33,22 @@ fn id(number: u32) -> TraceId {
 fn write(rig: &Rig, numbers: Range<u32>, is_root: bool) {
     let producer: BaseProducer = rig.kafka.client().create().unwrap();
     for number in numbers {
-        let value = one_span(id(number), 1, (!is_root).then_some(9));
-        let key = id(number).to_string();
-        let partition = number as i32 % rig.topic.partitions();
-        let record = BaseRecord::to(rig.topic.name()).partition(partition);
-        producer.send(record.key(&key).payload(&value)).map_err(|(error, _)| error).unwrap();
+        send(rig, &producer, number, &one_span(id(number), 1, (!is_root).then_some(9)));
     }
     producer.flush(PATIENCE).unwrap();
+}
+
+fn write_span(rig: &Rig, number: u32, span: u8, parent: Option<u8>) {
+    let producer: BaseProducer = rig.kafka.client().create().unwrap();
+    send(rig, &producer, number, &one_span(id(number), span, parent));
+    producer.flush(PATIENCE).unwrap();
+}
+
+fn send(rig: &Rig, producer: &BaseProducer, number: u32, value: &[u8]) {
+    let key = id(number).to_string();
+    let partition = number as i32 % rig.topic.partitions();
+    let record = BaseRecord::to(rig.topic.name()).partition(partition);
+    producer.send(record.key(&key).payload(value)).map_err(|(error, _)| error).unwrap();
 }
 
 /// Waits until each of these traces was delivered.
@@ -85,6 +94,8 @@ fn a_topic_made_anew_is_read_from_its_beginning() {
             });
 
             rig.topic.recreate();
+            // At the very offset that its trace had on the old topic.
+            write_span(&rig, 0, 2, None);
             write(&rig, before..before + after, true);
             wait_delivered(&rig, 0..before + after);
             wait_delivered(&rig, 1000..1005);
@@ -94,6 +105,11 @@ fn a_topic_made_anew_is_read_from_its_beginning() {
             let early = scrape.get(r#"tailsieve_decision_triggers_total{trigger="log_gone"}"#);
             assert_eq!(early, Some(5.0), "{protocol}, {name}");
             assert_eq!(recreations(&member), 1.0, "{protocol}, {name}");
+            let late = scrape.get(r#"tailsieve_late_spans_total{decision="keep"}"#);
+            // What was read of the longer one before it was noticed comes again.
+            let most = if name == "short" { 1 } else { 1 + after };
+            let is_right = late.is_some_and(|late| (1.0..=f64::from(most)).contains(&late));
+            assert!(is_right, "{protocol}, {name}: what was kept stays kept: {late:?}");
             assert!(member.process.terminate().success());
         }
     }

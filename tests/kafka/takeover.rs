@@ -11,7 +11,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use serde_json::Value;
 use tailsieve::decision_log::{
     DecisionLog, DecisionLogSettings, Kept, Line, Log as _, LogEvent, LogSink, OwnerId, Receipt,
-    Recorded, Verdict,
+    Recorded, Topics, Verdict,
 };
 use tailsieve::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
 use tailsieve::probability::Threshold;
@@ -96,7 +96,7 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
         sequence,
     };
     let owner = |partition: i32| OwnerId(partition.unsigned_abs().into());
-    (0..PARTITIONS).for_each(|it| log.recover(receipt(it, 0), owner(it), None, None));
+    (0..PARTITIONS).for_each(|it| log.recover(receipt(it, 0), owner(it), Topics::default(), None));
     for _ in 0..PARTITIONS {
         owned.recv_timeout(PATIENCE).unwrap();
     }
