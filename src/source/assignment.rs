@@ -116,17 +116,21 @@ impl Mine {
         (position, if is_held { since.elapsed() } else { Duration::ZERO })
     }
 
-    /// There is nothing to read below `end`: what lies between it and the last record is no record.
-    /// False if its worker has not been given everything that was read.
-    pub(super) fn skip_to(&self, end: Position) -> bool {
+    /// Everything up to `end` was fetched. If its worker has been given all that was read, and the
+    /// last record was, or nothing that was fetched `is_left` unread, there is nothing to read below
+    /// it: what lies between it and the last record is no record.
+    pub(super) fn skip_to(&self, end: Position, is_left: bool) -> bool {
         let position = self.position.load(Ordering::Relaxed);
         if position != self.handed_over.load(Ordering::Relaxed) {
             return false;
         }
-        if position < end.0 {
+        if position >= end.0 {
+            return true;
+        }
+        if !is_left {
             self.move_to(end);
         }
-        true
+        !is_left
     }
 }
 
@@ -239,15 +243,14 @@ impl Context {
         lock(&self.statistics).forget(Instant::now());
     }
 
-    /// Takes note of partitions that were read to their end when the wall clock was at `at`. Returns
-    /// what their workers are to be told; a worker that has not been given everything is told later.
-    pub(super) fn caught_up(
-        &self,
-        at_end: &[(Partition, Position)],
-        at: Timestamp,
-    ) -> Vec<(usize, CaughtUp)> {
-        let caught_up = at_end.iter().filter_map(|(partition, position)| {
-            let mine = self.partition(*partition).filter(|mine| mine.skip_to(*position))?;
+    /// Takes note of partitions that were fetched to their end when the wall clock was at `at`.
+    /// Returns what their workers are to be told; a worker that has not been given everything is told
+    /// later.
+    pub(super) fn caught_up(&self, learned: &Learned, at: Timestamp) -> Vec<(usize, CaughtUp)> {
+        let is_left = !learned.is_drained;
+        let caught_up = learned.at_end.iter().filter_map(|(partition, position)| {
+            let mine = self.partition(*partition);
+            let mine = mine.filter(|mine| mine.skip_to(*position, is_left))?;
             let (partition, position) = (*partition, *position);
             let generation = mine.owned.generation;
             Some((mine.owned.worker, CaughtUp { partition, generation, position, at }))

@@ -235,7 +235,7 @@ impl Consumer {
         let Some(learned) = learned.into_iter().last() else { return };
         let at = clock::now().before(learned.age);
         let mut by_worker = vec![Vec::new(); self.context.workers.len()];
-        for (worker, caught_up) in self.context.caught_up(&learned.at_end, at) {
+        for (worker, caught_up) in self.context.caught_up(&learned, at) {
             by_worker[worker].push(caught_up);
         }
         for (worker, partitions) in by_worker.into_iter().enumerate() {

@@ -1,10 +1,11 @@
 //! What librdkafka's statistics tell: which partitions were read to their end, and the lag.
 //!
 //! A partition's end is known from its last fetch response. A report of it is evidence only if
-//! the leader has answered lately, if the report before it said the same, and if as many records
-//! were read since then as waited in the client's queue: what was fetched up to the end was in
-//! that queue, or is read already. Reports do not come in the order of the records around them.
-//! See librdkafka's STATISTICS.md.
+//! the leader has answered lately, and if the report before it said the same. Whether the last
+//! record was read is then told by its offset; where a log ends in what is no record, by the client's
+//! queue: what was fetched up to the end was in it at the first report, and all of that is read at the
+//! second. Reports do not come in the order of the records around them. See librdkafka's
+//! STATISTICS.md.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -62,8 +63,10 @@ struct PartitionReport<'a> {
 pub(super) struct Learned {
     /// True if some broker is connected.
     pub(super) connected: bool,
-    /// Partitions that were at their end in this report and the one before.
+    /// Partitions that were fetched to their end in this report and the one before.
     pub(super) at_end: Vec<(Partition, Position)>,
+    /// Whether as many records were read since the one before as waited then.
+    pub(super) is_drained: bool,
     /// How long ago that was true at the latest.
     pub(super) age: Duration,
     /// The end of each partition that has been fetched from, and its committed position if
@@ -140,12 +143,11 @@ impl Statistics {
                 at_end.insert(id, end);
             }
         }
-        if polled >= self.before.read_by {
-            let stayed = |(id, end): (&Partition, &Position)| {
-                (self.before.at_end.get(id) == Some(end)).then_some((*id, *end))
-            };
-            learned.at_end = at_end.iter().filter_map(stayed).collect();
-        }
+        let stayed = |(id, end): (&Partition, &Position)| {
+            (self.before.at_end.get(id) == Some(end)).then_some((*id, *end))
+        };
+        learned.at_end = at_end.iter().filter_map(stayed).collect();
+        learned.is_drained = polled >= self.before.read_by;
         self.before = Before { at_end, read_by: polled.saturating_add(queued) };
         Some(learned)
     }
@@ -190,14 +192,16 @@ mod tests {
         )
     }
 
-    /// How many partitions were read to their end, with the records polled before each report.
+    /// How many partitions were read to their end, whatever it holds, with the records polled before
+    /// each report.
     fn at_end_polled(reports: &[(String, u64)]) -> usize {
         let made = Instant::now();
         let mut statistics = Statistics::new(made);
         let read = |(json, polled): &(String, u64)| {
             statistics.read("t", json.as_bytes(), made, *polled).unwrap()
         };
-        reports.iter().map(read).last().unwrap().at_end.len()
+        let learned = reports.iter().map(read).last().unwrap();
+        if learned.is_drained { learned.at_end.len() } else { 0 }
     }
 
     fn at_end(reports: &[String]) -> usize {

@@ -18,6 +18,7 @@ use super::ownership::Ownership;
 use super::pending::Pending;
 use super::resume::Resume;
 use super::settings::{KeptHeaders, SourceSettings, StartFrom};
+use super::statistics::Learned;
 use super::{CaughtUp, Rebalance};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 use crate::limited::Limited;
@@ -50,8 +51,8 @@ enum Step {
     Poll { partition: i32, records: u8 },
     /// What was polled is handed to the worker.
     HandOver,
-    /// The client has returned everything, and two reports said so.
-    AtEnd,
+    /// The client has fetched everything, and returned it or not, and two reports said so.
+    AtEnd { is_drained: bool },
     /// The worker commits.
     Commit { partition: i32 },
     /// A rebalance takes the partition away, and brings it back from where it was committed.
@@ -68,7 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (partition.clone(), 1..4_u8)
             .prop_map(|(partition, records)| Step::Poll { partition, records }),
         3 => Just(Step::HandOver),
-        2 => Just(Step::AtEnd),
+        2 => any::<bool>().prop_map(|is_drained| Step::AtEnd { is_drained }),
         1 => partition.clone().prop_map(|partition| Step::Commit { partition }),
         1 => partition.clone().prop_map(|partition| Step::Rebalance { partition }),
         1 => partition.prop_map(|partition| Step::StartOver { partition }),
@@ -140,7 +141,7 @@ impl World {
                 (0..records).for_each(|_| self.poll(partition));
             }
             Step::HandOver => self.hand_over(),
-            Step::AtEnd => self.at_end(),
+            Step::AtEnd { is_drained } => self.at_end(is_drained),
             Step::Commit { partition } => {
                 let model = self.model(partition);
                 model.committed = model.worker.as_ref().unwrap().next;
@@ -186,16 +187,17 @@ impl World {
         assert!(self.context.take_skipped().is_empty(), "nobody would read it again");
     }
 
-    fn at_end(&mut self) {
+    fn at_end(&mut self, is_drained: bool) {
         for partition in 0..PARTITIONS {
-            while self.model(partition).client < self.model(partition).end {
+            while is_drained && self.model(partition).client < self.model(partition).end {
                 self.poll(partition);
             }
         }
         let ends: Vec<_> = (0..PARTITIONS)
             .map(|partition| (Partition(partition), Position(self.model(partition).end)))
             .collect();
-        for (worker, caught_up) in self.context.caught_up(&ends, NOW) {
+        let learned = Learned { at_end: ends, is_drained, ..Learned::default() };
+        for (worker, caught_up) in self.context.caught_up(&learned, NOW) {
             assert_eq!(worker, 0);
             self.sender.caught_up(vec![caught_up]).unwrap();
         }
@@ -253,9 +255,9 @@ impl World {
     /// In the end everything is read, by whoever has the partitions then.
     fn finish(&mut self) {
         self.hand_over();
-        self.at_end();
+        self.at_end(true);
         self.hand_over();
-        self.at_end();
+        self.at_end(true);
         self.work();
         for model in &self.partitions {
             assert_eq!(model.worker.as_ref().unwrap().next, model.end, "{model:?}");
@@ -289,12 +291,12 @@ fn an_ownership_may_change_between_any_two_steps() {
         Step::HandOver,
         poll(),
         Step::HandOver,
-        Step::AtEnd,
+        Step::AtEnd { is_drained: true },
         Step::Commit { partition: 0 },
         write(),
         poll(),
         Step::HandOver,
-        Step::AtEnd,
+        Step::AtEnd { is_drained: true },
     ];
     for change in [Step::Rebalance { partition: 0 }, Step::StartOver { partition: 0 }] {
         for first in 0..=story.len() {
