@@ -10,7 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{error, info, warn};
 
-use super::assignment::Context;
+use super::context::Context;
 use super::handle::{CRASHED, ConsumerStatus, RUNNING};
 use super::identity::Fatal;
 use super::pending::Pending;

@@ -11,8 +11,8 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::error;
 
-use super::assignment::Context;
 use super::consumer::Consumer;
+use super::context::Context;
 use super::identity::{self, Fatal, Told};
 use super::inbox::InboxSender;
 use super::metrics::SourceMetrics;

@@ -16,6 +16,7 @@
 mod assignment;
 mod batch;
 mod consumer;
+mod context;
 mod events;
 mod handle;
 mod identity;

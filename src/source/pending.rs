@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tracing::{info, warn};
 
-use super::assignment::{Context, Mine};
 use super::batch::{Record, RecordBatch, SpareBuffers};
+use super::context::{Context, Mine};
 use super::settings::KeptHeaders;
 use crate::dead_letters::ATTEMPTS;
 use crate::ids::{Offset, Partition, Timestamp};

@@ -8,7 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tracing::{info, warn};
 
-use super::assignment::Context;
+use super::context::Context;
 use super::resume::Resume;
 use super::settings::StartFrom;
 use crate::ids::{Partition, Position, TopicId};

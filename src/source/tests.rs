@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::assignment::Context;
 use super::batch::Record;
+use super::context::Context;
 use super::inbox::{Event, Inbox, InboxSender, inboxes};
 use super::metrics::SourceMetrics;
 use super::ownership::Ownership;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tracing::{debug, error, info, warn};
 
-use super::assignment::Context;
 use super::consumer::Consumer;
+use super::context::Context;
 use super::events::Rebalance;
 use crate::cluster::describe::{self, Asked, NoAnswer};
 use crate::ids::{Partition, TopicId};
