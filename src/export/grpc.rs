@@ -199,18 +199,18 @@ fn read_status(status: &Status) -> (Condition, Failure) {
     (if is_well { Condition::Answered } else { Condition::Refused }, failure)
 }
 
-/// Whether a receiver says that the message is larger than it takes, in the words of the gRPC of
-/// Go and C++, Java, .NET and Rust.
+/// Whether a receiver says that the message is larger than it takes, in the very words of the gRPC
+/// of Go and C++, Java, .NET and Rust: who limits the rate speaks of messages and a maximum, too.
 fn is_too_large(status: &Status) -> bool {
-    const WORDS: [&str; 4] = [
-        "larger than max",
-        "exceeds maximum size",
-        "exceeds the maximum",
+    const WORDS: [&str; 5] = [
+        "message larger than max",
+        "message after decompression larger than max",
+        "message exceeds maximum size",
+        "message exceeds the maximum configured message size",
         "message length too large",
     ];
     let message = status.message().to_lowercase();
     matches!(status.code(), GrpcCode::ResourceExhausted | GrpcCode::OutOfRange)
-        && message.contains("message")
         && WORDS.iter().any(|words| message.contains(words))
 }
 
@@ -254,5 +254,35 @@ impl Decoder for ReplyCodec {
         // them sent again.
         let response = ExportTraceServiceResponse::decode(buffer).unwrap_or_default();
         Ok(Some(Reply::from(response)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_words_of_grpc_itself_say_that_a_message_is_too_large() {
+        let said = |text: &str| is_too_large(&Status::resource_exhausted(text));
+        for text in [
+            "grpc: received message larger than max (5000000 vs. 4194304)",
+            "grpc: received message after decompression larger than max 4194304",
+            "CLIENT: Received message larger than max (5 vs. 4)",
+            "gRPC message exceeds maximum size 4194304: 5000000",
+            "Received message exceeds the maximum configured message size.",
+            "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes",
+        ] {
+            assert!(said(text), "{text}");
+        }
+        for text in [
+            "message rate exceeds the maximum",
+            "the number of messages per second is larger than max",
+            "message quota exceeds maximum size of the tenant's bucket",
+        ] {
+            assert!(!said(text), "{text}");
+        }
+        let text = "grpc: received message larger than max (5 vs. 4)";
+        assert!(is_too_large(&Status::out_of_range(text)));
+        assert!(!is_too_large(&Status::internal(text)));
     }
 }

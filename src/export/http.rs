@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Method, Response, Uri};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -93,6 +93,13 @@ impl HttpTransport {
         result.map_err(|failure| Failure { over: Some(picked.slot()), ..failure })
     }
 
+    /// The headers of a request with which these go along. What no header can be is named by the
+    /// status of a bad request, for metrics and logs know only those of HTTP.
+    fn headers(&self, along: &[u8]) -> Result<HeaderMap, Failure> {
+        let headers = self.credentials.headers_with(along);
+        headers.map_err(|failure| Failure { code: Code::Http(400), ..failure })
+    }
+
     fn request(&self, body: Pieces, headers: HeaderMap) -> http::Request<Pieces> {
         let mut request = http::Request::new(body);
         *request.method_mut() = Method::POST;
@@ -116,22 +123,31 @@ impl HttpTransport {
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
         let (not_over, along) = (request.not_over, request.along.clone());
-        let headers = self.credentials.headers_with(&along)?;
+        let headers = self.headers(&along)?;
         let body = Pieces::packed(request, self.compression).await?;
         let result = self.attempt(body.clone(), headers.clone(), not_over).await;
         match result {
             Err(Failure { code: Code::Http(401), .. }) if self.credentials.renewed(&headers) => {
-                self.attempt(body, self.credentials.headers_with(&along)?, not_over).await
+                self.attempt(body, self.headers(&along)?, not_over).await
             }
             result => result,
         }
     }
 }
 
-/// Reads the answer. One that breaks off has a status all the same, and that decides.
+/// Reads the answer, up to the limit. Of one that is longer or breaks off, what came is kept.
 async fn read(response: Response<Incoming>) -> Answer {
-    let (parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-    let body = body.map_or_else(|_| bytes::Bytes::new(), |body| body.to_bytes());
-    Answer { status: parts.status, headers: parts.headers, body }
+    let (parts, mut body) = response.into_parts();
+    let mut read = Vec::new();
+    let is_whole = loop {
+        match body.frame().await {
+            _ if read.len() >= MAX_ANSWER_BYTES => break false,
+            Some(Ok(frame)) => {
+                read.extend(frame.into_data().into_iter().flatten());
+            }
+            Some(Err(_)) => break false,
+            None => break true,
+        }
+    };
+    Answer { status: parts.status, headers: parts.headers, body: read.into(), is_whole }
 }

@@ -19,6 +19,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Nothing of the body is missing: it neither broke off nor is longer than what is read.
+    pub(super) is_whole: bool,
 }
 
 impl Answer {
@@ -40,7 +42,8 @@ impl Answer {
     }
 
     /// An OTLP receiver that says 2xx took the spans, and an answer of its own that cannot be read
-    /// must not have them sent again. Who answers with something else, such as a web page, is none.
+    /// must not have them sent again. Who answers with something else, such as a web page, is none,
+    /// and of a body that did not come as a whole nobody knows that it is empty.
     fn taken(&self) -> Result<Reply, Failure> {
         match self.media_type().as_deref() {
             Some(PROTOBUF) => {
@@ -48,7 +51,7 @@ impl Answer {
                 Ok(Reply::from(response.unwrap_or_default()))
             }
             Some(JSON) => Ok(self.reply_of_json()),
-            _ if self.is_empty() => Ok(Reply::default()),
+            _ if self.is_whole && self.is_empty() => Ok(Reply::default()),
             other => Err(self.is_no_acknowledgement(other)),
         }
     }
@@ -121,6 +124,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: pairs.collect(),
             body: Bytes::copy_from_slice(body),
+            is_whole: true,
         }
     }
 
@@ -168,6 +172,19 @@ mod tests {
             assert_eq!(failure.code, Code::Http(200));
             let message = failure.message;
             assert!(message.contains("Grafana") && message.contains("URL"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_off_acknowledges_only_if_an_otlp_receiver_wrote_it() {
+        let cut = |headers: &[(http::HeaderName, &'static str)]| {
+            Answer { is_whole: false, ..answer(200, headers, b"") }.into_result()
+        };
+        for headers in [&[(CONTENT_TYPE, "text/html")][..], &[(CONTENT_TYPE, "text/plain")], &[]] {
+            assert_eq!(cut(headers).unwrap_err().code, Code::Http(200));
+        }
+        for media_type in [PROTOBUF, JSON] {
+            assert_eq!(cut(&[(CONTENT_TYPE, media_type)]), Ok(Reply::default()), "{media_type}");
         }
     }
 

@@ -200,6 +200,83 @@ async fn a_web_server_is_no_backend() {
     assert!(trial.contains("text/html"), "{trial}");
 }
 
+/// Scenario: whoever answers 200 sends a page that is longer than what is read.
+/// Guarantees: it acknowledges nothing; what was sent is sent again.
+#[tokio::test]
+async fn a_page_that_is_too_long_acknowledges_nothing() {
+    let backend = HttpBackend::start(LOCALHOST).await;
+    backend.behave(|_, _| {
+        let page = format!("<html>{}</html>", "Hello ".repeat(50_000));
+        Response::builder().header("content-type", "text/html").body(Body::from(page)).unwrap()
+    });
+    let (exporter, mut ack_receiver) = start(&settings(backend.addr));
+    exporter.try_send(trace(1, 10)).unwrap();
+    backend.until_requests(2).await;
+    assert!(ack_receiver.try_recv().is_err());
+    backend.taken.lock().unwrap().clear();
+    backend.behave(|_, _| answer(200));
+    assert_eq!(acks(&mut ack_receiver, 1).await, [(1, Outcome::Delivered)]);
+    assert_eq!(names(&backend.taken), [1]);
+}
+
+/// Scenario: a proxy answers 200, and its page breaks off before anything of it came.
+/// Guarantees: it acknowledges nothing; what was sent is sent again.
+#[tokio::test]
+async fn a_page_that_breaks_off_acknowledges_nothing() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let listener = tokio::net::TcpListener::bind(LOCALHOST).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut settings = settings(addr);
+    settings.compression = Compression::None;
+    let (exporter, mut ack_receiver) = start(&settings);
+    exporter.try_send(trace(1, 10)).unwrap();
+    let mut with_spans = 0;
+    while with_spans < 2 {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut read = Vec::new();
+        while !read.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+            assert_ne!(peer.read_buf(&mut read).await.unwrap(), 0);
+        }
+        let head = String::from_utf8_lossy(&read).to_ascii_lowercase();
+        with_spans += usize::from(!head.contains("content-length: 2\r\n"));
+        let page = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 100\r\n\r\n";
+        peer.write_all(page).await.unwrap();
+        peer.shutdown().await.unwrap();
+        // Until the other side hangs up as well, or what it sent would cut the answer short.
+        let _ = peer.read_to_end(&mut read).await;
+    }
+    assert!(ack_receiver.try_recv().is_err());
+    drop(listener);
+    let backend = HttpBackend::start(addr).await;
+    assert_eq!(acks(&mut ack_receiver, 1).await, [(1, Outcome::Delivered)]);
+    assert_eq!(names(&backend.taken), [1]);
+}
+
+/// Scenario: a record has a header to be forwarded that no header of HTTP can be.
+/// Guarantees: it is refused once others pass, under a code of HTTP, and the exporter goes on.
+#[tokio::test]
+async fn a_value_that_no_header_can_have_ends_under_a_status_of_http() {
+    let backend = HttpBackend::start(LOCALHOST).await;
+    let mut settings = settings(backend.addr);
+    settings.retry_on_failure.refuse_after_attempts = 1;
+    settings.retry_on_failure.refuse_after_time = Duration::ZERO;
+    settings.sending_queue.num_consumers = 1;
+    let (exporter, mut ack_receiver) = start(&settings);
+    let mut along = Vec::new();
+    crate::record_headers::push(&mut along, "X-Scope-OrgID", b"team\n1");
+    exporter.try_send(Chunk { along: along.into(), ..trace(1, 10) }).unwrap();
+    for pin in 2.. {
+        exporter.try_send(trace(pin, 10)).unwrap();
+        let batch = ack_receiver.recv().await.expect("the exporter is alive");
+        if let Some(refusal) = batch.iter().find_map(|ack| ack.refusal.as_deref()) {
+            assert_eq!(refusal.reason, "400");
+            assert!(refusal.message.contains("X-Scope-OrgID"), "{}", refusal.message);
+            break;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_is_too_large_is_sent_in_parts_and_only_what_cannot_be_is_refused() {
     let backend = HttpBackend::start(LOCALHOST).await;
@@ -217,7 +294,7 @@ async fn a_request_that_is_too_large_is_sent_in_parts_and_only_what_cannot_be_is
     assert_eq!(names(&backend.taken), [0, 1, 2, 3, 5, 6, 7, 8, 9]);
 }
 
-/// Scenario: the backend says when to come again, and the settings would wait for an hour.
+/// Scenario: the backend says when to come again, and the settings would not wait for so long.
 /// Guarantees: what the backend says counts.
 #[tokio::test]
 async fn retry_after_says_when() {
@@ -226,14 +303,13 @@ async fn retry_after_says_when() {
         let response = Response::builder().status(StatusCode::SERVICE_UNAVAILABLE);
         response.header("retry-after", "1").body(Body::empty()).unwrap()
     });
-    let mut settings = settings(backend.addr);
-    settings.retry_on_failure.initial_interval = Duration::from_secs(3600);
-    settings.retry_on_failure.max_interval = Duration::from_secs(3600);
-    let (exporter, mut ack_receiver) = start(&settings);
+    let (exporter, mut ack_receiver) = start(&settings(backend.addr));
     exporter.try_send(trace(1, 10)).unwrap();
     backend.until_requests(1).await;
+    let asked_at = std::time::Instant::now();
     backend.behave(|_, _| answer(200));
     assert_eq!(acks(&mut ack_receiver, 1).await, [(1, Outcome::Delivered)]);
+    assert!(asked_at.elapsed() > Duration::from_millis(900), "{:?}", asked_at.elapsed());
     assert!(exporter.reachable());
 }
 
