@@ -13,7 +13,7 @@ use super::document::{Entry, Node, Value};
 use super::reader::{Problems, Section};
 use super::values;
 use crate::export::{Compression, ExportSettings, Protocol, Secret};
-use crate::source::SourceSettings;
+use crate::source::{KeptHeaders, SourceSettings};
 
 const PROTOCOLS: &[(&str, Protocol)] =
     &[("grpc", Protocol::Grpc), ("http", Protocol::Http), ("kafka", Protocol::Kafka)];
@@ -140,6 +140,7 @@ fn exporter(
         without(&mut section, OF_OTLP, "kafka", context.problems);
     } else {
         otlp(&mut section, &mut settings, context);
+        settings.forwards_without_default = has_no_default(&settings, &context.source.headers);
         if protocol == Protocol::Grpc {
             without(&mut section, &["traces_endpoint"], "grpc", context.problems);
         }
@@ -161,6 +162,16 @@ fn exporter(
         validate(&settings, node, context.problems);
     }
     settings
+}
+
+/// Whether headers of records go along that requests without records lack.
+fn has_no_default(settings: &ExportSettings, forwarded: &KeptHeaders) -> bool {
+    let is_there = |name: &String| settings.headers.keys().any(|it| it.eq_ignore_ascii_case(name));
+    match forwarded {
+        KeptHeaders::None => false,
+        KeptHeaders::Named(names) => !names.iter().all(is_there),
+        KeptHeaders::All => true,
+    }
 }
 
 fn otlp(section: &mut Section<'_>, settings: &mut ExportSettings, context: Context<'_>) {

@@ -196,6 +196,20 @@ fn several_exporters_have_the_defaults_of_their_protocols() {
 }
 
 #[test]
+fn exporters_know_whether_they_have_a_default_for_what_is_forwarded() {
+    let lacks = |forwarded: &str, headers: &str| {
+        let text = with_exporters(&[&format!("tempo: {{endpoint: t:4317, headers: {headers}}}")]);
+        let text = text.replace("brokers: k:9092", &format!("brokers: k:9092{forwarded}"));
+        settings(&text).unwrap().exports[0].forwards_without_default
+    };
+    let forwarded = ", forward_headers: [X-Scope-OrgID]";
+    assert!(lacks(forwarded, "{}"));
+    assert!(lacks(forwarded, "{other: a}"));
+    assert!(!lacks(forwarded, "{x-scope-orgid: nobody}"));
+    assert!(!lacks("", "{}"));
+}
+
+#[test]
 fn pasted_exporters_are_what_their_names_say() {
     let text = with_exporters(&[
         "otlp/a: {endpoint: a:4317, sending_queue: {sizer: bytes, queue_size: 16Mi}}",

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -73,7 +74,8 @@ fn ask_backend(board: &Board, settings: &Settings) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;
     };
-    let ask = |settings| (ExportSettings::target(settings), export::try_backend(settings));
+    let ask =
+        |settings| (ExportSettings::target(settings), export::try_backend(settings, Bytes::new()));
     let asked = settings.exports.iter().map(ask);
     let answers = asked.map(|(target, answer)| (target, runtime.block_on(answer))).collect();
     note(board, |facts| facts.backends = Some(answers));

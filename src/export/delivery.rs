@@ -5,14 +5,16 @@
 //! [`line`](super::line), what a failure means to [`retry`](super::retry), the wire to the
 //! transport.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use metrics::Gauge;
 use tokio::time::Instant;
 
 use super::health::{Health, shortened};
-use super::line::{Aftermath, Line, Parcel};
+use super::line::{Aftermath, Attempt, Line};
 use super::metrics::ExportMetrics;
+use super::parcel::Parcel;
 use super::queue::Queue;
 use super::settle::LogLimits;
 use super::transport::{Failure, Piece, Reply, Request, Transport};
@@ -28,15 +30,21 @@ pub(super) struct Shared {
     pub(super) acks: Vec<AckSink>,
     pub(super) max_request_bytes: usize,
     pub(super) log_limits: LogLimits,
+    /// Whether a request that nothing goes along with lacks what the backend may ask for.
+    pub(super) forwards_without_default: bool,
+    /// What went along with the request that was accepted last.
+    pub(super) last_along: Mutex<Option<Bytes>>,
 }
 
 /// Sends one request after the other, for ever.
 pub(super) async fn consume<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) {
     loop {
         let parcel = shared.line.next(&shared.queue).await;
+        let was_sent = parcel.was_sent();
         if let Some(parcel) = shared.what_may_be_sent(parcel) {
             deliver(&shared, &*transport, parcel).await;
         }
+        shared.line.done(was_sent, &shared.queue);
     }
 }
 
@@ -48,16 +56,14 @@ async fn deliver<T: Transport>(shared: &Shared, transport: &T, mut parcel: Parce
     let attempt = shared.line.sent(&mut parcel);
     let failure = match send(shared, transport, &parcel).await {
         Ok(reply) => {
-            shared.line.accepted(attempt, &shared.queue);
-            shared.health.accepted();
+            shared.accepted(&parcel, attempt);
             shared.delivered(parcel.chunks, &reply);
             return;
         }
         Err(failure) => failure,
     };
     if !failure.taken.is_empty() {
-        shared.line.accepted(attempt, &shared.queue);
-        shared.health.accepted();
+        shared.accepted(&parcel, attempt);
         parcel.chunks = shared.without_taken(parcel.chunks, &failure.taken);
     }
     let aftermath = shared.line.failed(parcel, attempt, &failure, &shared.queue);
@@ -75,8 +81,7 @@ async fn send<T: Transport>(
 ) -> Result<Reply, Failure> {
     let piece = |chunk: &Chunk| Piece { trace_id: chunk.trace_id, bytes: chunk.bytes.clone() };
     let pieces = parcel.chunks.iter().map(piece).collect();
-    let along = parcel.chunks.first().map(|chunk| chunk.along.clone()).unwrap_or_default();
-    let request = Request { pieces, along, not_over: parcel.failed_over };
+    let request = Request { pieces, along: parcel.along(), not_over: parcel.failed_over };
     let bytes = request.len();
     let started = Instant::now();
     let result = {
@@ -89,6 +94,18 @@ async fn send<T: Transport>(
 }
 
 impl Shared {
+    /// What went along with the request that was accepted last, if there was one.
+    pub(super) fn last_along(&self) -> Option<Bytes> {
+        self.last_along.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn accepted(&self, parcel: &Parcel, attempt: Attempt) {
+        self.line.accepted(attempt, &self.queue);
+        self.health.accepted();
+        let mut last = self.last_along.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(parcel.along());
+    }
+
     /// Leaves out what must not be sent, or not now, and returns the rest if there is any.
     fn what_may_be_sent(&self, mut parcel: Parcel) -> Option<Parcel> {
         let chunks = std::mem::take(&mut parcel.chunks);

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::oneshot;
 
@@ -130,7 +131,7 @@ impl Transport for KafkaTransport {
     }
 
     /// Whether the topic is there: a record without spans would be one for its readers.
-    async fn probe(&self) -> Result<(), Failure> {
+    async fn probe(&self, _: Bytes) -> Result<(), Failure> {
         let (publisher, topic) = (Arc::clone(&self.publisher), self.target.topic.clone());
         let timeout = self.timeout;
         let asked = tokio::task::spawn_blocking(move || publisher.reach(&topic, timeout)).await;

@@ -1,6 +1,8 @@
 //! Who is sent next: requests that wait to be sent again, and what the queue holds.
 //!
-//! Promises that a request which waits holds nobody up: it lies here, and takes no consumer. While
+//! Promises that a request which waits holds nobody up: it lies here, and takes no consumer. Those
+//! that failed before take turns with those that did not, and never all consumers, so that attempts
+//! that hang hold up nobody either. While
 //! the backend is down one request at a time is sent, and as soon as one is accepted, all that
 //! waited for that go at once. Its bytes count in the queue until it is settled. What a failure
 //! means is said by [`retry`](super::retry), whether the backend is down by
@@ -14,58 +16,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::health::shortened;
+use super::parcel::Parcel;
 use super::queue::{Due, Queue};
 use super::retry::{History, Situation, Until, Verdict, Wait, told};
-use super::settings::RetrySettings;
+use super::settings::{QueueSettings, RetrySettings};
 use super::traffic::{Failed, Tick, Traffic};
 use super::transport::Failure;
 use super::{Chunk, GIVEN_UP};
 
 /// How often it is asked again whether what must not be sent may be sent.
 const SUSPENDED_WAIT: Duration = Duration::from_millis(100);
-
-/// Chunks that travel as one request, and what is known of it.
-#[derive(Debug)]
-pub(super) struct Parcel {
-    pub(super) chunks: Vec<Chunk>,
-    /// `None`: it was never sent.
-    history: Option<History>,
-    /// The connection over which it failed last.
-    pub(super) failed_over: Option<usize>,
-    /// What was said the last time.
-    said: String,
-    /// It is to find out whether the backend is down still.
-    is_probe: bool,
-}
-
-impl Parcel {
-    fn new(chunks: Vec<Chunk>) -> Self {
-        Self { chunks, history: None, failed_over: None, said: String::new(), is_probe: false }
-    }
-
-    /// Whether it, or what it is a half of, was sent before.
-    pub(super) fn was_sent(&self) -> bool {
-        self.history.is_some()
-    }
-
-    fn failures(&self) -> u32 {
-        self.history.as_ref().map_or(0, |history| history.failures)
-    }
-
-    /// Two halves of what is at least two chunks.
-    fn halves(mut self) -> [Self; 2] {
-        let chunks = self.chunks.split_off(self.chunks.len() / 2);
-        let half = |chunks: Vec<Chunk>| Self {
-            history: self.history.as_ref().map(|it| it.of_half(chunks.len() == 1)),
-            failed_over: self.failed_over,
-            said: self.said.clone(),
-            is_probe: false,
-            chunks,
-        };
-        let second = half(chunks);
-        [half(std::mem::take(&mut self.chunks)), second]
-    }
-}
 
 /// A request that waits.
 struct Waiting {
@@ -96,6 +56,8 @@ pub(super) struct Aftermath {
 /// Requests that wait; see the module.
 pub(super) struct Line {
     settings: RetrySettings,
+    /// What is alone and accused and takes more bytes than these has the queue for itself.
+    crowd_bytes: usize,
     state: Mutex<State>,
     /// Held by the one consumer that waits for the next request.
     turnstile: tokio::sync::Mutex<()>,
@@ -109,18 +71,32 @@ struct State {
     /// How many of them wait until another request is accepted.
     hopeful: usize,
     is_draining: bool,
+    settings: RetrySettings,
+    /// Bytes of what waits alone and accused.
+    accused_bytes: usize,
+    /// How many that were sent before are with consumers, and how many may be.
+    again: usize,
+    most_again: usize,
+    /// The last one that was taken had never been sent.
+    was_new: bool,
 }
 
 impl Line {
-    pub(super) fn new(settings: &RetrySettings) -> Self {
+    pub(super) fn new(settings: &RetrySettings, queue: &QueueSettings) -> Self {
         Self {
             settings: settings.clone(),
+            crowd_bytes: queue.queue_size_bytes / 2,
             state: Mutex::new(State {
                 traffic: Traffic::new(settings, Instant::now()),
                 waiting: BTreeMap::new(),
                 next_number: 0,
                 hopeful: 0,
                 is_draining: false,
+                settings: settings.clone(),
+                accused_bytes: 0,
+                again: 0,
+                most_again: queue.num_consumers.saturating_sub(1).max(1),
+                was_new: false,
             }),
             turnstile: tokio::sync::Mutex::new(()),
         }
@@ -137,6 +113,17 @@ impl Line {
                 Err(Some(at)) => drop(tokio::time::timeout_at(at, queue.woken()).await),
                 Err(None) => queue.woken().await,
             }
+        }
+    }
+
+    /// A consumer has done with the request that it got, which `was_sent` before, or was not.
+    pub(super) fn done(&self, was_sent: bool, queue: &Queue) {
+        if was_sent {
+            let mut state = self.lock();
+            debug_assert!(state.again > 0);
+            state.again = state.again.saturating_sub(1);
+            drop(state);
+            queue.wake();
         }
     }
 
@@ -189,11 +176,13 @@ impl Line {
     ) -> Aftermath {
         let mut state = self.lock();
         let (now, random) = (Instant::now(), random());
+        let accused_bytes = state.accused_bytes + parcel.accused_bytes(&self.settings);
         let mut history = parcel.history.take().expect("what was sent has a history");
         let others_pass = state.traffic.others_pass(history.failed_at);
         let is_alone = parcel.chunks.len() == 1;
         let is_sudden = state.traffic.is_well();
-        let situation = Situation { others_pass, is_sudden, is_alone, now, random };
+        let is_crowded = accused_bytes > self.crowd_bytes;
+        let situation = Situation { others_pass, is_sudden, is_alone, is_crowded, now, random };
         let is_first = history.failures == 0;
         let verdict = history.failed(failure, situation, &self.settings);
         if attempt.is_probe {
@@ -206,7 +195,10 @@ impl Line {
             state.traffic.failed(failed, told(failure, &self.settings), now)
         });
         parcel.history = Some(history);
-        parcel.said = shortened(&failure.message).to_owned();
+        if !self.settings.max_elapsed_time.is_zero() {
+            // Only whoever is given up while it waits needs it, and it counts in no bound.
+            parcel.said = shortened(&failure.message).to_owned();
+        }
         parcel.failed_over = failure.over;
         parcel.is_probe = false;
         let mut refused = None;
@@ -261,8 +253,10 @@ impl Line {
             }
             !parcel.chunks.is_empty()
         });
-        let hopeful = state.waiting.values().filter(|it| it.until == Until::Accepted).count();
-        state.hopeful = hopeful;
+        let waiting = state.waiting.values();
+        let hopeful = waiting.clone().filter(|it| it.until == Until::Accepted).count();
+        let accused = waiting.map(|it| it.parcel.accused_bytes(&self.settings)).sum();
+        (state.hopeful, state.accused_bytes) = (hopeful, accused);
         swept
     }
 
@@ -285,25 +279,45 @@ impl State {
     fn put(&mut self, parcel: Parcel, Wait { due, until }: Wait) {
         let number = self.next_number;
         self.next_number += 1;
-        self.hopeful += usize::from(until == Until::Accepted);
-        self.waiting.insert((due, number), Waiting { parcel, until });
+        self.insert((due, number), Waiting { parcel, until });
+    }
+
+    fn insert(&mut self, key: (Instant, u64), waiting: Waiting) {
+        self.hopeful += usize::from(waiting.until == Until::Accepted);
+        self.accused_bytes += waiting.parcel.accused_bytes(&self.settings);
+        self.waiting.insert(key, waiting);
     }
 
     /// The request whose turn it is, or when to look again.
     fn next(&mut self, queue: &Queue, now: Instant) -> Result<Parcel, Option<Instant>> {
-        if self.traffic.is_down() {
-            return self.next_probe(queue, now);
-        }
-        let first = self.waiting.first_key_value().map(|(key, _)| *key);
-        if let Some(key) = first.filter(|(due, _)| *due <= now) {
+        let parcel = if self.traffic.is_down() {
+            self.next_probe(queue, now)
+        } else {
+            self.next_of_both(queue, now)
+        }?;
+        self.was_new = !parcel.was_sent();
+        self.again += usize::from(parcel.was_sent());
+        Ok(parcel)
+    }
+
+    /// One that waits or one that was never sent, by turns if both are due.
+    fn next_of_both(&mut self, queue: &Queue, now: Instant) -> Result<Parcel, Option<Instant>> {
+        // Whoever has done with one of too many wakes the next consumer.
+        let may_go = self.again < self.most_again;
+        let first = self.waiting.first_key_value().map(|(key, _)| *key).filter(|_| may_go);
+        let ready = first.filter(|(due, _)| *due <= now);
+        if let Some(key) = ready.filter(|_| self.was_new) {
             return Ok(self.take(key));
         }
-        let first = first.map(|(due, _)| due);
-        match queue.due(now) {
-            Due::Now(chunks) => Ok(Parcel::new(chunks)),
-            Due::At(at) => Err(Some(first.map_or(at, |first| first.min(at)))),
-            Due::WhenFilled => Err(first),
+        let at = match queue.due(now) {
+            Due::Now(chunks) => return Ok(Parcel::new(chunks)),
+            Due::At(at) => Some(at),
+            Due::WhenFilled => None,
+        };
+        if let Some(key) = ready {
+            return Ok(self.take(key));
         }
+        Err(at.into_iter().chain(first.map(|(due, _)| due)).min())
     }
 
     /// The same while the backend is down: one at a time. What was never sent comes first, and then
@@ -334,7 +348,9 @@ impl State {
                 return Ok(self.probe(parcel));
             }
         }
+        // Those that wait for the backend to be well may go whenever it is asked again.
         let first = self.waiting.first_key_value().map(|((due, _), _)| (*due).max(at));
+        let first = if self.hopeful > 0 { Some(at) } else { first };
         Err([again, first].into_iter().flatten().min())
     }
 
@@ -348,6 +364,7 @@ impl State {
         let Waiting { parcel, until } =
             self.waiting.remove(&key).expect("it was found under this key");
         self.hopeful -= usize::from(until == Until::Accepted);
+        self.accused_bytes -= parcel.accused_bytes(&self.settings);
         parcel
     }
 
@@ -362,7 +379,7 @@ impl State {
         let keys: Vec<_> = later.filter(|(_, it)| ends(it)).map(|(key, _)| *key).collect();
         for key in keys {
             let parcel = self.take(key);
-            self.waiting.insert((now, key.1), Waiting { parcel, until: Until::Drained });
+            self.insert((now, key.1), Waiting { parcel, until: Until::Drained });
         }
     }
 }
@@ -371,4 +388,71 @@ impl State {
 fn random() -> f64 {
     let bits = RandomState::new().hash_one(Instant::now());
     bits as f64 / u64::MAX as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::queue::Limits;
+    use super::super::testing::{chunk, failure};
+    use super::*;
+
+    fn queue() -> Queue {
+        let (capacity, flush_interval) = (1000, Duration::ZERO);
+        Queue::new(Limits { capacity, max_batch: 100, full_batch: 100, flush_interval })
+    }
+
+    fn line(settings: &RetrySettings) -> Line {
+        let settings = RetrySettings { randomization_factor: 0.0, ..settings.clone() };
+        Line::new(&settings, &QueueSettings::default())
+    }
+
+    /// The next request, which is sent and fails.
+    async fn fails(line: &Line, queue: &Queue, told: Option<Duration>) {
+        let mut parcel = line.next(queue).await;
+        let was_sent = parcel.was_sent();
+        let attempt = line.sent(&mut parcel);
+        let failure = Failure { retry_after: told, ..failure(tonic::Code::Unavailable) };
+        line.failed(parcel, attempt, &failure, queue);
+        line.done(was_sent, queue);
+    }
+
+    /// Scenario: a request has failed so often that its own wait is long, the backend was well for a
+    /// moment, and is down again since a request that is not there any more.
+    /// Guarantees: it goes as soon as the backend may be asked again.
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_the_backend_goes_when_that_may_be_asked() {
+        let (line, queue) = (line(&RetrySettings::default()), queue());
+        queue.push(chunk(1, 10)).unwrap();
+        let mut slow = line.next(&queue).await;
+        let attempt = line.sent(&mut slow);
+        queue.push(chunk(2, 10)).unwrap();
+        for _ in 0..5 {
+            fails(&line, &queue, None).await;
+        }
+        // It was sent before, so it is no evidence, but the backend is well.
+        line.accepted(attempt, &queue);
+        for (pin, told) in [(3, Some(Duration::from_secs(300))), (4, None)] {
+            queue.push(chunk(pin, 10)).unwrap();
+            fails(&line, &queue, told).await;
+        }
+        assert!(line.lock().traffic.is_down());
+        line.sweep(|chunk| chunk.ticket.delivery.0 == 4);
+        let start = Instant::now();
+        let next = line.next(&queue).await;
+        assert_eq!(next.chunks[0].ticket.delivery.0, 2);
+        assert_eq!(start.elapsed(), Duration::from_millis(7500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_said_is_kept_only_for_what_may_be_given_up() {
+        let mut settings = RetrySettings::default();
+        for is_kept in [false, true] {
+            let (line, queue) = (line(&settings), queue());
+            queue.push(chunk(1, 10)).unwrap();
+            fails(&line, &queue, None).await;
+            let has_text = !line.lock().waiting.values().next().unwrap().parcel.said.is_empty();
+            assert_eq!(has_text, is_kept);
+            settings.max_elapsed_time = Duration::from_secs(3600);
+        }
+    }
 }

@@ -24,6 +24,7 @@ mod line;
 mod metrics;
 mod monitor;
 mod page;
+mod parcel;
 mod pool;
 mod queue;
 mod retry;
@@ -42,7 +43,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -400,9 +401,11 @@ fn shared(
         metrics,
         fence,
         acks,
-        line: Line::new(&settings.retry_on_failure),
+        line: Line::new(&settings.retry_on_failure, &settings.sending_queue),
         max_request_bytes: settings.max_request_bytes,
         log_limits: LogLimits::default(),
+        forwards_without_default: settings.forwards_without_default,
+        last_along: Mutex::default(),
     }
 }
 

@@ -1,6 +1,9 @@
 //! What an exporter does besides sending: it finds out whether a backend takes requests that nothing
 //! is sent to, and looks for what waits in vain.
 //!
+//! They go as the last request that was accepted went, for the same tenant. Before there was one, a
+//! backend of tenants may well refuse them, and is taken for one that is there.
+//!
 //! Requests without spans are few: while something waits or was accepted lately, there are none.
 
 use std::sync::Arc;
@@ -23,8 +26,14 @@ pub(super) async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) 
     loop {
         let is_unknown = !shared.health.is_up() || shared.health.is_quiet(QUIET);
         if is_unknown && shared.queue.held_chunks() == 0 {
-            match transport.probe().await {
+            let along = shared.last_along();
+            let is_nobodys = along.is_none() && shared.forwards_without_default;
+            match transport.probe(along.unwrap_or_default()).await {
                 Ok(()) => shared.health.accepted(),
+                // It answers, and whose spans they are is said by the spans: those will show.
+                Err(failure) if is_nobodys && failure.is_for_want_of_identity() => {
+                    shared.health.accepted();
+                }
                 // What was accepted meanwhile knows better, and what was handed in will.
                 Err(failure) if shared.health.is_quiet(QUIET) || !shared.health.is_up() => {
                     shared.health.failed(&failure, shared.queue.held_bytes());

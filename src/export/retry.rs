@@ -114,6 +114,9 @@ pub(super) struct Situation {
     pub(super) is_sudden: bool,
     /// The request cannot be made smaller.
     pub(super) is_alone: bool,
+    /// Traces that are accused as well take most of the queue, so that little else can be sent that
+    /// would be evidence.
+    pub(super) is_crowded: bool,
     pub(super) now: Instant,
     /// An even draw from 0 to 1.
     pub(super) random: f64,
@@ -133,6 +136,9 @@ pub(super) struct History {
     counted_since: Option<Instant>,
     /// Those that were clearly about its size.
     too_large: u32,
+    /// All that failed since it is a single trace: these are held against it, and what failed when
+    /// it was one of several is not.
+    is_alone: bool,
     backoff: Backoff,
 }
 
@@ -146,6 +152,7 @@ impl History {
             counted: 0,
             counted_since: None,
             too_large: 0,
+            is_alone: false,
             backoff: Backoff::new(settings),
         }
     }
@@ -158,13 +165,18 @@ impl History {
         settings: &RetrySettings,
     ) -> Verdict {
         let kind = kind(failure);
+        if situation.is_alone && !self.is_alone {
+            // What failed before was not this trace alone.
+            (self.counted, self.counted_since, self.too_large) = (0, None, 0);
+        }
+        self.is_alone = situation.is_alone;
         self.failures = self.failures.saturating_add(1);
         self.too_large += u32::from(kind == Kind::TooLarge);
         if situation.others_pass && kind != Kind::TooLarge {
             self.counted = self.counted.saturating_add(1);
             self.counted_since.get_or_insert(situation.now);
         }
-        if situation.is_alone && self.is_convicted(kind, situation.now, settings) {
+        if situation.is_alone && self.is_convicted(kind, situation, settings) {
             return Verdict::Refuse;
         }
         let is_in_halves = !situation.is_alone && self.halves_help(kind);
@@ -177,27 +189,25 @@ impl History {
         if is_in_halves { Verdict::Halves(wait) } else { Verdict::Again(wait) }
     }
 
-    /// The history of a half, which is `alone` or not.
-    pub(super) fn of_half(&self, is_alone: bool) -> Self {
-        let mut half = self.clone();
-        if is_alone {
-            // What failed before was not this trace alone.
-            (half.counted, half.counted_since, half.too_large) = (0, None, 0);
-        }
-        half
+    /// Whether half of what would have it refused speaks against a trace that is alone.
+    pub(super) fn is_accused(&self, settings: &RetrySettings) -> bool {
+        self.is_alone && self.counted >= settings.refuse_after_attempts.max(1).div_ceil(2)
     }
 
     /// Whether enough speaks against a trace that is alone.
-    fn is_convicted(&self, kind: Kind, now: Instant, settings: &RetrySettings) -> bool {
+    fn is_convicted(&self, kind: Kind, situation: Situation, settings: &RetrySettings) -> bool {
         let attempts = settings.refuse_after_attempts.max(1);
+        let is_long_enough = self.counted_since.is_some_and(|since| {
+            situation.now.saturating_duration_since(since) >= settings.refuse_after_time
+        });
+        if situation.is_crowded && is_long_enough && self.is_accused(settings) {
+            return true;
+        }
         let enough = match kind {
             Kind::TooLarge => return self.too_large >= attempts.min(TOO_LARGE_ATTEMPTS),
             Kind::Final => attempts,
             Kind::Passing | Kind::Exhausted => attempts.saturating_mul(PASSING_FACTOR),
         };
-        let is_long_enough = self.counted_since.is_some_and(|since| {
-            now.saturating_duration_since(since) >= settings.refuse_after_time
-        });
         self.counted >= enough && is_long_enough
     }
 
@@ -220,7 +230,9 @@ impl History {
     ) -> Wait {
         let Situation { others_pass, is_sudden, now, random, .. } = situation;
         if let Some(told) = told(failure, settings) {
-            return Wait { due: now + told, until: Until::Due };
+            // Milliseconds again and again would be a tight loop.
+            let step = self.backoff.step(settings, random);
+            return Wait { due: now + told.max(step), until: Until::Due };
         }
         let is_found_out = others_pass || kind == Kind::TooLarge;
         if is_in_halves && (is_found_out || is_sudden) {
@@ -274,7 +286,14 @@ mod tests {
     }
 
     fn situation(now: Instant) -> Situation {
-        Situation { others_pass: false, is_sudden: false, is_alone: true, now, random: 0.5 }
+        Situation {
+            others_pass: false,
+            is_sudden: false,
+            is_alone: true,
+            is_crowded: false,
+            now,
+            random: 0.5,
+        }
     }
 
     fn due(verdict: Verdict) -> Option<Instant> {
@@ -326,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_backend_asks_for_is_obeyed_within_bounds_and_is_no_step() {
+    fn what_the_backend_asks_for_is_obeyed_within_bounds_and_is_no_tight_loop() {
         let (settings, now) = (RetrySettings::default(), Instant::now());
         let mut history = History::new(&settings, now);
         let mut wait = |seconds| {
@@ -334,12 +353,56 @@ mod tests {
             due(history.failed(&told, situation(now), &settings)).unwrap() - now
         };
         assert_eq!(wait(90), Duration::from_secs(90));
-        assert_eq!(wait(0), Duration::from_secs(5), "no tight loop");
+        assert_eq!(wait(0), Duration::from_millis(7500), "no tight loop");
+        assert_eq!(wait(1), Duration::from_millis(11_250), "the waits grow all the same");
         assert_eq!(wait(99_999_999_999), MOST_TOLD);
         assert_eq!(wait(u64::MAX), MOST_TOLD);
         let patient = RetrySettings { max_interval: Duration::from_secs(3600), ..settings };
         let asked = failure(Code::Http(503), Some(Duration::from_secs(u64::MAX)));
         assert_eq!(told(&asked, &patient), Some(patient.max_interval));
+    }
+
+    #[test]
+    fn what_was_one_of_several_and_is_left_alone_begins_anew() {
+        let settings =
+            RetrySettings { refuse_after_time: Duration::ZERO, ..RetrySettings::default() };
+        let refused = failure(GrpcCode::InvalidArgument, None);
+        let now = Instant::now();
+        let mut history = History::new(&settings, now);
+        let alone = Situation { others_pass: true, ..situation(now) };
+        for _ in 0..100 {
+            history.failed(&refused, Situation { is_alone: false, ..alone }, &settings);
+        }
+        assert!(!history.is_accused(&settings));
+        for _ in 1..settings.refuse_after_attempts {
+            assert_ne!(history.failed(&refused, alone, &settings), Verdict::Refuse);
+        }
+        assert_eq!(history.failed(&refused, alone, &settings), Verdict::Refuse);
+    }
+
+    #[test]
+    fn in_a_crowd_half_of_the_evidence_is_enough_but_not_before_the_time_and_not_none() {
+        let (settings, start) = (RetrySettings::default(), Instant::now());
+        let later = start + settings.refuse_after_time;
+        let passing = failure(GrpcCode::Unavailable, None);
+        let mut history = History::new(&settings, start);
+        let crowd = Situation { is_crowded: true, ..situation(start) };
+        let counted = Situation { others_pass: true, ..crowd };
+        for _ in 0..100 {
+            let mut innocent = history.clone();
+            assert_ne!(innocent.failed(&passing, crowd, &settings), Verdict::Refuse);
+            history = innocent;
+        }
+        for _ in 0..settings.refuse_after_attempts / 2 {
+            assert!(!history.is_accused(&settings));
+            history.failed(&passing, counted, &settings);
+        }
+        assert!(history.is_accused(&settings));
+        assert_ne!(history.failed(&passing, crowd, &settings), Verdict::Refuse);
+        let no_crowd = Situation { now: later, ..situation(start) };
+        assert_ne!(history.failed(&passing, no_crowd, &settings), Verdict::Refuse);
+        let crowd = Situation { now: later, ..crowd };
+        assert_eq!(history.failed(&passing, crowd, &settings), Verdict::Refuse);
     }
 
     #[test]
@@ -394,10 +457,8 @@ mod tests {
                 now += Duration::from_secs(later);
                 // One that is not alone may have all the evidence there is.
                 let situation =
-                    Situation { others_pass: !is_alone, is_sudden: true, is_alone, now, random: 1.0 };
-                let mut of_many = history.clone();
-                let verdict = of_many.failed(&failure, situation, &settings);
-                history = if is_alone { of_many } else { of_many.of_half(true) };
+                    Situation { others_pass: !is_alone, is_sudden: true, is_alone, is_crowded: true, now, random: 1.0 };
+                let verdict = history.failed(&failure, situation, &settings);
                 let due = due(verdict).expect("it is sent again");
                 prop_assert!(due >= now && due <= now + MOST_TOLD);
             }
@@ -444,7 +505,7 @@ mod tests {
         let many = Situation { is_alone: false, ..situation(now) };
         let wait = Wait { due: now, until: Until::Drained };
         assert_eq!(of_many.failed(&too_large, many, &settings), Verdict::Halves(wait));
-        let mut alone = of_many.of_half(true);
+        let mut alone = of_many;
         for _ in 1..TOO_LARGE_ATTEMPTS {
             now = due(alone.failed(&too_large, situation(now), &settings)).unwrap();
         }

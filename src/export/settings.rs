@@ -41,6 +41,9 @@ pub struct ExportSettings {
     /// Sent with every request, for example `X-Scope-OrgID`. Values are never logged.
     #[garde(custom(valid_headers))]
     pub headers: BTreeMap<String, Secret>,
+    /// Headers of records go along with requests, and `headers` does not have all of them, so that a
+    /// request without spans lacks what the backend may ask for.
+    pub forwards_without_default: bool,
     /// How requests are compressed.
     pub compression: Compression,
     /// How long one attempt may take before it is given up and retried.
@@ -75,6 +78,7 @@ impl Default for ExportSettings {
             tls: None,
             auth: None,
             headers: BTreeMap::new(),
+            forwards_without_default: false,
             compression: Compression::default(),
             timeout: Duration::from_secs(5),
             connections: 2,

@@ -94,12 +94,16 @@ pub(super) async fn acks(
 /// A list that tests and callbacks share.
 pub(super) type Log<T> = Arc<Mutex<Vec<T>>>;
 
+/// When an attempt ends that a [`Scripted`] transport answers with [`Failure::timed_out`].
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A transport that answers as a function says, and remembers what it was asked and when.
 pub(super) struct Scripted<F> {
     answer: F,
     sent: Log<Sent>,
     listens: Arc<AtomicBool>,
     probes: Arc<AtomicU64>,
+    probed_along: Log<Bytes>,
 }
 
 /// One attempt that a [`Scripted`] transport saw.
@@ -130,10 +134,15 @@ where
             log.len()
         };
         tokio::task::yield_now().await;
-        (self.answer)(&sent, attempt)
+        let answer = (self.answer)(&sent, attempt);
+        if answer == Err(Failure::timed_out()) {
+            tokio::time::sleep(TIMEOUT).await;
+        }
+        answer
     }
 
-    async fn probe(&self) -> Result<(), Failure> {
+    async fn probe(&self, along: Bytes) -> Result<(), Failure> {
+        self.probed_along.lock().unwrap().push(along);
         self.probes.fetch_add(1, Ordering::Relaxed);
         if self.listens.load(Ordering::Relaxed) {
             return Ok(());
@@ -156,6 +165,8 @@ pub(super) struct Harness {
     pub(super) listens: Arc<AtomicBool>,
     /// How many there were.
     pub(super) probes: Arc<AtomicU64>,
+    /// What went along with them.
+    pub(super) probed_along: Log<Bytes>,
     recorder: PrometheusRecorder,
 }
 
@@ -186,12 +197,13 @@ impl Harness {
             Health::new(&settings.name, "scripted".to_owned(), Target::TOPIC, metrics.up.clone());
         let shared = shared(settings, health, fence.clone(), sinks, metrics);
         let sent = Log::default();
-        let (listens, probes) = (Arc::default(), Arc::default());
+        let (listens, probes, probed_along) = (Arc::default(), Arc::default(), Log::default());
         let transport = Scripted {
             answer,
             sent: Arc::clone(&sent),
             listens: Arc::clone(&listens),
             probes: Arc::clone(&probes),
+            probed_along: Arc::clone(&probed_along),
         };
         Self {
             exporter: Exporter::spawn(settings, &Handle::current(), shared, transport),
@@ -200,6 +212,7 @@ impl Harness {
             sent,
             listens,
             probes,
+            probed_along,
             recorder,
         }
     }

@@ -89,14 +89,15 @@ impl Traffic {
     }
 
     /// An attempt failed of which nothing says that it is the request's own fault, and that was to
-    /// find something out, or not. The next try is after `told`, or a growing wait.
+    /// find something out, or not. The next try is after `told`, or a growing wait
+    /// if that is longer.
     pub(super) fn failed(&mut self, failed: Failed, told: Option<Duration>, now: Instant) -> Tick {
         let was_down = self.is_down();
         self.row = self.row.saturating_add(1);
         // Others that were on their way when it went down say nothing new.
         if failed.is_probe || !was_down {
             let step = self.backoff.step(&self.settings, failed.random);
-            self.probe_at = now + told.unwrap_or(step);
+            self.probe_at = now + told.map_or(step, |told| told.max(step));
             if failed.is_first {
                 self.untried_at = self.probe_at;
             }
@@ -191,6 +192,8 @@ mod tests {
         assert_eq!(seconds(&traffic), 11.25);
         traffic.failed(PROBE, Some(Duration::from_secs(90)), now);
         assert_eq!(seconds(&traffic), 90.0);
+        traffic.failed(PROBE, Some(Duration::from_millis(1)), now);
+        assert_eq!(seconds(&traffic), 25.3125, "no tight loop");
         let sent = traffic.sent();
         traffic.accepted(sent);
         assert!(!traffic.is_down());

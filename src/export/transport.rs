@@ -17,9 +17,10 @@ pub(super) trait Transport: Send + Sync + 'static {
     /// One attempt, with whatever time limit the transport has.
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, Failure>> + Send;
 
-    /// Whether the backend takes requests: sends one without spans, with all that belongs to it.
-    fn probe(&self) -> impl Future<Output = Result<(), Failure>> + Send {
-        async { self.send(Request::without_spans()).await.map(drop) }
+    /// Whether the backend takes requests: sends one without spans, with all that belongs to it and
+    /// with what goes `along`.
+    fn probe(&self, along: Bytes) -> impl Future<Output = Result<(), Failure>> + Send {
+        async { self.send(Request::without_spans(along)).await.map(drop) }
     }
 }
 
@@ -48,10 +49,10 @@ pub(super) struct Piece {
 
 impl Request {
     /// A request that holds no spans.
-    fn without_spans() -> Self {
+    fn without_spans(along: Bytes) -> Self {
         let trace_id = TraceId::from_slice(&[1; 16]).expect("it is not zero");
         let piece = Piece { trace_id, bytes: Bytes::from_static(NO_SPANS) };
-        Self { pieces: vec![piece], along: Bytes::new(), not_over: None }
+        Self { pieces: vec![piece], along, not_over: None }
     }
 
     /// The size of the message in bytes, before compression.
@@ -114,6 +115,16 @@ impl Failure {
     /// Nobody answered.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(tonic::Code::Unavailable, message)
+    }
+
+    /// Whether it is what is answered to who does not say who he is.
+    pub(super) fn is_for_want_of_identity(&self) -> bool {
+        use tonic::Code as Grpc;
+        let grpc = [Grpc::Unauthenticated, Grpc::PermissionDenied, Grpc::InvalidArgument];
+        match self.code {
+            Code::Grpc(code) => grpc.contains(&code),
+            Code::Http(status) => matches!(status, 400 | 401 | 403),
+        }
     }
 
     /// The time is over.

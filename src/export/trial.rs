@@ -1,5 +1,6 @@
 //! One request without spans: whether the backend takes what the exporter would send.
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use super::connect::system_resolver;
@@ -33,11 +34,12 @@ pub enum TrialError {
 }
 
 /// Sends one request without spans, as the exporter would send one with spans: connection, TLS,
-/// credentials and all. Of a topic of Kafka it only asks whether it is there.
+/// credentials and all, and with what goes `along` (see [`record_headers`](crate::record_headers)).
+/// Of a topic of Kafka it only asks whether it is there.
 ///
 /// # Errors
 /// When the backend does not take it.
-pub async fn try_backend(settings: &ExportSettings) -> Result<(), TrialError> {
+pub async fn try_backend(settings: &ExportSettings, along: Bytes) -> Result<(), TrialError> {
     let refused = |failure: Failure, target: Target| TrialError::Refused {
         code: failure.code.name().to_owned(),
         hint: target.hint(&failure),
@@ -45,7 +47,7 @@ pub async fn try_backend(settings: &ExportSettings) -> Result<(), TrialError> {
     };
     if settings.protocol == Protocol::Kafka {
         return KafkaTransport::new(settings)?
-            .probe()
+            .probe(along)
             .await
             .map_err(|it| refused(it, Target::TOPIC));
     }
@@ -53,9 +55,9 @@ pub async fn try_backend(settings: &ExportSettings) -> Result<(), TrialError> {
     let credentials = Credentials::new(&settings.headers, settings.auth.as_ref())?;
     let connector = connector(settings, &endpoint, system_resolver())?;
     let answer = if settings.protocol == Protocol::Http {
-        HttpTransport::new(settings, &endpoint, connector, credentials).probe().await
+        HttpTransport::new(settings, &endpoint, connector, credentials).probe(along).await
     } else {
-        GrpcTransport::new(settings, &endpoint, connector, credentials).probe().await
+        GrpcTransport::new(settings, &endpoint, connector, credentials).probe(along).await
     };
     answer.map_err(|it| refused(it, Target::new(settings.protocol, &endpoint)))
 }

@@ -131,7 +131,25 @@ pub(super) struct Feeder<'a> {
     tell: mpsc::Sender<News>,
     news: mpsc::Receiver<News>,
     batches: u64,
+    /// Of the last batch, by exporter.
+    tallies: Vec<Tally>,
     scan: Scan,
+}
+
+/// What a backend did with the letters of a batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    delivered: bool,
+    given_up: bool,
+}
+
+impl Tally {
+    /// The trouble of a backend that takes nothing any more: it took none of the batch, some were given up,
+    /// and nothing was accepted since, not even a request without spans. One that nothing was sent
+    /// to, or that gives up only letters at fault, is none that is away.
+    fn of_one_away(self, trouble: Option<String>) -> Option<String> {
+        trouble.filter(|_| !self.delivered && self.given_up)
+    }
 }
 
 /// What is known of a batch so far.
@@ -140,6 +158,8 @@ struct Progress<'b> {
     fates: Vec<Fate>,
     back: Vec<(usize, Back)>,
     under_way: usize,
+    /// By exporter.
+    tallies: Vec<Tally>,
 }
 
 impl Progress<'_> {
@@ -185,6 +205,7 @@ impl<'a> Feeder<'a> {
             tell,
             news,
             batches: 0,
+            tallies: Vec::new(),
             scan,
         })
     }
@@ -193,27 +214,31 @@ impl<'a> Feeder<'a> {
     pub(super) fn feed(&mut self, batch: &[(Place, Found)]) -> Result<Vec<Fate>, FeedError> {
         self.batches += 1;
         let fates = vec![Fate::FedBack; batch.len()];
-        let mut progress = Progress { batch, fates, back: Vec::new(), under_way: 0 };
+        let tallies = vec![Tally::default(); self.settings.exports.len()];
+        let mut progress = Progress { batch, fates, back: Vec::new(), under_way: 0, tallies };
         let is_exported = |found: &Found| {
             matches!(self.wanted.course(found, self.partitions), Course::Exporters(_))
         };
         // Before anything is fed back: if there is no backend, everything stays where it is.
-        if self.exporters.is_empty() && batch.iter().any(|(_, found)| is_exported(found)) {
-            self.start_exporters()?;
+        let first = batch.iter().find(|(_, found)| is_exported(found));
+        if let Some((_, found)) = first.filter(|_| self.exporters.is_empty()) {
+            self.start_exporters(&found.forwarded(&self.settings.source.headers).into())?;
         }
         for letter in 0..batch.len() {
             self.send(letter, &mut progress)?;
         }
         self.wait(&mut progress, 0)?;
         self.put_back(&mut progress)?;
+        self.tallies = progress.tallies;
         Ok(progress.fates)
     }
 
     /// Whether a backend took nothing any more, so that it makes no sense to go on.
     pub(super) fn gave_up(&self) -> Option<FeedError> {
-        let away = self.exporters.iter().find(|exporter| !exporter.reachable())?;
-        let (exporter, said) = (away.name().to_owned(), away.trouble().unwrap_or_default());
-        Some(FeedError::GaveUp { exporter, said })
+        self.exporters.iter().zip(&self.tallies).find_map(|(exporter, tally)| {
+            let said = tally.of_one_away(exporter.trouble())?;
+            Some(FeedError::GaveUp { exporter: exporter.name().to_owned(), said })
+        })
     }
 
     fn send(&mut self, letter: usize, progress: &mut Progress<'_>) -> Result<(), FeedError> {
@@ -264,7 +289,8 @@ impl<'a> Feeder<'a> {
             return Ok(());
         };
         let bytes = Bytes::copy_from_slice(value);
-        let along = Bytes::from(progress.batch[letter].1.along());
+        let along = progress.batch[letter].1.forwarded(&self.settings.source.headers);
+        let along = Bytes::from(along);
         for exporter in exporters {
             let ticket = Ticket {
                 partition: progress.batch[letter].0.partition,
@@ -298,9 +324,10 @@ impl<'a> Feeder<'a> {
         Some((self.scan.spans.first()?.trace_id, spans))
     }
 
-    fn start_exporters(&mut self) -> Result<(), FeedError> {
+    /// Starts them if all backends take what goes `along` with the first letter.
+    fn start_exporters(&mut self, along: &Bytes) -> Result<(), FeedError> {
         for settings in &self.settings.exports {
-            let answer = self.runtime.block_on(try_backend(settings));
+            let answer = self.runtime.block_on(try_backend(settings, along.clone()));
             let exporter = || settings.name.clone();
             answer.map_err(|error| FeedError::Backend { exporter: exporter(), error })?;
         }
@@ -349,9 +376,11 @@ impl<'a> Feeder<'a> {
 
     fn take_note(&self, news: News, progress: &mut Progress<'_>) {
         match news {
-            News::Written(_, Ok(())) | News::Settled(_, _, None) => {}
+            News::Written(_, Ok(())) => {}
+            News::Settled(_, exporter, None) => progress.tallies[exporter].delivered = true,
             News::Written(letter, Err(why)) => progress.failed(letter, &why),
-            News::Settled(letter, _, Some(refusal)) if refusal.reason == GIVEN_UP => {
+            News::Settled(letter, exporter, Some(refusal)) if refusal.reason == GIVEN_UP => {
+                progress.tallies[exporter].given_up = true;
                 progress.failed(letter, &refusal.message);
             }
             News::Settled(letter, exporter, Some(refusal)) => {
@@ -432,4 +461,22 @@ fn in_a_hurry(settings: &ExportSettings) -> ExportSettings {
         retry.max_elapsed_time = PATIENCE;
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_away_only_if_it_took_nothing_and_something_was_given_up() {
+        let trouble = Some("UNAVAILABLE".to_owned());
+        let away = |delivered, given_up, trouble: &Option<String>| {
+            Tally { delivered, given_up }.of_one_away(trouble.clone()).is_some()
+        };
+        assert!(away(false, true, &trouble));
+        assert!(!away(true, true, &trouble), "only letters at fault are left");
+        assert!(!away(false, false, &trouble), "nothing was sent to it");
+        assert!(!away(false, false, &None), "it was not asked yet");
+        assert!(!away(false, true, &None), "it accepts something again");
+    }
 }

@@ -9,6 +9,7 @@ use crate::dead_letters::{
 };
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::record_headers;
+use crate::source::KeptHeaders;
 
 /// A record of the dead-letter topic.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +47,19 @@ impl Found {
         std::str::from_utf8(value).ok()
     }
 
-    /// The headers that went along with its contents, see [`record_headers`].
+    /// Those of its headers that go along with requests, under the names that they have there.
+    pub(super) fn forwarded(&self, kept: &KeptHeaders) -> Vec<u8> {
+        let mut along = Vec::new();
+        for (name, value) in self.headers.iter().filter(|(name, _)| !name.starts_with(OWN_HEADERS))
+        {
+            if let Some(name) = kept.name(name) {
+                record_headers::push(&mut along, name, value);
+            }
+        }
+        along
+    }
+
+    /// All the headers that are not those of a letter, see [`record_headers`].
     pub(super) fn along(&self) -> Vec<u8> {
         let mut along = Vec::new();
         let foreign = self.headers.iter().filter(|(name, _)| !name.starts_with(OWN_HEADERS));
@@ -243,6 +256,21 @@ mod tests {
         assert_eq!(wanted().course(&other, 4), Course::Elsewhere);
         let to = Wanted { to: Some("other".to_owned()), ..wanted() };
         assert_eq!(to.course(&other, 4), Course::Topic(Some(Partition(1))));
+    }
+
+    #[test]
+    fn requests_get_only_the_headers_that_are_forwarded_and_topics_get_all() {
+        let letter = record(&[("x-scope-orgid", "blue"), ("traceparent", "00-1"), ("Host", "a")]);
+        let pairs = |along: &[u8]| -> Vec<(String, Vec<u8>)> {
+            let pairs = record_headers::iter(along);
+            pairs.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
+        };
+        let kept = KeptHeaders::Named(vec!["X-Scope-OrgID".to_owned()]);
+        let forwarded = pairs(&letter.forwarded(&kept));
+        assert_eq!(forwarded, [("X-Scope-OrgID".to_owned(), b"blue".to_vec())]);
+        assert!(letter.forwarded(&KeptHeaders::None).is_empty());
+        let all: Vec<String> = pairs(&letter.along()).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(all, ["x-scope-orgid", "traceparent", "Host"]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub enum KeptHeaders {
 
 impl KeptHeaders {
     /// The name under which a header goes along, if it does.
-    pub(super) fn name<'h>(&'h self, header: &'h str) -> Option<&'h str> {
+    pub fn name<'h>(&'h self, header: &'h str) -> Option<&'h str> {
         match self {
             Self::None => None,
             Self::Named(names) => {

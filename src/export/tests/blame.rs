@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tonic::Code as Grpc;
 
 use super::super::code::Code;
-use super::super::testing::{Harness, Sent, chunk, failure};
+use super::super::testing::{Harness, Sent, TIMEOUT, chunk, failure};
 use super::super::transport::{Failure, Reply};
 use super::super::*;
 
@@ -205,6 +205,82 @@ async fn five_traces_at_fault_stop_nobody() {
         assert!(ended.values().all(|outcome| *outcome == Outcome::Refused), "{ended:?}");
         assert_eq!(ended.len(), 5);
     }
+}
+
+/// Scenario: eight traces are at fault, the attempts of which hang until the time is over; others
+/// come all the time.
+/// Guarantees: the attempts of the eight never take the last consumer, so that others go at once;
+/// with a single one, others have every second turn.
+#[tokio::test(start_paused = true)]
+async fn traces_that_hang_do_not_starve_others() {
+    for (consumers, most) in [(4, SECOND), (2, SECOND), (1, 2 * TIMEOUT)] {
+        let mut settings = settings();
+        settings.sending_queue.num_consumers = consumers;
+        settings.retry_on_failure.refuse_after_attempts = 1_000_000;
+        let mut harness = Harness::start(&settings, |sent, _| {
+            if is_bad(sent) { Err(Failure::timed_out()) } else { Ok(Reply::default()) }
+        });
+        for pin in 0..8 {
+            harness.exporter.try_send(chunk(pin, 1000)).unwrap();
+        }
+        // Until each had its first attempt, and it is known that others pass.
+        tokio::time::sleep(300 * SECOND).await;
+        for round in 0..200 {
+            let pin = GOOD + round % 100;
+            let sent_at = Instant::now();
+            harness.exporter.try_send(chunk(pin, 10)).unwrap();
+            assert_eq!(harness.acks(1).await, [(pin, Outcome::Delivered)]);
+            let waited = sent_at.elapsed();
+            assert!(round < 10 || waited < most, "{consumers} consumers, {round}: {waited:?}");
+            tokio::time::sleep(SECOND).await;
+        }
+        let bad = harness.sent().iter().filter(|sent| is_bad(sent)).count();
+        assert!(bad > 24, "they are tried all the same: {bad}");
+    }
+}
+
+/// Scenario: traces at fault take most of the queue, half of the evidence against them is there, and
+/// no more of it comes.
+/// Guarantees: those with half of the evidence are refused, and the exporter goes on.
+#[tokio::test(start_paused = true)]
+async fn a_queue_full_of_traces_at_fault_stops_nobody_for_good() {
+    let mut settings = settings();
+    settings.sending_queue.queue_size_bytes = 1000;
+    settings.retry_on_failure.refuse_after_attempts = 100;
+    let code = Code::Grpc(Grpc::InvalidArgument);
+    let mut harness = Harness::start(&settings, against_bad(code));
+    for pin in 0..9 {
+        harness.exporter.try_send(chunk(pin, 100)).unwrap();
+        tokio::time::sleep(SECOND).await;
+    }
+    // Evidence until each is accused, and then nothing more of it.
+    for _ in 0..2000 {
+        // While all that was sent last failed, there may be no room for a moment.
+        let _ = harness.exporter.try_send(chunk(GOOD, 10));
+        tokio::time::sleep(SECOND).await;
+    }
+    let room = harness.exporter.room(500);
+    tokio::time::timeout(HOUR, room).await.expect("it stands still for good");
+    while let Ok(acks) = harness.acks.try_recv() {
+        let wanted = |pin| if pin < GOOD { Outcome::Refused } else { Outcome::Delivered };
+        assert!(acks.iter().all(|ack| ack.outcome == wanted(ack.ticket.delivery.0)));
+    }
+}
+
+/// Scenario: the same, but nothing was ever accepted.
+/// Guarantees: that is an outage, and nothing is refused.
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_full_without_evidence_is_an_outage() {
+    let mut settings = settings();
+    settings.sending_queue.queue_size_bytes = 1000;
+    let mut harness = Harness::start(&settings, against_bad(Code::Grpc(Grpc::InvalidArgument)));
+    for pin in 0..10 {
+        harness.exporter.try_send(chunk(pin, 100)).unwrap();
+        tokio::time::sleep(SECOND).await;
+    }
+    tokio::time::sleep(HOUR).await;
+    assert!(harness.acks.try_recv().is_err());
+    assert!(!harness.exporter.reachable());
 }
 
 /// Scenario: the same five, with nothing else for an hour; then a good one comes.

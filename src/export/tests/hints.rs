@@ -7,7 +7,7 @@ use super::backend::{LOCALHOST, receiver_at};
 use super::http::HttpBackend;
 
 async fn hint(settings: &ExportSettings) -> String {
-    match try_backend(settings).await.unwrap_err() {
+    match try_backend(settings, Bytes::new()).await.unwrap_err() {
         TrialError::Refused { hint, code, message } => {
             hint.unwrap_or_else(|| panic!("no hint for {code}: {message}")).to_owned()
         }

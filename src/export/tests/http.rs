@@ -196,7 +196,7 @@ async fn a_web_server_is_no_backend() {
     assert!(!exporter.reachable());
     let trouble = exporter.trouble().unwrap();
     assert!(trouble.contains("text/html") && trouble.contains("URL"), "{trouble}");
-    let trial = try_backend(&settings(backend.addr)).await.unwrap_err().to_string();
+    let trial = try_backend(&settings(backend.addr), Bytes::new()).await.unwrap_err().to_string();
     assert!(trial.contains("text/html"), "{trial}");
 }
 
@@ -275,6 +275,31 @@ async fn a_value_that_no_header_can_have_ends_under_a_status_of_http() {
             break;
         }
     }
+}
+
+/// Scenario: a backend takes only what names its tenant, which records say, and nothing is kept yet.
+/// Guarantees: it counts as reachable if headers of records are forwarded, and only then; a trial
+/// in the name of a tenant succeeds.
+#[tokio::test]
+async fn a_backend_of_tenants_is_there_before_there_is_a_tenant() {
+    let backend = HttpBackend::start(LOCALHOST).await;
+    backend.behave(|headers, _| answer(if headers.contains_key("tenant") { 200 } else { 401 }));
+    let mut settings = settings(backend.addr);
+    let (exporter, _acks) = start(&settings);
+    while exporter.trouble().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(!exporter.reachable());
+    settings.forwards_without_default = true;
+    let (exporter, _acks) = start(&settings);
+    while !exporter.reachable() {
+        assert_eq!(exporter.trouble(), None);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut along = Vec::new();
+    crate::record_headers::push(&mut along, "tenant", b"blue");
+    assert_eq!(try_backend(&settings, along.into()).await, Ok(()));
+    assert!(try_backend(&settings, Bytes::new()).await.is_err());
 }
 
 #[tokio::test]

@@ -387,6 +387,22 @@ async fn a_backend_that_goes_away_in_a_quiet_time_is_noticed() {
     assert!(harness.probes.load(Ordering::Relaxed) <= before + 10);
 }
 
+/// Scenario: traces go to tenants, and then nothing is kept for a while.
+/// Guarantees: the backend is asked in the name of the tenant whose traces it took last.
+#[tokio::test(start_paused = true)]
+async fn in_a_quiet_time_the_backend_is_asked_as_it_was_sent_to_last() {
+    let mut harness = Harness::start(&settings(), |_, _| accept());
+    harness.listens.store(true, Ordering::Relaxed);
+    for (pin, tenant) in [(1, "blue"), (2, "red")] {
+        harness.exporter.try_send(Chunk { along: tenant.into(), ..chunk(pin, 10) }).unwrap();
+        harness.acks(1).await;
+    }
+    let before = harness.probed_along.lock().unwrap().len();
+    tokio::time::sleep(QUIET + 2 * PROBE_INTERVAL).await;
+    let asked = harness.probed_along.lock().unwrap()[before..].to_vec();
+    assert!(!asked.is_empty() && asked.iter().all(|along| along == "red"), "{asked:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_backend_that_listens_but_takes_nothing_is_not_reachable() {
     let harness = Harness::start(&settings(), |_, _| fail(Code::Unavailable));

@@ -1,0 +1,64 @@
+//! A request on its way to being settled: its chunks, and what is known of it from its attempts.
+
+use bytes::Bytes;
+
+use super::Chunk;
+use super::retry::History;
+use super::settings::RetrySettings;
+
+/// Chunks that travel as one request, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Parcel {
+    pub(super) chunks: Vec<Chunk>,
+    /// `None`: it was never sent.
+    pub(super) history: Option<History>,
+    /// The connection over which it failed last.
+    pub(super) failed_over: Option<usize>,
+    /// What was said the last time.
+    pub(super) said: String,
+    /// It is to find out whether the backend is down still.
+    pub(super) is_probe: bool,
+}
+
+impl Parcel {
+    pub(super) fn new(chunks: Vec<Chunk>) -> Self {
+        Self { chunks, history: None, failed_over: None, said: String::new(), is_probe: false }
+    }
+
+    /// Whether it, or what it is a half of, was sent before.
+    pub(super) fn was_sent(&self) -> bool {
+        self.history.is_some()
+    }
+
+    /// What goes along with it.
+    pub(super) fn along(&self) -> Bytes {
+        self.chunks.first().map(|chunk| chunk.along.clone()).unwrap_or_default()
+    }
+
+    /// Its bytes, if it is one trace that half of what would have it refused speaks against.
+    pub(super) fn accused_bytes(&self, settings: &RetrySettings) -> usize {
+        let accused = |history: &History| history.is_accused(settings);
+        match &self.chunks[..] {
+            [chunk] if self.history.as_ref().is_some_and(accused) => chunk.bytes.len(),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.history.as_ref().map_or(0, |history| history.failures)
+    }
+
+    /// Two halves of what is at least two chunks.
+    pub(super) fn halves(mut self) -> [Self; 2] {
+        let chunks = self.chunks.split_off(self.chunks.len() / 2);
+        let half = |chunks: Vec<Chunk>| Self {
+            history: self.history.clone(),
+            failed_over: self.failed_over,
+            said: self.said.clone(),
+            is_probe: false,
+            chunks,
+        };
+        let second = half(chunks);
+        [half(std::mem::take(&mut self.chunks)), second]
+    }
+}
