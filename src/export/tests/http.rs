@@ -211,8 +211,10 @@ async fn a_page_that_is_too_long_acknowledges_nothing() {
     });
     let (exporter, mut ack_receiver) = start(&settings(backend.addr));
     exporter.try_send(trace(1, 10)).unwrap();
-    backend.until_requests(2).await;
-    assert!(ack_receiver.try_recv().is_err());
+    tokio::select! {
+        () = backend.until_requests(2) => {}
+        acks = ack_receiver.recv() => panic!("it was acknowledged: {acks:?}"),
+    }
     backend.taken.lock().unwrap().clear();
     backend.behave(|_, _| answer(200));
     assert_eq!(acks(&mut ack_receiver, 1).await, [(1, Outcome::Delivered)]);
@@ -233,7 +235,10 @@ async fn a_page_that_breaks_off_acknowledges_nothing() {
     exporter.try_send(trace(1, 10)).unwrap();
     let mut with_spans = 0;
     while with_spans < 2 {
-        let (mut peer, _) = listener.accept().await.unwrap();
+        let (mut peer, _) = tokio::select! {
+            accepted = listener.accept() => accepted.unwrap(),
+            acks = ack_receiver.recv() => panic!("it was acknowledged: {acks:?}"),
+        };
         let mut read = Vec::new();
         while !read.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
             assert_ne!(peer.read_buf(&mut read).await.unwrap(), 0);
