@@ -111,7 +111,7 @@ impl Letter {
         let mut headers = vec![
             (KIND, self.kind.name().to_owned()),
             (REASON, self.reason.clone()),
-            (MESSAGE, self.message.clone()),
+            (MESSAGE, cut(&self.message)),
             (TOPIC, topic.to_owned()),
             (PARTITION, self.partition.0.to_string()),
         ];
@@ -125,5 +125,14 @@ impl Letter {
         headers.push(("tailsieve.version", env!("CARGO_PKG_VERSION").to_owned()));
         headers.push((ATTEMPTS, (self.attempts + 1).to_string()));
         headers
+    }
+}
+
+/// The beginning of a message: it may quote what was refused, and a letter has to fit.
+fn cut(message: &str) -> String {
+    const MOST: usize = 1000;
+    match message.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message.to_owned(),
     }
 }

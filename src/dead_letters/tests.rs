@@ -110,6 +110,10 @@ fn what_a_backend_refused_names_the_exporter_and_no_offset() {
     assert_eq!(get("tailsieve.exporter"), Some("tempo"));
     assert_eq!(get("tailsieve.offset"), None);
     assert_eq!(get("tailsieve.attempts"), Some("1"));
+    let long = Letter { message: "ü".repeat(5000), ..letter };
+    let headers = long.headers("spans", SystemTime::UNIX_EPOCH);
+    let message = headers.iter().find(|(name, _)| *name == "tailsieve.message");
+    assert_eq!(message.unwrap().1.chars().count(), 1003, "a letter has to fit");
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub use unpack::Compression;
 /// The most that a compressed value may unpack to, and a JSON value may become.
 pub const MAX_UNPACKED_BYTES: usize = 64 << 20;
 
+/// The longest JSON that is read: what is three bytes there may be a hundred times as much in memory.
+pub const MAX_JSON_BYTES: usize = 16 << 20;
+
 /// Why a value could not be turned into OTLP protobuf.
 #[derive(Debug, Error)]
 pub enum DecodeError {
@@ -34,7 +37,9 @@ pub enum DecodeError {
         error: std::io::Error,
     },
     /// It unpacks to more than is allowed.
-    #[error("it unpacks to more than {MAX_UNPACKED_BYTES} bytes")]
+    #[error(
+        "it unpacks to more than {MAX_UNPACKED_BYTES} bytes, or to more than {MAX_JSON_BYTES} of JSON"
+    )]
     TooLarge,
     /// It is JSON, or begins like it, and not that of OTLP traces.
     #[error("it is not OTLP JSON: {0}")]

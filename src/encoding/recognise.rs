@@ -46,6 +46,9 @@ fn text_of(value: &[u8]) -> &[u8] {
 
 /// The protobuf of JSON documents.
 pub(super) fn from_json(value: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    if value.len() > super::MAX_JSON_BYTES {
+        return Err(DecodeError::TooLarge);
+    }
     let mut protobuf = Vec::new();
     let (mut spans, mut passed_over) = (0, None);
     for document in otlp_json::parse(value).map_err(JsonError::from)? {

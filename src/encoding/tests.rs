@@ -89,6 +89,18 @@ fn several_members_and_frames_are_one_value() {
 }
 
 #[test]
+fn json_is_bounded_by_itself_since_it_takes_more_memory() {
+    let mut decoder = Decoder::default();
+    let mut json = br#"{"resourceSpans":[]}"#.to_vec();
+    json.resize(MAX_JSON_BYTES, b' ');
+    assert!(decoder.decode(&json).protobuf.is_ok());
+    json.push(b' ');
+    for value in [json.clone(), zstd(&json)] {
+        assert!(matches!(decoder.decode(&value).protobuf, Err(DecodeError::TooLarge)));
+    }
+}
+
+#[test]
 fn bombs_and_damaged_values_are_refused() {
     let mut decoder = Decoder::default();
     let most = vec![0; MAX_UNPACKED_BYTES];

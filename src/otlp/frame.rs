@@ -18,13 +18,28 @@ pub struct SpanSegment<'a> {
     pub spans: &'a [u8],
 }
 
-impl SpanSegment<'_> {
-    fn has_headers_of(&self, other: &Self) -> bool {
-        std::ptr::eq(self.resource, other.resource) && std::ptr::eq(self.scope, other.scope)
+/// Whether the headers of the segment in hand are UTF-8: found out once for each, as a large one may
+/// stand before very many small ones.
+#[derive(Clone, Copy, Debug)]
+struct HeaderText {
+    resource_is_utf8: bool,
+    scope_is_utf8: bool,
+}
+
+impl HeaderText {
+    fn next(self, last: Option<SpanSegment<'_>>, segment: &SpanSegment<'_>) -> Self {
+        let same_resource = last.is_some_and(|it| std::ptr::eq(it.resource, segment.resource));
+        let same_scope = last.is_some_and(|it| std::ptr::eq(it.scope, segment.scope));
+        let resource = || schema::RESOURCE_HEADER.is_utf8(segment.resource);
+        let scope = || schema::SCOPE_HEADER.is_utf8(segment.scope);
+        Self {
+            resource_is_utf8: if same_resource { self.resource_is_utf8 } else { resource() },
+            scope_is_utf8: if same_scope { self.scope_is_utf8 } else { scope() },
+        }
     }
 
-    fn headers_are_utf8(&self) -> bool {
-        schema::RESOURCE_HEADER.is_utf8(self.resource) && schema::SCOPE_HEADER.is_utf8(self.scope)
+    fn is_utf8(self) -> bool {
+        self.resource_is_utf8 && self.scope_is_utf8
     }
 }
 
@@ -83,11 +98,9 @@ impl Framer {
     ) -> Framed {
         let mut framed = Framed::default();
         let mut open: Option<SpanSegment<'a>> = None;
-        let mut headers_are_utf8 = true;
+        let mut headers = HeaderText { resource_is_utf8: true, scope_is_utf8: true };
         for segment in segments {
-            if !open.is_some_and(|last| last.has_headers_of(&segment)) {
-                headers_are_utf8 = segment.headers_are_utf8();
-            }
+            headers = headers.next(open, &segment);
             if let Some(last) = open {
                 let same_resource = std::ptr::eq(last.resource, segment.resource);
                 if !same_resource || !std::ptr::eq(last.scope, segment.scope) {
@@ -100,7 +113,7 @@ impl Framer {
             open = Some(segment);
             let mut reader = Reader::new(segment.spans, 0);
             while let Some(span) = next_span(&mut reader, segment.spans) {
-                framed.not_utf8 += u32::from(!headers_are_utf8 || !is_utf8(span));
+                framed.not_utf8 += u32::from(!headers.is_utf8() || !is_utf8(span));
                 self.add_span(span, &segment, additions, &mut framed);
             }
         }

@@ -48,6 +48,6 @@ fn named(key: &str) -> String {
     if OLD_NAMES.contains(&key) {
         format!("`{key}`, as OTLP called scopeSpans until 2022: bring the sender up to date")
     } else {
-        format!("`{key}`")
+        format!("`{}`", super::scalar::cut(key))
     }
 }

@@ -171,16 +171,18 @@ pub fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
 
 /// A value as messages show it: short.
 pub(super) fn shown(value: &Value) -> String {
-    const MOST: usize = 40;
     match value {
         Value::Array(_) => "a list".to_owned(),
         Value::Object(_) => "an object".to_owned(),
-        _ => {
-            let text = value.to_string();
-            match text.char_indices().nth(MOST) {
-                Some((end, _)) => format!("{}...", &text[..end]),
-                None => text,
-            }
-        }
+        _ => cut(&value.to_string()),
+    }
+}
+
+/// The beginning of a text: whoever sent it says how long it is.
+pub(super) fn cut(text: &str) -> String {
+    const MOST: usize = 40;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }

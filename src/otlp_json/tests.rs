@@ -417,6 +417,8 @@ fn several_documents_lists_and_parts_are_read() {
 #[test]
 fn what_is_passed_over_is_named() {
     let of = |value: Value| read(&value).unwrap().passed_over;
+    let long = of(json!({"resourceSpans": [{"k".repeat(5000): [1]}]})).unwrap();
+    assert_eq!(long, format!("`{}...`", "k".repeat(40)), "whoever sent it says how long it is");
     assert_eq!(of(json!({ "resourceSpans": [{ "resource": {}, "later": [] }] })), None);
     assert_eq!(
         of(json!({ "resourceSpans": [{ "scopeSpans": [{ "later": [1] }] }] })),
