@@ -54,7 +54,8 @@ pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
     (wrong(best) <= (name.len() / 4).max(1)).then_some(*best)
 }
 
-/// Why a condition has no answer for a span: the cases in which the Collector has none.
+/// Why a condition has no answer for a span: the cases in which the Collector has none, and values
+/// that are too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum EvalError {
     /// A function cannot take a value of this type.
@@ -123,4 +124,7 @@ pub enum EvalError {
     /// An expression that came from a span is not valid.
     #[error("a regular expression is invalid")]
     Pattern,
+    /// A value of a span that has more items and entries than a condition looks at.
+    #[error("a list or a map has more than 100000 parts")]
+    TooManyParts,
 }

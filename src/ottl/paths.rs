@@ -8,7 +8,7 @@ use super::fields::{Fields, TraceFields};
 use super::time::Time;
 use super::value::Value;
 use super::wire;
-use crate::span::{AttributeRef, EventView, KeyIndex, Slice, SpanRef, SpanView};
+use crate::span::{AttributeRef, EventView, KeyIndex, Slice, SpanRef, SpanView, ValueRef};
 use crate::tracestate;
 
 /// A path that was resolved.
@@ -152,18 +152,16 @@ impl Attribute {
     ) -> Result<Value<'v>, EvalError> {
         let is_it = |attribute: &&AttributeRef| Some(attribute.key) == self.index;
         let Some(found) = attributes.iter().find(is_it) else { return Ok(Value::Nil) };
-        let mut value = Value::read(found.value, record);
-        for key in &self.inner {
-            // What a map does not have is nil, however much further the path goes.
-            value = match key {
-                Inner::Key(key) => match value.entry(key.as_bytes())? {
-                    Some(inner) => inner,
-                    None => return Ok(Value::Nil),
-                },
-                Inner::Place(place) => value.element(*place)?,
-            };
+        if self.inner.is_empty() {
+            return Value::read(found.value, record);
         }
-        Ok(value)
+        // What a map does not have is nil, however much further the path goes.
+        match found.value {
+            ValueRef::Other(slice) => {
+                wire::inner(slice.of(record), &self.inner)?.map_or(Ok(Value::Nil), wire::any_value)
+            }
+            plain => Err(EvalError::Index { found: Value::read(plain, record)?.type_name() }),
+        }
     }
 }
 
@@ -194,7 +192,7 @@ impl SpanField {
             SpanField::StartPoint => Value::Time(Time::of_span(span.start_unix_nano)),
             SpanField::EndPoint => Value::Time(Time::of_span(span.end_unix_nano)),
             SpanField::DurationMs => Value::Int(duration_ms(span)),
-            SpanField::Attributes => wire::span_attributes(span.framed.of(record)),
+            SpanField::Attributes => return wire::span_attributes(span.framed.of(record)),
             SpanField::Events => Value::Count(view.events.len()),
             SpanField::Links => Value::Count(wire::span_links(span.framed.of(record))),
             SpanField::TraceState => string(span.trace_state),

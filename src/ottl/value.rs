@@ -132,16 +132,16 @@ impl<'a> Value<'a> {
     }
 
     /// The value of an attribute of a span in `record`.
-    pub(super) fn read(value: ValueRef, record: &'a [u8]) -> Self {
-        match value {
+    pub(super) fn read(value: ValueRef, record: &'a [u8]) -> Result<Self, EvalError> {
+        Ok(match value {
             ValueRef::Empty => Value::Nil,
             ValueRef::String(slice) => Value::String(Cow::Borrowed(slice.of(record))),
             ValueRef::Bool(value) => Value::Bool(value),
             ValueRef::Int(value) => Value::Int(value),
             ValueRef::Double(value) => Value::Double(value),
             ValueRef::Bytes(slice) => Value::Bytes(Cow::Borrowed(slice.of(record))),
-            ValueRef::Other(slice) => wire::any_value(slice.of(record)),
-        }
+            ValueRef::Other(slice) => return wire::any_value(slice.of(record)),
+        })
     }
 
     /// The same value, of which nothing was copied.
