@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::ops::Deref;
 
 use super::error::EvalError;
@@ -306,13 +307,25 @@ fn equal_lists(left: &List<'_>, right: &List<'_>) -> bool {
     left.items.len() == right.items.len() && left.items.iter().zip(&*right.items).all(same)
 }
 
+/// Up to so many entries are looked for one by one; of more, an index is made.
+const FEW_ENTRIES: usize = 16;
+
 /// The order does not matter, and of a key that stands twice the first is taken on the right.
 fn equal_maps(left: &[Entry<'_>], right: &[Entry<'_>]) -> bool {
-    let has = |(key, value): &Entry<'_>| {
-        let other = right.iter().find(|(other, _)| other == key);
-        other.is_some_and(|(_, other)| equal(value, other))
-    };
-    left.len() == right.len() && left.iter().all(has)
+    if left.len() != right.len() {
+        return false;
+    }
+    if right.len() <= FEW_ENTRIES {
+        return left.iter().all(|(key, value)| {
+            let other = right.iter().find(|(other, _)| other == key);
+            other.is_some_and(|(_, other)| equal(value, other))
+        });
+    }
+    let mut index: HashMap<&[u8], &Value<'_>> = HashMap::with_capacity(right.len());
+    for (key, value) in right {
+        index.entry(key).or_insert(value);
+    }
+    left.iter().all(|(key, value)| index.get(&**key).is_some_and(|other| equal(value, other)))
 }
 
 /// Equal inside of lists and maps: types are strict.
@@ -322,5 +335,39 @@ fn equal(left: &Value<'_>, right: &Value<'_>) -> bool {
         (Value::Bytes(left), Value::Bytes(right)) => left == right,
         (Value::Nil, Value::Bytes(_)) | (Value::Bytes(_), Value::Nil) => false,
         _ => compare(left, right, Comparison::Equal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Maps of this size, both with and without an index, and the second in another order.
+    #[test]
+    fn maps_are_equal_in_any_order() {
+        for size in [2, FEW_ENTRIES, FEW_ENTRIES + 1, 50_000] {
+            let map = |change: i64| -> Vec<Entry<'static>> {
+                let entry = |index: usize| {
+                    let key = format!("key {index}").into_bytes();
+                    (
+                        Cow::Owned(key),
+                        Value::Int(index as i64 + if index == 0 { change } else { 0 }),
+                    )
+                };
+                (0..size).map(entry).collect()
+            };
+            let reversed =
+                |change| -> Vec<Entry<'static>> { map(change).into_iter().rev().collect() };
+            assert!(equal_maps(&map(0), &reversed(0)), "{size}");
+            assert!(!equal_maps(&map(0), &reversed(1)), "{size}");
+            assert!(!equal_maps(&map(0), &map(0)[1..]), "{size}");
+            // The first of two values counts on the right.
+            let mut twice = map(0);
+            twice[1] = (Cow::Owned(b"key 0".to_vec()), Value::Int(7));
+            assert!(!equal_maps(&map(0), &twice), "{size}");
+            assert!(!equal_maps(&twice, &twice), "{size}");
+            twice[1].1 = Value::Int(0);
+            assert!(equal_maps(&twice, &map(0)), "{size}");
+        }
     }
 }
