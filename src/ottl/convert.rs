@@ -9,6 +9,14 @@ use std::collections::BTreeMap;
 use super::error::EvalError;
 use super::value::{Entry, Value};
 
+/// How long a text may be that grows as it is made. Calls in each other would double it each time.
+const MAX_MADE_TEXT: usize = 1 << 20;
+
+/// Refuses a text that is made of others and would get too long.
+pub(super) fn check_length(length: usize) -> Result<(), EvalError> {
+    if length > MAX_MADE_TEXT { Err(EvalError::TooLong) } else { Ok(()) }
+}
+
 /// The text of any value but nil.
 pub(super) fn string<'v>(value: Value<'v>) -> Result<Option<Cow<'v, [u8]>>, EvalError> {
     let text = match value {
@@ -21,6 +29,7 @@ pub(super) fn string<'v>(value: Value<'v>) -> Result<Option<Cow<'v, [u8]>>, Eval
         other => {
             let mut out = String::new();
             json(&other, &mut out)?;
+            check_length(out.len())?;
             out
         }
     };
@@ -150,6 +159,7 @@ fn numbers(id: &[u8]) -> String {
 }
 
 fn json(value: &Value<'_>, out: &mut String) -> Result<(), EvalError> {
+    check_length(out.len())?;
     match value {
         Value::Nil => out.push_str("null"),
         Value::String(text) => string_json(&readable(text), out),

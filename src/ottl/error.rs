@@ -124,7 +124,10 @@ pub enum EvalError {
     /// An expression that came from a span is not valid.
     #[error("a regular expression is invalid")]
     Pattern,
-    /// A value of a span that has more items and entries than a condition looks at.
+    /// A value with more items and entries than a condition looks at.
     #[error("a list or a map has more than 100000 parts")]
     TooManyParts,
+    /// A text that a function would make too long.
+    #[error("a text that is made here has more than 1 MiB")]
+    TooLong,
 }

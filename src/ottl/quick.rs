@@ -1,6 +1,9 @@
 //! The comparisons that nearly all conditions consist of: a plain field or attribute with a
 //! literal, or with another one. The same answers as `value` gives, from what stands in the
-//! record, with nothing to make or to drop.
+//! record, with nothing to make or to drop: a list or a map is equal to nothing else, whatever is
+//! in it.
+
+use std::borrow::Cow;
 
 use super::fields::Fields;
 use super::lexer::Comparison;
@@ -8,6 +11,7 @@ use super::operand::Operand;
 use super::paths::{self, Attribute, Path, SpanField};
 use super::syntax::Operator;
 use super::value::{Value, holds, same};
+use super::wire;
 use crate::span::{AttributeRef, SpanView, ValueRef};
 
 /// A value as it stands in a record.
@@ -16,6 +20,8 @@ enum Plain<'a> {
     Nil,
     Int(i64),
     String(&'a [u8]),
+    /// A list or a map, whatever stands in it.
+    Nested,
 }
 
 /// The answer of a comparison of that kind; `None` if it is of another, or of other types.
@@ -26,6 +32,10 @@ pub(super) fn compare(
     how: Comparison,
     fields: &Fields<'_>,
 ) -> Option<bool> {
+    if let (Operand::Literal(left) | Operand::Known(left), Operand::Path(right)) = (left, right) {
+        let differs = is_plain(left) && matches!(path(right, fields)?, Plain::Nested);
+        return differs.then_some(how == Comparison::NotEqual);
+    }
     let left = match left {
         Operand::Path(left) => path(left, fields)?,
         Operand::Chain(first, rest) => difference(first, rest, fields)?,
@@ -43,12 +53,20 @@ pub(super) fn compare(
         (Plain::Nil, Operand::Literal(Value::Int(_) | Value::String(_))) => {
             Some(how == Comparison::NotEqual)
         }
+        (Plain::Nested, Operand::Literal(right) | Operand::Known(right)) if is_plain(right) => {
+            Some(how == Comparison::NotEqual)
+        }
         (Plain::Int(left), Operand::Path(right)) => match path(right, fields)? {
             Plain::Int(right) => Some(holds(Some(left.cmp(&right)), how)),
             _ => None,
         },
         _ => None,
     }
+}
+
+/// True for what is neither a list nor a map, and so equal to none.
+fn is_plain(value: &Value<'_>) -> bool {
+    !matches!(value, Value::List(_) | Value::Map(_))
 }
 
 /// One whole number less another: how long a span took, in most cases.
@@ -95,14 +113,28 @@ fn plain<'v>(
     attributes: &[AttributeRef],
     record: &'v [u8],
 ) -> Option<Plain<'v>> {
-    if !attribute.inner.is_empty() {
-        return None;
-    }
     let is_it = |found: &&AttributeRef| Some(found.key) == attribute.index;
     match attributes.iter().find(is_it).map(|found| found.value) {
-        None | Some(ValueRef::Empty) => Some(Plain::Nil),
+        None => Some(Plain::Nil),
+        Some(ValueRef::Other(slice)) => nested(attribute, slice.of(record)),
+        Some(_) if !attribute.inner.is_empty() => None,
+        Some(ValueRef::Empty) => Some(Plain::Nil),
         Some(ValueRef::Int(value)) => Some(Plain::Int(value)),
         Some(ValueRef::String(slice)) => Some(Plain::String(slice.of(record))),
         Some(_) => None,
+    }
+}
+
+/// What stands inside of a value, or that it is a list or a map.
+fn nested<'v>(attribute: &Attribute, value: &'v [u8]) -> Option<Plain<'v>> {
+    let Some(inner) = wire::inner(value, &attribute.inner).ok()? else { return Some(Plain::Nil) };
+    if wire::is_nested(inner) {
+        return Some(Plain::Nested);
+    }
+    match wire::any_value(inner).ok()? {
+        Value::Nil => Some(Plain::Nil),
+        Value::Int(value) => Some(Plain::Int(value)),
+        Value::String(Cow::Borrowed(text)) => Some(Plain::String(text)),
+        _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! Functions of lists and maps.
 
+use memchr::memmem;
+
 use super::{Answer, Args, Prepared};
 use crate::ottl::lexer::Comparison;
 use crate::ottl::operand::Operand;
@@ -16,10 +18,7 @@ pub(super) fn contains<'v>(args: Args<'v, '_>) -> Answer<'v> {
 /// The place of a text in a text, in bytes, or of a value in a list; -1 if there is none.
 pub(super) fn index<'v>(args: Args<'v, '_>) -> Answer<'v> {
     let place = match (args.get(0)?, args.get(1)?) {
-        (Value::String(_), Value::String(wanted)) if wanted.is_empty() => Some(0),
-        (Value::String(text), Value::String(wanted)) => {
-            text.windows(wanted.len()).position(|window| window == &*wanted)
-        }
+        (Value::String(text), Value::String(wanted)) => memmem::find(&text, &wanted),
         (Value::String(_), other) => return args.wrong_type(&other),
         (Value::List(list), wanted) => {
             let is_it = |item: &Value<'_>| compare(item, &wanted, Comparison::Equal);

@@ -3,12 +3,15 @@
 use std::borrow::Cow;
 use std::iter;
 
+use memchr::memmem;
+
 use super::{Answer, Args, Prepared};
 use crate::ottl::convert::{self, readable};
 use crate::ottl::error::EvalError;
 use crate::ottl::operand::Operand;
 use crate::ottl::pattern;
 use crate::ottl::value::{List, ListKind, Value};
+use crate::ottl::wire::MAX_PARTS;
 
 /// Nil is written as Go writes a pointer to nothing.
 pub(super) fn concat<'v>(args: Args<'v, '_>) -> Answer<'v> {
@@ -24,6 +27,7 @@ pub(super) fn concat<'v>(args: Args<'v, '_>) -> Answer<'v> {
             Some(text) => joined.extend_from_slice(&text),
             None => joined.extend_from_slice(b"<nil>"),
         }
+        convert::check_length(joined.len())?;
         Ok(None)
     })?;
     Ok(Value::string(joined))
@@ -216,25 +220,33 @@ fn camel_case(text: &[u8]) -> Vec<u8> {
 /// Without a delimiter each character is a part.
 pub(super) fn split<'v>(args: Args<'v, '_>) -> Answer<'v> {
     let (target, delimiter) = (args.text(0)?, args.text(1)?);
-    let parts = match target {
+    // One more than there may be shows that there are too many.
+    let parts: Vec<Value<'v>> = match target {
         Cow::Borrowed(target) => {
-            parts(target, &delimiter).map(|part| Value::String(Cow::Borrowed(part))).collect()
+            let parts = parts(target, &delimiter).take(MAX_PARTS + 1);
+            parts.map(|part| Value::String(Cow::Borrowed(part))).collect()
         }
-        Cow::Owned(target) => parts(&target, &delimiter).map(Value::string).collect(),
+        Cow::Owned(target) => {
+            parts(&target, &delimiter).take(MAX_PARTS + 1).map(Value::string).collect()
+        }
     };
+    if parts.len() > MAX_PARTS {
+        return Err(EvalError::TooManyParts);
+    }
     Ok(Value::List(List::new(ListKind::Strings, parts)))
 }
 
 fn parts<'t>(text: &'t [u8], delimiter: &[u8]) -> impl Iterator<Item = &'t [u8]> {
+    let finder = memmem::Finder::new(delimiter);
     let mut rest = (!(delimiter.is_empty() && text.is_empty())).then_some(text);
     iter::from_fn(move || {
         let text = rest?;
-        let (end, next) = if delimiter.is_empty() {
+        let (end, next) = if finder.needle().is_empty() {
             let end = character_length(text);
             (end, (end < text.len()).then_some(end))
         } else {
-            match text.windows(delimiter.len()).position(|window| window == delimiter) {
-                Some(at) => (at, Some(at + delimiter.len())),
+            match finder.find(text) {
+                Some(at) => (at, Some(at + finder.needle().len())),
                 None => (text.len(), None),
             }
         };
@@ -278,7 +290,9 @@ pub(super) fn trim_suffix<'v>(args: Args<'v, '_>) -> Answer<'v> {
 }
 
 pub(super) fn hex<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    Ok(Value::string(convert::hex(&convert::bytes(args.get(0)?, args.name())?)))
+    let bytes = convert::bytes(args.get(0)?, args.name())?;
+    convert::check_length(bytes.len().saturating_mul(2))?;
+    Ok(Value::string(convert::hex(&bytes)))
 }
 
 /// FNV-1a of 64 bits, as a whole number with a sign.
@@ -349,5 +363,15 @@ mod tests {
             let expected: Vec<&[u8]> = expected.iter().map(|part| part.as_bytes()).collect();
             assert_eq!(found, expected, "{text:?} by {delimiter:?}");
         }
+    }
+
+    /// Looking at each place for all of a long delimiter would take minutes.
+    #[test]
+    fn long_texts_are_split_by_long_delimiters() {
+        let text = "a".repeat(1 << 20);
+        let delimiter = format!("{}b", "a".repeat(1 << 18));
+        assert_eq!(parts(text.as_bytes(), delimiter.as_bytes()).count(), 1);
+        let text = format!("{text}b");
+        assert_eq!(parts(text.as_bytes(), delimiter.as_bytes()).count(), 2);
     }
 }

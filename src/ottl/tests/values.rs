@@ -1,12 +1,14 @@
 //! What tailsieve makes of a span that the Collector's conditions cannot say, or that the traces of
 //! `tests/policies/ottl.yaml` do not have.
 
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use opentelemetry_proto::tonic::trace::v1::span::Link;
 use prost::Message;
 
 use super::{SUMS, answers, world};
-use crate::ottl::{Context, Needs, compile};
+use crate::ottl::{Context, EvalError, Needs, compile};
 
 const TIMED: &str = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[
     {"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba90201","name":"root",
@@ -63,6 +65,111 @@ fn all_attributes_of_a_span_are_a_map() {
     for (text, expected) in cases {
         assert_eq!(answers(text, Context::Span), expected, "{text}");
     }
+}
+
+/// The trace of [`TIMED`], whose root has this attribute `a`.
+fn with_attribute(value: Value) -> Vec<u8> {
+    let mut traces = TracesData::decode(&*world::record(TIMED)).unwrap();
+    traces.resource_spans[0].scope_spans[0].spans[0].attributes = vec![pair("a", value)];
+    traces.encode_to_vec()
+}
+
+fn pair(key: &str, value: Value) -> KeyValue {
+    let value = Some(AnyValue { value: Some(value) });
+    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+}
+
+fn list(items: impl IntoIterator<Item = Value>) -> Value {
+    let values = items.into_iter().map(|value| AnyValue { value: Some(value) }).collect();
+    Value::ArrayValue(ArrayValue { values })
+}
+
+#[test]
+fn lists_and_maps_are_equal_to_nothing_else() {
+    let text = |text: &str| Value::StringValue(text.to_owned());
+    let inner =
+        vec![pair("l", list([text("x"), Value::IntValue(2), list([])])), pair("t", text("y"))];
+    let record = with_attribute(Value::KvlistValue(KeyValueList { values: inner }));
+    let literals = ["\"x\"", "2", "2.5", "true", "0x78", "nil"];
+    for literal in literals {
+        for path in ["attributes[\"a\"]", "attributes[\"a\"][\"l\"]", "attributes[\"a\"][\"l\"][2]"]
+        {
+            for (how, expected) in [("==", false), ("!=", true), ("<", false), (">=", false)] {
+                for text in [format!("{path} {how} {literal}"), format!("{literal} {how} {path}")] {
+                    assert_eq!(holds(&text, &record)[0], expected, "{text}");
+                }
+            }
+        }
+    }
+    let cases = [
+        ("attributes[\"a\"][\"l\"][0] == \"x\"", true),
+        ("attributes[\"a\"][\"l\"][1] > 1", true),
+        ("attributes[\"a\"][\"l\"] == [\"x\", 2, []]", true),
+        ("attributes[\"a\"][\"l\"] != attributes[\"a\"][\"t\"]", true),
+        ("attributes[\"a\"][\"l\"] == attributes[\"a\"][\"l\"]", true),
+        ("attributes[\"a\"][\"n\"][0] == nil", true),
+        ("attributes[\"a\"][\"n\"] != \"x\"", true),
+        // There is no answer.
+        ("attributes[\"a\"][\"l\"][3] != nil", false),
+        ("attributes[\"a\"][\"t\"][0] != nil", false),
+        ("attributes[\"a\"][0] != nil", false),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(holds(text, &record)[0], expected, "{text}");
+    }
+}
+
+/// Nothing is made of a list that is only asked for an item, or compared with a literal.
+#[test]
+fn the_parts_of_a_value_are_bounded() {
+    let record = with_attribute(list((0..100_001).map(Value::IntValue)));
+    let too_many = Err(EvalError::TooManyParts);
+    let cases = [
+        ("attributes[\"a\"] == \"x\"", Ok(false)),
+        ("\"x\" == attributes[\"a\"]", Ok(false)),
+        ("attributes[\"a\"] != 1", Ok(true)),
+        ("attributes[\"a\"] != nil", Ok(true)),
+        ("attributes[\"a\"] == true", Ok(false)),
+        ("attributes[\"a\"][100000] == 100000", Ok(true)),
+        ("attributes[\"a\"][100000] == 1.5", Ok(false)),
+        ("attributes[\"a\"] == attributes[\"a\"]", too_many),
+        ("attributes == {}", too_many),
+        ("Len(attributes[\"a\"]) == 1", too_many),
+    ];
+    for (text, expected) in cases {
+        let condition = compile(text, Context::Span).unwrap();
+        assert_eq!(world::answers(condition, &record, SUMS)[0], expected, "{text}");
+    }
+}
+
+#[test]
+fn texts_that_grow_are_bounded() {
+    let record = with_attribute(Value::StringValue("\"".repeat(300_000)));
+    let a = "attributes[\"a\"]";
+    let too_long = Err(EvalError::TooLong);
+    let cases = [
+        (format!("Len(Concat([{a}, {a}, {a}], \"\")) == 900000"), Ok(true)),
+        (format!("Len(Concat([{a}, {a}, {a}, {a}], \"\")) == 1200000"), too_long),
+        (format!("Len(Concat([1, 2, 3, 4, 5], {a})) == 1200005"), too_long),
+        (format!("Len(Hex({a})) == 600000"), Ok(true)),
+        (format!("Len(Hex(Hex({a}))) == 1200000"), too_long),
+        // As JSON it has a backslash before each quote, and then two more.
+        ("Len(String(attributes)) == 600008".to_owned(), Ok(true)),
+        ("Len(Concat([{\"a\": String(attributes)}], \"\")) == 1200019".to_owned(), too_long),
+        (format!("Len(Split({a}, \"\")) == 300000"), Err(EvalError::TooManyParts)),
+    ];
+    for (text, expected) in cases {
+        let condition = compile(&text, Context::Span).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(world::answers(condition, &record, SUMS)[0], expected, "{text}");
+    }
+    let json = format!("[{}0]", "0,".repeat(100_000));
+    let record = with_attribute(Value::StringValue(json));
+    let condition = compile(&format!("ParseJSON({a})[0] == 0"), Context::Span).unwrap();
+    assert_eq!(world::answers(condition, &record, SUMS)[0], Err(EvalError::TooManyParts));
+    let long = format!("Len({}\"a\"{}) == 0", "Hex(".repeat(21), ")".repeat(21));
+    let error = compile(&long, Context::Span).unwrap_err();
+    assert_eq!(error.message, "this has no value: a text that is made here has more than 1 MiB");
+    assert_eq!((error.offset, error.length), (4, long.len() - "Len() == 0".len()));
 }
 
 #[test]
