@@ -169,6 +169,14 @@ fn folder(name: &str) -> PathBuf {
     Path::new(name).parent().unwrap_or(Path::new("")).to_owned()
 }
 
+impl Entry {
+    /// True if the key stands in a variable: it is not shown.
+    pub(super) fn is_hidden(&self) -> bool {
+        // All that is in a variable stands where that does.
+        self.node.from_env && self.node.place == self.place
+    }
+}
+
 impl Node {
     /// A value that stands at `place` and is written as it is.
     pub(super) fn new(place: Place, value: Value) -> Self {

@@ -241,9 +241,15 @@ fn headers(node: &Node) -> Result<BTreeMap<String, Secret>, String> {
 fn validate(settings: &ExportSettings, node: &Node, problems: &Problems) {
     let Err(report) = settings.validate() else { return };
     for (path, error) in report.iter() {
-        let path = path.to_string();
+        let mut path = path.to_string();
+        // Where it was read from.
+        let is_http = settings.protocol == Protocol::Http;
+        if path == "endpoint" && is_http && node.get("traces_endpoint").is_some() {
+            path = "traces_endpoint".to_owned();
+        }
         let key = path.rsplit('.').next().unwrap_or_default();
         let node = node.find(&path);
-        problems.add(node.place, values::told(node, format!("{key}: {error}")), None);
+        let message = values::told(node, error.to_string());
+        problems.add(node.place, format!("{key}: {message}"), None);
     }
 }

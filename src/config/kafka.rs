@@ -103,7 +103,7 @@ fn forwardable(node: &Node) -> Result<String, String> {
     let refused = if is_own { Err("it is tailsieve's own") } else { export::forwardable(&name) };
     match refused {
         Ok(()) => Ok(name),
-        Err(why) => Err(format!("the header {name} cannot be forwarded: {why}")),
+        Err(why) => Err(format!("the header `{name}` cannot be forwarded: {why}")),
     }
 }
 

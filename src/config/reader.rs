@@ -170,10 +170,13 @@ impl<'d> Section<'d> {
         for entry in self.entries {
             if !self.known.contains(&entry.key.as_str()) {
                 let help = match nearest(&entry.key, &self.known) {
-                    Some(name) => format!("did you mean `{name}`?"),
-                    None => format!("known here: {}", self.known.join(", ")),
+                    Some(name) if !entry.is_hidden() => format!("did you mean `{name}`?"),
+                    _ => format!("known here: {}", self.known.join(", ")),
                 };
-                let message = format!("unknown key `{}`", entry.key);
+                let message = match entry.is_hidden() {
+                    true => "unknown key in what the variable holds".to_owned(),
+                    false => format!("unknown key `{}`", entry.key),
+                };
                 self.problems.add(entry.place, message, Some(help));
             }
         }

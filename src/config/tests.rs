@@ -407,3 +407,29 @@ fn variables_are_put_into_scalars_after_parsing() {
     let settings = settings(&text).unwrap();
     assert_eq!((settings.source.brokers.as_str(), settings.consumers), ("k:9093", 3));
 }
+
+#[test]
+fn what_a_variable_holds_of_an_endpoint_is_not_repeated() {
+    let url = "${env:TAILSIEVE_TEST_UNSET:-https://h:99999/hunter2/v1/traces}";
+    for key in ["endpoint", "traces_endpoint"] {
+        let told = errors(&format!(
+            "kafka: {{brokers: k:9092}}\npolicies: p.yaml\nexporters:\n  otlphttp/a:\n    {key}: {url}\n"
+        ));
+        let message = told.lines().next().unwrap();
+        assert!(message.contains(&format!("t.yaml:5:{}: {key}: ", key.len() + 7)), "{told}");
+        assert!(!message.contains("hunter2") && !message.contains("99999"), "{told}");
+    }
+}
+
+#[test]
+fn keys_that_a_variable_holds_are_not_repeated() {
+    for section in ["{hunter2: 1, endpoint: t:1}", "{endpoint: t:1, hunter2: 1, hunter2: 2}"] {
+        let told = errors(&format!(
+            "kafka: {{brokers: k:9092}}\npolicies: p.yaml\nexport: \"${{env:TAILSIEVE_TEST_UNSET:-{section}}}\"\n"
+        ));
+        let messages = told.lines().filter(|line| line.starts_with("t.yaml"));
+        let messages: Vec<&str> = messages.collect();
+        assert!(messages.iter().all(|line| line.contains(" what the variable holds")), "{told}");
+        assert!(!messages.is_empty() && !messages.concat().contains("hunter2"), "{told}");
+    }
+}

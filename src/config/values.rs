@@ -152,33 +152,89 @@ pub(super) fn items(node: &Node) -> &[Node] {
     }
 }
 
+/// Stands for a value that a variable holds.
+const HIDDEN: &str = "another value in its variable";
+
+/// Stands for a message that would show what a variable holds.
+const UNTOLD: &str = "the value in the variable cannot be used; why is not told, because that would \
+                      show what it holds";
+
 /// A message about a value, in which what a variable held is not repeated: what stands in quotes
-/// and is part of it is left out.
+/// and may be part of it is left out. If more of it would show, the message is another one.
 pub(super) fn told(node: &Node, message: String) -> String {
-    let hidden = match text(node) {
-        Ok(hidden) if node.from_env => hidden,
-        _ => return message,
-    };
+    fit(node, message).unwrap_or_else(|| UNTOLD.to_owned())
+}
+
+/// As [`told`]; `None` if more would show than what stands in quotes.
+pub(super) fn fit(node: &Node, message: String) -> Option<String> {
+    let hidden = hidden(node);
+    // Who has written that has hidden the value.
+    if hidden.is_empty() || message.contains(HIDDEN) {
+        return Some(message);
+    }
+    let is_quote = |c: char| matches!(c, '`' | '"');
+    // Where a quoted text ends cannot be told if it has quotes in it.
+    if message.contains(is_quote) && hidden.iter().any(|text| text.contains(is_quote)) {
+        return None;
+    }
     let mut told = String::with_capacity(message.len());
     let mut rest = message.as_str();
-    while let Some(open) = rest.find(['`', '"']) {
+    while let Some(open) = rest.find(is_quote) {
         let quote = &rest[open..=open];
         let (before, after) = (&rest[..=open], &rest[open + 1..]);
         let Some(length) = after.find(quote) else { break };
         let quoted = &after[..length];
-        let is_hidden = !quoted.is_empty() && hidden.contains(quoted);
+        if shows(before, &hidden) {
+            return None;
+        }
+        let is_part = !quoted.is_empty() && hidden.iter().any(|text| text.contains(quoted));
         told.push_str(before);
-        told.push_str(if is_hidden { "..." } else { quoted });
+        told.push_str(if is_part || shows(quoted, &hidden) { "..." } else { quoted });
         told.push_str(quote);
         rest = &after[length + 1..];
     }
-    told + rest
+    (!shows(rest, &hidden)).then(|| told + rest)
+}
+
+/// What variables hold of a value and of all that is below it.
+fn hidden(node: &Node) -> Vec<String> {
+    let mut hidden = Vec::new();
+    node.walk(&mut |node| {
+        if !node.from_env {
+            return;
+        }
+        hidden.extend(node.written.as_deref().map(str::to_owned));
+        match &node.value {
+            Value::Text(text) => hidden.push(text.clone()),
+            Value::Integer(number) => hidden.push(number.to_string()),
+            Value::Float(number) => hidden.push(number.to_string()),
+            Value::Map(entries) => hidden.extend(entries.iter().map(|entry| entry.key.clone())),
+            Value::Null | Value::Bool(_) | Value::List(_) => {}
+        }
+    });
+    hidden.retain(|text| !text.is_empty());
+    hidden
+}
+
+/// True if `text` has a word that is in what is hidden. Of numbers a part is enough.
+fn shows(text: &str, hidden: &[String]) -> bool {
+    words(text).filter(|word| !word.is_empty()).any(|word| {
+        let has_digit = word.contains(|c: char| c.is_ascii_digit());
+        hidden.iter().any(|hidden| {
+            let is_part = has_digit && hidden.to_lowercase().contains(&word);
+            is_part || words(hidden).any(|it| it == word)
+        })
+    })
+}
+
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase)
 }
 
 /// The value as messages show it.
 pub(super) fn shown(node: &Node) -> String {
     if node.from_env {
-        return "another value in its variable".to_owned();
+        return HIDDEN.to_owned();
     }
     if let Some(written) = &node.written {
         return format!("`{written}`");
@@ -189,5 +245,45 @@ pub(super) fn shown(node: &Node) -> String {
         Value::Float(number) => format!("`{number}`"),
         Value::Bool(value) => format!("`{value}`"),
         _ => node.kind().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::diagnostics::Place;
+    use super::*;
+
+    fn held(text: &str) -> Node {
+        Node { from_env: true, ..Node::new(Place::default(), Value::Text(text.to_owned())) }
+    }
+
+    #[test]
+    fn what_is_hidden_shows_neither_in_quotes_nor_without() {
+        for (hidden, message) in [
+            ("a` == hunter2", "expected a value, found `a` == hunter2`"),
+            ("a\" == hunter2", "expected a value, found \"a\\\" == hunter2\""),
+            ("hunter2", "the header hunter2 cannot be forwarded"),
+            ("x == 018hunter", "018 is no 64-bit number"),
+            ("https://hunter2/x", "found \"https://hunter2/...\""),
+            ("x hunter2", "is `open, and hunter2"),
+        ] {
+            let told = told(&held(hidden), message.to_owned());
+            assert!(!told.contains("hunter") && !told.contains("018"), "{message}: {told}");
+        }
+        let list = Value::List(vec![held("hunter2")]);
+        let list = Node::new(Place::default(), list);
+        assert_eq!(told(&list, "found `hunter2`".to_owned()), "found `...`");
+        assert_eq!(told(&list, "found hunter2".to_owned()), UNTOLD);
+    }
+
+    #[test]
+    fn what_shows_nothing_is_told() {
+        let node = held("18 apples");
+        let message = "expected a duration such as `200ms`, found `apples`".to_owned();
+        assert_eq!(told(&node, message), "expected a duration such as `200ms`, found `...`");
+        let error = whole(0..=8)(&node).unwrap_err();
+        assert_eq!(told(&node, error.clone()), error);
+        let plain = Node::new(Place::default(), Value::Text("a".to_owned()));
+        assert_eq!(told(&plain, "a `a`".to_owned()), "a `a`");
     }
 }

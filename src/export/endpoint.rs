@@ -28,11 +28,7 @@ impl Endpoint {
         protocol: Protocol,
         tls: Option<&TlsSettings>,
     ) -> Result<Self, ExportError> {
-        let invalid = |reason: &'static str| ExportError::Endpoint {
-            // An endpoint with user and password in it must not reach a log.
-            endpoint: text.rsplit('@').next().unwrap_or_default().to_owned(),
-            reason,
-        };
+        let invalid = |reason| ExportError::Endpoint { endpoint: shown(text), reason };
         let (scheme, address) = match text.split_once("://") {
             Some(("http", _)) if tls.is_some_and(|tls| !tls.insecure) => {
                 return Err(invalid("http:// is not encrypted, but `tls` is set: use https://"));
@@ -93,6 +89,26 @@ impl Endpoint {
     pub(super) fn is_tls(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
+}
+
+/// What errors show of an endpoint: its host and port. User and password must not reach a log, nor
+/// must a path or a query, which may hold a key.
+fn shown(text: &str) -> String {
+    let (scheme, address) = match text.split_once("://") {
+        Some((scheme, address)) if !scheme.contains(['/', '@']) => {
+            (format!("{scheme}://"), address)
+        }
+        _ => (String::new(), text),
+    };
+    let end = address.find(['/', '?', '#']).unwrap_or(address.len());
+    let (authority, rest) = address.split_at(end);
+    // A password may have a slash in it that nobody has escaped.
+    if rest.contains('@') {
+        return format!("{scheme}...");
+    }
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let more = if rest.trim_matches('/').is_empty() { "" } else { "/..." };
+    format!("{scheme}{host}{more}")
 }
 
 /// Whether the authority is a host, or a host and a port that is a number.
@@ -172,5 +188,23 @@ mod tests {
         let error = grpc("http://me:hunter2@tempo:4317").unwrap_err();
         assert!(!error.to_string().contains("hunter2"));
         assert!(error.to_string().contains("headers"));
+    }
+
+    #[test]
+    fn what_is_behind_the_host_of_an_endpoint_is_not_repeated() {
+        for text in [
+            "ftp://tempo:1/hunter2/v1/traces",
+            "http://tempo/?key=hunter2",
+            "http://tempo?hunter2",
+            "http://tempo/@hunter2",
+            "http://me:hunter2/x@tempo",
+            "http://me:x/@hunter2@tempo",
+            "tempo/hunter2://x",
+            "tempo:x/hunter2",
+        ] {
+            let error = Endpoint::parse(text, Protocol::Http, None).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{text}: {error}");
+        }
+        assert_eq!(shown("https://tempo:1/a"), "https://tempo:1/...");
     }
 }

@@ -227,11 +227,15 @@ impl<'t> Building<'t> {
     #[inline(never)]
     fn is_given(&mut self, entries: &[Entry], key: &str, place: Place) -> bool {
         let Some(first) = entries.iter().find(|entry| entry.key == key) else { return false };
-        self.problems.push(Problem {
-            place,
-            message: format!("`{key}` is given twice"),
-            help: Some(format!("the first one is in line {}", first.place.line)),
-        });
+        // What a variable holds is not repeated.
+        let (message, help) = match self.at {
+            Where::Variable(_) => ("a key is given twice in what the variable holds".into(), None),
+            _ => {
+                let help = format!("the first one is in line {}", first.place.line);
+                (format!("`{key}` is given twice"), Some(help))
+            }
+        };
+        self.problems.push(Problem { place, message, help });
         true
     }
 

@@ -114,7 +114,8 @@ fn order(reader: &Reader<'_>, node: &Node, names: Option<&[&str]>) -> Option<Vec
             }
         };
         if order.contains(&name) {
-            let message = values::told(node, format!("policy_order: `{name}` is named twice"));
+            let message = values::told(node, format!("`{name}` is named twice"));
+            let message = format!("policy_order: {message}");
             reader.problems.add(node.place, message, Some("name it once".to_owned()));
         }
         known(reader, node, "policy_order", &name, names);
@@ -135,12 +136,12 @@ fn unordered(reader: &Reader<'_>, order: &[String], named: &[(String, Place)]) {
 /// `name` must be that of a sub-policy.
 fn known(reader: &Reader<'_>, node: &Node, key: &str, name: &str, names: Option<&[&str]>) {
     let Some(names) = names.filter(|names| !names.contains(&name)) else { return };
-    let message = format!("{key}: there is no sub-policy `{name}`");
+    let message = values::told(node, format!("there is no sub-policy `{name}`"));
     let help = match nearest(name, names) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("there are {}", names.join(", ")),
     };
-    reader.problems.add(node.place, values::told(node, message), Some(help));
+    reader.problems.add(node.place, format!("{key}: {message}"), Some(help));
 }
 
 fn shares<'d>(reader: &Reader<'d>, node: &'d Node, names: Option<&[&str]>) -> Vec<Share> {
@@ -152,7 +153,8 @@ fn shares<'d>(reader: &Reader<'d>, node: &'d Node, names: Option<&[&str]>) -> Ve
         fields.finish();
         let Some((policy, name_node)) = policy else { continue };
         if shares.iter().any(|share| share.policy == policy) {
-            let message = format!("rate_allocation: `{policy}` has two shares");
+            let message = values::told(name_node, format!("`{policy}` has two shares"));
+            let message = format!("rate_allocation: {message}");
             reader.problems.add(name_node.place, message, Some("give it one".to_owned()));
         }
         known(reader, name_node, "rate_allocation", &policy, names);

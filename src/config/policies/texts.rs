@@ -23,14 +23,14 @@ pub(super) fn condition(
     let text = match values::name(node) {
         Ok(text) => text,
         Err(message) => {
-            let message = values::told(node, format!("{key}: {message}"));
+            let message = format!("{key}: {}", values::told(node, message));
             reader.problems.add(node.place, message, None);
             return None;
         }
     };
     let Err(error) = compile(&text, context) else { return Some(text) };
     let end = error.offset.saturating_add(error.length);
-    tell(reader, node, error.offset..end, format!("{key}: {}", error.message), error.help);
+    tell(reader, key, node, error.offset..end, error.message, error.help);
     None
 }
 
@@ -61,8 +61,8 @@ pub(super) fn regex(reader: &Reader<'_>, node: &Node, text: &str) {
     };
     let help = "the syntax is that of RE2, as in the Collector; a special character itself is \
                 written after a backslash";
-    let message = format!("values: not a regular expression: {kind}");
-    tell(reader, node, range, message, Some(help.to_owned()));
+    let message = format!("not a regular expression: {kind}");
+    tell(reader, "values", node, range, message, Some(help.to_owned()));
 }
 
 fn bytes(span: &regex_syntax::ast::Span) -> Range<usize> {
@@ -71,13 +71,14 @@ fn bytes(span: &regex_syntax::ast::Span) -> Range<usize> {
 
 fn tell(
     reader: &Reader<'_>,
+    key: &str,
     node: &Node,
     range: Range<usize>,
     message: String,
     help: Option<String>,
 ) {
     let place = scalar::place_within(reader.document.text_at(node.place), node, range);
-    let message = values::told(node, message);
-    let help = help.map(|help| values::told(node, help));
+    let message = format!("{key}: {}", values::told(node, message));
+    let help = help.and_then(|help| values::fit(node, help));
     reader.problems.add(place, message, help);
 }
