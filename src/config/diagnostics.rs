@@ -1,6 +1,8 @@
 //! Errors for people: what is wrong, where, what was expected, what to do.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where something stands. Lines and columns count from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,14 +29,23 @@ pub(super) struct Problem {
 pub(super) struct Source {
     /// What errors call it.
     pub(super) name: String,
-    pub(super) text: String,
+    /// What paths in it are relative to, if its name does not tell: a variable named the file.
+    pub(super) folder: Option<PathBuf>,
+    pub(super) text: Arc<str>,
     /// Of these lines only the keys are shown.
     pub(super) secret_lines: Vec<usize>,
 }
 
 impl Source {
-    pub(super) fn new(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), text: text.to_owned(), secret_lines: Vec::new() }
+    pub(super) fn new(name: &str, text: impl Into<Arc<str>>) -> Self {
+        let (folder, secret_lines) = (None, Vec::new());
+        Self { name: name.to_owned(), folder, text: text.into(), secret_lines }
+    }
+
+    /// The folder that paths in it are relative to.
+    pub(super) fn folder(&self) -> &Path {
+        let beside = || Path::new(&self.name).parent().unwrap_or(Path::new(""));
+        self.folder.as_deref().unwrap_or_else(beside)
     }
 }
 

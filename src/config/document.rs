@@ -7,8 +7,6 @@ mod numbers;
 mod parse;
 mod variables;
 
-use std::path::{Path, PathBuf};
-
 use super::diagnostics::{Diagnostics, Place, Problem, Source};
 use parse::{Parsed, Where, parse};
 use variables::Expander;
@@ -137,7 +135,7 @@ impl Document {
 
     /// The text that what stands at `place` was read from.
     pub(super) fn text_at(&self, place: Place) -> &str {
-        self.sources.get(place.source).map_or("", |source| source.text.as_str())
+        self.sources.get(place.source).map_or("", |source| &source.text)
     }
 
     /// Everything that the settings were made of, piece by piece: the text of the file, and what
@@ -162,11 +160,6 @@ impl Document {
         let more = of_values.into_iter().filter(is_new);
         self.problems.iter().cloned().chain(more).collect()
     }
-}
-
-/// The folder that paths in the file `name` are relative to.
-fn folder(name: &str) -> PathBuf {
-    Path::new(name).parent().unwrap_or(Path::new("")).to_owned()
 }
 
 impl Entry {

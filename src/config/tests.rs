@@ -423,7 +423,7 @@ fn what_a_variable_holds_of_an_endpoint_is_not_repeated() {
 
 #[test]
 fn keys_that_a_variable_holds_are_not_repeated() {
-    for section in ["{hunter2: 1, endpoint: t:1}", "{endpoint: t:1, hunter2: 1, hunter2: 2}"] {
+    for section in [r"hunter2: 1\nendpoint: t:1", r"endpoint: t:1\nhunter2: 1\nhunter2: 2"] {
         let told = errors(&format!(
             "kafka: {{brokers: k:9092}}\npolicies: p.yaml\nexport: \"${{env:TAILSIEVE_TEST_UNSET:-{section}}}\"\n"
         ));

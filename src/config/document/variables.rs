@@ -12,12 +12,12 @@
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::super::diagnostics::{Place, Problem, Source};
 use super::super::scalar;
 use super::parse::{MAX_LEVELS, Parsed, Where, holds_secrets, parse};
-use super::{Node, Value, folder};
+use super::{Node, Value};
 
 /// Variables one after the other in one value; the Collector's bound.
 const MAX_STEPS: usize = 1000;
@@ -38,6 +38,9 @@ const NOT_SET: &str = "set it, or give a default: ${env:NAME:-default}; a dollar
 
 /// Stands for a variable that the file itself does not name.
 const INSIDE: &str = "a variable in what a variable holds";
+
+/// Stands for a file whose path, or a part of it, stands in a variable.
+const NAMED_INSIDE: &str = "the file that a variable names";
 
 /// What is wrong, and what to do.
 type Failure = (String, String);
@@ -67,7 +70,29 @@ struct Content {
     /// It is text, whatever it looks like.
     is_text: bool,
     /// The file it was read from.
-    file: Option<String>,
+    file: Option<Named>,
+}
+
+/// A file that a variable names.
+struct Named {
+    path: PathBuf,
+    /// What errors call it.
+    shown: String,
+}
+
+/// What is replaced, and where it stands.
+#[derive(Clone, Copy)]
+struct Site {
+    place: Place,
+    is_secret: bool,
+    /// All of it stands in a variable already.
+    is_hidden: bool,
+}
+
+impl Site {
+    fn of(node: &Node, is_secret: bool) -> Self {
+        Self { place: node.place, is_secret, is_hidden: node.from_env }
+    }
 }
 
 impl<'d> Expander<'d> {
@@ -133,9 +158,10 @@ impl<'d> Expander<'d> {
                 return;
             }
             let (before, text) = (self.retrieved.len(), text.clone());
-            match self.expand(&text, node.place, is_secret) {
+            let site = Site::of(node, is_secret);
+            match self.expand(&text, site) {
                 Ok(Expanded::Node(value @ (Value::List(_) | Value::Map(_)), written)) => {
-                    let written = self.expand(&written, node.place, is_secret);
+                    let written = self.expand(&written, Site { is_hidden: true, ..site });
                     node.written = match written {
                         Ok(Expanded::Text(text)) => Some(text.into()),
                         _ => None,
@@ -154,7 +180,7 @@ impl<'d> Expander<'d> {
 
     fn within(&self, node: &Node, range: Range<usize>) -> Place {
         let source = self.sources.get(node.place.source);
-        let text = source.map_or("", |source| source.text.as_str());
+        let text = source.map_or("", |source| &source.text);
         scalar::place_within(text, node, range)
     }
 
@@ -163,7 +189,7 @@ impl<'d> Expander<'d> {
         let had_variable = find(text).is_some();
         let text = text.clone();
         let expanded = match is_closed(&text) {
-            true => self.expand(&text, node.place, is_secret),
+            true => self.expand(&text, Site::of(node, is_secret)),
             false => Err(("`${` without its `}`".to_owned(), EXISTING.to_owned())),
         };
         match expanded {
@@ -180,29 +206,32 @@ impl<'d> Expander<'d> {
     }
 
     /// Puts variables into a text until there are none in it.
-    fn expand(&mut self, whole: &str, at: Place, is_secret: bool) -> Result<Expanded, Failure> {
+    fn expand(&mut self, whole: &str, site: Site) -> Result<Expanded, Failure> {
         let mut text = whole.to_owned();
         for _ in 0..MAX_STEPS {
             let Some(range) = find(&text) else {
                 return Ok(Expanded::Text(text.replace("$$", "$")));
             };
-            if text.len() > MAX_TEXT || self.retrieved.len() > MAX_VARIABLES {
+            if self.retrieved.len() > MAX_VARIABLES {
                 break;
+            }
+            if text.len() > MAX_TEXT {
+                return Err(too_long());
             }
             let uri = &text[range.clone()];
             // What stands in a variable is not repeated.
-            let shown = match whole.contains(uri) {
+            let shown = match whole.contains(uri) && !site.is_hidden {
                 true => format!("`{uri}`"),
                 false => INSIDE.to_owned(),
             };
-            let content = self.retrieve(&text, &range, &shown, at)?;
+            let content = self.retrieve(&text, &range, &shown, site.place)?;
             self.retrieved.push(content.text.clone());
             if range.len() < text.len() {
-                text = text.replace(&text[range], &content.text);
+                text = replaced(&text, uri, &content.text).ok_or_else(too_long)?;
             } else if content.is_text {
                 text = content.text;
             } else {
-                match self.read(&content, at, is_secret)? {
+                match self.read(&content, site)? {
                     Some(value) => return Ok(Expanded::Node(value, content.text)),
                     None => text = content.text,
                 }
@@ -213,14 +242,10 @@ impl<'d> Expander<'d> {
     }
 
     /// What a variable holds, as YAML; `None` if that is text.
-    fn read(
-        &mut self,
-        content: &Content,
-        at: Place,
-        is_secret: bool,
-    ) -> Result<Option<Value>, Failure> {
+    fn read(&mut self, content: &Content, site: Site) -> Result<Option<Value>, Failure> {
+        let is_secret = site.is_secret;
         let Some(file) = &content.file else {
-            return Ok(match parse(&content.text, Where::Variable(at), is_secret) {
+            return Ok(match parse(&content.text, Where::Variable(site.place), is_secret) {
                 Ok(Parsed { root: Node { value: Value::Text(_), .. }, .. }) | Err(_) => None,
                 Ok(Parsed { root, problems, .. }) => {
                     self.problems.extend(problems);
@@ -235,7 +260,9 @@ impl<'d> Expander<'d> {
                 self.problems.extend(problems);
                 // Of a single value, the place is that of the variable.
                 if matches!(root.value, Value::List(_) | Value::Map(_)) {
-                    self.sources.push(Source { secret_lines, ..Source::new(file, &content.text) });
+                    let folder = file.path.parent().map(Path::to_owned);
+                    let source = Source::new(&file.shown, content.text.as_str());
+                    self.sources.push(Source { secret_lines, folder, ..source });
                 }
                 Ok(Some(root.value))
             }
@@ -243,7 +270,7 @@ impl<'d> Expander<'d> {
             Err(_) if !content.text.trim_end().contains('\n') => Ok(None),
             Err(problem) => {
                 let Place { line, column, .. } = problem.place;
-                let message = format!("{file}:{line}:{column}: {}", problem.message);
+                let message = format!("{}:{line}:{column}: {}", file.shown, problem.message);
                 Err((message, "the variable stands for what is in that file".to_owned()))
             }
         }
@@ -323,14 +350,31 @@ impl<'d> Expander<'d> {
     }
 
     fn file(&self, path: &str, shown: &str, at: Place) -> Result<Content, Failure> {
-        let beside = self.sources.get(at.source).map_or("", |source| source.name.as_str());
-        let path = folder(beside).join(path);
+        let folder = self.sources.get(at.source).map_or(Path::new(""), Source::folder);
+        let path = folder.join(path);
+        let name = match shown == INSIDE {
+            true => NAMED_INSIDE.to_owned(),
+            false => path.display().to_string(),
+        };
         let text = read_bounded(&path).map_err(|error| {
-            let message = format!("{shown}: {} cannot be read: {error}", path.display());
+            let message = format!("{shown}: {name} cannot be read: {error}");
             (message, "a path is relative to the file that names it".to_owned())
         })?;
-        Ok(Content { text, is_text: false, file: Some(path.display().to_string()) })
+        Ok(Content { text, is_text: false, file: Some(Named { path, shown: name }) })
     }
+}
+
+/// `text` with `content` in the place of each `uri`, of which there is one at least; `None` if that
+/// is longer than it may be.
+fn replaced(text: &str, uri: &str, content: &str) -> Option<String> {
+    let more = text.matches(uri).count().checked_mul(content.len())?;
+    let is_fine = text.len().checked_add(more)? <= MAX_TEXT;
+    is_fine.then(|| text.replace(uri, content))
+}
+
+fn too_long() -> Failure {
+    let message = format!("with what its variables hold it is longer than {} MiB", MAX_TEXT >> 20);
+    (message, "what is as long as that has to stand in one variable alone".to_owned())
 }
 
 fn read_bounded(path: &Path) -> std::io::Result<String> {

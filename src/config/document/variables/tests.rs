@@ -239,6 +239,65 @@ fn what_variables_hold_is_not_repeated() {
 }
 
 #[test]
+fn texts_in_lists_that_variables_hold_are_not_repeated() {
+    let variable = |name: &str| match name {
+        "A" => Some("[\"${vault:hunter2}\"]".to_owned()),
+        "B" => Some("{a: [\"x${env:HUNTER2}\", \"${hunter2:-x}\"]}".to_owned()),
+        "C" => Some("[\"${file:/hunter2}\"]".to_owned()),
+        _ => None,
+    };
+    for text in ["${A}", "${B}", "${C}"] {
+        let (mut sources, mut problems) = (vec![Source::new("f", text)], Vec::new());
+        let mut node = Node::new(Place::default(), Value::Text(text.to_owned()));
+        Expander::new(&variable, &mut sources, &mut problems).below(&mut node, false);
+        assert!(!problems.is_empty(), "{text}");
+        let told = format!("{problems:?}").to_lowercase();
+        assert!(!told.contains("hunter"), "{text}: {problems:?}");
+    }
+}
+
+#[test]
+fn paths_that_variables_hold_are_not_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("hunter2.yaml", "a: ${file:other.yaml}\nb: ${U}\n");
+    write("other.yaml", "[1]");
+    write("hunter3.yaml", "a: [\nb: 1\n");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let variable = |name: &str| match name {
+        "NAME" => Some(path("hunter2.yaml")),
+        "FILE" => Some(format!("${{file:{}}}", path("hunter2.yaml"))),
+        "BROKEN" => Some(path("hunter3.yaml")),
+        "NONE" => Some(path("hunter4.yaml")),
+        _ => None,
+    };
+    for text in ["${file:${NAME}}", "${FILE}", "${file:${BROKEN}}", "${file:${NONE}}"] {
+        let (mut sources, mut problems) = (vec![Source::new("f", text)], Vec::new());
+        let mut node = Node::new(Place::default(), Value::Text(text.to_owned()));
+        Expander::new(&variable, &mut sources, &mut problems).below(&mut node, false);
+        // What it names is looked for beside it.
+        assert!(!problems.iter().any(|it| it.message.contains("other.yaml")), "{problems:?}");
+        let told = Diagnostics::new(&sources, problems).to_string();
+        assert!(told.contains(NAMED_INSIDE) && !told.contains("hunter"), "{text}: {told}");
+    }
+}
+
+#[test]
+fn a_text_is_not_made_longer_than_it_may_be() {
+    let variable = |name: &str| (name == "V").then(|| "x".repeat(MAX_TEXT / 4));
+    for (count, is_fine) in [(3, true), (5, false)] {
+        let text = "${V}".repeat(count);
+        let (mut sources, mut problems) = (vec![Source::new("f", text.as_str())], Vec::new());
+        let mut node = Node::new(Place::default(), Value::Text(text));
+        Expander::new(&variable, &mut sources, &mut problems).below(&mut node, false);
+        assert_eq!(problems.is_empty(), is_fine, "{problems:?}");
+        assert!(is_fine || problems[0].message.contains("longer than 1 MiB"), "{problems:?}");
+    }
+    assert_eq!(replaced("a${V}b${V}", "${V}", "xyz").unwrap(), "axyzbxyz");
+    assert_eq!(replaced("${V}", "${V}", &"x".repeat(MAX_TEXT + 1)), None);
+}
+
+#[test]
 fn names_as_shells_have_them_are_noticed() {
     for (text, found) in [
         ("$SERVICE", Some(0..8)),
