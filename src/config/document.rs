@@ -7,6 +7,9 @@ mod numbers;
 mod parse;
 mod variables;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use super::diagnostics::{Diagnostics, Place, Problem, Source};
 use parse::{Parsed, Where, parse};
 use variables::Expander;
@@ -23,6 +26,14 @@ pub(super) struct Document {
     pub(super) problems: Vec<Problem>,
     /// What variables held.
     retrieved: Vec<String>,
+}
+
+/// A part of the text of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part<'t> {
+    pub(super) text: Cow<'t, str>,
+    /// Lines of the file above it.
+    pub(super) above: usize,
 }
 
 /// A value and where it stands.
@@ -69,13 +80,18 @@ impl Document {
 
     /// Parses `text` and leaves its variables as they are.
     pub(super) fn parse_alone(name: &str, text: &str) -> Result<Self, Diagnostics> {
-        Self::parse_part(name, text, text)
+        let part = Part { text: Cow::Borrowed(text), above: 0 };
+        Self::parse_part(name, &text.into(), &part)
     }
 
-    /// Parses a part of `text`, with the same lines and columns.
-    pub(super) fn parse_part(name: &str, text: &str, part: &str) -> Result<Self, Diagnostics> {
-        let mut source = Source::new(name, text);
-        match parse(part, Where::Source(0), false) {
+    /// Parses a part of `text`; all that is in it keeps its place.
+    pub(super) fn parse_part(
+        name: &str,
+        text: &Arc<str>,
+        part: &Part<'_>,
+    ) -> Result<Self, Diagnostics> {
+        let mut source = Source::new(name, Arc::clone(text));
+        match parse(&part.text, Where::Source { number: 0, above: part.above }, false) {
             Ok(Parsed { root, problems, secret_lines }) => {
                 source.secret_lines = secret_lines;
                 let (sources, retrieved) = (vec![source], Vec::new());
@@ -86,8 +102,9 @@ impl Document {
     }
 
     /// Parses lines of the file that are a text to YAML.
-    pub(super) fn parse_inner(&mut self, lines: &str) -> Result<Node, Problem> {
-        let parsed = parse(lines, Where::Source(0), false)?;
+    pub(super) fn parse_inner(&mut self, lines: &Part<'_>) -> Result<Node, Problem> {
+        let at = Where::Source { number: 0, above: lines.above };
+        let parsed = parse(&lines.text, at, false)?;
         self.sources[0].secret_lines.extend(parsed.secret_lines);
         self.problems.extend(parsed.problems);
         Ok(parsed.root)
@@ -97,7 +114,7 @@ impl Document {
     /// own.
     pub(super) fn parse_text(&mut self, name: &str, text: &str) -> Result<Node, Problem> {
         let mut source = Source::new(name, text);
-        let parsed = parse(text, Where::Source(self.sources.len()), false);
+        let parsed = parse(text, Where::Source { number: self.sources.len(), above: 0 }, false);
         if let Ok(parsed) = &parsed {
             source.secret_lines.clone_from(&parsed.secret_lines);
         }

@@ -6,7 +6,9 @@
 
 mod cut;
 
-use super::diagnostics::{Diagnostics, Place, Problem};
+use std::sync::Arc;
+
+use super::diagnostics::{Diagnostics, Place, Problem, Source};
 use super::document::{Document, Node, Value};
 use super::policies::{is_policy_file, is_processor_name};
 
@@ -44,21 +46,22 @@ impl Found {
 /// # Errors
 /// That it is no YAML, or that there are several such places.
 pub(super) fn parse(name: &str, text: &str) -> Result<Located, Diagnostics> {
-    let documents = cut::documents(text);
+    let documents = cut::documents(text).map_err(|line| too_many(name, text, line))?;
+    let whole: Arc<str> = text.into();
     match documents.as_slice() {
         [] => return locate(Document::parse_alone(name, text)?, name, text),
-        [only] => return locate(Document::parse_part(name, text, only)?, name, text),
+        [only] => return locate(Document::parse_part(name, &whole, only)?, name, text),
         _ => {}
     }
     let mut others = Vec::new();
     let mut with_policies = Vec::new();
     let mut broken = None;
     for part in &documents {
-        match Document::parse_part(name, text, part) {
+        match Document::parse_part(name, &whole, part) {
             Ok(document) if matches!(document.root.value, Value::Null) => {}
             Ok(document) => {
                 let line = document.root.place.line;
-                let located = locate(document, name, part)?;
+                let located = locate(document, name, text)?;
                 let has_policies = located.found.is_some() || is_whole(&located.document.root);
                 if has_policies { &mut with_policies } else { &mut others }.push((line, located));
             }
@@ -82,6 +85,13 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Located, Diagnostics> {
         (_, Some(errors)) => Err(errors),
         (None, None) => Ok(Located { document: Document::parse_alone(name, "")?, found: None }),
     }
+}
+
+fn too_many(name: &str, text: &str, line: usize) -> Diagnostics {
+    let message = format!("there are more than {} documents in the file", cut::MAX_DOCUMENTS);
+    let help = Some("put the one with the policies into a file of its own".to_owned());
+    let place = Place { line, column: 1, length: 3, source: 0 };
+    Diagnostics::new(&[Source::new(name, text)], vec![Problem { place, message, help }])
 }
 
 /// True if a file with this root can be read as it is.

@@ -9,6 +9,7 @@ mod check;
 mod diagnostics;
 mod document;
 mod export;
+mod files;
 mod kafka;
 mod lint;
 mod locate;
@@ -20,7 +21,6 @@ pub mod schema;
 mod sections;
 mod values;
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,6 +38,7 @@ use document::Document;
 
 pub use check::{Checked, Kind, check};
 pub use diagnostics::{Diagnostics, Finding};
+pub use files::read as read_file;
 
 /// The static file, checked.
 #[derive(Clone, Debug)]
@@ -283,7 +284,7 @@ fn name(path: &Path) -> String {
 
 fn text(path: &Path) -> Result<String, Diagnostics> {
     let unreadable = |error| Diagnostics::of_file(&name(path), format!("cannot be read: {error}"));
-    fs::read_to_string(path).map_err(unreadable)
+    files::read(path).map_err(unreadable)
 }
 
 #[cfg(test)]

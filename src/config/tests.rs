@@ -1,5 +1,7 @@
 use super::*;
 
+use std::fs;
+
 use crate::export::{Auth, Protocol, Secret, TlsVersion};
 use crate::source::StartFrom;
 
@@ -432,4 +434,19 @@ fn keys_that_a_variable_holds_are_not_repeated() {
         assert!(messages.iter().all(|line| line.contains(" what the variable holds")), "{told}");
         assert!(!messages.is_empty() && !messages.concat().contains("hunter2"), "{told}");
     }
+}
+
+#[test]
+fn a_file_of_more_documents_than_there_may_be_is_refused() {
+    let text = format!("{}---\ntail_sampling: {{}}\n", "---\na: 1\n".repeat(1000));
+    let told = parse_policies("p.yaml", &text).unwrap_err().to_string();
+    assert!(told.contains("p.yaml:2001:1: there are more than 1000 documents"), "{told}");
+}
+
+#[test]
+fn what_stands_in_a_later_document_has_its_place_in_the_file() {
+    let text = "a: 1\n---\ndata:\n  c.yaml: |\n    tail_sampling:\n      wrong: 1\n";
+    let told = parse_policies("p.yaml", text).unwrap_err().to_string();
+    assert!(told.contains("p.yaml:6:7: unknown key `wrong`"), "{told}");
+    assert!(told.contains(" 6 |       wrong: 1"), "{told}");
 }

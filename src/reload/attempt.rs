@@ -1,6 +1,5 @@
 //! One look at the policy file: from its bytes to policies that could be put in force.
 
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::ReloadSettings;
@@ -30,7 +29,7 @@ pub(super) enum Attempt {
 /// policies in force. Blocks.
 pub(super) fn attempt(settings: &ReloadSettings, seen: Option<Fingerprint>, hash: &str) -> Attempt {
     let path = &settings.path;
-    let text = fs::read_to_string(path)
+    let text = config::read_file(path)
         .map_err(|error| format!("{}: cannot be read: {error}", path.display()));
     // What variables hold is read again with the file: another file that it names may change.
     let has_variables = text.as_ref().is_ok_and(|text| text.contains("${"));

@@ -25,8 +25,8 @@ pub(super) struct Parsed {
 /// Where the nodes of a text are said to stand.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Where {
-    /// In the source of this number.
-    Source(usize),
+    /// In the source of this number, below so many lines.
+    Source { number: usize, above: usize },
     /// All at this place, which is where the variable stands that held the text.
     Variable(Place),
 }
@@ -143,9 +143,9 @@ impl<'t> Building<'t> {
     fn place(&self, location: &Location) -> Place {
         let number = |value: u64| usize::try_from(value).unwrap_or(0);
         match self.at {
-            Where::Source(source) => Place {
+            Where::Source { number: source, above } => Place {
                 source,
-                line: number(location.line()),
+                line: number(location.line()).saturating_add(above),
                 column: number(location.column()),
                 length: number(location.span().len()),
             },

@@ -9,13 +9,11 @@
 //!
 //! What a variable holds is not repeated in errors.
 
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::super::diagnostics::{Place, Problem, Source};
-use super::super::scalar;
+use super::super::{files, scalar};
 use super::parse::{MAX_LEVELS, Parsed, Where, holds_secrets, parse};
 use super::{Node, Value};
 
@@ -27,9 +25,6 @@ const MAX_VARIABLES: usize = 100_000;
 
 /// The longest text with variables in it that a value may become.
 const MAX_TEXT: usize = 1 << 20;
-
-/// The largest file that is read for a variable.
-const MAX_FILE: u64 = 16 << 20;
 
 const EXISTING: &str = "there are ${env:NAME}, ${env:NAME:-default}, ${file:PATH} and \
                         ${yaml:TEXT}; a dollar sign itself is $$";
@@ -254,7 +249,7 @@ impl<'d> Expander<'d> {
             });
         };
         let number = self.sources.len();
-        match parse(&content.text, Where::Source(number), is_secret) {
+        match parse(&content.text, Where::Source { number, above: 0 }, is_secret) {
             Ok(Parsed { root: Node { value: Value::Text(_), .. }, .. }) => Ok(None),
             Ok(Parsed { root, problems, secret_lines }) => {
                 self.problems.extend(problems);
@@ -356,7 +351,7 @@ impl<'d> Expander<'d> {
             true => NAMED_INSIDE.to_owned(),
             false => path.display().to_string(),
         };
-        let text = read_bounded(&path).map_err(|error| {
+        let text = files::read(&path).map_err(|error| {
             let message = format!("{shown}: {name} cannot be read: {error}");
             (message, "a path is relative to the file that names it".to_owned())
         })?;
@@ -375,15 +370,6 @@ fn replaced(text: &str, uri: &str, content: &str) -> Option<String> {
 fn too_long() -> Failure {
     let message = format!("with what its variables hold it is longer than {} MiB", MAX_TEXT >> 20);
     (message, "what is as long as that has to stand in one variable alone".to_owned())
-}
-
-fn read_bounded(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    let read = File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if read as u64 > MAX_FILE {
-        return Err(std::io::Error::other(format!("it is larger than {} MiB", MAX_FILE >> 20)));
-    }
-    Ok(text)
 }
 
 /// The innermost variable that comes first, with its braces. An odd number of dollar signs before
