@@ -93,7 +93,8 @@ fn chaos_zombies_and_unrecorded_decisions_change_nothing() {
 fn chaos_a_topic_made_anew_loses_nothing() {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, before, rate) in [("shorter", 3000.0, 600.0), ("longer", 400.0, 4000.0)] {
-        let options = Options::from_env().lasting(renewal::LASTS).at_rate(rate);
+        let options = Options::from_env().with_kafka_there();
+        let options = options.lasting(renewal::LASTS).at_rate(rate);
         for protocol in options.protocols() {
             let (seed, protocol_name) = (options.seed, protocol.name());
             println!("--- a {name} topic, seed {seed}, group protocol {protocol_name}");

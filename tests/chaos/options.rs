@@ -48,9 +48,15 @@ pub struct Options {
     pub lasts: Duration,
     /// Spans per second.
     pub rate: f64,
+    /// How far behind the wall clock the clock of a quiet partition stays.
+    pub idle_grace: Duration,
     long: bool,
     protocols: Vec<Protocol>,
 }
+
+/// Kafka is away for some seconds at a time, so that traces come in with gaps: the wall clock must
+/// not close them.
+const IDLE_GRACE: Duration = Duration::from_secs(45);
 
 impl Options {
     /// Reads `TAILSIEVE_CHAOS_SEED`, `_MINUTES`, `_LONG` and `_PROTOCOL`. Without a seed a new one
@@ -74,7 +80,13 @@ impl Options {
         // A trace is seldom whole at the end of the time; a twentieth more makes up for that.
         let least = 1.05 * LONG_SPANS as f64 / (60.0 * minutes);
         let rate = if long { least.max(2000.0) } else { 2000.0 };
-        Self { seed, lasts: Duration::from_secs_f64(seconds), rate, long, protocols }
+        let lasts = Duration::from_secs_f64(seconds);
+        Self { seed, lasts, rate, idle_grace: IDLE_GRACE, long, protocols }
+    }
+
+    /// The same where Kafka is never away.
+    pub fn with_kafka_there(&self) -> Self {
+        Self { idle_grace: Duration::from_secs(3), ..self.clone() }
     }
 
     /// The same with so many spans a second.

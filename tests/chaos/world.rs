@@ -34,10 +34,6 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// How long everything may take to come to rest, on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Kafka is away for some seconds at a time, so that traces come in with gaps: the wall clock must
-/// not close them.
-const IDLE_GRACE: Duration = Duration::from_secs(45);
-
 /// How soon a member that goes on after a stop finds out that it has lost its partitions.
 const SOON: Duration = Duration::from_secs(30);
 
@@ -497,7 +493,7 @@ impl World {
             protocol: self.protocol,
             backend: slot.backend.address(),
             http: speaks_http(number),
-            idle_grace: IDLE_GRACE,
+            idle_grace: self.options.idle_grace,
             decision_log: DECISION_LOG,
             dead_letters: DEAD_LETTERS,
         };
