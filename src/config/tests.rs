@@ -450,3 +450,11 @@ fn what_stands_in_a_later_document_has_its_place_in_the_file() {
     assert!(told.contains("p.yaml:6:7: unknown key `wrong`"), "{told}");
     assert!(told.contains(" 6 |       wrong: 1"), "{told}");
 }
+
+#[test]
+fn names_of_policies_that_variables_hold_are_not_repeated() {
+    let policy = "  - {name: \"${yaml:hunter2}\", type: always_sample}\n";
+    let told = parse_policies("p.yaml", &format!("policies:\n{policy}{policy}")).unwrap_err();
+    let told = told.to_string();
+    assert!(told.contains("there are two policies named `...`"), "{told}");
+}

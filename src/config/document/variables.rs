@@ -9,6 +9,8 @@
 //!
 //! What a variable holds is not repeated in errors.
 
+mod text;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +18,7 @@ use super::super::diagnostics::{Place, Problem, Source};
 use super::super::{files, scalar};
 use super::parse::{MAX_LEVELS, Parsed, Where, holds_secrets, parse};
 use super::{Node, Value};
+use text::{find, is_closed, is_name, plain_dollar};
 
 /// Variables one after the other in one value; the Collector's bound.
 const MAX_STEPS: usize = 1000;
@@ -370,52 +373,6 @@ fn replaced(text: &str, uri: &str, content: &str) -> Option<String> {
 fn too_long() -> Failure {
     let message = format!("with what its variables hold it is longer than {} MiB", MAX_TEXT >> 20);
     (message, "what is as long as that has to stand in one variable alone".to_owned())
-}
-
-/// The innermost variable that comes first, with its braces. An odd number of dollar signs before
-/// it makes it text.
-fn find(text: &str) -> Option<Range<usize>> {
-    let mut base = 0;
-    loop {
-        let rest = &text[base..];
-        let close = rest.find('}')?;
-        if let Some(open) = rest[..close].rfind("${") {
-            let dollars = rest[..open].bytes().rev().take_while(|byte| *byte == b'$').count();
-            if dollars % 2 == 0 {
-                return Some(base + open..base + close + 1);
-            }
-        }
-        base += close + 1;
-    }
-}
-
-/// False if a variable begins in `text` and does not end.
-fn is_closed(text: &str) -> bool {
-    let rest = text.rsplit_once('}').map_or(text, |(_, rest)| rest);
-    let Some(open) = rest.rfind("${") else { return true };
-    let dollars = rest[..open].bytes().rev().take_while(|byte| *byte == b'$').count();
-    dollars % 2 == 1
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-}
-
-/// Where in `text` a name in capitals stands behind a dollar sign, as shells have it. Behind other
-/// characters it may be the end of a regular expression.
-fn plain_dollar(text: &str) -> Option<Range<usize>> {
-    let ranges = text.match_indices('$').filter_map(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        let starts = before.is_none_or(|c| matches!(c, ' ' | '/' | ':' | '=' | '@' | ',' | '"'));
-        let name = &text[at + 1..];
-        let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-        let length = name.find(|c| !is_part(c)).unwrap_or(name.len());
-        let is_name = length > 1 && !name.starts_with(|c: char| c.is_ascii_digit());
-        (starts && is_name).then(|| at..at + 1 + length)
-    });
-    ranges.into_iter().next()
 }
 
 #[cfg(test)]

@@ -105,6 +105,7 @@ pub(super) fn distinct(reader: &Reader<'_>, nodes: &[Node], help: &str) {
         let mut before = nodes[..number].iter().filter_map(self::name);
         if before.any(|(other, _)| other == name) {
             let message = format!("there are two policies named `{name}`");
+            let message = values::told(node.find("name"), message);
             reader.problems.add(place, message, Some(help.to_owned()));
         }
     }

@@ -99,7 +99,8 @@ fn check_known(problems: &Problems, policies: Option<&PolicyFile>, node: &Node, 
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("there are {}", names.join(", ")),
     };
-    problems.add(node.place, format!("there is no policy `{name}`"), Some(help));
+    let message = values::told(node, format!("there is no policy `{name}`"));
+    problems.add(node.place, message, Some(help));
 }
 
 /// `e666`, `"0"`, or `none`.
