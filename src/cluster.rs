@@ -7,7 +7,8 @@
 pub(crate) mod describe;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -69,6 +70,29 @@ pub fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Option<usize>,
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Ok(found.map(|found| found.partitions().len()).filter(|partitions| *partitions > 0))
+}
+
+/// Asks `question` again for some seconds while the cluster changes leaders: a topic that is new, or
+/// whose leader has gone, has none for a moment. Blocks.
+///
+/// # Errors
+/// The last answer.
+pub fn asked_again<T>(question: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match question() {
+            Err(error) if changes_leaders(&error) && Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(100));
+            }
+            answer => return answer,
+        }
+    }
+}
+
+fn changes_leaders(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(LeaderNotAvailable | NotLeaderForPartition))
 }
 
 /// The settings of a topic. Blocks.
@@ -152,4 +176,28 @@ fn block_on<T>(question: impl Future<Output = Result<T, KafkaError>>) -> Result<
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn what_a_change_of_leaders_answers_is_asked_again_and_nothing_else() {
+        let asked = Cell::new(0);
+        let answers = |codes: &[Option<RDKafkaErrorCode>]| {
+            asked.set(0);
+            asked_again(|| {
+                let code = codes[asked.replace(asked.get() + 1)];
+                code.map_or(Ok(()), |code| Err(KafkaError::MetadataFetch(code)))
+            })
+        };
+        use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, OperationTimedOut};
+        assert_eq!(answers(&[Some(NotLeaderForPartition), Some(LeaderNotAvailable), None]), Ok(()));
+        assert_eq!(asked.get(), 3);
+        assert!(answers(&[Some(OperationTimedOut), None]).is_err());
+        assert_eq!(asked.get(), 1);
+    }
 }

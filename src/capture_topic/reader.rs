@@ -53,7 +53,8 @@ struct Lane {
 impl Reader {
     /// Asks where to begin and where the ends are.
     pub(super) fn start(origin: &Origin) -> Result<Self, TakeError> {
-        let reader = Self::assign(origin).map_err(|error| kafka(&origin.brokers, error))?;
+        let reader = cluster::asked_again(|| Self::assign(origin));
+        let reader = reader.map_err(|error| kafka(&origin.brokers, error))?;
         reader.ok_or_else(|| TakeError::NoTopic(origin.topic.clone()))
     }
 

@@ -268,9 +268,9 @@ fn ranges(client: &Client, plan: &Plan, partitions: usize) -> Result<Vec<Range>,
             break;
         }
         let partition = element.partition();
-        let (low, high) = client
-            .fetch_watermarks(&plan.topic, partition, QUESTION)
-            .map_err(|error| format!("partition {partition}: {error}"))?;
+        let (low, high) =
+            cluster::asked_again(|| client.fetch_watermarks(&plan.topic, partition, QUESTION))
+                .map_err(|error| format!("partition {partition}: {error}"))?;
         let committed = match element.offset() {
             KafkaOffset::Offset(offset) => Some(offset),
             _ => None,

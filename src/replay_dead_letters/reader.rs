@@ -58,7 +58,8 @@ impl Reader {
         let (mut open, mut assigned) = (BTreeMap::new(), TopicPartitionList::new());
         for element in committed.elements() {
             let partition = element.partition();
-            let (low, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+            let (low, end) =
+                cluster::asked_again(|| consumer.fetch_watermarks(topic, partition, TIMEOUT))?;
             let start = match element.offset() {
                 KafkaOffset::Offset(committed) => committed.max(low),
                 _ => low,
