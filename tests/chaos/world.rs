@@ -339,6 +339,10 @@ impl World {
             let Some(knew) = revoked.filter(|at| (to..to + SOON).contains(at)).min() else {
                 continue;
             };
+            // It had none when it was stopped: what was revoked is what it was given since.
+            if said.assigned.iter().any(|at| *at + CLOCKS > to && *at + CLOCKS < knew) {
+                continue;
+            }
             told += 1;
             let assigned = said.assigned.into_iter().filter(|at| *at + CLOCKS > knew);
             let again = assigned.min().unwrap_or(knew).saturating_sub(CLOCKS);
@@ -351,7 +355,9 @@ impl World {
                 continue;
             }
             judged += 1;
-            let is_its = |it: &&Delivery| it.slot == slot && (to..again).contains(&it.at);
+            // One without spans asks whether the backend is there.
+            let is_its =
+                |it: &&Delivery| it.slot == slot && it.spans > 0 && (to..again).contains(&it.at);
             brought += self.backend.read(|book| book.deliveries.iter().filter(is_its).count());
         }
         let all = self.frozen.len();
