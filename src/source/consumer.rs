@@ -154,7 +154,7 @@ impl Consumer {
             batch.room = self.wait_for_room(worker, batch.size());
             let next = batch.next_offset();
             if batch.room.is_none() || self.context.workers[worker].records(batch).is_err() {
-                // Only while the process stops.
+                // Only while the process stops, or if the client is of no use any more.
                 return;
             }
             mine.given_up_to(next);
@@ -231,7 +231,7 @@ impl Consumer {
     }
 
     /// Passes on what the statistics told, to the workers and to the metrics.
-    fn tell(&mut self, learned: Vec<super::statistics::Learned>) {
+    fn tell(&self, learned: Vec<super::statistics::Learned>) {
         let Some(learned) = learned.into_iter().last() else { return };
         let at = clock::now().before(learned.age);
         let mut by_worker = vec![Vec::new(); self.context.workers.len()];
@@ -248,12 +248,7 @@ impl Consumer {
         for (partition, end, committed) in &learned.ends {
             let Some(mine) = self.context.partition(*partition) else { continue };
             let behind = |position: i64| (end.0 - position).max(0);
-            let position = mine.position.load(Ordering::Relaxed);
-            let unread = behind(position);
-            if position > end.0 {
-                // The log is shorter than what was read of it.
-                self.topic_watch.hurry();
-            }
+            let unread = behind(mine.position.load(Ordering::Relaxed));
             lag += unread;
             let last = Timestamp(mine.last_timestamp.load(Ordering::Relaxed));
             if unread > 0 && last.0 >= 0 {

@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
@@ -185,7 +183,7 @@ fn what_is_no_record_is_no_lag() {
         *ends.entry(partition).or_insert(0) += 2;
     }
     write(&rig, 10..11, true);
-    delete_records(&rig, 2, 1);
+    rig.topic.delete_records(&BTreeMap::from([(2, 1)]));
     *ends.entry(2).or_insert(0) += 1;
     let open: BaseProducer =
         config.set("transactional.id", format!("{}-open", rig.topic.name())).create().unwrap();
@@ -215,12 +213,4 @@ fn what_is_no_record_is_no_lag() {
         assert_eq!(committed[&partition], Some(end), "partition {partition}");
     }
     checked_scrape(&member);
-}
-
-fn delete_records(rig: &Rig, partition: i32, before: i64) {
-    let admin: AdminClient<DefaultClientContext> = rig.kafka.client().create().unwrap();
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(rig.topic.name(), partition, Offset::Offset(before)).unwrap();
-    let deleted = rig.runtime.block_on(admin.delete_records(&list, &AdminOptions::new()));
-    deleted.unwrap();
 }

@@ -5,9 +5,6 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::{Offset, TopicPartitionList};
 use tailsieve::generate::ModelSettings;
 use tailsieve::source;
 
@@ -41,7 +38,7 @@ fn a_committed_offset_out_of_range_is_told_and_reading_goes_on() {
     let committed = rig.topic.end_offsets();
     rig.write(some(2), true).finish();
     let lost_until = rig.topic.end_offsets();
-    delete_records(&rig, &lost_until);
+    rig.topic.delete_records(&lost_until);
     let after = rig.write(some(3), true).finish();
 
     let mut member = rig.member("after");
@@ -54,16 +51,6 @@ fn a_committed_offset_out_of_range_is_told_and_reading_goes_on() {
     ledger.traces.extend(after.traces);
     let verdict = rig.verdict(&ledger);
     assert!(verdict.is_balanced(), "{verdict}");
-}
-
-fn delete_records(rig: &Rig, until: &std::collections::BTreeMap<i32, i64>) {
-    let admin: AdminClient<DefaultClientContext> = rig.kafka.client().create().unwrap();
-    let mut list = TopicPartitionList::new();
-    for (partition, end) in until {
-        list.add_partition_offset(rig.topic.name(), *partition, Offset::Offset(*end)).unwrap();
-    }
-    let deleted = rig.runtime.block_on(admin.delete_records(&list, &AdminOptions::new()));
-    deleted.unwrap();
 }
 
 /// Guarantees: without a committed offset, `latest` starts behind what is there, a time at the

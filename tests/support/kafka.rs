@@ -141,6 +141,15 @@ impl Topic {
         eventually("the new topic to be known", TIMEOUT, || self.is_known().then_some(()));
     }
 
+    /// Deletes the records below these offsets, by partition.
+    pub fn delete_records(&self, before: &BTreeMap<i32, i64>) {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in before {
+            list.add_partition_offset(&self.name, *partition, Offset::Offset(*offset)).unwrap();
+        }
+        block_on(self.admin.delete_records(&list, &AdminOptions::new())).unwrap();
+    }
+
     /// Every record that is in the topic now, in the order of each partition.
     pub fn records(&self) -> Vec<OwnedMessage> {
         let ends = self.end_offsets();
