@@ -3,7 +3,8 @@
 //! `./tests/run with-kafka cargo bench --bench gaps`. Each partition gets a trace every 20 ms, and
 //! everything is kept; a gap is the longest time in which nothing of a partition arrived at the
 //! backend around the event, less what there was before it. Printed are the median and the largest
-//! of all partitions, of each turn. `TAILSIEVE_BIN` names another binary to compare with.
+//! of all partitions, of each turn. `TAILSIEVE_BIN` names another binary to compare with; of the events, those
+//! are taken that a text names (`cargo bench --bench gaps -- join`).
 
 // A bench that cannot go on ends by a panic.
 #![allow(clippy::unwrap_used)]
@@ -47,7 +48,9 @@ enum Event {
 type Arrivals = Arc<Mutex<HashMap<u8, Vec<Instant>>>>;
 
 fn main() {
-    // What cargo says to benches has no meaning here.
+    // Options are cargo's (`--bench`) and have no meaning here.
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let is_wanted = |name: &str| wanted.as_ref().is_none_or(|wanted| name.contains(wanted));
     let runtime = Runtime::new().unwrap();
     let cases = [
         ("kill -9 and restart, classic, dynamic", "classic", false, Event::KillAndRestart),
@@ -57,6 +60,9 @@ fn main() {
     ];
     println!("| event | turn | gap of a partition, median | largest |\n|---|---|---|---|");
     for (name, protocol, is_static, event) in cases {
+        if !is_wanted(name) {
+            continue;
+        }
         for turn in 1..=TURNS {
             let gaps = turn_of(&runtime, protocol, is_static, event);
             let (median, largest) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);

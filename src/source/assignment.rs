@@ -204,6 +204,7 @@ impl Context {
             error!(%error, "kafka.assign_failed");
         }
         self.joined.store(true, Ordering::Relaxed);
+        self.set_rebalanced();
         // The group has answered; the next report says it, too.
         self.connected.store(true, Ordering::Relaxed);
         let owned = self.ownership.len();

@@ -60,6 +60,8 @@ pub(super) struct Context {
     recreated: AtomicBool,
     /// The last question for the topic's id was not answered.
     tells_no_ids: AtomicBool,
+    /// The group was rebalanced, and the topic's id not asked for since.
+    rebalanced: AtomicBool,
     /// Records that the client has returned so far.
     pub(super) polled: AtomicU64,
     /// Fetching is paused, and what was fetched ahead was thrown away.
@@ -147,6 +149,7 @@ impl Context {
             topic: Mutex::default(),
             recreated: AtomicBool::new(false),
             tells_no_ids: AtomicBool::new(false),
+            rebalanced: AtomicBool::new(false),
             polled: AtomicU64::new(0),
             paused: AtomicBool::new(false),
             skipped: Mutex::default(),
@@ -179,6 +182,16 @@ impl Context {
 
     pub(super) fn set_tells_no_ids(&self, is_so: bool) {
         self.tells_no_ids.store(is_so, Ordering::Relaxed);
+    }
+
+    /// A rebalance is over.
+    pub(super) fn set_rebalanced(&self) {
+        self.rebalanced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there was a rebalance since this was asked last.
+    pub(super) fn take_rebalanced(&self) -> bool {
+        self.rebalanced.swap(false, Ordering::Relaxed)
     }
 
     /// Whether the topic was made anew, and partitions may still be read as those of the old one.

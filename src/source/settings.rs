@@ -14,7 +14,7 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How often the classic protocol's heartbeats are sent. Members learn by their answers that the group
 /// rebalances, and a partition that moves waits for the slowest of them, twice.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Where reading starts in a partition that has no committed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,14 +43,20 @@ impl TopicWatch {
         self.interval = HURRIED_INTERVAL;
     }
 
-    /// What is known anew, if something is; asks again when it is time to.
+    /// What is known anew, if something is; asks again when it is time to, and after a rebalance.
+    ///
+    /// Cooperative rebalances come in pairs: partitions are given up in one and taken in the next, for
+    /// which all members have to join again. librdkafka (2.12, `rkcg_join_intvl`) joins once a second
+    /// unless the member gave something up or has heard of topics since, so a member that did not
+    /// would let the partitions of the others wait. This question's answer is such news.
     fn look(&mut self, context: &Context, consumer: &BaseConsumer<Context>) -> Option<TopicId> {
         if let Some(asked) = &self.asked {
             let answer = asked.answer(Duration::ZERO)?;
             self.asked = None;
             return answer.unwrap_or_else(|error| no_answer(context, &error));
         }
-        if self.last.elapsed() >= self.interval && !context.partitions().is_empty() {
+        let is_due = self.last.elapsed() >= self.interval && !context.partitions().is_empty();
+        if context.take_rebalanced() || is_due {
             (self.last, self.interval) = (Instant::now(), WATCH_INTERVAL);
             self.asked = Some(describe::topic_id(consumer.client(), &context.settings.topic));
         }
