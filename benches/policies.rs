@@ -8,12 +8,12 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tailsieve::config;
-use tailsieve::facts::Summary;
-use tailsieve::generate::{Model, ModelSettings};
 use tailsieve::ids::{Timestamp, TraceId};
+use tailsieve::member::worker::{ask_resource, gather, keys_for};
 use tailsieve::otlp::{AttributeKeys, Scan, scan};
-use tailsieve::policy::{self, PolicySet};
-use tailsieve::worker::{ask_resource, gather, keys_for};
+use tailsieve::sampling::facts::Summary;
+use tailsieve::sampling::policy::{self, PolicySet};
+use tailsieve::testbed::generator::{Model, ModelSettings};
 
 const FILES: [(&str, &str); 2] = [
     ("three policies", include_str!("../config/policies.yaml")),

@@ -18,16 +18,16 @@ use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
-use tailsieve::capture::Capture;
-use tailsieve::decision_log::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
-use tailsieve::generate::{Layout, Model, ModelSettings};
 use tailsieve::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
+use tailsieve::kafka::decision_log::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
+use tailsieve::member::worker::next_run;
+use tailsieve::otlp::probability::Threshold;
 use tailsieve::otlp::{Additions, AttributeKeys, Chance, Framer, Scan, SpanSegment, scan};
-use tailsieve::probability::Threshold;
-use tailsieve::trace::{
+use tailsieve::sampling::trace::{
     Decided, DecidedTraces, Headers, Limits, OpenTrace, OpenTraces, Segment, Trigger,
 };
-use tailsieve::worker::next_run;
+use tailsieve::testbed::captures::Capture;
+use tailsieve::testbed::generator::{Layout, Model, ModelSettings};
 
 const SPANS: u64 = 20_000;
 
@@ -168,7 +168,7 @@ fn assemble(records: &Records, scans: &[Scan]) -> (OpenTraces, Headers) {
             first += run.spans.len();
             let scope = &found.scopes[run.spans[0].scope as usize];
             let resource = &found.resources[scope.resource as usize];
-            let mut hold = |header: tailsieve::span::Run| {
+            let mut hold = |header: tailsieve::otlp::span::Run| {
                 headers.hold(header.of(&found.pieces).iter().map(|piece| piece.of(record)))
             };
             let segment = Segment { resource: hold(resource.header), scope: hold(scope.header) };

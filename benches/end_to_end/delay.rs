@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tailsieve::generate::Acknowledged;
 use tailsieve::ids::{Timestamp, TraceId};
 use tailsieve::otlp::{AttributeKeys, Scan, scan};
-use tailsieve::trace::Limits;
+use tailsieve::sampling::trace::Limits;
+use tailsieve::testbed::generator::Acknowledged;
 
 /// When the traces that were produced are due.
 #[derive(Debug)]

@@ -20,12 +20,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tailsieve::config;
-use tailsieve::generate::{Counters, Model, ModelSettings, ProducerSettings, produce};
 use tailsieve::ids::Timestamp;
-use tailsieve::ledger::{Check, Expectation, Ledger};
-use tailsieve::receiver::Receiver;
-use tailsieve::reload;
-use tailsieve::source;
+use tailsieve::kafka::source;
+use tailsieve::member::reload;
+use tailsieve::testbed::generator::{Counters, Model, ModelSettings, ProducerSettings, produce};
+use tailsieve::testbed::ledger::{Check, Expectation, Ledger};
+use tailsieve::testbed::receiver::Receiver;
 use tokio::runtime::Runtime;
 
 use crate::collector::{self, Progress, Settled};
@@ -298,7 +298,7 @@ impl Traffic {
         let counters = Arc::new(Counters::default());
         let (entries, counted) = (Arc::clone(&ledger), Arc::clone(&counters));
         let thread = thread::spawn(move || {
-            let enter = move |record: tailsieve::generate::Acknowledged| {
+            let enter = move |record: tailsieve::testbed::generator::Acknowledged| {
                 let (ledger, due) = &mut *entries.lock().expect("unharmed");
                 due.produced(&record);
                 ledger.record(&record.spans);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use tailsieve::otlp::{AttributeKeys, Scan, scan};
-use tailsieve::receiver::Receiver;
+use tailsieve::testbed::receiver::Receiver;
 
 /// Plays a part if the arguments name one.
 pub fn play(arguments: &[String]) -> bool {

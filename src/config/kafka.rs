@@ -6,10 +6,10 @@ use super::diagnostics::Place;
 use super::document::{Entry, Node, Value};
 use super::reader::{Problems, Section};
 use super::values;
-use crate::dead_letters::OWN_HEADERS;
 use crate::export;
 use crate::ids::Timestamp;
-use crate::source::{self, KeptHeaders, SourceSettings, StartFrom};
+use crate::kafka::dead_letters::OWN_HEADERS;
+use crate::kafka::source::{self, KeptHeaders, SourceSettings, StartFrom};
 
 /// The section, checked.
 pub(super) struct Kafka {

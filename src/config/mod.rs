@@ -27,12 +27,12 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::dead_letters::DeadLetterSettings;
-use crate::decision_log::DecisionLogSettings;
 use crate::export::ExportSettings;
-use crate::policy::spec::PolicySpec;
-use crate::source::SourceSettings;
-use crate::telemetry::LogFormat;
+use crate::kafka::dead_letters::DeadLetterSettings;
+use crate::kafka::decision_log::DecisionLogSettings;
+use crate::kafka::source::SourceSettings;
+use crate::sampling::policy::spec::PolicySpec;
+use crate::telemetry::logs::LogFormat;
 
 use document::Document;
 

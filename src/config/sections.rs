@@ -10,10 +10,10 @@ use super::diagnostics::Problem;
 use super::document::{Document, Node, Value};
 use super::reader::{Problems, Section};
 use super::{Annotate, Settings, TelemetrySettings, export, kafka, lint, policies, values};
-use crate::dead_letters::DeadLetterSettings;
-use crate::decision_log::DecisionLogSettings;
-use crate::source::SourceSettings;
-use crate::telemetry::{self, LogFormat};
+use crate::kafka::dead_letters::DeadLetterSettings;
+use crate::kafka::decision_log::DecisionLogSettings;
+use crate::kafka::source::SourceSettings;
+use crate::telemetry::logs::{self, LogFormat};
 
 /// Where the pages are served unless the file says otherwise: the port that OpenTelemetry's
 /// Prometheus exporters use.
@@ -174,7 +174,7 @@ fn annotate(mut section: Section<'_>) -> Annotate {
 fn telemetry_settings(mut section: Section<'_>) -> TelemetrySettings {
     let log = section.optional("log", |node| {
         let filter = values::name(node)?;
-        telemetry::parse_filter(&filter).map_err(|error| error.to_string())?;
+        logs::parse_filter(&filter).map_err(|error| error.to_string())?;
         Ok(filter)
     });
     let log_format = section.optional("log_format", values::choice(LOG_FORMATS));

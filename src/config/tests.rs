@@ -3,7 +3,7 @@ use super::*;
 use std::fs;
 
 use crate::export::{Auth, Protocol, Secret, TlsVersion};
-use crate::source::StartFrom;
+use crate::kafka::source::StartFrom;
 
 /// The static file `text`, as if it lay in /etc/tailsieve.
 fn settings(text: &str) -> Result<Settings, String> {
@@ -283,8 +283,8 @@ fn policies_may_name_the_exporters_there_are() {
         ..Surroundings::default()
     };
     let file = parse_policies_in("p", text, &known(&["tempo", "archive"])).unwrap();
-    let policies = crate::policy::compile(&file.policies).unwrap();
-    let of = |index| policies.exporters(crate::policy::PolicyIndex(index));
+    let policies = crate::sampling::policy::compile(&file.policies).unwrap();
+    let of = |index| policies.exporters(crate::sampling::policy::PolicyIndex(index));
     assert_eq!(of(0), ["tempo"]);
     assert_eq!(of(1), ["archive", "tempo"]);
     assert_eq!(of(2), [""; 0]);

@@ -20,8 +20,8 @@ use super::ExportError;
 use super::secret::Secret;
 use super::settings::Auth;
 use super::transport::Failure;
-use crate::limited::Limited;
-use crate::record_headers;
+use crate::kafka::record_headers;
+use crate::telemetry::limited::Limited;
 
 /// How long a token that was read from a file is used before the file is looked at again.
 const TOKEN_AGE: Duration = Duration::from_secs(1);

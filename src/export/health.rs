@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::hint::Target;
 use super::transport::Failure;
-use crate::limited::Limited;
+use crate::telemetry::limited::Limited;
 
 /// How often a backend that stays down is mentioned.
 const REPEAT: Duration = Duration::from_secs(30);

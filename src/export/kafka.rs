@@ -15,8 +15,8 @@ use super::ExportError;
 use super::settings::{ExportSettings, KafkaTarget};
 use super::transport::{Failure, Piece, Reply, Request, Transport};
 use crate::ids::{Offset, Partition};
-use crate::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
-use crate::record_headers;
+use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
+use crate::kafka::record_headers;
 
 /// Writes chunks to a topic; see the module.
 pub(super) struct KafkaTransport {

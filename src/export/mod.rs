@@ -83,7 +83,7 @@ pub struct Chunk {
     /// `max_request_bytes`.
     pub bytes: Bytes,
     /// Headers of the records that the spans were read from, which go along with them: see
-    /// [`record_headers`](crate::record_headers). Chunks with others go in other requests.
+    /// [`record_headers`](crate::kafka::record_headers). Chunks with others go in other requests.
     pub along: Bytes,
     /// The trace that the spans are of.
     pub trace_id: TraceId,

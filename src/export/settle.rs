@@ -14,7 +14,7 @@ use super::health::shortened;
 use super::transport::Reply;
 use super::{Ack, Chunk, GIVEN_UP, Outcome, Refusal, Standing};
 use crate::ids::{Generation, Partition};
-use crate::limited::Limited;
+use crate::telemetry::limited::Limited;
 
 /// How often the same kind of trouble is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);

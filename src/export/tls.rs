@@ -24,7 +24,7 @@ use tokio_rustls::rustls::{
 use super::ExportError;
 use super::endpoint::Endpoint;
 use super::settings::{TlsSettings, TlsVersion};
-use crate::limited::Limited;
+use crate::telemetry::limited::Limited;
 
 /// How often it is said that the files are not usable any more.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);

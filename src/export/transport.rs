@@ -32,7 +32,7 @@ const NO_SPANS: &[u8] = &[0x0a, 0x00];
 pub(super) struct Request {
     /// Their concatenation is the message.
     pub(super) pieces: Vec<Piece>,
-    /// What goes along with all of them: see [`record_headers`](crate::record_headers).
+    /// What goes along with all of them: see [`record_headers`](crate::kafka::record_headers).
     pub(super) along: Bytes,
     /// The connection not to be sent over, if there is another one that works.
     pub(super) not_over: Option<usize>,

@@ -34,7 +34,7 @@ pub enum TrialError {
 }
 
 /// Sends one request without spans, as the exporter would send one with spans: connection, TLS,
-/// credentials and all, and with what goes `along` (see [`record_headers`](crate::record_headers)).
+/// credentials and all, and with what goes `along` (see [`record_headers`](crate::kafka::record_headers)).
 /// Of a topic of Kafka it only asks whether it is there.
 ///
 /// # Errors

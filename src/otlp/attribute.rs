@@ -4,7 +4,7 @@ use super::plain;
 use super::scan::{Scanner, bounds, int32, slice};
 use super::schema::{self, delimited, nested};
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag};
-use crate::span::{AttributeRef, Slice, ValueRef};
+use crate::otlp::span::{AttributeRef, Slice, ValueRef};
 
 impl Scanner<'_> {
     /// A `KeyValue`: checked, and kept if somebody asks for its key.

@@ -2,7 +2,7 @@
 
 use super::scan::{Found, Scanner, bounds, fixed64, int32, run};
 use super::wire::{MAX_DEPTH, Reader, ScanError};
-use crate::span::{EventRef, Run, ScopeDetails, SpanDetails};
+use crate::otlp::span::{EventRef, Run, ScopeDetails, SpanDetails};
 
 impl Scanner<'_> {
     /// The details of the span that was added last, and its events.

@@ -1,7 +1,7 @@
 //! What a scan finds in a record.
 
 use super::known::KnownResources;
-use crate::span::{
+use crate::otlp::span::{
     AttributeRef, EventRef, Run, ScopeDetails, Slice, SpanDetails, SpanRef, SpanView,
 };
 

@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use crate::span::KeyIndex;
+use crate::otlp::span::KeyIndex;
 
 /// Longest key that the mask tells apart.
 const MASK_BITS: usize = 64;

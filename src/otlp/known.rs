@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use crate::span::{AttributeRef, Slice, ValueRef};
+use crate::otlp::span::{AttributeRef, Slice, ValueRef};
 
 /// How many are known at once, and how many bytes they may have. Beyond, all are forgotten: a
 /// flood of resources of their own must not cost more than checking them.
@@ -102,7 +102,7 @@ fn moved(attribute: AttributeRef, to: impl Fn(u32) -> u32) -> AttributeRef {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::span::KeyIndex;
+    use crate::otlp::span::KeyIndex;
 
     fn attribute(start: u32, end: u32) -> AttributeRef {
         AttributeRef { key: KeyIndex(3), value: ValueRef::String(Slice { start, end }) }

@@ -3,7 +3,7 @@
 use super::found::{InvalidReason, Scan};
 use super::frame::{RESOURCE_SPANS_FIELD, SCOPE_SPANS_FIELD};
 use super::wire::write_delimited_head;
-use crate::span::Run;
+use crate::otlp::span::Run;
 
 /// A `TracesData` of those spans of `record` that are invalid for this reason, each as it was and
 /// under its own resource and scope; `found` is what was found in `record`.

@@ -10,15 +10,20 @@
 //! `ResourceSpans` in field 1 (`opentelemetry/proto/trace/v1/trace.proto`).
 
 mod attribute;
+pub mod encoding;
 mod extras;
 mod found;
 mod frame;
+pub mod json;
 mod keys;
 mod known;
 mod leftover;
+pub mod ot_member;
 mod plain;
+pub mod probability;
 mod scan;
 mod schema;
+pub mod span;
 mod splice;
 mod split;
 pub mod tracestate;

@@ -3,7 +3,7 @@
 //! Nearly all `KeyValue` messages are a short key followed by one scalar, as every encoder
 //! writes them. What has this form is valid; whatever has not is left to the full check.
 
-use crate::span::{Slice, ValueRef};
+use crate::otlp::span::{Slice, ValueRef};
 
 /// Tag bytes: number and wire type of the fields that are looked for.
 const KEY: u8 = 0x0a;

@@ -5,7 +5,7 @@ use super::keys::AttributeKeys;
 use super::schema::{self, delimited, expect, nested};
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 use crate::ids::{SpanId, TraceId};
-use crate::span::{Run, ScopeDetails, Slice, SpanRef};
+use crate::otlp::span::{Run, ScopeDetails, Slice, SpanRef};
 
 /// Finds the spans of `record`, a `TracesData` message, and those of their attributes, and their
 /// resources', whose keys are among `keys`.

@@ -5,12 +5,12 @@
 
 use smallvec::SmallVec;
 
+use super::ot_member;
 use super::plain;
-use super::tracestate;
 use super::wire::{
     Reader, ScanError, delimited_len, varint_len, write_delimited_head, write_varint,
 };
-use crate::probability::Threshold;
+use crate::otlp::probability::Threshold;
 
 /// The attribute that names the policy a trace was kept by.
 const POLICY_KEY: &str = "tailsieve.policy";
@@ -135,16 +135,16 @@ pub(super) struct Outcome {
     before: Vec<u8>,
     chance: Chance,
     /// The tracestate that takes its place, if another one does.
-    after: Result<Option<String>, tracestate::Malformed>,
+    after: Result<Option<String>, ot_member::Malformed>,
     sample_rate: SampleRate,
 }
 
 impl Outcome {
     fn of(before: &[u8], chance: Chance) -> Self {
-        let incoming = tracestate::threshold(before);
+        let incoming = ot_member::threshold(before);
         let resulting = chance.threshold_after(incoming);
         let is_changed = resulting != incoming;
-        let after = is_changed.then(|| tracestate::with_threshold(before, resulting));
+        let after = is_changed.then(|| ot_member::with_threshold(before, resulting));
         let sample_rate = chance.sample_rate_after(incoming);
         Self { before: before.to_vec(), chance, after: after.transpose(), sample_rate }
     }
@@ -175,7 +175,7 @@ pub(super) fn splice(
     let outcome = last.insert(known.unwrap_or_else(|| Outcome::of(before, chance)));
     let (trace_state, spliced) = match &outcome.after {
         Ok(after) if additions.tracestate => (after.as_deref(), Spliced::Done),
-        Err(tracestate::Malformed) if additions.tracestate => (None, Spliced::MalformedTracestate),
+        Err(ot_member::Malformed) if additions.tracestate => (None, Spliced::MalformedTracestate),
         _ => (None, Spliced::Done),
     };
     let sample_rate = match additions.sample_rate {

@@ -9,7 +9,7 @@ use super::scan::scan;
 use super::splice::Additions;
 use super::wire::{Reader, ScanError, WireType, delimited_len};
 use crate::ids::TraceId;
-use crate::span::{Run, Slice};
+use crate::otlp::span::{Run, Slice};
 
 const RESOURCE_SPANS_FIELD: u32 = 1;
 const SCOPE_SPANS_FIELD: u32 = 2;

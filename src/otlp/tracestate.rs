@@ -1,221 +1,133 @@
-//! The `ot` member of a W3C tracestate: what it says of sampling, and how that is changed.
+//! The members of a W3C tracestate, read strictly: one fault spoils the whole.
 //!
-//! Sources: OpenTelemetry specification, "TraceState Handling" and "TraceState: Probability
-//! Sampling". As in the Collector's `pkg/sampling`, one fault spoils the whole: a tracestate that
-//! is malformed anywhere says nothing, and is not written to.
+//! Sources: W3C Trace Context, "tracestate header"; OpenTelemetry's Go library
+//! (`go.opentelemetry.io/otel/trace`, `ParseTraceState`), which is stricter in one point.
 
 use smallvec::SmallVec;
 
-use crate::probability::Threshold;
-use crate::tracestate::{BlankMembers, MAX_MEMBERS, members};
+/// The most members a tracestate may have.
+pub const MAX_MEMBERS: usize = 32;
 
-/// The most characters the value of the `ot` member may have.
-const MAX_OT_LENGTH: usize = 256;
+/// The longest key and the longest value.
+const MAX_LENGTH: usize = 256;
 
-/// The vendor key of OpenTelemetry.
-const OT: &str = "ot";
+/// The longest tenant and the longest system of a key `tenant@system`.
+const MAX_TENANT: usize = 241;
+const MAX_SYSTEM: usize = 14;
 
-/// The rejection threshold T: 1 to 14 hexadecimal digits, lower case, padded with zeros.
-const THRESHOLD: &str = "th";
+/// The keys and values of a tracestate, in order. Kept on the stack.
+pub type Members<'a> = SmallVec<[(&'a str, &'a str); MAX_MEMBERS]>;
 
-/// The explicit randomness R: exactly 14 hexadecimal digits, lower case.
-const RANDOMNESS: &str = "rv";
-
-/// A tracestate that cannot take a threshold: it, or its `ot` member, is not well-formed, or has
-/// no room.
+/// What members of nothing but blanks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed;
-
-/// The explicit randomness R (`rv`).
-pub fn randomness(trace_state: &[u8]) -> Option<u64> {
-    read(trace_state)?.randomness
+pub enum BlankMembers {
+    /// Passed over, as the W3C has it.
+    Ignored,
+    /// Malformed, as the Collector has it.
+    Malformed,
 }
 
-/// The rejection threshold (`th`).
-pub fn threshold(trace_state: &[u8]) -> Option<Threshold> {
-    read(trace_state)?.threshold
-}
-
-/// What the tracestate of a kept span becomes: with `th` set, or without one where that is `None`.
-/// The other members, and the other parts of the `ot` member, stay as they are, in order.
-///
-/// # Errors
-///
-/// If it is not well-formed or would break the limits of the format; it is then to be left alone.
-pub fn with_threshold(
-    trace_state: &[u8],
-    threshold: Option<Threshold>,
-) -> Result<String, Malformed> {
-    let members = members(trace_state, BlankMembers::Ignored).ok_or(Malformed)?;
-    let old = members.iter().find(|(key, _)| *key == OT);
-    let ot = old.map_or(Some(Ot::default()), |(_, value)| Ot::parse(value)).ok_or(Malformed)?;
-    let value = ot.with_threshold(threshold);
-    let is_new = old.is_none() && !value.is_empty();
-    if value.len() > MAX_OT_LENGTH || (is_new && members.len() == MAX_MEMBERS) {
-        return Err(Malformed);
-    }
-    // A member that is new or changed is put in front, as the W3C asks.
-    let first = (!value.is_empty()).then_some((OT, &*value));
-    let others = members.iter().copied().filter(|(key, _)| *key != OT);
-    let all = first.into_iter().chain(others).map(|(key, value)| format!("{key}={value}"));
-    Ok(all.collect::<Vec<_>>().join(","))
-}
-
-fn read(trace_state: &[u8]) -> Option<Ot<'_>> {
-    if trace_state.is_empty() {
-        return None;
-    }
-    let members = members(trace_state, BlankMembers::Ignored)?;
-    let (_, value) = members.into_iter().find(|(key, _)| *key == OT)?;
-    Ot::parse(value)
-}
-
-/// The `ot` member, well-formed.
-#[derive(Debug, Default)]
-struct Ot<'a> {
-    threshold: Option<Threshold>,
-    randomness: Option<u64>,
-    /// Everything but the threshold, in order.
-    others: SmallVec<[&'a str; 4]>,
-}
-
-impl<'a> Ot<'a> {
-    fn parse(value: &'a str) -> Option<Self> {
-        let mut ot = Self::default();
-        for part in value.split(';') {
-            let (key, value) = part.split_once(':')?;
-            if !is_sub_key(key) || !value.bytes().all(is_sub_value) {
-                return None;
-            }
-            match key {
-                THRESHOLD if ot.threshold.is_some() => return None,
-                THRESHOLD => ot.threshold = Some(parse_threshold(value)?),
-                RANDOMNESS if ot.randomness.is_some() => return None,
-                RANDOMNESS => {
-                    ot.randomness = Some(parse_randomness(value)?);
-                    ot.others.push(part);
-                }
-                _ => ot.others.push(part),
-            }
+/// The members of a tracestate; `None` if it is malformed.
+pub fn members(trace_state: &[u8], blank: BlankMembers) -> Option<Members<'_>> {
+    let text = std::str::from_utf8(trace_state).ok()?;
+    let is_space = |c| c == ' ' || c == '\t';
+    let mut members = Members::new();
+    for member in text.split(',').filter(|member| !member.is_empty()) {
+        if blank == BlankMembers::Ignored && member.trim_matches(is_space).is_empty() {
+            continue;
         }
-        Some(ot)
+        let (key, value) = member.split_once('=')?;
+        let (key, value) = (key.trim_start_matches(is_space), value.trim_end_matches(is_space));
+        let is_known = members.iter().any(|(known, _)| *known == key);
+        if !is_key(key) || !is_value(value) || is_known || members.len() == MAX_MEMBERS {
+            return None;
+        }
+        members.push((key, value));
     }
+    Some(members)
+}
 
-    fn with_threshold(&self, threshold: Option<Threshold>) -> String {
-        let threshold = threshold.map(|threshold| format!("{THRESHOLD}:{threshold}"));
-        let parts = threshold.as_deref().into_iter().chain(self.others.iter().copied());
-        parts.collect::<Vec<_>>().join(";")
+/// The value of the member `key` as the Collector reads it, empty if there is no such member;
+/// `None` if the whole is malformed.
+pub fn member<'a>(trace_state: &'a [u8], key: &str) -> Option<&'a str> {
+    let members = members(trace_state, BlankMembers::Malformed)?;
+    Some(members.into_iter().find(|(known, _)| *known == key).map_or("", |(_, value)| value))
+}
+
+fn is_key(key: &str) -> bool {
+    match key.split_once('@') {
+        None => is_part(key, MAX_LENGTH, |first| first.is_ascii_lowercase()),
+        Some((tenant, system)) => {
+            let starts_tenant = |first: u8| first.is_ascii_lowercase() || first.is_ascii_digit();
+            is_part(tenant, MAX_TENANT, starts_tenant)
+                && is_part(system, MAX_SYSTEM, |first| first.is_ascii_lowercase())
+        }
     }
 }
 
-fn is_sub_key(key: &str) -> bool {
-    key.starts_with(|first: char| first.is_ascii_lowercase())
-        && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+fn is_part(part: &str, longest: usize, starts: impl Fn(u8) -> bool) -> bool {
+    let may_follow =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/".contains(&byte);
+    part.len() <= longest && part.bytes().next().is_some_and(starts) && part.bytes().all(may_follow)
 }
 
-fn is_sub_value(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
-}
-
-fn parse_threshold(digits: &str) -> Option<Threshold> {
-    (1..=14).contains(&digits.len()).then_some(())?;
-    let padding = 4 * (14 - digits.len());
-    Threshold::new(hexadecimal(digits)? << padding)
-}
-
-fn parse_randomness(digits: &str) -> Option<u64> {
-    (digits.len() == 14).then_some(())?;
-    hexadecimal(digits)
-}
-
-fn hexadecimal(digits: &str) -> Option<u64> {
-    let is_lower_hex = |digit: u8| digit.is_ascii_digit() || (b'a'..=b'f').contains(&digit);
-    digits.bytes().all(is_lower_hex).then(|| u64::from_str_radix(digits, 16).ok())?
+/// Printable ASCII other than `,` and `=`, not ending with a space.
+fn is_value(value: &str) -> bool {
+    let is_allowed = |byte: u8| matches!(byte, b' '..=b'~') && byte != b',' && byte != b'=';
+    (1..=MAX_LENGTH).contains(&value.len())
+        && value.bytes().all(is_allowed)
+        && !value.ends_with(' ')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn th(digits: &str) -> Option<Threshold> {
-        parse_threshold(digits)
-    }
-
     #[test]
-    fn randomness_is_14_lower_case_digits() {
-        let cases: [(&str, Option<u64>); 8] = [
-            ("ot=rv:80000000000000", Some(0x80000000000000)),
-            ("a=b, ot=th:c;rv:00000000000001;x:Y.-_1 ,c=d", Some(1)),
-            ("ot=rv:8000000000000", None),
-            ("ot=rv:800000000000000", None),
-            ("ot=rv:8000000000000G", None),
-            ("ot=rv:8000000000000A", None),
-            ("oot=rv:80000000000000", None),
-            ("", None),
+    fn a_member_is_there_or_empty_or_the_whole_is_malformed() {
+        let cases = [
+            ("tk=v1,x=y", Some("v1")),
+            ("x=y, tk=v1\t", Some("v1")),
+            (",tk=a b,,", Some("a b")),
+            ("t@s=1,tk=v", Some("v")),
+            ("x=y", Some("")),
+            ("", Some("")),
+            (",", Some("")),
+            ("tk=v1, ", None),
+            ("tk =v1", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(randomness(text.as_bytes()), expected, "{text}");
+            assert_eq!(member(text.as_bytes(), "tk"), expected, "{text:?}");
         }
-        assert_eq!(randomness(b"\xff"), None);
+        let lenient = members(b"tk=v1, ,x=y", BlankMembers::Ignored).unwrap();
+        assert_eq!(lenient.as_slice(), [("tk", "v1"), ("x", "y")]);
     }
 
     #[test]
-    fn thresholds_are_padded_on_the_right() {
-        assert_eq!(threshold(b"ot=th:8").map(Threshold::value), Some(1 << 55));
-        assert_eq!(threshold(b"ot=th:0"), Some(Threshold::ALWAYS));
-        assert_eq!(threshold(b"ot=th:"), None);
-        assert_eq!(threshold(b"ot=th:123456789012345"), None);
-    }
-
-    #[test]
-    fn th_is_set_and_the_rest_stays() {
-        let cases = [
-            ("", "8", "ot=th:8"),
-            ("a=b,c=d", "8", "ot=th:8,a=b,c=d"),
-            ("a=b,ot=rv:80000000000000;th:4;x:y,c=d", "8", "ot=th:8;rv:80000000000000;x:y,a=b,c=d"),
+    fn one_fault_spoils_the_whole() {
+        let many = |count: usize| {
+            let others: Vec<String> = (1..count).map(|n| format!("k{n}=v")).collect();
+            format!("tk=v1,{}", others.join(","))
+        };
+        assert!(member(many(32).as_bytes(), "tk").is_some());
+        let long = format!("tk=v1,x={}", "v".repeat(257));
+        let faults = [
+            "tk=v1,x",
+            "tk=v1,=y",
+            "tk=v1,X=y",
+            "tk=v1,tk=v2",
+            "tk=v1,1x=y",
+            "tk=v1,x=",
+            "tk=v1,x=a=b",
+            "tk=v1,x=\u{e9}",
+            "tk=v1,t@=y",
+            "tk=v1,@s=y",
+            &many(33),
+            &long,
         ];
-        for (before, digits, after) in cases {
-            assert_eq!(with_threshold(before.as_bytes(), th(digits)).unwrap(), after);
+        for fault in faults {
+            assert_eq!(members(fault.as_bytes(), BlankMembers::Ignored), None, "{fault:?}");
         }
-        let erased = with_threshold(b"ot=th:8;rv:80000000000000,a=b", None).unwrap();
-        assert_eq!(erased, "ot=rv:80000000000000,a=b");
-        assert_eq!(with_threshold(b"ot=th:8,a=b", None).unwrap(), "a=b");
-    }
-
-    #[test]
-    fn what_is_malformed_or_full_is_left_alone() {
-        let full = (0..32).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
-        let long = format!("ot=x:{}", "y".repeat(253));
-        let malformed = [
-            "nonsense",
-            "A=b",
-            "a=b,a=c",
-            "=b",
-            "a=b,ot=th:c,x",
-            "ot=",
-            "ot=nonsense",
-            "ot=th:XYZ",
-            "ot=th:",
-            "ot=th:8;",
-            "ot=th:8;th:9",
-            "ot=th:8;rv:0",
-            "ot=th:8;Rv:1",
-            "ot=th:8;x:y z",
-            "ot=th:8,ot=th:9",
-            "ot=:a",
-            full.as_str(),
-            long.as_str(),
-        ];
-        for text in malformed {
-            assert_eq!(with_threshold(text.as_bytes(), th("8")), Err(Malformed), "{text}");
-            let says = (threshold(text.as_bytes()), randomness(text.as_bytes()));
-            assert_eq!(says, (None, None), "{text}");
-        }
-        // To erase is no reason to mend it.
-        assert_eq!(with_threshold(b"ot=th:8;", None), Err(Malformed));
-        // What is full has room where nothing is added.
-        assert_eq!(with_threshold(full.as_bytes(), None).unwrap(), full);
-        let almost = (0..31).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
-        assert!(with_threshold(almost.as_bytes(), th("8")).is_ok());
+        assert_eq!(member(b"tk=v1,\xff=y", "tk"), None);
     }
 }

@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use tailsieve::ids::TraceId;
-use tailsieve::receiver::{Behaviour, Receiver};
+use tailsieve::testbed::receiver::{Behaviour, Receiver};
 use tonic::Code;
 
 use crate::book::{Book, Delivery, decode, spans, traces};

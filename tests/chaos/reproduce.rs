@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use tailsieve::ledger::Ledger;
+use tailsieve::testbed::ledger::Ledger;
 use tokio::runtime::Runtime;
 
 use crate::ONE_AT_A_TIME;

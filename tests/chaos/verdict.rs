@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use tailsieve::ids::TraceId;
-use tailsieve::ledger::{Ledger, SpanEntry, TraceEntry, sampling_threshold};
+use tailsieve::testbed::ledger::{Ledger, SpanEntry, TraceEntry, sampling_threshold};
 
 use crate::book::{Arrived, Book};
 use crate::decisions::{Decision, Decisions};
@@ -395,7 +395,7 @@ mod tests {
     use std::time::Duration;
 
     use tailsieve::ids::SpanId;
-    use tailsieve::ledger::SpanFact;
+    use tailsieve::testbed::ledger::SpanFact;
 
     use super::*;
     use crate::book::Delivery;

@@ -6,8 +6,8 @@ use rdkafka::Message as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tailsieve::generate::ModelSettings;
-use tailsieve::source;
+use tailsieve::kafka::source;
+use tailsieve::testbed::generator::ModelSettings;
 
 use crate::rig::{POLICIES, Rig, checked_scrape};
 use crate::support::http_get;

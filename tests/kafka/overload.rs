@@ -7,8 +7,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Tra
 use prost::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tailsieve::ids::{SpanId, TraceId};
-use tailsieve::ledger::{Ledger, SpanFact};
-use tailsieve::receiver::Behaviour;
+use tailsieve::testbed::ledger::{Ledger, SpanFact};
+use tailsieve::testbed::receiver::Behaviour;
 use tonic::Code;
 
 use crate::rig::{KEEP_ALL, Rig, checked_scrape};

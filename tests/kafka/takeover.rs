@@ -9,14 +9,14 @@ use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use serde_json::Value;
-use tailsieve::decision_log::{
+use tailsieve::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
+use tailsieve::kafka::decision_log::{
     DecisionLog, DecisionLogSettings, Kept, Line, Log as _, LogEvent, LogSink, OwnerId, Receipt,
     Recorded, Topics, Verdict,
 };
-use tailsieve::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
-use tailsieve::probability::Threshold;
-use tailsieve::source::{Resume, now};
-use tailsieve::trace::Trigger;
+use tailsieve::kafka::source::{Resume, now};
+use tailsieve::otlp::probability::Threshold;
+use tailsieve::sampling::trace::Trigger;
 
 use crate::rig::{KEEP_ALL, Rig, checked_scrape, one_span};
 use crate::support::{Topic, eventually};

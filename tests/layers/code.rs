@@ -1,4 +1,4 @@
-//! Rust source as far as `tests/layers.rs` asks: the names in it, without comments, literals and
+//! Rust source as far as the layers ask: the names in it, without comments, literals and
 //! what is compiled for tests only.
 
 use std::path::{Path, PathBuf};
@@ -7,33 +7,33 @@ use std::path::{Path, PathBuf};
 pub struct Source {
     /// Its path below `src`.
     pub file: PathBuf,
-    /// The top-level module that it belongs to.
-    pub module: String,
-    /// How many modules deep it is: 1 for a top-level module.
-    depth: usize,
+    /// The modules that it lies in, from the top, itself last.
+    pub modules: Vec<String>,
     tokens: Vec<String>,
 }
 
 impl Source {
     /// Reads the text of `file`, a path below `src`.
     pub fn new(file: &Path, text: &str) -> Self {
-        let mut modules: Vec<&str> =
-            file.iter().map(|part| part.to_str().unwrap().trim_end_matches(".rs")).collect();
-        if modules.last() == Some(&"mod") {
+        let mut modules: Vec<String> = file
+            .iter()
+            .map(|part| part.to_str().unwrap().trim_end_matches(".rs").to_owned())
+            .collect();
+        if modules.last().is_some_and(|last| last == "mod") {
             modules.pop();
         }
-        Self {
-            file: file.to_owned(),
-            module: modules[0].to_owned(),
-            depth: modules.len(),
-            tokens: without_tests(tokens(text)),
-        }
+        Self { file: file.to_owned(), modules, tokens: without_tests(tokens(text)) }
     }
 
-    /// The top-level modules of this crate that its paths name, `*` for all of them.
-    pub fn uses(&self) -> Vec<String> {
-        let starts = (0..self.tokens.len()).filter(|at| !self.is_continued(*at));
-        starts.flat_map(|at| self.uses_at(at)).collect()
+    /// The paths of this crate that it names, from the top, whole as far as they are written.
+    pub fn paths(&self) -> Vec<Vec<String>> {
+        let mut paths = Vec::new();
+        for at in (0..self.tokens.len()).filter(|at| !self.is_continued(*at)) {
+            if let Some((at, base)) = self.base(at) {
+                self.follow(at, &base, &mut paths);
+            }
+        }
+        paths
     }
 
     /// Whether a path begins with `name`, or ends with it: a crate or a type.
@@ -52,53 +52,48 @@ impl Source {
             })
     }
 
-    /// The modules that a path named which begins at `at`; none if it stays in its own module.
-    fn uses_at(&self, at: usize) -> Vec<String> {
+    /// Where a path goes on that begins at `at`, and the modules that its `crate` or `super` stands for.
+    fn base(&self, at: usize) -> Option<(usize, Vec<String>)> {
         let mut at = at;
-        let mut supers = 0;
+        let mut base = self.modules.clone();
         match self.token(at) {
-            "crate" => at += 1,
+            "crate" => base.clear(),
             "super" => {
-                while self.token(at) == "super" {
-                    supers += 1;
-                    at += 1;
-                    if self.token(at) == "::" && self.token(at + 1) == "super" {
-                        at += 1;
-                    }
-                }
-                if supers < self.depth {
-                    return Vec::new();
+                base.pop();
+                while self.token(at + 1) == "::" && self.token(at + 2) == "super" {
+                    base.pop();
+                    at += 2;
                 }
             }
-            _ => return Vec::new(),
+            _ => return None,
         }
-        if self.token(at) != "::" {
-            return Vec::new();
-        }
-        self.heads(at + 1)
+        (self.token(at + 1) == "::").then_some((at + 2, base))
     }
 
-    /// The first segments of what stands at `at`: one name, or a group in braces.
-    fn heads(&self, at: usize) -> Vec<String> {
-        if self.token(at) != "{" {
-            return vec![self.token(at).to_owned()];
-        }
-        let mut heads = Vec::new();
-        let mut open = 0;
-        for at in at..self.tokens.len() {
-            match self.token(at) {
-                "{" => open += 1,
-                "}" => open -= 1,
-                _ => {}
+    /// Adds the paths that stand at `at`, below `base`: one, or a group in braces. Returns the place
+    /// after them.
+    fn follow(&self, at: usize, base: &[String], paths: &mut Vec<Vec<String>>) -> usize {
+        let mut at = at;
+        if self.token(at) == "{" {
+            while !matches!(self.token(at), "}" | "") {
+                at += 1;
+                if !matches!(self.token(at), "," | "}") {
+                    at = self.follow(at, base, paths);
+                }
+                // `as name`
+                while !matches!(self.token(at), "," | "}" | "") {
+                    at += 1;
+                }
             }
-            let begins = matches!(self.token(at.saturating_sub(1)), "{" | ",");
-            if open == 0 {
-                break;
-            } else if open == 1 && begins && self.token(at) != "," {
-                heads.push(self.token(at).to_owned());
-            }
+            return at + 1;
         }
-        heads
+        let mut path = base.to_vec();
+        path.push(self.token(at).to_owned());
+        if self.token(at + 1) == "::" {
+            return self.follow(at + 2, &path, paths);
+        }
+        paths.push(path);
+        at + 1
     }
 
     fn token(&self, at: usize) -> &str {

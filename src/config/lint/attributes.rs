@@ -9,7 +9,7 @@ use super::{Lint, attribute, walk};
 use crate::config::document::{Node, Value};
 use crate::config::policies::Placed;
 use crate::config::{scalar, values};
-use crate::policy::spec::{Mode, PolicyKind, PolicySpec};
+use crate::sampling::policy::spec::{Mode, PolicyKind, PolicySpec};
 
 /// What is no attribute, and what to ask for instead.
 const NO_ATTRIBUTES: &[(&str, &str)] = &[

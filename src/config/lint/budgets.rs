@@ -5,7 +5,7 @@ use super::verdict::percent;
 use crate::config::diagnostics::Place;
 use crate::config::document::{Node, Value};
 use crate::config::values;
-use crate::policy::spec::{PolicyKind, PolicySpec};
+use crate::sampling::policy::spec::{PolicyKind, PolicySpec};
 
 /// A trace that is not small: what is more than that never passes.
 const SPANS_OF_A_TRACE: f64 = 10.0;

@@ -10,8 +10,8 @@ use crate::config::diagnostics::Place;
 use crate::config::document::Node;
 use crate::config::policies::Placed;
 use crate::config::{scalar, values};
-use crate::ottl::{self, Context};
-use crate::policy::spec::PolicySpec;
+use crate::sampling::ottl::{self, Context};
+use crate::sampling::policy::spec::PolicySpec;
 
 /// Old names, and what stands in their place.
 const RENAMED: &[(&str, &str)] = &[

@@ -4,7 +4,7 @@ use super::Lint;
 use super::verdict::{Verdict, spends, verdict};
 use crate::config::diagnostics::Place;
 use crate::config::policies::Placed;
-use crate::policy::spec::{Mode, PolicyKind, PolicySpec, Sample};
+use crate::sampling::policy::spec::{Mode, PolicyKind, PolicySpec, Sample};
 
 /// A policy of the file, and what it can answer.
 struct Judged<'p> {

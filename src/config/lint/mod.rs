@@ -20,7 +20,7 @@ use super::document::{Document, Node};
 use super::policies::Placed;
 use super::reader::Problems;
 use super::values;
-use crate::policy::spec::{PolicyKind, PolicySpec};
+use crate::sampling::policy::spec::{PolicyKind, PolicySpec};
 
 pub(super) use scalars::lint as scalars;
 

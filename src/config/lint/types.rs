@@ -4,8 +4,8 @@
 use super::Lint;
 use crate::config::document::Node;
 use crate::config::{scalar, values};
-use crate::ottl::{self, Context};
-use crate::policy::spec::PolicySpec;
+use crate::sampling::ottl::{self, Context};
+use crate::sampling::policy::spec::PolicySpec;
 
 /// Warns of those of one policy, which stands in `node`.
 pub(super) fn lint(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {

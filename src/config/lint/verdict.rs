@@ -2,8 +2,8 @@
 
 use super::{Lint, parts};
 use crate::config::document::Node;
-use crate::ottl::{self, Context, Fields, Level};
-use crate::policy::spec::{CompositeChild, PolicyKind, PolicySpec, RuleScope};
+use crate::sampling::ottl::{self, Context, Fields, Level};
+use crate::sampling::policy::spec::{CompositeChild, PolicyKind, PolicySpec, RuleScope};
 
 /// What a policy can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

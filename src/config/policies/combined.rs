@@ -6,7 +6,7 @@ use super::super::reader::{Section, nearest};
 use super::super::values;
 use super::Reader;
 use super::list::{self, Level};
-use crate::policy::spec::{CompositeChild, PolicyKind, PolicySpec};
+use crate::sampling::policy::spec::{CompositeChild, PolicyKind, PolicySpec};
 
 const EXAMPLE: &str = "[{name: errors, type: status_code, ...}]";
 

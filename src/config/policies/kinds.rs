@@ -4,8 +4,8 @@ use super::super::document::{Node, Value};
 use super::super::reader::Section;
 use super::super::values;
 use super::{Reader, texts};
-use crate::ottl::{self, Context};
-use crate::policy::spec::{ErrorMode, PolicyKind, RuleScope, Sample, StatusCode};
+use crate::sampling::ottl::{self, Context};
+use crate::sampling::policy::spec::{ErrorMode, PolicyKind, RuleScope, Sample, StatusCode};
 
 const STATUS_CODES: &[(&str, StatusCode)] =
     &[("OK", StatusCode::Ok), ("ERROR", StatusCode::Error), ("UNSET", StatusCode::Unset)];

@@ -5,8 +5,8 @@ use super::super::document::{Node, Value};
 use super::super::reader::{Section, nearest};
 use super::super::values;
 use super::{Placed, Reader, combined, kinds};
-use crate::policy;
-use crate::policy::spec::{Mode, PolicyKind, PolicySpec};
+use crate::sampling::policy;
+use crate::sampling::policy::spec::{Mode, PolicyKind, PolicySpec};
 
 /// Every policy type.
 pub(in super::super) const TYPES: &[&str] = &[

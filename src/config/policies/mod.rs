@@ -19,8 +19,8 @@ use super::document::{Document, Node, Value};
 use super::locate::Found;
 use super::reader::{Problems, Section};
 use super::{PolicyFile, Surroundings, lint};
-use crate::policy;
-use crate::policy::spec::PolicySpec;
+use crate::sampling::policy;
+use crate::sampling::policy::spec::PolicySpec;
 
 pub(super) use form::{Form, is_policy_file, is_processor_name};
 #[cfg(test)]

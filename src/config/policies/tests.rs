@@ -1,5 +1,5 @@
 use super::super::{parse_policies, parse_policies_of};
-use crate::policy::spec::{
+use crate::sampling::policy::spec::{
     CompositeChild, ErrorMode, Mode, PolicyKind, PolicySpec, RuleScope, Sample, StatusCode,
 };
 
@@ -233,7 +233,9 @@ fn the_scope_of_a_rule_says_how_many_parts_can_alternate() {
         let read = parse_policies("p.yaml", &text);
         assert_eq!(read.is_ok(), expected, "{parts} parts in {scope}");
         match read {
-            Ok(file) => assert!(crate::policy::compile(&file.policies).is_ok(), "{scope}"),
+            Ok(file) => {
+                assert!(crate::sampling::policy::compile(&file.policies).is_ok(), "{scope}")
+            }
             Err(errors) => {
                 let told = errors.to_string();
                 assert!(told.contains("when: 6 parts about spans alternate"), "{told}");

@@ -7,7 +7,7 @@ use super::super::document::Node;
 use super::super::scalar;
 use super::super::values;
 use super::Reader;
-use crate::ottl::{self, Condition, Context, OttlError};
+use crate::sampling::ottl::{self, Condition, Context, OttlError};
 
 /// How a condition will be compiled, on which depends what can be.
 pub(super) type Compile = fn(&str, Context) -> Result<Condition, OttlError>;

@@ -13,7 +13,7 @@ use tonic::Code;
 
 use super::super::testing::{self, Log, TestFence, ack_channel, chunk};
 use super::super::*;
-use crate::receiver::{Behaviour, Receiver};
+use crate::testbed::receiver::{Behaviour, Receiver};
 
 pub(super) const LOCALHOST: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

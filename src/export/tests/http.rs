@@ -269,7 +269,7 @@ async fn a_value_that_no_header_can_have_ends_under_a_status_of_http() {
     settings.sending_queue.num_consumers = 1;
     let (exporter, mut ack_receiver) = start(&settings);
     let mut along = Vec::new();
-    crate::record_headers::push(&mut along, "X-Scope-OrgID", b"team\n1");
+    crate::kafka::record_headers::push(&mut along, "X-Scope-OrgID", b"team\n1");
     exporter.try_send(Chunk { along: along.into(), ..trace(1, 10) }).unwrap();
     for pin in 2.. {
         exporter.try_send(trace(pin, 10)).unwrap();
@@ -302,7 +302,7 @@ async fn a_backend_of_tenants_is_there_before_there_is_a_tenant() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let mut along = Vec::new();
-    crate::record_headers::push(&mut along, "tenant", b"blue");
+    crate::kafka::record_headers::push(&mut along, "tenant", b"blue");
     assert_eq!(try_backend(&settings, along.into()).await, Ok(()));
     assert!(try_backend(&settings, Bytes::new()).await.is_err());
 }

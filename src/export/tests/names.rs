@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use super::super::testing::{TestFence, ack_channel};
 use super::super::*;
 use super::backend::{LOCALHOST, receiver_at, settings, trace};
-use crate::receiver::Receiver;
+use crate::testbed::receiver::Receiver;
 
 /// Ends a test that waits in vain.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use tonic::Code;
 use super::super::*;
 use super::backend::{LOCALHOST, acks, receiver_at, start, trace};
 use super::http::{HttpBackend, answer};
-use crate::receiver::Behaviour;
+use crate::testbed::receiver::Behaviour;
 
 #[tokio::test]
 async fn a_name_and_a_password_go_with_every_request_of_both_protocols() {

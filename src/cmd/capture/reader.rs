@@ -1,0 +1,202 @@
+//! The partitions of a topic side by side, by the times of their records.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::Message as _;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
+
+use super::{Origin, TakeError};
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::kafka::cluster;
+
+/// How long one question to the cluster may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long is waited for the next record of a partition before the others are looked at.
+const POLL: Duration = Duration::from_millis(100);
+
+/// After so long without a record, and with records left, it is given up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A record.
+pub(super) struct Record {
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) timestamp: Timestamp,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// Reads each partition up to the end that it had at the start.
+pub(super) struct Reader {
+    brokers: String,
+    consumer: Arc<BaseConsumer>,
+    lanes: Vec<Lane>,
+}
+
+/// A partition that is not read to its end.
+struct Lane {
+    partition: i32,
+    queue: PartitionQueue<DefaultConsumerContext>,
+    /// Records that were read and not handed out.
+    waiting: VecDeque<Record>,
+    /// Where it ends.
+    end: i64,
+    is_at_end: bool,
+}
+
+impl Reader {
+    /// Asks where to begin and where the ends are.
+    pub(super) fn start(origin: &Origin) -> Result<Self, TakeError> {
+        let reader = cluster::asked_again(|| Self::assign(origin));
+        let reader = reader.map_err(|error| kafka(&origin.brokers, error))?;
+        reader.ok_or_else(|| TakeError::NoTopic(origin.topic.clone()))
+    }
+
+    /// None if there is no such topic.
+    fn assign(origin: &Origin) -> Result<Option<Self>, KafkaError> {
+        let topic = &origin.topic;
+        let consumer: Arc<BaseConsumer> = Arc::new(client_config(origin).create()?);
+        let Some(partitions) = cluster::partitions(&consumer, topic)? else { return Ok(None) };
+        let mut starts = TopicPartitionList::new();
+        for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
+            // To ask for a time, it stands where offsets do.
+            let time = origin.from.map_or(KafkaOffset::Beginning, |it| KafkaOffset::Offset(it.0));
+            starts.add_partition_offset(topic, partition, time)?;
+        }
+        if origin.from.is_some() {
+            starts = consumer.offsets_for_times(starts, TIMEOUT)?;
+        }
+        let (mut assigned, mut ends) = (TopicPartitionList::new(), Vec::new());
+        for element in starts.elements() {
+            let partition = element.partition();
+            let (low, end) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+            let start = match element.offset() {
+                KafkaOffset::Offset(offset) => offset.max(low),
+                KafkaOffset::Beginning => low,
+                // Nothing is that young.
+                _ => end,
+            };
+            if start < end {
+                assigned.add_partition_offset(topic, partition, KafkaOffset::Offset(start))?;
+                ends.push((partition, end));
+            }
+        }
+        consumer.assign(&assigned)?;
+        let lane = |(partition, end)| {
+            let queue = consumer.split_partition_queue(topic, partition)?;
+            Some(Lane { partition, queue, waiting: VecDeque::new(), end, is_at_end: false })
+        };
+        let lanes = ends.into_iter().filter_map(lane).collect();
+        Ok(Some(Self { brokers: origin.brokers.clone(), consumer, lanes }))
+    }
+
+    /// The record with the earliest time of those that come next; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Record>, TakeError> {
+        let mut deadline = Instant::now() + PATIENCE;
+        while self.lanes.iter().any(|lane| lane.waiting.is_empty() && !lane.is_at_end) {
+            if self.read()? {
+                deadline = Instant::now() + PATIENCE;
+            } else if Instant::now() > deadline {
+                return Err(TakeError::Stalled(self.brokers.clone()));
+            }
+        }
+        let earliest = self.lanes.iter_mut().filter(|lane| !lane.waiting.is_empty());
+        let earliest = earliest.min_by_key(|lane| lane.waiting.front().map(|it| it.timestamp));
+        Ok(earliest.and_then(|lane| lane.waiting.pop_front()))
+    }
+
+    /// Looks for records where they are missing. True if something came.
+    fn read(&mut self) -> Result<bool, TakeError> {
+        let mut came = false;
+        for lane in &mut self.lanes {
+            if lane.waiting.is_empty() && !lane.is_at_end {
+                let message = lane.queue.poll(POLL).map(|message| message.map(|it| record(&it)));
+                came |= message.is_some();
+                lane.take(message).map_err(|error| kafka(&self.brokers, error))?;
+            }
+        }
+        // What the client has to say, and records that came before their partition had a queue.
+        if let Some(message) = self.consumer.poll(Duration::ZERO) {
+            match message.map(|it| record(&it)) {
+                Ok(record) => {
+                    let lane = |lane: &&mut Lane| lane.partition == record.partition.0;
+                    if let Some(lane) = self.lanes.iter_mut().find(lane) {
+                        lane.add(record);
+                    }
+                }
+                Err(KafkaError::PartitionEOF(partition)) => {
+                    let ended = self.lanes.iter_mut().filter(|lane| lane.partition == partition);
+                    ended.for_each(|lane| lane.is_at_end = true);
+                }
+                Err(error) if may_pass(&error) => {}
+                Err(error) => return Err(kafka(&self.brokers, error)),
+            }
+        }
+        Ok(came)
+    }
+}
+
+impl Lane {
+    fn take(&mut self, message: Option<Result<Record, KafkaError>>) -> Result<(), KafkaError> {
+        match message {
+            None => {}
+            Some(Ok(record)) => self.add(record),
+            // Offsets at the end may hold no records.
+            Some(Err(KafkaError::PartitionEOF(_))) => self.is_at_end = true,
+            Some(Err(error)) if may_pass(&error) => {}
+            Some(Err(error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Adds a record, unless it was written since the start.
+    fn add(&mut self, record: Record) {
+        self.is_at_end |= record.offset.0 + 1 >= self.end;
+        if record.offset.0 < self.end {
+            self.waiting.push_back(record);
+        }
+    }
+}
+
+fn kafka(brokers: &str, error: KafkaError) -> TakeError {
+    TakeError::Kafka { brokers: brokers.to_owned(), error }
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    Record {
+        partition: Partition(message.partition()),
+        offset: Offset(message.offset()),
+        timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
+        value: message.payload().map(<[u8]>::to_vec),
+    }
+}
+
+/// True of what librdkafka tries again by itself.
+fn may_pass(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, NotLeaderForPartition, OperationTimedOut, Resolve,
+    };
+    let passing =
+        [AllBrokersDown, BrokerTransportFailure, NotLeaderForPartition, OperationTimedOut, Resolve];
+    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
+}
+
+fn client_config(origin: &Origin) -> ClientConfig {
+    let Origin { brokers, properties, .. } = origin;
+    // The group is not joined: a consumer has to have one to be given partitions by hand.
+    let (client, group) = ("tailsieve-capture", "tailsieve-capture");
+    let mut config = cluster::client_config(brokers, properties, client, group);
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest")
+        // What waits of partitions that are ahead of the others.
+        .set("queued.max.messages.kbytes", "65536");
+    config
+}

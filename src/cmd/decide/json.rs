@@ -1,0 +1,228 @@
+//! Decisions as JSON: one object a line, the summary last.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Number;
+
+use super::offline::{Counts, Verdict};
+use super::summary::{Share, Summary};
+use crate::otlp::probability::Threshold;
+use crate::sampling::policy::{Decision, PolicyIndex, PolicySet, Said};
+use crate::telemetry::books::{Amount, TRIGGERS};
+
+/// A decision as JSON has it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerdictLine<'a> {
+    trace_id: String,
+    decision: &'static str,
+    policy: Option<&'a str>,
+    probability: Option<f64>,
+    threshold: Option<String>,
+    trigger: &'static str,
+    spans: u64,
+    duration_ms: Number,
+    votes: Vec<Vote<'a>>,
+}
+
+#[derive(Serialize)]
+struct Vote<'a> {
+    policy: &'a str,
+    vote: &'static str,
+    mode: &'static str,
+    reason: &'a str,
+}
+
+impl<'a> VerdictLine<'a> {
+    /// The line of `verdict`, which is by `policies`.
+    pub(crate) fn new(policies: &'a PolicySet, verdict: &'a Verdict) -> Self {
+        let (policy, probability, threshold) = attribution(&verdict.decision);
+        let votes = verdict.ballots.iter().map(|ballot| Vote {
+            policy: policies.name(ballot.policy),
+            vote: said(ballot.said),
+            mode: mode(policies, ballot.policy),
+            reason: &ballot.reason,
+        });
+        Self {
+            trace_id: verdict.trace_id.to_string(),
+            decision: decision(verdict),
+            policy: policy.map(|policy| &**policies.name(policy)),
+            probability,
+            threshold: threshold.map(|threshold| threshold.to_string()),
+            trigger: TRIGGERS[verdict.trigger as usize],
+            spans: verdict.amount.spans,
+            duration_ms: millis(verdict),
+            votes: votes.collect(),
+        }
+    }
+}
+
+/// Writes one decision.
+pub(super) fn write_verdict(
+    out: &mut impl Write,
+    policies: &PolicySet,
+    verdict: &Verdict,
+) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &VerdictLine::new(policies, verdict))?;
+    out.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct LastLine<'a> {
+    summary: Whole<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Whole<'a> {
+    traces: u64,
+    spans: u64,
+    bytes: u64,
+    kept: Traces,
+    dropped: Traces,
+    dropped_by_no_policy: Traces,
+    late: Late,
+    records: u64,
+    malformed_records: u64,
+    empty_records: u64,
+    invalid_spans: u64,
+    policies: Vec<OfPolicy<'a>>,
+}
+
+#[derive(Serialize)]
+struct Late {
+    kept: Spans,
+    dropped: Spans,
+}
+
+#[derive(Serialize)]
+struct Spans {
+    spans: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Traces {
+    traces: u64,
+    spans: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct OfPolicy<'a> {
+    policy: &'a str,
+    mode: &'static str,
+    votes: u64,
+    errors: u64,
+    #[serde(flatten)]
+    effect: Effect,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Effect {
+    Enforced {
+        kept: Traces,
+        dropped: Traces,
+        alone: Traces,
+    },
+    #[serde(rename_all = "camelCase")]
+    Shadow {
+        would_keep: Traces,
+        would_drop: Traces,
+    },
+}
+
+/// Writes what all decisions came to.
+pub(super) fn write_summary(
+    out: &mut impl Write,
+    policies: &PolicySet,
+    summary: &Summary,
+    counts: &Counts,
+) -> io::Result<()> {
+    let mut all = summary.kept;
+    all.add(summary.dropped);
+    let shares = (0..).map(PolicyIndex).zip(&summary.policies);
+    let summary = Whole {
+        traces: all.traces,
+        spans: all.spans,
+        bytes: all.bytes,
+        kept: traces(summary.kept),
+        dropped: traces(summary.dropped),
+        dropped_by_no_policy: traces(summary.dropped_by_none),
+        late: Late { kept: spans(counts.late_kept), dropped: spans(counts.late_dropped) },
+        records: counts.records,
+        malformed_records: counts.malformed_records,
+        empty_records: counts.empty_records,
+        invalid_spans: counts.invalid_spans,
+        policies: shares.map(|(policy, share)| of_policy(policies, policy, share)).collect(),
+    };
+    serde_json::to_writer(&mut *out, &LastLine { summary })?;
+    out.write_all(b"\n")
+}
+
+fn of_policy<'a>(policies: &'a PolicySet, policy: PolicyIndex, share: &Share) -> OfPolicy<'a> {
+    let effect = if policies.is_shadow(policy) {
+        let (would_keep, would_drop) = (traces(share.would_keep), traces(share.would_drop));
+        Effect::Shadow { would_keep, would_drop }
+    } else {
+        let (kept, dropped) = (traces(share.kept), traces(share.dropped));
+        Effect::Enforced { kept, dropped, alone: traces(share.alone) }
+    };
+    let (mode, Share { votes, errors, .. }) = (mode(policies, policy), *share);
+    OfPolicy { policy: policies.name(policy), mode, votes, errors, effect }
+}
+
+fn traces(amount: Amount) -> Traces {
+    let Amount { traces, spans, bytes } = amount;
+    Traces { traces, spans, bytes }
+}
+
+fn spans(amount: Amount) -> Spans {
+    Spans { spans: amount.spans, bytes: amount.bytes }
+}
+
+/// The policy of a decision, the probability it was kept with and its threshold, as far as they
+/// are known: a budget's probability is not, and what did not come from the trace's randomness
+/// has no threshold.
+pub(crate) fn attribution(
+    decision: &Decision,
+) -> (Option<PolicyIndex>, Option<f64>, Option<Threshold>) {
+    match *decision {
+        Decision::Drop { policy } => (policy, None, None),
+        Decision::Keep { policy, threshold, consistent, .. } => {
+            let is_known = consistent || threshold != Threshold::NEVER;
+            let probability = is_known.then(|| threshold.probability());
+            (Some(policy), probability, consistent.then_some(threshold))
+        }
+    }
+}
+
+/// `keep` or `drop`.
+pub(crate) fn decision(verdict: &Verdict) -> &'static str {
+    if verdict.is_kept() { "keep" } else { "drop" }
+}
+
+/// `keep`, `none` or `drop`.
+pub(crate) fn said(said: Said) -> &'static str {
+    match said {
+        Said::None => "none",
+        Said::Keep => "keep",
+        Said::Drop => "drop",
+    }
+}
+
+fn mode(policies: &PolicySet, policy: PolicyIndex) -> &'static str {
+    if policies.is_shadow(policy) { "shadow" } else { "enforce" }
+}
+
+/// The duration in milliseconds: a whole number if it is one.
+fn millis(verdict: &Verdict) -> Number {
+    let nanos = verdict.duration.as_nanos();
+    let whole = u64::try_from(nanos / 1_000_000).expect("a duration in nanoseconds is of 64 bits");
+    match nanos % 1_000_000 {
+        0 => whole.into(),
+        _ => Number::from_f64(nanos as f64 / 1e6).unwrap_or_else(|| whole.into()),
+    }
+}

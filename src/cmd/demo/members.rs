@@ -1,0 +1,168 @@
+//! The two members, and the crash of one.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::DemoError;
+use super::stage::{DECISIONS, GROUP, Stage, TOPIC};
+use crate::config::PolicyFile;
+use crate::export::ExportSettings;
+use crate::kafka::decision_log::DecisionLogSettings;
+use crate::kafka::source::{KeptHeaders, SourceSettings, StartFrom};
+use crate::member::app::{Member, MemberSettings, Readiness, StartError};
+use crate::member::reload;
+use crate::member::worker::{Annotations, PoliciesInForce};
+use crate::telemetry::admin::{self, AdminError, Check, Pages};
+use crate::telemetry::books::Books;
+use crate::telemetry::memory::Memory;
+
+const MEMORY_LIMIT: u64 = 1 << 30;
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) struct Members {
+    members: Vec<Member>,
+    readiness: Arc<Mutex<Vec<Readiness>>>,
+    settings: MemberSettings,
+    policies: Arc<PoliciesInForce>,
+    books: Arc<Books>,
+    memory: Arc<Memory>,
+    runtime: Handle,
+    started: usize,
+    stop_pages: CancellationToken,
+}
+
+impl Members {
+    pub(super) fn start(
+        stage: &Stage,
+        file: &PolicyFile,
+        runtime: Handle,
+    ) -> Result<Self, DemoError> {
+        let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
+        let mut members = Self {
+            members: Vec::new(),
+            readiness: Arc::default(),
+            settings: settings(stage, file),
+            books: Arc::new(Books::new()),
+            memory: Arc::new(Memory::new(MEMORY_LIMIT)),
+            policies,
+            runtime,
+            started: 0,
+            stop_pages: CancellationToken::new(),
+        };
+        members.start_one()?;
+        members.start_one()?;
+        Ok(members)
+    }
+
+    fn start_one(&mut self) -> Result<(), StartError> {
+        self.started += 1;
+        let member = Member::start(
+            &format!("member-{}", self.started),
+            self.settings.clone(),
+            Arc::clone(&self.policies),
+            Arc::clone(&self.books),
+            Arc::clone(&self.memory),
+            &self.runtime,
+        )?;
+        let mut readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
+        readiness.push(member.readiness());
+        drop(readiness);
+        self.members.push(member);
+        Ok(())
+    }
+
+    pub(super) fn books(&self) -> Arc<Books> {
+        Arc::clone(&self.books)
+    }
+
+    pub(super) fn are_ready(&self) -> bool {
+        checks(&self.readiness).iter().all(|check| check.state.is_ok())
+    }
+
+    pub(super) fn has_crashed(&self) -> bool {
+        self.started > 2
+    }
+
+    /// One member loses all it holds, commits nothing and is gone; a new one comes.
+    pub(super) fn crash_one(&mut self) -> Result<(), StartError> {
+        if let Some(member) = self.members.pop() {
+            member.crash();
+            self.readiness.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        }
+        self.start_one()
+    }
+
+    /// Serves the admin pages on `listen`, or on a free port if that is taken.
+    pub(super) async fn serve_pages(
+        &self,
+        listen: SocketAddr,
+        metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    ) -> Result<SocketAddr, AdminError> {
+        let listener = match admin::bind(listen).await {
+            Ok(listener) => listener,
+            Err(_taken) => admin::bind(SocketAddr::new(listen.ip(), 0)).await?,
+        };
+        let address = listener.local_addr().unwrap_or(listen);
+        let members = Arc::clone(&self.readiness);
+        let readiness = Arc::new(move || checks(&members));
+        let notes = Arc::new(Vec::new);
+        let pages = Pages { metrics, readiness, notes, policies: None };
+        tokio::spawn(admin::serve(listener, pages, self.stop_pages.clone()));
+        Ok(address)
+    }
+
+    pub(super) fn stop(&mut self) {
+        for member in self.members.drain(..) {
+            member.stop(&self.runtime, STOP_TIMEOUT);
+        }
+        self.stop_pages.cancel();
+    }
+}
+
+fn checks(readiness: &Mutex<Vec<Readiness>>) -> Vec<Check> {
+    let members = readiness.lock().unwrap_or_else(PoisonError::into_inner);
+    vec![
+        Check { name: "kafka", state: members.iter().try_for_each(Readiness::kafka) },
+        Check { name: "decision_log", state: members.iter().try_for_each(Readiness::decision_log) },
+        Check { name: "backend", state: members.iter().try_for_each(Readiness::backend) },
+    ]
+}
+
+fn settings(stage: &Stage, file: &PolicyFile) -> MemberSettings {
+    MemberSettings {
+        source: SourceSettings {
+            brokers: stage.brokers(),
+            topic: TOPIC.to_owned(),
+            group_id: GROUP.to_owned(),
+            group_instance_id: None,
+            // The embedded broker takes seconds for a rebalance of the classic protocol.
+            consumer_protocol: true,
+            start_from: StartFrom::Earliest,
+            commit_interval: Duration::from_millis(500),
+            lease_timeout: Duration::from_secs(30),
+            revoke_timeout: Duration::from_secs(2),
+            future_tolerance: Duration::from_secs(5),
+            headers: KeptHeaders::None,
+            properties: Vec::new(),
+        },
+        consumers: 1,
+        workers: 1,
+        queue_bytes: 64 << 20,
+        idle_grace: Duration::from_secs(1),
+        decision_log: Some(DecisionLogSettings {
+            topic: DECISIONS.to_owned(),
+            brokers: stage.brokers(),
+            group_id: GROUP.to_owned(),
+            client_id: "tailsieve".to_owned(),
+            properties: Vec::new(),
+        }),
+        decision_cache_entries: file.decision_cache_entries,
+        annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
+        exports: vec![ExportSettings { endpoint: stage.backend(), ..ExportSettings::default() }],
+        dead_letter: None,
+    }
+}

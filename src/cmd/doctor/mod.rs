@@ -1,0 +1,112 @@
+//! `tailsieve doctor`: connects to everything that a member needs, and says what is wrong.
+//!
+//! Owns the order of things: the files, then what they name, asked within one deadline, then the
+//! judgement of what was found out, which is pure. Promises to change nothing (it joins no group,
+//! commits and writes nothing), to end within half a minute whatever is broken, and to name the
+//! command or the setting that mends each thing. Leaves what the files mean to `validate`.
+
+mod encoding;
+mod facts;
+mod finding;
+mod gather;
+mod judge;
+mod sample;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use crate::cmd::validate::{self, Output, ValidateArgs};
+use crate::config;
+
+use facts::Plan;
+use finding::{Finding, State};
+
+/// What the command ends with if something is wrong.
+pub const EXIT_ERRORS: u8 = 1;
+
+/// How long all questions together may take.
+const DEADLINE: Duration = Duration::from_secs(25);
+
+/// Connect to everything that the files name, and say what is wrong and what mends it.
+///
+/// Reads the static file and its policies, then asks Kafka (brokers, topic, settings, group,
+/// recent records, decision log), the backend and this machine. Changes nothing.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Exit codes:\n  0  all is well; there may be warnings\n  1  there are \
+                        errors\n  2  the command line is wrong")]
+pub struct DoctorArgs {
+    /// The static file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// How the findings are printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// Looks at everything, prints what was found, and returns the exit code.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn run(args: &DoctorArgs) -> std::io::Result<u8> {
+    use std::io::{ErrorKind, Write as _};
+    let findings = examine(args);
+    let text = match args.output {
+        Output::Text => finding::text(&findings),
+        Output::Json => format!("{:#}\n", finding::json(&findings)),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
+        _ => {}
+    }
+    Ok(if finding::worst(&findings) == State::Error { EXIT_ERRORS } else { 0 })
+}
+
+fn examine(args: &DoctorArgs) -> Vec<Finding> {
+    let deadline = Instant::now() + DEADLINE;
+    let mut findings = files(args);
+    // Policies that are wrong keep nothing else from being looked at.
+    let Ok(settings) = config::load(&args.config) else {
+        let text = "nothing is connected to before the static file can be read";
+        findings.push(Finding::skipped("everything else", text));
+        return findings;
+    };
+    let policies = config::load_both(&args.config).map(|(_, policies)| policies);
+    let plan = Plan::new(&settings, &policies.unwrap_or_default());
+    let board = gather::gather(&plan, &settings, deadline);
+    let facts = std::mem::take(&mut *board.lock().unwrap_or_else(PoisonError::into_inner));
+    findings.extend(judge::judge(&plan, &facts));
+    findings
+}
+
+/// What `validate` says of the files.
+fn files(args: &DoctorArgs) -> Vec<Finding> {
+    let files = vec![args.config.clone()];
+    let output = Output::Text;
+    let checked = validate::check(&ValidateArgs { files, strict: false, processor: None, output });
+    let mut findings = Vec::new();
+    for file in checked.files() {
+        for found in &file.errors {
+            let text = format!("{}: {}", place(&file.file, found), found.message);
+            let fix = found.help.clone().unwrap_or_else(|| "mend the file".to_owned());
+            findings.push(Finding::error("files", text, fix));
+        }
+        for found in &file.warnings {
+            let text = format!("{}: {}", place(&file.file, found), found.message);
+            let fix = found.help.clone().unwrap_or_else(|| "look at the file".to_owned());
+            findings.push(Finding::warning("files", text, fix));
+        }
+        if file.errors.is_empty() && file.warnings.is_empty() {
+            findings.push(Finding::ok("files", format!("{} can be used", file.file)));
+        }
+    }
+    findings
+}
+
+fn place(file: &str, finding: &config::Finding) -> String {
+    let file = finding.file.as_deref().unwrap_or(file);
+    if finding.line == 0 { file.to_owned() } else { format!("{file}:{}", finding.line) }
+}

@@ -1,0 +1,17 @@
+//! The commands: a file or a folder for each subcommand.
+//!
+//! Wires the parts, starts and stops them, and says how it went: on the terminal, and by exit codes.
+//! Leaves the work itself to the rooms below.
+
+pub mod capture;
+pub mod cli;
+pub mod decide;
+pub mod demo;
+pub mod doctor;
+pub mod generate;
+pub mod policy_tests;
+pub mod rekey;
+pub mod replay_dead_letters;
+pub mod run;
+pub mod schema;
+pub mod validate;

@@ -1,0 +1,106 @@
+//! What the producer says of each record, back to the worker that wrote it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use crate::ids::{Generation, Offset, Partition, Pin, Timestamp};
+use crate::kafka::publish::{Failed, Receipts};
+use crate::telemetry::limited::Limited;
+
+/// How often it is said that records are not taken.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Where a record came from, and what it holds back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Receipt {
+    pub(super) worker: usize,
+    pub(super) partition: Partition,
+    pub(super) generation: Generation,
+    pub(super) pin: Pin,
+    /// The time of the record that it was made of.
+    pub(super) timestamp: Timestamp,
+    /// Bytes of its value.
+    pub(super) bytes: usize,
+    /// Its headers, see [`record_headers`](crate::kafka::record_headers).
+    pub(super) headers: Arc<[u8]>,
+}
+
+/// A record that is to be written.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
+    pub(super) receipt: Receipt,
+}
+
+/// How a record came out.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// It is on the topic.
+    Done(Receipt),
+    /// It is not: it has to be written again.
+    Again(Written),
+}
+
+/// Tells the workers, in batches.
+pub(super) struct Settle {
+    to: String,
+    workers: Vec<mpsc::UnboundedSender<Vec<Settled>>>,
+    /// By worker: what was not told yet. Used on the producer's thread only.
+    batches: Mutex<Vec<Vec<Settled>>>,
+    log: Limited,
+}
+
+impl Settle {
+    pub(super) fn new(to: &str, workers: Vec<mpsc::UnboundedSender<Vec<Settled>>>) -> Self {
+        let batches = Mutex::new(workers.iter().map(|_| Vec::new()).collect());
+        Self { to: to.to_owned(), workers, batches, log: Limited::new(LOG_INTERVAL) }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Settled>>> {
+        self.batches.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Receipts for Settle {
+    type Receipt = Receipt;
+
+    fn settled(&self, receipt: Receipt, result: Result<(Partition, Offset), Failed<'_>>) {
+        let worker = receipt.worker;
+        let settled = match result {
+            Ok(_) => Settled::Done(receipt),
+            Err(failed) => {
+                if let Some(left_out) = self.log.allow() {
+                    let (error, topic, bytes) = (failed.error, &self.to, receipt.bytes);
+                    warn!(
+                        %error,
+                        topic,
+                        bytes,
+                        left_out,
+                        "rekey.not_taken: it is written again until it is taken, and its offset \
+                         is held; where it is too large, raise max.message.bytes of the topic"
+                    );
+                }
+                let (key, value) = (failed.key, failed.value);
+                Settled::Again(Written {
+                    key: key.map(<[u8]>::to_vec),
+                    value: value.map(<[u8]>::to_vec),
+                    receipt,
+                })
+            }
+        };
+        self.lock()[worker].push(settled);
+    }
+
+    fn told(&self) {
+        for (worker, batch) in self.workers.iter().zip(self.lock().iter_mut()) {
+            if !batch.is_empty() {
+                // A worker that is gone needs no receipts.
+                let _ = worker.send(std::mem::take(batch));
+            }
+        }
+    }
+}

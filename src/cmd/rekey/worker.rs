@@ -1,0 +1,372 @@
+//! A worker: splits the records of some partitions by trace, and holds their offsets back until
+//! all that was made of them is on the other topic.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::metrics::{Fate, RekeyMetrics};
+use super::receipts::{Receipt, Settle, Settled, Written};
+use super::value;
+use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
+use crate::kafka::publish::{Outgoing, Publisher, Refusal};
+use crate::kafka::record_headers;
+use crate::kafka::source::{
+    CaughtUp, Event, Inbox, LogGone, Owned, Rebalance, Record, RecordBatch, Resume,
+};
+use crate::otlp::encoding::Decoder;
+use crate::otlp::{SplitRecord, Splitter};
+use crate::sampling::watermark::Watermark;
+use crate::telemetry::limited::Limited;
+
+/// How long a full producer is waited with.
+const FULL_WAIT: Duration = Duration::from_millis(10);
+
+/// How long a record that was not taken is waited with.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// How often it is said that records cannot be read.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Nothing here depends on the time of a partition.
+const NO_CLOCK: Timestamp = Timestamp(0);
+
+/// What a worker is made with.
+pub(super) struct Parts {
+    pub(super) index: usize,
+    pub(super) inbox: Inbox,
+    pub(super) settled: mpsc::UnboundedReceiver<Vec<Settled>>,
+    pub(super) publisher: Arc<Publisher<Settle>>,
+    /// The topic to write to.
+    pub(super) to: String,
+    pub(super) max_bytes: usize,
+    pub(super) metrics: RekeyMetrics,
+}
+
+/// One worker. Runs until its inbox is closed.
+pub(super) struct Worker {
+    parts: Parts,
+    decoder: Decoder,
+    splitter: Splitter,
+    partitions: HashMap<Partition, State>,
+    /// What the producer has no room for, or has given back. While there is any, no records are
+    /// taken, so it is bounded by a batch and by what the producer holds.
+    waiting: VecDeque<(Instant, Written)>,
+    log: Limited,
+}
+
+struct State {
+    owned: Arc<Owned>,
+    watermark: Watermark,
+    in_flight: usize,
+    revocation: Option<(Instant, std::sync::mpsc::Sender<Partition>)>,
+}
+
+impl State {
+    fn new(owned: Arc<Owned>, start: Position) -> Self {
+        let watermark = Watermark::new(start, NO_CLOCK);
+        Self { owned, watermark, in_flight: 0, revocation: None }
+    }
+
+    /// Takes note of a record; false if it was read before, or is not to be read any more.
+    fn read(&mut self, record: &Record<'_>) -> bool {
+        if self.revocation.is_some() || record.offset.next() <= self.watermark.next() {
+            return false;
+        }
+        self.watermark.read(record.offset, NO_CLOCK);
+        true
+    }
+
+    /// There is nothing to read below `position`.
+    fn skip_to(&mut self, position: Position) {
+        if self.watermark.next() <= position {
+            self.watermark.skip_to(position, NO_CLOCK);
+            self.publish();
+        }
+    }
+
+    /// One of the records that the pinned one was split into is on the topic.
+    fn written(&mut self, pin: Pin) {
+        self.in_flight -= 1;
+        self.watermark.release(pin);
+        self.publish();
+    }
+
+    /// Tells the consumer what may be committed.
+    fn publish(&self) {
+        self.owned.set_committable(self.watermark.committable().position, Resume::default());
+    }
+}
+
+impl Worker {
+    pub(super) fn new(parts: Parts) -> Self {
+        let splitter = Splitter::new(parts.max_bytes);
+        let (partitions, waiting) = (HashMap::new(), VecDeque::new());
+        let (decoder, log) = (Decoder::default(), Limited::new(LOG_INTERVAL));
+        Self { parts, decoder, splitter, partitions, waiting, log }
+    }
+
+    /// Works until `stop` is called off.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let is_stalled = !self.waiting.is_empty();
+            let retry = self.waiting.iter().map(|(due, _)| *due).min();
+            let revoke = self.partitions.values().filter_map(|state| state.revocation.as_ref());
+            let revoke = revoke.map(|(deadline, _)| *deadline).min();
+            tokio::select! {
+                biased;
+                rebalance = self.parts.inbox.rebalances.recv() => match rebalance {
+                    Some(rebalance) => self.rebalance(rebalance),
+                    None => break,
+                },
+                () = stop.cancelled() => break,
+                Some(settled) = self.parts.settled.recv() => self.settle(settled),
+                () = until(revoke) => self.finish_revocations(),
+                () = until(retry), if is_stalled => self.write_waiting(),
+                Some(event) = self.parts.inbox.events.recv(), if !is_stalled => match event {
+                    Event::Records(batch) => self.take_in(&batch),
+                    Event::CaughtUp(partitions) => self.caught_up(&partitions),
+                    Event::LogGone(LogGone { partition, generation, timeout, done }) => {
+                        self.revoke(partition, generation, timeout, done);
+                    }
+                },
+            }
+        }
+    }
+
+    fn rebalance(&mut self, event: Rebalance) {
+        match event {
+            Rebalance::Resized { .. } => {}
+            Rebalance::Assigned { partition, owned, start, .. } => {
+                self.assigned(partition, owned, start)
+            }
+            Rebalance::Revoked { partition, generation, timeout, done } => {
+                self.revoke(partition, generation, timeout, done);
+            }
+            Rebalance::Lost { partition, generation } => {
+                if self.current(partition, generation).is_some() {
+                    self.partitions.remove(&partition);
+                    self.forget(partition, generation);
+                }
+            }
+        }
+    }
+
+    fn revoke(
+        &mut self,
+        partition: Partition,
+        generation: Generation,
+        timeout: Duration,
+        done: Sender<Partition>,
+    ) {
+        match self.current(partition, generation) {
+            Some(state) => state.revocation = Some((Instant::now() + timeout, done)),
+            // A partition that this worker does not have is done with.
+            None => {
+                let _ = done.send(partition);
+            }
+        }
+        self.finish_revocations();
+    }
+
+    fn assigned(&mut self, partition: Partition, owned: Arc<Owned>, start: Position) {
+        self.partitions.insert(partition, State::new(owned, start));
+    }
+
+    /// The state of a partition, if `generation` is its current one.
+    fn current(&mut self, partition: Partition, generation: Generation) -> Option<&mut State> {
+        let state = self.partitions.get_mut(&partition);
+        state.filter(|state| state.owned.generation == generation)
+    }
+
+    /// Drops what waits of an ownership that ended: the next owner reads it again.
+    fn forget(&mut self, partition: Partition, generation: Generation) {
+        self.waiting.retain(|(_, written)| {
+            let receipt = &written.receipt;
+            receipt.partition != partition || receipt.generation != generation
+        });
+    }
+
+    fn take_in(&mut self, batch: &RecordBatch) {
+        for record in batch.records() {
+            let (partition, generation) = (batch.partition, batch.generation);
+            let Some(state) = self.current(partition, generation) else { return };
+            if !state.read(&record) {
+                continue;
+            }
+            for (key, value) in self.split(partition, &record) {
+                self.write(partition, generation, &record, key, value);
+            }
+        }
+        self.write_waiting();
+    }
+
+    /// What takes the record's place; never nothing.
+    fn split(&mut self, partition: Partition, record: &Record<'_>) -> Vec<KeyAndValue> {
+        let key = || record.key.map(<[u8]>::to_vec);
+        let metrics = &self.parts.metrics;
+        let Some(value) = record.value else {
+            metrics.read(Fate::NullValue, 0);
+            return vec![(key(), None)];
+        };
+        let split = value::split(&mut self.decoder, &mut self.splitter, value);
+        let fate = match &split {
+            Ok((_, SplitRecord::Whole(_))) => Fate::Keyed,
+            Ok((_, SplitRecord::Parts(_))) => Fate::Split,
+            Ok((_, SplitRecord::Without)) => Fate::WithoutSpans,
+            Err(_) => Fate::Unreadable,
+        };
+        metrics.read(fate, value.len());
+        match split {
+            Ok((whole, SplitRecord::Whole(trace))) => {
+                vec![(Some(trace.to_string().into_bytes()), Some(whole.to_vec()))]
+            }
+            Ok((_, SplitRecord::Parts(parts))) => parts
+                .into_iter()
+                .map(|part| {
+                    let trace = part.trace.map(|trace| trace.to_string().into_bytes());
+                    (trace.or_else(key), Some(part.bytes))
+                })
+                .collect(),
+            Ok((_, SplitRecord::Without)) => vec![(key(), Some(value.to_vec()))],
+            Err(error) => {
+                if let Some(left_out) = self.log.allow() {
+                    let (partition, offset) = (partition.0, record.offset.0);
+                    let text = "it cannot be read, and is passed on as it is, with its key";
+                    warn!(partition, offset, %error, left_out, "rekey.unreadable: {text}");
+                }
+                vec![(key(), Some(value.to_vec()))]
+            }
+        }
+    }
+
+    /// Pins the record for one of those that it was split into, which is written.
+    fn write(
+        &mut self,
+        partition: Partition,
+        generation: Generation,
+        record: &Record<'_>,
+        key: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+    ) {
+        let (worker, timestamp) = (self.parts.index, record.timestamp);
+        let bytes = value.as_ref().map_or(0, Vec::len);
+        let Some(state) = self.current(partition, generation) else { return };
+        let pin = state.watermark.pin(record.offset);
+        state.in_flight += 1;
+        let headers = record.headers.into();
+        let receipt = Receipt { worker, partition, generation, pin, timestamp, bytes, headers };
+        let written = Written { key, value, receipt };
+        if self.waiting.is_empty() {
+            self.publish_or_wait(written);
+        } else {
+            self.waiting.push_back((Instant::now() + FULL_WAIT, written));
+        }
+    }
+
+    fn publish_or_wait(&mut self, written: Written) {
+        let headers = Arc::clone(&written.receipt.headers);
+        let headers: Vec<_> = record_headers::iter(&headers).collect();
+        let outgoing = Outgoing {
+            topic: &self.parts.to,
+            partition: None,
+            key: written.key.as_deref(),
+            value: written.value.as_deref(),
+            headers: &headers,
+        };
+        let at = Some(written.receipt.timestamp).filter(|at| *at > Timestamp(0));
+        match self.parts.publisher.publish_at(&outgoing, at, written.receipt.clone()) {
+            Ok(()) => {}
+            Err((Refusal::QueueFull, _)) => {
+                self.waiting.push_back((Instant::now() + FULL_WAIT, written));
+            }
+            Err((Refusal::Kafka(error), _)) => {
+                if let Some(left_out) = self.log.allow() {
+                    let topic = &self.parts.to;
+                    warn!(%error, topic, left_out, "rekey.not_taken: it is written again");
+                }
+                self.parts.metrics.retried.increment(1);
+                self.waiting.push_back((Instant::now() + RETRY_WAIT, written));
+            }
+        }
+    }
+
+    /// Writes what is due of what waits.
+    fn write_waiting(&mut self) {
+        let now = Instant::now();
+        for (due, written) in std::mem::take(&mut self.waiting) {
+            if due <= now {
+                self.publish_or_wait(written);
+            } else {
+                self.waiting.push_back((due, written));
+            }
+        }
+    }
+
+    fn settle(&mut self, settled: Vec<Settled>) {
+        for settled in settled {
+            match settled {
+                Settled::Done(receipt) => {
+                    self.parts.metrics.written.increment(1);
+                    self.parts.metrics.written_bytes.increment(receipt.bytes as u64);
+                    if let Some(state) = self.current(receipt.partition, receipt.generation) {
+                        state.written(receipt.pin);
+                    }
+                }
+                Settled::Again(written) => {
+                    let receipt = &written.receipt;
+                    if self.current(receipt.partition, receipt.generation).is_some() {
+                        self.parts.metrics.retried.increment(1);
+                        self.waiting.push_back((Instant::now() + RETRY_WAIT, written));
+                    }
+                }
+            }
+        }
+        self.finish_revocations();
+    }
+
+    fn caught_up(&mut self, caught_up: &[CaughtUp]) {
+        for quiet in caught_up {
+            if let Some(state) = self.current(quiet.partition, quiet.generation) {
+                state.skip_to(quiet.position);
+            }
+        }
+    }
+
+    /// Lets go of revoked partitions that have nothing in flight, or no time left.
+    fn finish_revocations(&mut self) {
+        let now = Instant::now();
+        let is_done = |(partition, state): (&Partition, &State)| {
+            let (deadline, _) = state.revocation.as_ref()?;
+            (state.in_flight == 0 || *deadline <= now).then_some(*partition)
+        };
+        let done: Vec<Partition> = self.partitions.iter().filter_map(is_done).collect();
+        for partition in done {
+            let Some(state) = self.partitions.remove(&partition) else { continue };
+            state.publish();
+            self.forget(partition, state.owned.generation);
+            if let Some((_, done)) = state.revocation {
+                let unfinished = state.in_flight;
+                info!(partition = partition.0, unfinished, "partition.handed_over");
+                // The consumer may have given up waiting.
+                let _ = done.send(partition);
+            }
+        }
+    }
+}
+
+type KeyAndValue = (Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// Waits until `deadline`; for ever if there is none.
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,251 @@
+//! The dead-letter topic: what was refused for good, byte for byte, with why and from where.
+//!
+//! Owns the producer of the topic and the headers of a letter. Promises that each letter that was
+//! taken is settled once, written or given up after `message_timeout`, and its receipt comes back
+//! to the worker then; that neither is passed over in silence (counted, logged at a limited rate);
+//! and that a full queue hands the letter back instead of waiting. Leaves to the workers what is
+//! refused, and to hold its offset back until the receipt is there.
+
+mod letter;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use metrics::{Counter, counter, describe_counter};
+use rdkafka::error::KafkaError;
+use tokio::sync::{Notify, mpsc};
+use tracing::error;
+
+use crate::ids::{Generation, Offset, Partition, Pin};
+use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
+use crate::kafka::record_headers;
+use crate::telemetry::limited::Limited;
+
+pub use letter::{
+    ATTEMPTS, EXPORTER, KIND, Kind, Letter, MESSAGE, OWN_HEADERS, PARTITION, REASON, TIMESTAMP,
+    TOPIC,
+};
+
+/// Bytes of the largest letter, before compression: as large as a record can be elsewhere.
+const MAX_LETTER_BYTES: usize = 64 << 20;
+
+/// Bytes of letters that may wait. More than the largest one, or that would wait for ever.
+const QUEUE_BYTES: usize = 80 << 20;
+
+/// How often a letter that could not be written is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Section `dead_letter` of the static file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterSettings {
+    /// The topic.
+    pub topic: String,
+    /// When a letter that Kafka does not take is given up.
+    pub message_timeout: Duration,
+}
+
+/// Where the input comes from: the same cluster that the letters go to.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    /// `bootstrap.servers`.
+    pub brokers: &'a str,
+    /// Further librdkafka settings; they may hold passwords.
+    pub properties: &'a [(String, String)],
+    /// The topic that what is refused was read from.
+    pub topic: &'a str,
+}
+
+/// What comes back when a letter is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The partition of what was refused.
+    pub partition: Partition,
+    /// The acquisition of it under which that was read.
+    pub generation: Generation,
+    /// What waits for the letter, and holds the offset back until then.
+    pub holds: Holds,
+    /// The worker to tell: an index into the sinks given to [`DeadLetters::start`].
+    pub worker: usize,
+}
+
+/// What waits for a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// The record that it is about.
+    Record(Pin),
+    /// The delivery, as the worker numbers it, of which the letter stands for a chunk.
+    Delivery(u64),
+}
+
+/// The way to the dead-letter topic, or to none. Clones are handles of the same one.
+#[derive(Clone, Debug, Default)]
+pub struct DeadLetters(Option<Arc<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    publisher: Publisher<Settling>,
+    topic: String,
+    input_topic: String,
+}
+
+#[derive(Debug)]
+struct Settling {
+    topic: String,
+    sinks: Vec<mpsc::UnboundedSender<Receipt>>,
+    written: Counter,
+    failed: Counter,
+    log: Limited,
+    room: Notify,
+}
+
+impl DeadLetters {
+    /// Starts the producer. A broker that is out of reach is not an error.
+    ///
+    /// `sinks` holds one for each worker, at the index that [`Receipt::worker`] names.
+    ///
+    /// # Errors
+    /// When librdkafka refuses the settings.
+    pub fn start(
+        settings: &DeadLetterSettings,
+        input: Input<'_>,
+        sinks: Vec<mpsc::UnboundedSender<Receipt>>,
+    ) -> Result<Self, KafkaError> {
+        let mut publishing =
+            PublisherSettings::new("tailsieve-dead-letters", input.brokers, input.properties);
+        publishing.message_timeout = Some(settings.message_timeout);
+        publishing.max_message_bytes = MAX_LETTER_BYTES;
+        publishing.queue_bytes = QUEUE_BYTES;
+        let topic = settings.topic.clone();
+        let publisher = Publisher::start(publishing, Settling::new(topic.clone(), sinks))?;
+        Ok(Self(Some(Arc::new(Open { publisher, topic, input_topic: input.topic.to_owned() }))))
+    }
+
+    /// Registers the metrics of a process that has no dead-letter topic, or none yet.
+    pub fn describe() {
+        let text = "letters to the dead-letter topic, by what became of them";
+        describe_counter!("tailsieve_dead_letters_total", text);
+        let _ = ["written", "failed"].map(outcome);
+    }
+
+    /// True if there is a dead-letter topic. If not, nothing is to be sent.
+    pub fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Takes a letter over, from any thread. Never blocks. The receipt comes back by the sink of
+    /// its worker, also if the letter can never be written.
+    ///
+    /// # Errors
+    /// When too much waits already; [`room`](Self::room) tells when to try again.
+    pub fn try_send(&self, letter: &Letter, receipt: Receipt) -> Result<(), Full> {
+        let Some(open) = &self.0 else {
+            debug_assert!(false, "without a topic nothing is sent");
+            return Ok(());
+        };
+        let headers = letter.headers(&open.input_topic, SystemTime::now());
+        let own = headers.iter().map(|(key, value)| (*key, value.as_bytes()));
+        let headers: Vec<_> = own.chain(record_headers::iter(&letter.along)).collect();
+        let outgoing = Outgoing {
+            topic: &open.topic,
+            partition: None,
+            key: letter.key.as_deref(),
+            value: letter.value.as_deref(),
+            headers: &headers,
+        };
+        match open.publisher.publish(&outgoing, receipt) {
+            Ok(()) => Ok(()),
+            Err((Refusal::QueueFull, _)) => Err(Full),
+            Err((Refusal::Kafka(error), receipt)) => {
+                open.publisher.receipts().give_up(receipt, &error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until there may be room for another letter. Somebody else may be faster: a
+    /// `try_send` that fails afterwards means to wait again.
+    pub async fn room(&self) {
+        let Some(open) = &self.0 else { return };
+        let mut settled = std::pin::pin!(open.publisher.receipts().room.notified());
+        settled.as_mut().enable();
+        // What is still under way tells of itself from here on.
+        if open.publisher.in_flight() > 0 {
+            settled.await;
+        }
+    }
+
+    /// Waits until every letter is settled. True if that came in time.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.0.as_ref().is_none_or(|open| open.publisher.flush(timeout))
+    }
+
+    /// Ends as a crash would: what was not sent yet is forgotten.
+    pub fn crash(&self) {
+        if let Some(open) = &self.0 {
+            open.publisher.crash();
+        }
+    }
+}
+
+/// Too many letters wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+impl Settling {
+    fn new(topic: String, sinks: Vec<mpsc::UnboundedSender<Receipt>>) -> Self {
+        DeadLetters::describe();
+        let [written, failed] = ["written", "failed"].map(outcome);
+        let (log, room) = (Limited::new(LOG_INTERVAL), Notify::new());
+        Self { topic, sinks, written, failed, log, room }
+    }
+
+    fn give_up(&self, receipt: Receipt, error: &KafkaError) {
+        self.failed.increment(1);
+        if let Some(left_out) = self.log.allow() {
+            let (topic, partition) = (&self.topic, receipt.partition.0);
+            error!(
+                topic,
+                partition,
+                %error,
+                left_out,
+                "dead_letter.failed: what was refused is not on the dead-letter topic; check that \
+                 the topic is there and takes records of this size (max.message.bytes)"
+            );
+        }
+        self.tell(receipt);
+    }
+
+    fn tell(&self, receipt: Receipt) {
+        if let Some(sink) = self.sinks.get(receipt.worker) {
+            // A worker that is gone needs no receipts.
+            let _ = sink.send(receipt);
+        }
+        self.room.notify_waiters();
+    }
+}
+
+impl Receipts for Settling {
+    type Receipt = Receipt;
+
+    fn settled(&self, receipt: Receipt, result: Result<(Partition, Offset), Failed<'_>>) {
+        match result {
+            Ok(_) => {
+                self.written.increment(1);
+                self.tell(receipt);
+            }
+            Err(failed) => self.give_up(receipt, failed.error),
+        }
+    }
+
+    /// Again, once librdkafka has taken what was told out of its count.
+    fn told(&self) {
+        self.room.notify_waiters();
+    }
+}
+
+fn outcome(outcome: &'static str) -> Counter {
+    counter!("tailsieve_dead_letters_total", "outcome" => outcome)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,296 @@
+//! Whose word counts: the decisions of one partition's log, as they are read in order.
+//!
+//! An ownership begins with a record of its own. A process that was stopped for a while may still
+//! write after its partition went to somebody else; what it says then is *superseded*: it stands
+//! only for traces of which the owner has said nothing. What stands when the next ownership begins
+//! is what that owner goes by, and so as good as its own word.
+
+use std::collections::HashMap;
+
+use super::record::{self, GroupHash, OwnerId, Recorded, Said, Unread, Verdict};
+use crate::ids::{Offset, Position, Timestamp, TopicId, TraceId};
+
+/// What one reading of a log amounts to.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// The owner at this point of the log; `None` before the first ownership record: the
+    /// reading may begin behind it.
+    owner: Option<OwnerId>,
+    /// The input topic at this point, as far as owners have known its id.
+    topic: Option<TopicId>,
+    order: Vec<Entry>,
+    /// Where in `order` the latest record of a decision is: that of a trace from its first record.
+    index: HashMap<(TraceId, Offset), usize, foldhash::fast::RandomState>,
+    pub(super) superseded: u64,
+    ownerships: Vec<Ownership>,
+    /// The clock of the latest decision so far.
+    latest: Option<Timestamp>,
+}
+
+/// The beginning of an ownership, from which a log can be read: who is superseded is known there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// Its record.
+    pub position: Position,
+    /// No decision before it was made later than this.
+    pub latest: Timestamp,
+}
+
+#[derive(Debug)]
+struct Entry {
+    by: OwnerId,
+    recorded: Recorded,
+    is_superseded: bool,
+}
+
+impl Entry {
+    /// What stands after `owner` said `again` of the same decision. What an owner knows of its own
+    /// only grows, but a record that had to be written again comes after later ones.
+    fn then(&self, owner: OwnerId, again: Recorded) -> Recorded {
+        let before = &self.recorded;
+        if self.by != owner || before.verdict != again.verdict {
+            return again;
+        }
+        let delivered = before.delivered || again.delivered;
+        Recorded { last: before.last.max(again.last), delivered, ..again }
+    }
+}
+
+impl Reading {
+    /// A reading that begins where decisions are about this topic, if that is known.
+    pub(super) fn of(topic: Option<TopicId>) -> Self {
+        Self { topic, ..Self::default() }
+    }
+
+    /// Takes in the next record of the topic, which is at `position`. Returns how many of its
+    /// decisions are not understood.
+    ///
+    /// # Errors
+    /// When it says nothing to `group`; then it changes nothing.
+    pub(super) fn read(
+        &mut self,
+        group: GroupHash,
+        position: Position,
+        value: Option<&[u8]>,
+    ) -> Result<u64, Unread> {
+        match record::read(group, value)? {
+            (owner, Said::Owned { topic }) => {
+                self.begin(owner, position, topic);
+                Ok(0)
+            }
+            (owner, Said::Decided { decisions, not_understood }) => {
+                decisions.into_iter().for_each(|recorded| self.take_in(owner, recorded));
+                Ok(not_understood)
+            }
+        }
+    }
+
+    /// From here on it is about this topic.
+    fn turn_to(&mut self, topic: Option<TopicId>) {
+        let before = self.topic;
+        self.topic = topic.or(before);
+        if before.is_some() && before != self.topic {
+            self.leave_old_topic();
+        }
+    }
+
+    /// An ownership begins, of a partition of this topic.
+    fn begin(&mut self, owner: OwnerId, position: Position, topic: Option<TopicId>) {
+        self.turn_to(topic);
+        let latest = self.latest.unwrap_or(Timestamp(i64::MIN));
+        self.ownerships.push(Ownership { position, latest });
+        self.owner = Some(owner);
+        // What stands now the new owner reads and goes by, whoever said it.
+        self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
+    }
+
+    /// The topic was made anew: what was kept stays kept, but no record of the new one is among those
+    /// that it was decided on. What was dropped is decided again if it comes again: until the new
+    /// topic was noticed it may have been read from the middle.
+    fn leave_old_topic(&mut self) {
+        self.order.retain(|entry| matches!(entry.recorded.verdict, Verdict::Kept(_)));
+        for entry in &mut self.order {
+            entry.recorded.first = Offset::BEFORE_ALL;
+            entry.recorded.last = Offset::BEFORE_ALL;
+        }
+        let places = self.order.iter().enumerate();
+        let latest =
+            places.map(|(place, entry)| ((entry.recorded.trace_id, entry.recorded.first), place));
+        self.index = latest.collect();
+    }
+
+    fn take_in(&mut self, owner: OwnerId, recorded: Recorded) {
+        let is_superseded = self.owner.is_some_and(|current| current != owner);
+        self.superseded += u64::from(is_superseded);
+        self.latest = self.latest.max(Some(recorded.at));
+        let key = (recorded.trace_id, recorded.first);
+        if let Some(place) = self.index.get(&key).copied() {
+            if is_superseded && !self.order[place].is_superseded {
+                return;
+            }
+            // Decisions come in the order in which they were made; what is said of one again
+            // takes its place.
+            let recorded = self.order[place].then(owner, recorded);
+            self.order[place] = Entry { by: owner, recorded, is_superseded };
+            return;
+        }
+        self.index.insert(key, self.order.len());
+        self.order.push(Entry { by: owner, recorded, is_superseded });
+    }
+
+    /// The decisions that stand for who reads this topic now, in the order in which they were made,
+    /// and where ownerships begin.
+    pub(super) fn finish(mut self, topic: Option<TopicId>) -> (Vec<Recorded>, Vec<Ownership>) {
+        self.turn_to(topic);
+        (self.order.into_iter().map(|entry| entry.recorded).collect(), self.ownerships)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::decision_log::testing::dropped;
+
+    fn recorded(trace: u8, first: i64, delivered: bool) -> Recorded {
+        Recorded { delivered, ..dropped(trace, first, first + 5) }
+    }
+
+    fn read(records: &[(u64, Option<Recorded>)]) -> (Vec<Recorded>, u64) {
+        let mut reading = Reading::default();
+        for (position, (owner, recorded)) in (0..).map(Position).zip(records) {
+            match recorded {
+                None => reading.begin(OwnerId(*owner), position, None),
+                Some(recorded) => reading.take_in(OwnerId(*owner), recorded.clone()),
+            }
+        }
+        let superseded = reading.superseded;
+        (reading.finish(None).0, superseded)
+    }
+
+    #[test]
+    fn ownerships_are_told_with_the_latest_decision_before_them() {
+        let mut reading = Reading::default();
+        let decided = |at| Recorded { at: Timestamp(at), ..recorded(1, at, false) };
+        reading.begin(OwnerId(1), Position(7), None);
+        reading.take_in(OwnerId(1), decided(30));
+        reading.take_in(OwnerId(1), decided(20));
+        reading.begin(OwnerId(2), Position(10), None);
+        reading.take_in(OwnerId(1), decided(40));
+        reading.begin(OwnerId(3), Position(12), None);
+        let ownership = |position, latest| Ownership {
+            position: Position(position),
+            latest: Timestamp(latest),
+        };
+        let expected = [ownership(7, i64::MIN), ownership(10, 30), ownership(12, 40)];
+        assert_eq!(reading.finish(None).1, expected);
+    }
+
+    fn kept(trace: u8, first: i64, delivered: bool) -> Recorded {
+        let threshold = crate::otlp::probability::Threshold::ALWAYS;
+        let kept = record::Kept { policy: "all".into(), threshold, consistent: true };
+        Recorded { verdict: Verdict::Kept(kept), ..recorded(trace, first, delivered) }
+    }
+
+    #[test]
+    fn decisions_on_a_topic_that_is_gone_cover_nothing_of_the_new_one() {
+        let topic = TopicId::from_bits;
+        let mut reading = Reading::default();
+        reading.begin(OwnerId(1), Position(0), topic(1));
+        reading.take_in(OwnerId(1), kept(1, 4, false));
+        reading.take_in(OwnerId(1), kept(1, 9, true));
+        reading.take_in(OwnerId(1), recorded(5, 9, false));
+        // Nobody could tell the id, and then it was the same.
+        reading.begin(OwnerId(2), Position(3), None);
+        reading.begin(OwnerId(3), Position(4), topic(1));
+        reading.take_in(OwnerId(3), kept(2, 20, false));
+        reading.begin(OwnerId(4), Position(6), topic(2));
+        reading.take_in(OwnerId(4), recorded(3, 0, false));
+        let gone =
+            |of: Recorded| Recorded { first: Offset::BEFORE_ALL, last: Offset::BEFORE_ALL, ..of };
+        let stands = reading.finish(None).0;
+        assert_eq!(
+            stands,
+            [
+                gone(kept(1, 4, false)),
+                gone(kept(1, 9, true)),
+                gone(kept(2, 20, false)),
+                recorded(3, 0, false),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_owner_on_a_new_topic_does_not_go_by_offsets_of_the_old_one() {
+        let topic = TopicId::from_bits;
+        // Read from the middle of an ownership; whose offset was committed says of which topic.
+        let mut reading = Reading::of(topic(1));
+        reading.take_in(OwnerId(1), kept(1, 4, true));
+        reading.take_in(OwnerId(1), recorded(2, 5, false));
+        let (first, last) = (Offset::BEFORE_ALL, Offset::BEFORE_ALL);
+        let gone = Recorded { first, last, ..kept(1, 4, true) };
+        assert_eq!(reading.finish(topic(2)).0, [gone]);
+        // Of the same topic, and where nobody knows, they stand.
+        for (was, now) in [(topic(1), topic(1)), (None, topic(2)), (topic(1), None)] {
+            let mut reading = Reading::of(was);
+            reading.take_in(OwnerId(1), kept(1, 4, true));
+            assert_eq!(reading.finish(now).0, [kept(1, 4, true)], "{was:?}, {now:?}");
+        }
+    }
+
+    #[test]
+    fn the_latest_word_on_a_decision_stands() {
+        let (one, other) = (recorded(1, 0, false), recorded(2, 1, false));
+        let again = recorded(1, 0, true);
+        let (stands, superseded) =
+            read(&[(1, None), (1, Some(one)), (1, Some(other.clone())), (1, Some(again.clone()))]);
+        assert_eq!((stands, superseded), (vec![again, other], 0));
+    }
+
+    #[test]
+    fn a_trace_may_be_decided_twice_when_its_first_decision_was_forgotten() {
+        let (one, other) = (recorded(1, 0, false), recorded(1, 100, false));
+        let (stands, _) = read(&[(1, Some(one.clone())), (1, Some(other.clone()))]);
+        assert_eq!(stands, [one, other]);
+    }
+
+    #[test]
+    fn a_zombie_does_not_win_over_its_successor_in_either_order() {
+        let (by_owner, by_zombie) = (recorded(1, 0, true), recorded(1, 0, false));
+        for records in [
+            [(2, None), (2, Some(by_owner.clone())), (1, Some(by_zombie.clone()))],
+            [(2, None), (1, Some(by_zombie.clone())), (2, Some(by_owner.clone()))],
+        ] {
+            let (stands, superseded) = read(&records);
+            assert_eq!((stands, superseded), (vec![by_owner.clone()], 1));
+        }
+    }
+
+    #[test]
+    fn what_only_a_zombie_said_stands() {
+        let by_zombie = recorded(1, 0, false);
+        let (stands, superseded) = read(&[(2, None), (1, Some(by_zombie.clone()))]);
+        assert_eq!((stands, superseded), (vec![by_zombie], 1));
+    }
+
+    #[test]
+    fn what_was_written_again_takes_nothing_back() {
+        let early = recorded(1, 0, true);
+        let late = Recorded { last: Offset(20), ..early.clone() };
+        let (stands, _) = read(&[(1, None), (1, Some(late.clone())), (1, Some(early))]);
+        assert_eq!(stands, [late]);
+    }
+
+    #[test]
+    fn what_an_owner_found_on_record_no_zombie_changes() {
+        let (found, other) = (recorded(1, 0, true), recorded(1, 0, false));
+        let records = [(2, None), (1, Some(found.clone())), (3, None), (2, Some(other))];
+        assert_eq!(read(&records), (vec![found], 2), "the third owner went by it");
+    }
+
+    #[test]
+    fn before_the_first_ownership_everybody_is_believed() {
+        let (one, other) = (recorded(1, 0, false), recorded(2, 1, true));
+        let (stands, superseded) = read(&[(1, Some(one.clone())), (2, Some(other.clone()))]);
+        assert_eq!((stands, superseded), (vec![one, other], 0));
+    }
+}

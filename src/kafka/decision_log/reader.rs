@@ -1,0 +1,369 @@
+//! Reads the logs of partitions that come in back, on a thread of its own.
+//!
+//! A recovery first writes the record of the new ownership, and then reads up to it: all that was
+//! on the topic before is below. What cannot be written or read yet is tried for as long as it
+//! takes.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
+use tracing::{debug, error, info, warn};
+
+use super::fence::Reading;
+use super::metrics::LogMetrics;
+use super::record::{self, GroupHash, OwnerId};
+use super::recovery::{Recovery, Step};
+use super::settings::DecisionLogSettings;
+use super::{LogEvent, LogReceipts, LogSink, Receipt, Ticket, Topics};
+use crate::clock;
+use crate::ids::{Offset, Partition, Position};
+use crate::kafka::cluster;
+use crate::kafka::publish::{Outgoing, Publisher};
+use crate::telemetry::limited::Limited;
+
+/// How long the thread waits for something to happen.
+const WAIT: Duration = Duration::from_millis(20);
+
+/// How long it waits for work when it has none.
+const IDLE_WAIT: Duration = Duration::from_millis(200);
+
+/// How long a step that failed is waited with.
+const RETRY_WAIT: Duration = Duration::from_millis(500);
+
+/// How long it may take to find out where a log begins.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a recovery that takes longer is worth a word about.
+const LONG: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Recover {
+        receipt: Receipt,
+        owner: OwnerId,
+        topics: Topics,
+        from: Option<Position>,
+    },
+    /// What became of the first record of an ownership.
+    Marked {
+        receipt: Receipt,
+        result: Result<Offset, String>,
+    },
+    Stop,
+}
+
+/// The thread, from outside.
+#[derive(Debug)]
+pub(super) struct Reader {
+    commands: Sender<Command>,
+    trouble: Arc<Mutex<Option<String>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reader {
+    pub(super) fn start(
+        settings: &DecisionLogSettings,
+        group: GroupHash,
+        publisher: Arc<Publisher<LogReceipts>>,
+        sinks: Arc<Vec<LogSink>>,
+        metrics: Arc<LogMetrics>,
+        commands: Sender<Command>,
+        inbox: Receiver<Command>,
+    ) -> Result<Self, super::LogError> {
+        let trouble = Arc::default();
+        let worker = ReadBack {
+            topic: settings.topic.clone(),
+            group,
+            publisher,
+            sinks,
+            metrics,
+            consumer: client_config(settings).create()?,
+            recoveries: HashMap::new(),
+            trouble: Arc::clone(&trouble),
+            errors: Limited::new(Duration::from_secs(10)),
+        };
+        let name = format!("{}-log-reader", settings.client_id);
+        let thread = thread::Builder::new().name(name).spawn(move || worker.run(&inbox))?;
+        Ok(Self { commands, trouble, thread: Some(thread) })
+    }
+
+    pub(super) fn command(&self, command: Command) {
+        if self.commands.send(command).is_err() {
+            debug!("decision_log.reader_gone");
+        }
+    }
+
+    pub(super) fn ready(&self) -> Result<(), String> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.command(Command::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("decision_log.reader_panicked");
+        }
+    }
+}
+
+/// A consumer that is no member of any group: it is told what to read.
+fn client_config(settings: &DecisionLogSettings) -> ClientConfig {
+    let client_id = format!("{}-log-reader", settings.client_id);
+    let DecisionLogSettings { brokers, properties, group_id, .. } = settings;
+    let mut config = cluster::client_config(brokers, properties, &client_id, group_id);
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.partition.eof", "false")
+        .set("isolation.level", "read_committed")
+        .set("check.crcs", "true")
+        .set("fetch.wait.max.ms", "50")
+        .set("fetch.min.bytes", "1")
+        .set("fetch.message.max.bytes", "4194304")
+        .set("queued.max.messages.kbytes", "32768")
+        .set("statistics.interval.ms", "0");
+    config
+}
+
+struct ReadBack {
+    topic: String,
+    group: GroupHash,
+    publisher: Arc<Publisher<LogReceipts>>,
+    sinks: Arc<Vec<LogSink>>,
+    metrics: Arc<LogMetrics>,
+    consumer: BaseConsumer,
+    recoveries: HashMap<Partition, Recovery>,
+    trouble: Arc<Mutex<Option<String>>>,
+    errors: Limited,
+}
+
+impl ReadBack {
+    fn run(mut self, inbox: &Receiver<Command>) {
+        loop {
+            let wait = if self.recoveries.is_empty() { IDLE_WAIT } else { Duration::ZERO };
+            let mut next = match inbox.recv_timeout(wait) {
+                Ok(command) => Some(command),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            while let Some(command) = next {
+                match command {
+                    Command::Recover { receipt, owner, topics, from } => {
+                        self.begin(receipt, owner, topics, from);
+                    }
+                    Command::Marked { receipt, result } => self.marked(receipt, result),
+                    Command::Stop => return,
+                }
+                next = inbox.try_recv().ok();
+            }
+            self.step();
+            self.read();
+            self.tell_trouble();
+        }
+    }
+
+    fn begin(&mut self, receipt: Receipt, owner: OwnerId, topics: Topics, from: Option<Position>) {
+        // What an ownership that ended wanted to know nobody asks any more.
+        self.abandon(receipt.partition);
+        let now = Instant::now();
+        let recovery = Recovery {
+            receipt,
+            owner,
+            topics,
+            from,
+            since: now,
+            step: Step::Mark(now),
+            reading: Reading::of(topics.then),
+            read: 0,
+        };
+        self.recoveries.insert(receipt.partition, recovery);
+    }
+
+    fn abandon(&mut self, partition: Partition) {
+        if let Some(recovery) = self.recoveries.remove(&partition)
+            && matches!(recovery.step, Step::Read { .. })
+        {
+            self.unassign(partition);
+        }
+    }
+
+    fn unassign(&self, partition: Partition) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topic, partition.0);
+        if let Err(error) = self.consumer.incremental_unassign(&list) {
+            debug!(%error, "decision_log.unassign_failed");
+        }
+    }
+
+    fn marked(&mut self, receipt: Receipt, result: Result<Offset, String>) {
+        let Some(recovery) = self.recoveries.get_mut(&receipt.partition) else { return };
+        if recovery.receipt != receipt {
+            return;
+        }
+        let now = Instant::now();
+        recovery.step = match result {
+            Ok(end) => Step::Seek { end, at: now },
+            Err(_counted) => Step::Mark(now + RETRY_WAIT),
+        };
+    }
+
+    /// Starts what is due.
+    fn step(&mut self) {
+        let now = Instant::now();
+        let partitions: Vec<Partition> = self.recoveries.keys().copied().collect();
+        for partition in partitions {
+            let Some(recovery) = self.recoveries.get(&partition) else { continue };
+            match recovery.step {
+                Step::Mark(at) if at <= now => self.mark(partition),
+                Step::Seek { end, at } if at <= now => self.seek(partition, end),
+                _ => {}
+            }
+        }
+    }
+
+    fn mark(&mut self, partition: Partition) {
+        let Some(recovery) = self.recoveries.get_mut(&partition) else { return };
+        let value = record::owned(recovery.owner, self.group, clock::now(), recovery.topics.now);
+        let outgoing = Outgoing {
+            topic: &self.topic,
+            partition: Some(partition),
+            key: None,
+            value: Some(&value),
+            headers: &[],
+        };
+        let taken = self.publisher.publish(&outgoing, Ticket::Marker(recovery.receipt));
+        recovery.step = match taken {
+            Ok(()) => Step::Marking,
+            Err(_) => Step::Mark(Instant::now() + RETRY_WAIT),
+        };
+    }
+
+    /// Begins to read, from where it was asked for or where the log begins.
+    fn seek(&mut self, partition: Partition, end: Offset) {
+        let Some(from) = self.recoveries.get(&partition).map(|recovery| recovery.from) else {
+            return;
+        };
+        let started = self.start_of(partition, from).and_then(|from| {
+            let mut list = TopicPartitionList::new();
+            list.add_partition_offset(&self.topic, partition.0, KafkaOffset::Offset(from.0))?;
+            self.consumer.incremental_assign(&list)?;
+            Ok(from)
+        });
+        let Some(recovery) = self.recoveries.get_mut(&partition) else { return };
+        match started {
+            Ok(from) => recovery.step = Step::Read { end, from },
+            Err(error) => {
+                recovery.step = Step::Seek { end, at: Instant::now() + RETRY_WAIT };
+                self.failed(&error);
+            }
+        }
+    }
+
+    fn start_of(
+        &self,
+        partition: Partition,
+        from: Option<Position>,
+    ) -> Result<Position, KafkaError> {
+        let (low, _) = self.consumer.fetch_watermarks(&self.topic, partition.0, LOOKUP_TIMEOUT)?;
+        Ok(from.map_or(Position(low), |from| from.max(Position(low))))
+    }
+
+    fn failed(&self, error: &KafkaError) {
+        if let Some(left_out) = self.errors.allow() {
+            let topic = &self.topic;
+            warn!(%error, topic, left_out, "decision_log.read_failed: it is tried again");
+        }
+    }
+
+    /// Takes in what there is to read.
+    fn read(&mut self) {
+        let is_reading =
+            self.recoveries.values().any(|recovery| matches!(recovery.step, Step::Read { .. }));
+        if !is_reading {
+            if !self.recoveries.is_empty() {
+                thread::sleep(WAIT);
+            }
+            return;
+        }
+        let until = Instant::now() + WAIT;
+        let mut wait = WAIT;
+        while let Some(message) = self.consumer.poll(wait) {
+            wait = Duration::ZERO;
+            match message {
+                Ok(message) => {
+                    let partition = Partition(message.partition());
+                    if let Some(recovery) = self.recoveries.get_mut(&partition)
+                        && recovery.take_in(self.group, &self.metrics, &message)
+                    {
+                        drop(message);
+                        self.finish(partition);
+                    }
+                }
+                Err(error) => {
+                    self.failed(&error);
+                    return;
+                }
+            }
+            if Instant::now() >= until {
+                return;
+            }
+        }
+    }
+
+    /// A log was read up to the record of the own ownership.
+    fn finish(&mut self, partition: Partition) {
+        self.unassign(partition);
+        let Some(recovery) = self.recoveries.remove(&partition) else { return };
+        let Recovery { receipt, since, step, reading, read, topics, .. } = recovery;
+        let from = if let Step::Read { from, .. } = step { from } else { Position(0) };
+        self.metrics.void.increment(reading.superseded);
+        self.metrics.read_back.record(since.elapsed().as_secs_f64());
+        let (decisions, ownerships) = reading.finish(topics.now);
+        let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let count = decisions.len();
+        info!(
+            partition = partition.0,
+            records = read,
+            decisions = count,
+            millis,
+            "decision_log.read_back"
+        );
+        let Receipt { worker, generation, .. } = receipt;
+        (self.sinks[worker])(LogEvent::Decisions { partition, generation, decisions });
+        (self.sinks[worker])(LogEvent::Recovered { partition, generation, from, ownerships });
+    }
+
+    /// Says what holds partitions up, if something does.
+    fn tell_trouble(&self) {
+        let oldest = self.recoveries.values().filter(|recovery| recovery.since.elapsed() > LONG);
+        let trouble = oldest
+            .map(|recovery| (recovery.receipt.partition, recovery.step))
+            .min_by_key(|(partition, _)| *partition);
+        let trouble = trouble.map(|(partition, step)| {
+            let doing = match step {
+                Step::Mark(_) | Step::Marking => "cannot be written to",
+                Step::Seek { .. } => "cannot be read",
+                Step::Read { .. } => "is still being read back",
+            };
+            let topic = &self.topic;
+            format!(
+                "the decision log {topic} {doing} (partition {}), so nothing of that partition is \
+                 decided yet; `tailsieve doctor` says more",
+                partition.0
+            )
+        });
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+}

@@ -1,0 +1,375 @@
+//! The records of the log: what is known of a decision, to bytes and back.
+//!
+//! Reading never fails on what another version or another program wrote: it says what is not
+//! understood, and the record is passed over.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use prost::Message;
+use thiserror::Error;
+
+use crate::ids::{Offset, Timestamp, TopicId, TraceId};
+use crate::otlp::probability::Threshold;
+use crate::proto::trace_decision::{Outcome, Trigger as WireTrigger};
+use crate::proto::{LogRecord, Ownership, TraceDecision};
+use crate::sampling::trace::Trigger;
+
+/// Which ownership of a partition writes: drawn at random for each acquisition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OwnerId(pub u64);
+
+impl OwnerId {
+    /// A new one.
+    pub fn draw() -> Self {
+        // The standard library's hash keys are random, which is all that is asked for.
+        Self(RandomState::new().hash_one(std::process::id()))
+    }
+}
+
+/// Which consumer group a record belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupHash(u32);
+
+impl GroupHash {
+    /// The hash of a group's name (FNV-1a).
+    pub fn of(group_id: &str) -> Self {
+        Self(
+            group_id
+                .bytes()
+                .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)),
+        )
+    }
+}
+
+/// What was decided of a trace. Policies may have changed since, so it refers to none of theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was dropped.
+    Dropped,
+    /// It was kept.
+    Kept(Kept),
+}
+
+/// Why a trace was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The name of the policy on whose account.
+    pub policy: Arc<str>,
+    /// The threshold it passed.
+    pub threshold: Threshold,
+    /// Whether that threshold says what the chance was.
+    pub consistent: bool,
+}
+
+/// A decision on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// The policy that dropped it, if one did; of kept ones the verdict says it.
+    pub dropped_by: Option<Arc<str>>,
+    /// The first record with spans of the trace.
+    pub first: Offset,
+    /// The last record that the decision covers.
+    pub last: Offset,
+    /// The partition's clock at the decision.
+    pub at: Timestamp,
+    /// Why it was decided then.
+    pub trigger: Trigger,
+    /// Every backend has taken what the decision covers.
+    pub delivered: bool,
+}
+
+/// What a record of the log says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// An ownership begins.
+    Owned {
+        /// The input topic, if its id was known.
+        topic: Option<TopicId>,
+    },
+    /// Something was decided.
+    Decided {
+        /// What, in order.
+        decisions: Vec<Recorded>,
+        /// How many more there are that are not understood.
+        not_understood: u64,
+    },
+}
+
+/// A record that says nothing here.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Unread {
+    /// The record has no value.
+    #[error("it has no value")]
+    NoValue,
+    /// It is not a message of the log.
+    #[error("it is not a record of a decision log")]
+    Malformed,
+    /// Another consumer group wrote it.
+    #[error("another consumer group wrote it")]
+    OtherGroup,
+}
+
+/// A record may grow to so many bytes: some two hundred decisions.
+const LARGE: usize = 16 * 1024;
+
+/// The tag of `LogRecord.decisions`: field 4, length-delimited.
+const DECISIONS_TAG: u8 = 4 << 3 | 2;
+
+/// A record of decisions, which grows until it is appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub(super) value: Vec<u8>,
+    pub(super) decisions: u32,
+}
+
+impl Line {
+    /// A record without decisions, in the name of `owner`.
+    pub fn new(group: GroupHash, owner: OwnerId) -> Self {
+        Self { value: head(owner, group, None).encode_to_vec(), decisions: 0 }
+    }
+
+    /// Adds a decision.
+    pub fn push(&mut self, recorded: &Recorded) {
+        let decision = wire(recorded);
+        self.value.reserve(decision.encoded_len() + 4);
+        self.value.push(DECISIONS_TAG);
+        let encoded = decision.encode_length_delimited(&mut self.value);
+        debug_assert!(encoded.is_ok(), "a vector grows");
+        self.decisions += 1;
+    }
+
+    /// True if it is time for another one.
+    pub fn is_full(&self) -> bool {
+        self.value.len() >= LARGE
+    }
+}
+
+/// The value of an ownership's first record.
+pub fn owned(
+    owner: OwnerId,
+    group: GroupHash,
+    since: Timestamp,
+    topic: Option<TopicId>,
+) -> Vec<u8> {
+    let topic_id = topic.map(|topic| topic.bits().to_be_bytes().to_vec()).unwrap_or_default();
+    let ownership = Ownership { since_unix_milli: since.0, topic_id };
+    head(owner, group, Some(ownership)).encode_to_vec()
+}
+
+fn head(owner: OwnerId, group: GroupHash, ownership: Option<Ownership>) -> LogRecord {
+    LogRecord { owner: owner.0, group: group.0, ownership, decisions: Vec::new() }
+}
+
+fn wire(recorded: &Recorded) -> TraceDecision {
+    let (outcome, policy, threshold, consistent) = match &recorded.verdict {
+        Verdict::Dropped => (Outcome::Dropped, recorded.dropped_by.as_deref(), 0, false),
+        Verdict::Kept(Kept { policy, threshold, consistent }) => {
+            (Outcome::Kept, Some(&**policy), threshold.value(), *consistent)
+        }
+    };
+    TraceDecision {
+        trace_id: recorded.trace_id.as_bytes().to_vec(),
+        outcome: outcome.into(),
+        policy: policy.unwrap_or_default().to_owned(),
+        threshold,
+        consistent,
+        first_offset: recorded.first.0,
+        last_offset: recorded.last.0,
+        decided_unix_milli: recorded.at.0,
+        trigger: to_wire(recorded.trigger).into(),
+        delivered: recorded.delivered,
+    }
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// When it says nothing to `group`.
+pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Said), Unread> {
+    let record = LogRecord::decode(value.ok_or(Unread::NoValue)?).map_err(|_| Unread::Malformed)?;
+    if record.group != group.0 {
+        return Err(Unread::OtherGroup);
+    }
+    let owner = OwnerId(record.owner);
+    if let Some(ownership) = record.ownership {
+        let bits = <[u8; 16]>::try_from(ownership.topic_id).map(u128::from_be_bytes);
+        return Ok((owner, Said::Owned { topic: bits.ok().and_then(TopicId::from_bits) }));
+    }
+    let all = record.decisions.len();
+    if all == 0 {
+        return Err(Unread::Malformed);
+    }
+    let mut names = Names::default();
+    let decisions = record.decisions.into_iter().filter_map(|it| of_wire(it, &mut names));
+    let decisions: Vec<Recorded> = decisions.collect();
+    let not_understood = (all - decisions.len()) as u64;
+    Ok((owner, Said::Decided { decisions, not_understood }))
+}
+
+/// The names of policies in one record, each of them kept once.
+#[derive(Default)]
+struct Names(Vec<Arc<str>>);
+
+impl Names {
+    fn get(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| ***known == *name) {
+            return Arc::clone(known);
+        }
+        let name = Arc::from(name);
+        self.0.push(Arc::clone(&name));
+        name
+    }
+}
+
+fn of_wire(decision: TraceDecision, names: &mut Names) -> Option<Recorded> {
+    let trace_id = TraceId::from_slice(&decision.trace_id)?;
+    let policy = (!decision.policy.is_empty()).then(|| names.get(&decision.policy));
+    let (verdict, dropped_by) = match decision.outcome() {
+        Outcome::Unspecified => return None,
+        Outcome::Dropped => (Verdict::Dropped, policy),
+        Outcome::Kept => {
+            let (threshold, consistent) =
+                (Threshold::new(decision.threshold)?, decision.consistent);
+            (Verdict::Kept(Kept { policy: policy?, threshold, consistent }), None)
+        }
+    };
+    if decision.first_offset < Offset::BEFORE_ALL.0 || decision.last_offset < decision.first_offset
+    {
+        return None;
+    }
+    let trigger = match decision.trigger() {
+        WireTrigger::Root => Trigger::Root,
+        WireTrigger::Wait | WireTrigger::Unspecified => Trigger::Wait,
+        WireTrigger::Size => Trigger::Size,
+        WireTrigger::Memory => Trigger::Memory,
+        WireTrigger::LogGone => Trigger::LogGone,
+    };
+    Some(Recorded {
+        trace_id,
+        verdict,
+        dropped_by,
+        first: Offset(decision.first_offset),
+        last: Offset(decision.last_offset),
+        at: Timestamp(decision.decided_unix_milli),
+        trigger,
+        delivered: decision.delivered,
+    })
+}
+
+fn to_wire(trigger: Trigger) -> WireTrigger {
+    match trigger {
+        Trigger::Root => WireTrigger::Root,
+        Trigger::Wait => WireTrigger::Wait,
+        Trigger::Size => WireTrigger::Size,
+        Trigger::Memory => WireTrigger::Memory,
+        Trigger::LogGone => WireTrigger::LogGone,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::kafka::decision_log::testing::dropped;
+
+    pub(crate) fn recorded() -> impl Strategy<Value = Recorded> {
+        let kept = ("[a-z]{1,12}", 0..=1_u64 << 56, any::<bool>()).prop_map(
+            |(policy, threshold, consistent)| {
+                let threshold = Threshold::new(threshold).unwrap();
+                Verdict::Kept(Kept { policy: policy.into(), threshold, consistent })
+            },
+        );
+        let verdict = prop_oneof![Just(Verdict::Dropped), kept];
+        let trigger = prop_oneof![
+            Just(Trigger::Root),
+            Just(Trigger::Wait),
+            Just(Trigger::Size),
+            Just(Trigger::Memory),
+            Just(Trigger::LogGone)
+        ];
+        let offsets = (0..i64::MAX / 2, 0..1000_i64);
+        (1..=u128::MAX, verdict, offsets, any::<i64>(), trigger, any::<bool>()).prop_map(
+            |(id, verdict, (first, more), at, trigger, delivered)| Recorded {
+                trace_id: TraceId::from_slice(&id.to_be_bytes()).unwrap(),
+                dropped_by: (verdict == Verdict::Dropped).then(|| "veto".into()),
+                verdict,
+                first: Offset(first),
+                last: Offset(first + more),
+                at: Timestamp(at),
+                trigger,
+                delivered,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            decisions in prop::collection::vec(recorded(), 1..5),
+            owner in any::<u64>(),
+        ) {
+            let group = GroupHash::of("shop");
+            let line = line(OwnerId(owner), group, &decisions);
+            let read_back = read(group, Some(&line.value));
+            let said = Said::Decided { decisions, not_understood: 0 };
+            prop_assert_eq!(read_back, Ok((OwnerId(owner), said)));
+            let other = read(GroupHash::of("bank"), Some(&line.value));
+            prop_assert_eq!(other, Err(Unread::OtherGroup));
+        }
+
+        /// Whatever somebody else wrote there, and whatever became of what was written.
+        #[test]
+        fn anything_can_be_read(
+            decisions in prop::collection::vec(recorded(), 1..5),
+            noise in prop::collection::vec(any::<u8>(), 0..80),
+            place in any::<usize>(),
+            byte in any::<u8>(),
+        ) {
+            let group = GroupHash::of("shop");
+            let _ = read(group, Some(&noise));
+            let mut value = line(OwnerId(1), group, &decisions).value;
+            let place = place % value.len();
+            value[place] = byte;
+            if let Ok((_, Said::Decided { decisions, .. })) = read(group, Some(&value)) {
+                prop_assert!(decisions.iter().all(|it| it.first <= it.last && it.first >= Offset::BEFORE_ALL));
+            }
+            let _ = read(group, Some(&value[..place]));
+        }
+    }
+
+    fn line(owner: OwnerId, group: GroupHash, decisions: &[Recorded]) -> Line {
+        let mut line = Line::new(group, owner);
+        decisions.iter().for_each(|recorded| line.push(recorded));
+        assert_eq!(line.decisions as usize, decisions.len());
+        line
+    }
+
+    #[test]
+    fn an_ownership_is_told_from_a_decision() {
+        let group = GroupHash::of("shop");
+        for topic in [None, TopicId::from_bits(7 << 64 | 9)] {
+            let value = owned(OwnerId(7), group, Timestamp(1), topic);
+            assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), Said::Owned { topic })));
+        }
+        assert_eq!(read(group, None), Err(Unread::NoValue));
+        let nothing = Line::new(group, OwnerId(7)).value;
+        assert_eq!(read(group, Some(&nothing)), Err(Unread::Malformed));
+    }
+
+    #[test]
+    fn a_decision_that_is_not_understood_does_not_hide_the_others() {
+        let group = GroupHash::of("shop");
+        let mut value = line(OwnerId(7), group, &[dropped(1, 0, 1)]).value;
+        let unknown = TraceDecision { trace_id: vec![2; 16], ..TraceDecision::default() };
+        value.push(DECISIONS_TAG);
+        unknown.encode_length_delimited(&mut value).unwrap();
+        let said = Said::Decided { decisions: vec![dropped(1, 0, 1)], not_understood: 1 };
+        assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), said)));
+    }
+}

@@ -1,0 +1,83 @@
+//! The topic without Kafka, for tests of those who write and read it.
+
+use super::fence::{Ownership, Reading};
+use super::record::Verdict;
+use super::record::{self, GroupHash, OwnerId, Recorded, Said};
+use super::{Line, Log, Receipt, Topics};
+use crate::ids::{Offset, Position, Timestamp, TraceId};
+use crate::sampling::trace::Trigger;
+
+/// A trace of sixteen such bytes that was dropped, on the records from `first` to `last`.
+pub(crate) fn dropped(trace: u8, first: i64, last: i64) -> Recorded {
+    Recorded {
+        trace_id: TraceId::from_slice(&[trace; 16]).expect("it is not zero"),
+        verdict: Verdict::Dropped,
+        dropped_by: None,
+        first: Offset(first),
+        last: Offset(last),
+        at: Timestamp(0),
+        trigger: Trigger::Wait,
+        delivered: false,
+    }
+}
+
+/// A log that takes nothing: the test moves the lines itself.
+#[derive(Debug)]
+pub(crate) struct ByHand(pub(crate) GroupHash);
+
+impl Log for ByHand {
+    fn group(&self) -> GroupHash {
+        self.0
+    }
+
+    fn append(&self, _: Receipt, line: Line) -> Result<(), Line> {
+        Err(line)
+    }
+
+    fn recover(&self, _: Receipt, _: OwnerId, _: Topics, _: Option<Position>) {}
+}
+
+impl Line {
+    /// A record with any value.
+    pub(crate) fn of(value: Vec<u8>) -> Self {
+        Self { value, decisions: 0 }
+    }
+
+    /// The first record of an ownership.
+    pub(crate) fn ownership(group: GroupHash, owner: OwnerId) -> Self {
+        Self::of(record::owned(owner, group, Timestamp(0), None))
+    }
+
+    /// A record of these decisions.
+    pub(crate) fn with(group: GroupHash, owner: OwnerId, decisions: &[Recorded]) -> Self {
+        let mut line = Self::new(group, owner);
+        decisions.iter().for_each(|recorded| line.push(recorded));
+        line
+    }
+
+    /// Its value.
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// Who decided what, if that is what it says.
+    pub(crate) fn decisions(&self, group: GroupHash) -> Option<(OwnerId, Vec<Recorded>)> {
+        match record::read(group, Some(&self.value)) {
+            Ok((owner, Said::Decided { decisions, .. })) => Some((owner, decisions)),
+            _ => None,
+        }
+    }
+}
+
+/// What a new owner is told of these records, the first of which is at `from`.
+pub(crate) fn read_back<'a>(
+    group: GroupHash,
+    from: Position,
+    lines: impl IntoIterator<Item = &'a Line>,
+) -> (Vec<Recorded>, Vec<Ownership>) {
+    let mut reading = Reading::default();
+    for (position, line) in (from.0..).map(Position).zip(lines) {
+        let _ = reading.read(group, position, Some(&line.value));
+    }
+    reading.finish(None)
+}

@@ -1,0 +1,72 @@
+//! The librdkafka producer of a publisher, and what its callbacks do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{BaseProducer, ProducerContext};
+use tracing::{debug, error, warn};
+
+use super::{Failed, PublisherSettings, Receipts};
+use crate::ids::{Offset, Partition};
+use crate::telemetry::limited::Limited;
+
+/// How often the same kind of trouble is logged.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+pub(super) type Client<R> = BaseProducer<Context<R>>;
+
+pub(super) struct Context<R> {
+    name: String,
+    receipts: Arc<R>,
+    trouble: Limited,
+}
+
+pub(super) fn create<R: Receipts>(
+    settings: &PublisherSettings,
+    receipts: &Arc<R>,
+) -> Result<Client<R>, KafkaError> {
+    let context = Context {
+        name: settings.name.clone(),
+        receipts: Arc::clone(receipts),
+        trouble: Limited::new(LOG_INTERVAL),
+    };
+    settings.client_config().create_with_context(context)
+}
+
+impl<R: Receipts> ClientContext for Context<R> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                error!(facility, message, "librdkafka");
+            }
+            _ => debug!(facility, message, "librdkafka"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(left_out) = self.trouble.allow() {
+            warn!(%error, reason, producer = self.name, left_out, "kafka.trouble");
+        }
+    }
+}
+
+impl<R: Receipts> ProducerContext for Context<R> {
+    type DeliveryOpaque = Box<R::Receipt>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, receipt: Self::DeliveryOpaque) {
+        let result = match result {
+            Ok(message) => Ok((Partition(message.partition()), Offset(message.offset()))),
+            Err((error, message)) => Err(Failed {
+                error,
+                partition: Partition(message.partition()),
+                key: message.key(),
+                value: message.payload(),
+            }),
+        };
+        self.receipts.settled(*receipt, result);
+    }
+}

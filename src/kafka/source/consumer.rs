@@ -1,0 +1,349 @@
+//! A consumer and its thread: polls, copies records into batches, hands them to the workers,
+//! commits on a timer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tracing::{error, info, warn};
+
+use super::context::Context;
+use super::handle::{CRASHED, ConsumerStatus, RUNNING};
+use super::identity::Fatal;
+use super::pending::Pending;
+use super::topic::TopicWatch;
+use crate::clock;
+use crate::ids::{Partition, Position, Timestamp};
+use crate::telemetry::limited::Limited;
+
+/// How long a poll waits when there is nothing to read.
+const POLL_WAIT: Duration = Duration::from_millis(50);
+
+/// Bytes taken in one go before the workers get them.
+const TURN_BYTES: usize = 256 * 1024;
+
+/// How long the workers may be behind before fetching is paused. Pausing throws away what was
+/// fetched ahead, so it has to be worth it.
+const PAUSE_AFTER: Duration = Duration::from_secs(2);
+
+/// For how long an offset may not move before that is mentioned.
+const STUCK_AFTER: Duration = Duration::from_secs(300);
+
+/// How long closing a client may take before it is left to itself.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+enum Turn {
+    On,
+    /// The client is of no use any more.
+    Fatal,
+}
+
+/// A client and what belongs to it; made anew after a fatal error.
+pub(super) struct Consumer {
+    /// Before the client: a question is dropped before it is.
+    pub(super) topic_watch: TopicWatch,
+    pub(super) consumer: BaseConsumer<Context>,
+    pub(super) context: Arc<Context>,
+    state: Arc<AtomicU8>,
+    leave_timeout: Arc<AtomicU64>,
+    pending: Pending,
+    next_commit: Instant,
+    /// When to see to the partitions whose position is not in their log, if there are some.
+    pub(super) out_of_range_at: Option<Instant>,
+    /// When to try again to leave a topic that was made anew.
+    pub(super) leave_topic_at: Instant,
+    /// The client is of no use any more.
+    is_fatal: bool,
+    stuck: Limited,
+}
+
+impl Consumer {
+    pub(super) fn new(
+        context: Context,
+        state: Arc<AtomicU8>,
+        leave_timeout: Arc<AtomicU64>,
+        status: &ConsumerStatus,
+    ) -> Result<Self, KafkaError> {
+        let config = context.settings.client_config();
+        let topic = context.settings.topic.clone();
+        let consumer: BaseConsumer<Context> = config.create_with_context(context)?;
+        consumer.subscribe(&[&topic])?;
+        let context = Arc::clone(consumer.context());
+        status.context.store(Some(Arc::clone(&context)));
+        let next_commit = Instant::now() + context.settings.commit_interval;
+        let stuck = Limited::new(Duration::from_secs(60));
+        Ok(Self {
+            topic_watch: TopicWatch::new(),
+            consumer,
+            context,
+            state,
+            leave_timeout,
+            pending: Pending::default(),
+            next_commit,
+            out_of_range_at: None,
+            leave_topic_at: Instant::now(),
+            is_fatal: false,
+            stuck,
+        })
+    }
+
+    /// Runs until it is told to stop. Returns why its client is of no use any more, if it is not.
+    pub(super) fn run(mut self) -> Option<Fatal> {
+        loop {
+            let state = self.state.load(Ordering::Relaxed);
+            if state != RUNNING {
+                self.leave(state == CRASHED);
+                return None;
+            }
+            if matches!(self.turn(), Turn::Fatal) {
+                self.context.lose_all();
+                let cause = self.consumer.client().fatal_error();
+                return Some(Fatal::of(cause.map(|(code, _)| code)));
+            }
+        }
+    }
+
+    /// Polls until there is nothing more or enough, and hands over what was read.
+    fn turn(&mut self) -> Turn {
+        let now = clock::now();
+        let mut wait = POLL_WAIT;
+        while self.pending.bytes < TURN_BYTES {
+            match self.consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => self.pending.push(&self.context, &message, now),
+                Some(Err(error)) => {
+                    if let Turn::Fatal = self.on_error(&error) {
+                        return Turn::Fatal;
+                    }
+                    break;
+                }
+            }
+            wait = Duration::ZERO;
+        }
+        self.hand_over();
+        if self.is_fatal {
+            return Turn::Fatal;
+        }
+        if self.out_of_range_at.take_if(|at| *at <= Instant::now()).is_some() {
+            self.return_to_range();
+        }
+        self.tell(self.context.take_learned());
+        self.watch_topic();
+        self.commit_when_due();
+        Turn::On
+    }
+
+    fn commit_when_due(&mut self) {
+        if Instant::now() < self.next_commit {
+            return;
+        }
+        self.next_commit = Instant::now() + self.context.settings.commit_interval;
+        let partitions = self.context.partitions();
+        let partitions = partitions.into_iter().map(|(partition, _)| partition);
+        self.context.commit(&self.consumer, partitions);
+    }
+
+    /// Hands over what was read.
+    pub(super) fn hand_over(&mut self) {
+        for (mine, mut batch) in self.pending.take(&self.context) {
+            let worker = mine.owned.worker;
+            batch.room = self.wait_for_room(worker, batch.size());
+            let next = batch.next_offset();
+            if batch.room.is_none() || self.context.workers[worker].records(batch).is_err() {
+                // Only while the process stops, or if the client is of no use any more.
+                return;
+            }
+            mine.given_up_to(next);
+        }
+        for partition in self.context.take_skipped() {
+            self.read_again(partition);
+        }
+    }
+
+    /// Waits for room in the inboxes. After a while fetching is paused, so that librdkafka can be
+    /// polled, as the group demands, without more records coming.
+    fn wait_for_room(
+        &mut self,
+        worker: usize,
+        bytes: usize,
+    ) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        let since = Instant::now();
+        let mut paused_at = None;
+        loop {
+            let room = self.context.workers[worker].try_room(bytes);
+            if room.is_some() || self.state.load(Ordering::Relaxed) != RUNNING {
+                if paused_at.is_some() {
+                    self.resume();
+                }
+                return room;
+            }
+            // Also while nothing is read: it is what the lease lives on.
+            self.commit_when_due();
+            if since.elapsed() < PAUSE_AFTER {
+                thread::sleep(Duration::from_millis(2));
+                continue;
+            }
+            if paused_at != Some(self.context.epoch()) {
+                // Again after a rebalance: what came in with it is not paused.
+                paused_at = Some(self.context.epoch());
+                self.pause();
+            }
+            match self.consumer.poll(POLL_WAIT) {
+                Some(Ok(message)) => self.pending.push(&self.context, &message, clock::now()),
+                Some(Err(error)) => {
+                    if let Turn::Fatal = self.on_error(&error) {
+                        // It is said once: what waits is read again.
+                        self.is_fatal = true;
+                        return None;
+                    }
+                }
+                None => {}
+            }
+            // The lag, which is what grows meanwhile.
+            self.tell(self.context.take_learned());
+        }
+    }
+
+    fn pause(&self) {
+        let owned = self.context.partitions();
+        info!(partitions = owned.len(), "kafka.paused: the workers are behind");
+        self.context.metrics.paused.increment(1);
+        let list = self.context.list(owned.into_iter().map(|(partition, _)| partition));
+        if let Err(error) = self.consumer.pause(&list) {
+            warn!(%error, "kafka.pause_failed");
+        }
+        self.context.set_paused(true);
+    }
+
+    fn resume(&self) {
+        let owned = self.context.partitions();
+        info!(partitions = owned.len(), "kafka.resumed");
+        let list = self.context.list(owned.into_iter().map(|(partition, _)| partition));
+        if let Err(error) = self.consumer.resume(&list) {
+            warn!(%error, "kafka.resume_failed");
+        }
+        // What was fetched ahead was thrown away, and is fetched again.
+        self.context.set_paused(false);
+    }
+
+    /// Passes on what the statistics told, to the workers and to the metrics.
+    fn tell(&self, learned: Vec<super::statistics::Learned>) {
+        let Some(learned) = learned.into_iter().last() else { return };
+        let at = clock::now().before(learned.age);
+        let mut by_worker = vec![Vec::new(); self.context.workers.len()];
+        for (worker, caught_up) in self.context.caught_up(&learned, at) {
+            by_worker[worker].push(caught_up);
+        }
+        for (worker, partitions) in by_worker.into_iter().enumerate() {
+            if !partitions.is_empty() {
+                // A worker that is gone is noticed when there are records for it.
+                let _ = self.context.workers[worker].caught_up(partitions);
+            }
+        }
+        let (mut lag, mut committed_lag, mut lag_time) = (0, 0, Duration::ZERO);
+        for (partition, end, committed) in &learned.ends {
+            let Some(mine) = self.context.partition(*partition) else { continue };
+            let behind = |position: i64| (end.0 - position).max(0);
+            let unread = behind(mine.position.load(Ordering::Relaxed));
+            lag += unread;
+            let last = Timestamp(mine.last_timestamp.load(Ordering::Relaxed));
+            if unread > 0 && last.0 >= 0 {
+                lag_time = lag_time.max(clock::now().since(last));
+            }
+            committed_lag += committed.map_or(0, |committed| behind(committed.0));
+        }
+        self.tell_what_is_held_back();
+        let metrics = &self.context.metrics;
+        metrics.lag_records.set(lag as f64);
+        metrics.lag_seconds.set(lag_time.as_secs_f64());
+        metrics.committed_lag_records.set(committed_lag as f64);
+        metrics.client_queue_bytes.set(learned.queue_bytes as f64);
+    }
+
+    /// An offset that does not move is normal for as long as traces are open, and while a backend
+    /// is away; one that does not move for minutes is worth a word.
+    fn tell_what_is_held_back(&self) {
+        let held = self.context.partitions().into_iter().map(|(partition, mine)| {
+            let (position, since) = mine.held_back();
+            (since, partition, position)
+        });
+        let longest = held.max_by_key(|(since, ..)| *since);
+        let (since, partition, position) =
+            longest.unwrap_or((Duration::ZERO, Partition(0), Position(0)));
+        self.context.metrics.held_back_seconds.set(since.as_secs_f64());
+        if since > STUCK_AFTER
+            && let Some(left_out) = self.stuck.allow()
+        {
+            let (partition, offset, seconds) = (partition.0, position.0, since.as_secs());
+            warn!(
+                partition,
+                offset,
+                seconds,
+                left_out,
+                "partition.held_back: a trace from this offset on is not decided, on record or \
+                 delivered yet, so nothing behind it is committed; tailsieve_stalled_workers and \
+                 tailsieve_export_up say what it waits for"
+            );
+        }
+    }
+
+    fn on_error(&mut self, error: &KafkaError) -> Turn {
+        self.context.metrics.poll_errors.increment(1);
+        let code = error.rdkafka_error_code();
+        let out_of_range = matches!(
+            code,
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+        );
+        if out_of_range {
+            self.out_of_range_at = Some(Instant::now());
+            return Turn::On;
+        }
+        if code == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+            self.topic_watch.hurry();
+        }
+        if matches!(error, KafkaError::MessageConsumptionFatal(_))
+            || code == Some(RDKafkaErrorCode::Fatal)
+        {
+            let cause = self.consumer.client().fatal_error();
+            if Fatal::of(cause.as_ref().map(|(code, _)| *code)) == Fatal::Other {
+                let cause = cause.map(|(_, text)| text);
+                error!(%error, cause, "kafka.fatal: the client is made anew");
+            }
+            return Turn::Fatal;
+        }
+        if let Some(left_out) = self.context.errors.allow() {
+            let (brokers, topic) = (&self.context.settings.brokers, &self.context.settings.topic);
+            warn!(%error, brokers, topic, left_out, "kafka.error");
+        }
+        Turn::On
+    }
+
+    /// Hands all partitions over and leaves the group.
+    fn leave(self, crash: bool) {
+        let context = Arc::clone(&self.context);
+        if crash {
+            context.crashed.store(true, Ordering::Relaxed);
+            context.lose_all();
+        } else {
+            let owned: Vec<_> = context.partitions().into_iter().map(|(p, _)| p).collect();
+            let timeout = Duration::from_millis(self.leave_timeout.load(Ordering::Relaxed));
+            context.give_up(&self.consumer, &owned, timeout.max(context.settings.revoke_timeout));
+            info!(partitions = owned.len(), "kafka.left");
+        }
+        drop(self.topic_watch);
+        // Closing may wait for brokers that do not answer. What had to be done is done.
+        let (closed, wait) = std::sync::mpsc::channel();
+        let consumer = self.consumer;
+        thread::spawn(move || {
+            drop(consumer);
+            let _ = closed.send(());
+        });
+        if wait.recv_timeout(CLOSE_TIMEOUT).is_err() {
+            warn!("kafka.close_timed_out");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What the callbacks and the poll loop of one consumer share: its partitions, and what is known of
+//! the topic and of the client.
+//!
+//! All of it is used on the consumer's thread only. Promises that a change of what is owned begins a
+//! new epoch, so that what was looked up before is known to be stale.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use tracing::debug;
+
+use super::events::{CaughtUp, Rebalance};
+use super::inbox::InboxSender;
+use super::lease::Lease;
+use super::metrics::SourceMetrics;
+use super::ownership::{Owned, Ownership};
+use super::settings::SourceSettings;
+use super::statistics::{Learned, Statistics};
+use crate::ids::{Partition, Position, Timestamp, TopicId};
+use crate::telemetry::limited::Limited;
+
+/// A partition of this consumer.
+#[derive(Debug)]
+pub(super) struct Mine {
+    pub(super) owned: Arc<Owned>,
+    /// The next offset to read; negative as long as it is not known.
+    pub(super) position: AtomicI64,
+    /// The offset behind the last record that its worker was given.
+    pub(super) handed_over: AtomicI64,
+    /// The timestamp of the last record read; negative before the first.
+    pub(super) last_timestamp: AtomicI64,
+    /// What may be committed, and since when that has not moved.
+    pub(super) committable: Mutex<(Position, Instant)>,
+    /// The epoch that began with this acquisition.
+    pub(super) epoch: u64,
+}
+
+/// What the callbacks and the poll loop of one consumer share. All of it is used on the
+/// consumer's thread only, so the locks are never contended.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) settings: SourceSettings,
+    pub(super) ownership: Arc<Ownership>,
+    pub(super) workers: Vec<InboxSender>,
+    pub(super) metrics: Arc<SourceMetrics>,
+    /// For how long the membership may be believed in.
+    pub(super) lease: Arc<Lease>,
+    pub(super) mine: Mutex<HashMap<Partition, Arc<Mine>>>,
+    pub(super) statistics: Mutex<Statistics>,
+    pub(super) learned: Mutex<Vec<Learned>>,
+    /// Partitions of the topic, whoever owns them; 0 before that is known.
+    pub(super) topic_size: AtomicU32,
+    /// Counts the changes of what is owned: what was looked up before one is stale after it.
+    pub(super) epoch: AtomicU64,
+    /// The topic that was read last, if brokers tell ids.
+    topic: Mutex<Option<TopicId>>,
+    recreated: AtomicBool,
+    /// The last question for the topic's id was not answered.
+    tells_no_ids: AtomicBool,
+    /// The group was rebalanced, and the topic's id not asked for since.
+    rebalanced: AtomicBool,
+    /// Records that the client has returned so far.
+    pub(super) polled: AtomicU64,
+    /// Fetching is paused, and what was fetched ahead was thrown away.
+    pub(super) paused: AtomicBool,
+    /// Partitions of which something was thrown away that nobody would read again.
+    skipped: Mutex<Vec<Partition>>,
+    /// The member has had its first assignment, be it empty.
+    pub(super) joined: AtomicBool,
+    pub(super) connected: AtomicBool,
+    /// Set to leave as a crash would: nothing is waited for, nothing committed.
+    pub(super) crashed: AtomicBool,
+    pub(super) trouble: Arc<Limited>,
+    pub(super) errors: Arc<Limited>,
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Mine {
+    /// Sets the position that is read from.
+    pub(super) fn move_to(&self, position: Position) {
+        self.position.store(position.0, Ordering::Relaxed);
+        self.handed_over.store(position.0, Ordering::Relaxed);
+    }
+
+    /// Its worker was given everything below `next`.
+    pub(super) fn given_up_to(&self, next: Position) {
+        self.handed_over.store(next.0, Ordering::Relaxed);
+    }
+
+    /// Takes note of what may be committed.
+    pub(super) fn note(&self, position: Position) {
+        let mut noted = lock(&self.committable);
+        if noted.0 != position {
+            *noted = (position, Instant::now());
+        }
+    }
+
+    /// For how long something that was read has held the offset back; zero if nothing does.
+    pub(super) fn held_back(&self) -> (Position, Duration) {
+        let (position, since) = *lock(&self.committable);
+        let is_held = position.0 < self.position.load(Ordering::Relaxed);
+        (position, if is_held { since.elapsed() } else { Duration::ZERO })
+    }
+
+    /// Everything up to `end` was fetched. If its worker has been given all that was read, and the
+    /// last record was, or nothing that was fetched `is_left` unread, there is nothing to read below
+    /// it: what lies between it and the last record is no record.
+    pub(super) fn skip_to(&self, end: Position, is_left: bool) -> bool {
+        let position = self.position.load(Ordering::Relaxed);
+        if position != self.handed_over.load(Ordering::Relaxed) {
+            return false;
+        }
+        if position >= end.0 {
+            return true;
+        }
+        if !is_left {
+            self.move_to(end);
+        }
+        !is_left
+    }
+}
+
+impl Context {
+    pub(super) fn new(
+        settings: SourceSettings,
+        ownership: Arc<Ownership>,
+        workers: Vec<InboxSender>,
+        metrics: Arc<SourceMetrics>,
+        (trouble, errors): (Arc<Limited>, Arc<Limited>),
+    ) -> Self {
+        let lease = Arc::new(Lease::new(settings.lease_timeout));
+        Self {
+            settings,
+            ownership,
+            workers,
+            metrics,
+            lease,
+            mine: Mutex::default(),
+            statistics: Mutex::new(Statistics::new(Instant::now())),
+            learned: Mutex::default(),
+            topic_size: AtomicU32::new(0),
+            epoch: AtomicU64::new(0),
+            topic: Mutex::default(),
+            recreated: AtomicBool::new(false),
+            tells_no_ids: AtomicBool::new(false),
+            rebalanced: AtomicBool::new(false),
+            polled: AtomicU64::new(0),
+            paused: AtomicBool::new(false),
+            skipped: Mutex::default(),
+            joined: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            crashed: AtomicBool::new(false),
+            trouble,
+            errors,
+        }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// The topic that is read, as far as that is known.
+    pub(super) fn topic(&self) -> Option<TopicId> {
+        *lock(&self.topic)
+    }
+
+    /// Takes note of the topic that is there now. Returns the one that was known before.
+    pub(super) fn set_topic(&self, now: TopicId) -> Option<TopicId> {
+        lock(&self.topic).replace(now)
+    }
+
+    /// The brokers did not say which topic it is when they were asked last.
+    pub(super) fn tells_no_ids(&self) -> bool {
+        self.tells_no_ids.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_tells_no_ids(&self, is_so: bool) {
+        self.tells_no_ids.store(is_so, Ordering::Relaxed);
+    }
+
+    /// A rebalance is over.
+    pub(super) fn set_rebalanced(&self) {
+        self.rebalanced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there was a rebalance since this was asked last.
+    pub(super) fn take_rebalanced(&self) -> bool {
+        self.rebalanced.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether the topic was made anew, and partitions may still be read as those of the old one.
+    pub(super) fn is_recreated(&self) -> bool {
+        self.recreated.load(Ordering::Relaxed)
+    }
+
+    /// See [`is_recreated`](Self::is_recreated).
+    pub(super) fn set_recreated(&self, is_so: bool) {
+        self.recreated.store(is_so, Ordering::Relaxed);
+    }
+
+    /// The client has returned one more record.
+    pub(super) fn count_polled(&self) {
+        self.polled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Says whether fetching is paused. What the reports say of positions meanwhile is no evidence.
+    pub(super) fn set_paused(&self, is_paused: bool) {
+        self.paused.store(is_paused, Ordering::Relaxed);
+        self.forget_reports();
+    }
+
+    /// Records of `partition` were thrown away that were read under the ownership it has now, so
+    /// nobody would read them again.
+    pub(super) fn skipped(&self, partition: Partition, records: u64) {
+        self.metrics.skipped_records.increment(records);
+        lock(&self.skipped).push(partition);
+    }
+
+    /// The partitions that [`skipped`](Self::skipped) was said of since the last call.
+    pub(super) fn take_skipped(&self) -> Vec<Partition> {
+        std::mem::take(&mut lock(&self.skipped))
+    }
+
+    pub(super) fn partition(&self, partition: Partition) -> Option<Arc<Mine>> {
+        lock(&self.mine).get(&partition).cloned()
+    }
+
+    pub(super) fn partitions(&self) -> Vec<(Partition, Arc<Mine>)> {
+        lock(&self.mine).iter().map(|(partition, mine)| (*partition, Arc::clone(mine))).collect()
+    }
+
+    /// Reports that came since the last call.
+    pub(super) fn take_learned(&self) -> Vec<Learned> {
+        std::mem::take(&mut lock(&self.learned))
+    }
+
+    /// Forgets what the reports so far have told about positions: they were changed.
+    pub(super) fn forget_reports(&self) {
+        lock(&self.learned).clear();
+        lock(&self.statistics).forget(Instant::now());
+    }
+
+    /// Takes note of partitions that were fetched to their end when the wall clock was at `at`.
+    /// Returns what their workers are to be told; a worker that has not been given everything is told
+    /// later.
+    pub(super) fn caught_up(&self, learned: &Learned, at: Timestamp) -> Vec<(usize, CaughtUp)> {
+        let is_left = !learned.is_drained;
+        let caught_up = learned.at_end.iter().filter_map(|(partition, position)| {
+            let mine = self.partition(*partition);
+            let mine = mine.filter(|mine| mine.skip_to(*position, is_left))?;
+            let (partition, position) = (*partition, *position);
+            let generation = mine.owned.generation;
+            Some((mine.owned.worker, CaughtUp { partition, generation, position, at }))
+        });
+        caught_up.collect()
+    }
+
+    /// The list of the given partitions of the topic.
+    pub(super) fn list(&self, partitions: impl Iterator<Item = Partition>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition(&self.settings.topic, partition.0);
+        }
+        list
+    }
+
+    pub(super) fn send(&self, worker: usize, event: Rebalance) {
+        if self.workers[worker].rebalance(event).is_err() {
+            debug!(worker, "rebalance.worker_gone");
+        }
+    }
+}

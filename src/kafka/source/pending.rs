@@ -1,0 +1,157 @@
+//! The batches that the consumer's thread fills, one for each partition it reads from.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
+use tracing::{info, warn};
+
+use super::batch::{Record, RecordBatch, SpareBuffers};
+use super::context::{Context, Mine};
+use super::settings::KeptHeaders;
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::kafka::dead_letters::ATTEMPTS;
+use crate::kafka::record_headers;
+
+/// Batches that are being filled.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    batches: HashMap<Partition, Filling>,
+    spare: SpareBuffers,
+    pub(super) bytes: usize,
+    /// The partition of the last record: records come in runs.
+    last: Option<(Partition, Arc<Mine>)>,
+    epoch: u64,
+    /// The log says which kind of timestamps the topic has.
+    timestamps_told: bool,
+}
+
+/// Decisions can be repeated exactly only if the broker sets the timestamps, so it is said which
+/// kind was found.
+fn tell_timestamps(timestamp: rdkafka::Timestamp) {
+    match timestamp {
+        rdkafka::Timestamp::LogAppendTime(_) => info!("kafka.timestamps: LogAppendTime"),
+        rdkafka::Timestamp::CreateTime(_) => info!(
+            "kafka.timestamps: CreateTime, so the clocks of producers decide when traces are \
+             complete; message.timestamp.type=LogAppendTime on the topic is recommended"
+        ),
+        rdkafka::Timestamp::NotAvailable => warn!(
+            "kafka.timestamps: none, so the time of reading is taken, and a replay may decide \
+             differently"
+        ),
+    }
+}
+
+/// What the header [`ATTEMPTS`] says, and the headers that go along; nearly no record has any.
+fn read_headers(message: &BorrowedMessage<'_>, kept: &KeptHeaders) -> (u32, Vec<u8>) {
+    let (mut attempts, mut along) = (0, Vec::new());
+    let Some(headers) = message.headers() else { return (attempts, along) };
+    for header in headers.iter() {
+        let Some(value) = header.value else { continue };
+        if header.key == ATTEMPTS {
+            let text = std::str::from_utf8(value).ok();
+            attempts = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+        }
+        if let Some(name) = kept.name(header.key) {
+            record_headers::push(&mut along, name, value);
+        }
+    }
+    (attempts, along)
+}
+
+/// A batch that is being filled.
+#[derive(Debug)]
+struct Filling {
+    batch: RecordBatch,
+    /// The epoch in which its last record was read.
+    epoch: u64,
+}
+
+impl Pending {
+    /// Takes in what the client has returned.
+    pub(super) fn push(
+        &mut self,
+        context: &Context,
+        message: &BorrowedMessage<'_>,
+        now: Timestamp,
+    ) {
+        if !self.timestamps_told {
+            self.timestamps_told = true;
+            tell_timestamps(message.timestamp());
+        }
+        let (key, value) = (message.key(), message.payload());
+        let (attempts, headers) = read_headers(message, &context.settings.headers);
+        let record = Record {
+            offset: Offset(message.offset()),
+            timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(now.0)),
+            key,
+            value,
+            attempts,
+            headers: &headers,
+        };
+        self.take_in(context, Partition(message.partition()), record, now);
+    }
+
+    pub(super) fn take_in(
+        &mut self,
+        context: &Context,
+        partition: Partition,
+        mut record: Record<'_>,
+        now: Timestamp,
+    ) {
+        context.count_polled();
+        let epoch = context.epoch();
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.last = None;
+        }
+        if self.last.as_ref().is_none_or(|(last, _)| *last != partition) {
+            self.last = context.partition(partition).map(|mine| (partition, mine));
+        }
+        // A record of a partition that was taken away while it waited in the queue.
+        let Some((_, mine)) = &self.last else { return };
+        mine.position.store(record.offset.next().0, Ordering::Relaxed);
+        let latest = now.after(context.settings.future_tolerance);
+        if record.timestamp > latest {
+            context.metrics.clamped.increment(1);
+            record.timestamp = latest;
+        }
+        mine.last_timestamp.store(record.timestamp.0, Ordering::Relaxed);
+        let generation = mine.owned.generation;
+        let new = || Filling { batch: RecordBatch::new(partition, generation, &self.spare), epoch };
+        let filling = self.batches.entry(partition).or_insert_with(new);
+        if filling.batch.generation != generation {
+            throw_away(context, std::mem::replace(filling, new()));
+        }
+        filling.epoch = epoch;
+        filling.batch.push(record);
+        self.bytes += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+    }
+
+    /// Takes out what is to be handed over, and to whom.
+    pub(super) fn take(&mut self, context: &Context) -> Vec<(Arc<Mine>, RecordBatch)> {
+        self.bytes = 0;
+        let mut batches = Vec::with_capacity(self.batches.len());
+        for (partition, filling) in self.batches.drain() {
+            let Some(mine) = context.partition(partition) else { continue };
+            if mine.owned.generation == filling.batch.generation {
+                batches.push((mine, filling.batch));
+            } else {
+                throw_away(context, filling);
+            }
+        }
+        batches
+    }
+}
+
+/// Throws away what was read under an ownership that is over: it is read again by whoever owns the
+/// partition now. That is true of what was read before that ownership began. Nothing else may be
+/// thrown away; if it is, reading has to start over before anything behind it is committed.
+fn throw_away(context: &Context, filling: Filling) {
+    let partition = filling.batch.partition;
+    let Some(mine) = context.partition(partition) else { return };
+    if filling.epoch >= mine.epoch {
+        context.skipped(partition, filling.batch.records().count() as u64);
+    }
+}

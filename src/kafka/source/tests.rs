@@ -1,0 +1,315 @@
+//! What is handed over while ownerships change at every point, against a model of a worker.
+//!
+//! The log and the client are numbers here: which offsets hold records, and where the client stands.
+//! What happens, and in which order, is drawn. Whatever it is, a worker must not believe a record to
+//! be done with that it was not given under the ownership it has.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::batch::Record;
+use super::context::Context;
+use super::inbox::{Event, Inbox, InboxSender, inboxes};
+use super::metrics::SourceMetrics;
+use super::ownership::Ownership;
+use super::pending::Pending;
+use super::resume::Resume;
+use super::settings::{KeptHeaders, SourceSettings, StartFrom};
+use super::statistics::Learned;
+use super::{CaughtUp, Rebalance};
+use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
+use crate::telemetry::limited::Limited;
+
+const PARTITIONS: i32 = 2;
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn settings() -> SourceSettings {
+    SourceSettings {
+        brokers: String::new(),
+        topic: "spans".to_owned(),
+        group_id: "group".to_owned(),
+        group_instance_id: None,
+        consumer_protocol: false,
+        start_from: StartFrom::Earliest,
+        commit_interval: Duration::from_secs(1),
+        lease_timeout: Duration::from_secs(3600),
+        revoke_timeout: Duration::ZERO,
+        future_tolerance: Duration::from_secs(5),
+        headers: KeptHeaders::None,
+        properties: Vec::new(),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A record is written; or something that takes an offset and is none, as a transaction's marker.
+    Write { partition: i32, is_record: bool },
+    /// The client returns records.
+    Poll { partition: i32, records: u8 },
+    /// What was polled is handed to the worker.
+    HandOver,
+    /// The client has fetched everything, and returned it or not, and two reports said so.
+    AtEnd { is_drained: bool },
+    /// The worker commits.
+    Commit { partition: i32 },
+    /// A rebalance takes the partition away, and brings it back from where it was committed.
+    Rebalance { partition: i32 },
+    /// The partition is acquired anew where the log begins: its position was out of range.
+    StartOver { partition: i32 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let partition = 0..PARTITIONS;
+    prop_oneof![
+        4 => (partition.clone(), prop::bool::weighted(0.8))
+            .prop_map(|(partition, is_record)| Step::Write { partition, is_record }),
+        4 => (partition.clone(), 1..4_u8)
+            .prop_map(|(partition, records)| Step::Poll { partition, records }),
+        3 => Just(Step::HandOver),
+        2 => any::<bool>().prop_map(|is_drained| Step::AtEnd { is_drained }),
+        1 => partition.clone().prop_map(|partition| Step::Commit { partition }),
+        1 => partition.clone().prop_map(|partition| Step::Rebalance { partition }),
+        1 => partition.prop_map(|partition| Step::StartOver { partition }),
+    ]
+}
+
+/// A partition: its log, the client's position in it, and what its worker believes.
+#[derive(Debug, Default)]
+struct Model {
+    records: BTreeSet<i64>,
+    end: i64,
+    client: i64,
+    committed: i64,
+    worker: Option<Believed>,
+}
+
+#[derive(Debug)]
+struct Believed {
+    generation: Generation,
+    start: i64,
+    next: i64,
+    given: BTreeSet<i64>,
+}
+
+struct World {
+    context: Context,
+    pending: Pending,
+    inbox: Inbox,
+    sender: InboxSender,
+    partitions: Vec<Model>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (senders, mut inboxes) = inboxes(1, 1 << 20);
+        let sender = senders[0].clone();
+        let (ownership, metrics) = (Arc::new(Ownership::default()), SourceMetrics::new("model"));
+        let limited = || Arc::new(Limited::new(Duration::ZERO));
+        let limits = (limited(), limited());
+        let context = Context::new(settings(), ownership, senders, Arc::new(metrics), limits);
+        let inbox = inboxes.remove(0);
+        let partitions = (0..PARTITIONS).map(|_| Model::default()).collect();
+        let mut world = Self { context, pending: Pending::default(), inbox, sender, partitions };
+        (0..PARTITIONS).for_each(|partition| world.acquire(partition, 0));
+        world.work();
+        world
+    }
+
+    fn model(&mut self, partition: i32) -> &mut Model {
+        &mut self.partitions[usize::try_from(partition).unwrap()]
+    }
+
+    fn acquire(&mut self, partition: i32, start: i64) {
+        let from = (Position(start), Resume::default());
+        self.context.acquire(Partition(partition), None, from);
+        self.model(partition).client = start;
+    }
+
+    fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Write { partition, is_record } => {
+                let model = self.model(partition);
+                if is_record {
+                    model.records.insert(model.end);
+                }
+                model.end += 1;
+            }
+            Step::Poll { partition, records } => {
+                (0..records).for_each(|_| self.poll(partition));
+            }
+            Step::HandOver => self.hand_over(),
+            Step::AtEnd { is_drained } => self.at_end(is_drained),
+            Step::Commit { partition } => {
+                let model = self.model(partition);
+                model.committed = model.worker.as_ref().unwrap().next;
+            }
+            Step::Rebalance { partition } => {
+                self.context.lose(Partition(partition));
+                let committed = self.model(partition).committed;
+                self.acquire(partition, committed);
+            }
+            Step::StartOver { partition } => {
+                self.context.lose(Partition(partition));
+                self.acquire(partition, 0);
+            }
+        }
+        self.work();
+    }
+
+    fn poll(&mut self, partition: i32) {
+        let model = self.model(partition);
+        let Some(offset) = model.records.range(model.client..).next().copied() else {
+            model.client = model.end;
+            return;
+        };
+        model.client = offset + 1;
+        let record = Record {
+            offset: Offset(offset),
+            timestamp: NOW,
+            key: None,
+            value: Some(b"spans"),
+            attempts: 0,
+            headers: b"",
+        };
+        self.pending.take_in(&self.context, Partition(partition), record, NOW);
+    }
+
+    fn hand_over(&mut self) {
+        for (mine, mut batch) in self.pending.take(&self.context) {
+            batch.room = self.sender.try_room(batch.size());
+            let next = batch.next_offset();
+            self.sender.records(batch).unwrap();
+            mine.given_up_to(next);
+        }
+        assert!(self.context.take_skipped().is_empty(), "nobody would read it again");
+    }
+
+    fn at_end(&mut self, is_drained: bool) {
+        for partition in 0..PARTITIONS {
+            while is_drained && self.model(partition).client < self.model(partition).end {
+                self.poll(partition);
+            }
+        }
+        let ends: Vec<_> = (0..PARTITIONS)
+            .map(|partition| (Partition(partition), Position(self.model(partition).end)))
+            .collect();
+        let learned = Learned { at_end: ends, is_drained, ..Learned::default() };
+        for (worker, caught_up) in self.context.caught_up(&learned, NOW) {
+            assert_eq!(worker, 0);
+            self.sender.caught_up(vec![caught_up]).unwrap();
+        }
+    }
+
+    /// The worker does what is in its inbox, changes of ownership first.
+    fn work(&mut self) {
+        while let Ok(rebalance) = self.inbox.rebalances.try_recv() {
+            match rebalance {
+                Rebalance::Assigned { partition, owned, start, .. } => {
+                    let believed = Believed {
+                        generation: owned.generation,
+                        start: start.0,
+                        next: start.0,
+                        given: BTreeSet::new(),
+                    };
+                    self.model(partition.0).worker = Some(believed);
+                }
+                Rebalance::Lost { partition, .. } => self.model(partition.0).worker = None,
+                Rebalance::Resized { .. } | Rebalance::Revoked { .. } => unreachable!(),
+            }
+        }
+        while let Ok(event) = self.inbox.events.try_recv() {
+            match event {
+                Event::Records(batch) => {
+                    let worker = self.model(batch.partition.0).worker.as_mut().unwrap();
+                    if worker.generation != batch.generation {
+                        continue;
+                    }
+                    for record in batch.records() {
+                        worker.given.insert(record.offset.0);
+                        worker.next = worker.next.max(record.offset.next().0);
+                    }
+                }
+                Event::CaughtUp(partitions) => {
+                    for CaughtUp { partition, generation, position, .. } in partitions {
+                        let worker = self.model(partition.0).worker.as_mut().unwrap();
+                        if worker.generation == generation {
+                            worker.next = worker.next.max(position.0);
+                        }
+                    }
+                }
+                Event::LogGone(_) => unreachable!(),
+            }
+        }
+        for model in &self.partitions {
+            let worker = model.worker.as_ref().unwrap();
+            let believed_done = model.records.range(worker.start..worker.next.max(worker.start));
+            let passed_over: Vec<_> =
+                believed_done.filter(|offset| !worker.given.contains(offset)).collect();
+            assert!(passed_over.is_empty(), "{passed_over:?} are passed over: {model:?}");
+        }
+    }
+
+    /// In the end everything is read, by whoever has the partitions then.
+    fn finish(&mut self) {
+        self.hand_over();
+        self.at_end(true);
+        self.hand_over();
+        self.at_end(true);
+        self.work();
+        for model in &self.partitions {
+            assert_eq!(model.worker.as_ref().unwrap().next, model.end, "{model:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn nothing_is_passed_over_whenever_ownerships_change(
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let mut world = World::new();
+        steps.iter().for_each(|step| world.step(step));
+        world.finish();
+    }
+}
+
+/// Every second step a change, at each place of a short story.
+#[test]
+fn an_ownership_may_change_between_any_two_steps() {
+    let write = || Step::Write { partition: 0, is_record: true };
+    let poll = || Step::Poll { partition: 0, records: 1 };
+    let story = [
+        write(),
+        write(),
+        write(),
+        poll(),
+        poll(),
+        Step::HandOver,
+        poll(),
+        Step::HandOver,
+        Step::AtEnd { is_drained: true },
+        Step::Commit { partition: 0 },
+        write(),
+        poll(),
+        Step::HandOver,
+        Step::AtEnd { is_drained: true },
+    ];
+    for change in [Step::Rebalance { partition: 0 }, Step::StartOver { partition: 0 }] {
+        for first in 0..=story.len() {
+            for second in first..=story.len() {
+                let mut world = World::new();
+                for (place, step) in story.iter().enumerate() {
+                    if place == first || place == second {
+                        world.step(&change);
+                    }
+                    world.step(step);
+                }
+                world.finish();
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Which topic it is that is read: its id, and how many partitions it has, over which limits of the
+//! whole group are shared out.
+//!
+//! A topic that was deleted and made anew has other records at the same offsets, and Kafka's clients
+//! go on at the old offset without a word as soon as the new log is that long. The id tells.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use tracing::{debug, error, info, warn};
+
+use super::consumer::Consumer;
+use super::context::Context;
+use super::events::Rebalance;
+use crate::ids::{Partition, TopicId};
+use crate::kafka::cluster::describe::{self, Asked, NoAnswer};
+
+/// For how long a look-up may take, inside a rebalance.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether the topic still is the same.
+const WATCH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often at most, when something looks as if it were not.
+const HURRIED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Asks for the topic's id from time to time, without waiting for the answer.
+#[derive(Debug)]
+pub(super) struct TopicWatch {
+    asked: Option<Asked<Option<TopicId>>>,
+    last: Instant,
+    interval: Duration,
+}
+
+impl TopicWatch {
+    pub(super) fn new() -> Self {
+        Self { asked: None, last: Instant::now(), interval: WATCH_INTERVAL }
+    }
+
+    /// Something looks as if the topic were another one.
+    pub(super) fn hurry(&mut self) {
+        self.interval = HURRIED_INTERVAL;
+    }
+
+    /// What is known anew, if something is; asks again when it is time to, and after a rebalance.
+    ///
+    /// Cooperative rebalances come in pairs: partitions are given up in one and taken in the next, for
+    /// which all members have to join again. librdkafka (2.12, `rkcg_join_intvl`) joins once a second
+    /// unless the member gave something up or has heard of topics since, so a member that did not
+    /// would let the partitions of the others wait. This question's answer is such news.
+    fn look(&mut self, context: &Context, consumer: &BaseConsumer<Context>) -> Option<TopicId> {
+        if let Some(asked) = &self.asked {
+            let answer = asked.answer(Duration::ZERO)?;
+            self.asked = None;
+            return answer.unwrap_or_else(|error| no_answer(context, &error));
+        }
+        let is_due = self.last.elapsed() >= self.interval && !context.partitions().is_empty();
+        if context.take_rebalanced() || is_due {
+            (self.last, self.interval) = (Instant::now(), WATCH_INTERVAL);
+            self.asked = Some(describe::topic_id(consumer.client(), &context.settings.topic));
+        }
+        None
+    }
+}
+
+fn no_answer(context: &Context, error: &NoAnswer) -> Option<TopicId> {
+    debug!(%error, topic = context.settings.topic, "kafka.topic_id_unknown");
+    None
+}
+
+impl Consumer {
+    /// Finds out whether the topic was made anew, and reads the new one if it was.
+    pub(super) fn watch_topic(&mut self) {
+        if let Some(now) = self.topic_watch.look(&self.context, &self.consumer) {
+            self.context.learned_topic(now);
+        }
+        self.leave_old_topic();
+    }
+}
+
+impl Context {
+    /// Looks up which topic it is, when partitions come in; `None` if nobody can tell.
+    pub(super) fn learn_topic_id(&self, consumer: &BaseConsumer<Self>) -> Option<TopicId> {
+        if self.tells_no_ids() {
+            return None;
+        }
+        let asked = describe::topic_id(consumer.client(), &self.settings.topic);
+        let answer = asked.answer(LOOKUP_TIMEOUT);
+        let now = answer.and_then(|it| it.unwrap_or_else(|error| no_answer(self, &error)));
+        match now {
+            Some(now) => self.learned_topic(now),
+            // A rebalance is not held up again for what may never be answered: the watch asks on.
+            None => self.set_tells_no_ids(true),
+        }
+        now
+    }
+
+    /// True if the topic that is read was deleted: then the group takes all its partitions away, and
+    /// nobody will read them again.
+    pub(super) fn is_topic_gone(&self, consumer: &BaseConsumer<Self>) -> bool {
+        let asked = describe::topic_id(consumer.client(), &self.settings.topic);
+        let is_gone = match asked.answer(LOOKUP_TIMEOUT) {
+            Some(Ok(now)) => now.is_some() && self.topic().is_some_and(|known| Some(known) != now),
+            Some(Err(NoAnswer::NoSuchTopic)) => true,
+            Some(Err(NoAnswer::Failed(_))) | None => false,
+        };
+        if is_gone {
+            let text = "the topic was deleted; what was read of it is decided on what there is";
+            error!(topic = self.settings.topic, "kafka.topic_deleted: {text}");
+        }
+        is_gone
+    }
+
+    fn learned_topic(&self, now: TopicId) {
+        self.set_tells_no_ids(false);
+        let before = self.set_topic(now).filter(|before| *before != now);
+        for (_, mine) in self.partitions() {
+            mine.owned.learned_topic(now);
+        }
+        let is_left = self.partitions_of_old_topic().is_empty();
+        if before.is_some() || (!is_left && !self.is_recreated()) {
+            self.tell_recreated(before, now);
+        }
+        self.set_recreated(!is_left);
+    }
+
+    /// The partitions that are read of another topic than the one that is there now.
+    pub(super) fn partitions_of_old_topic(&self) -> Vec<Partition> {
+        let now = self.topic();
+        let is_old = |of: Option<TopicId>| of.is_some() && of != now;
+        let owned = self.partitions().into_iter();
+        owned
+            .filter_map(|(partition, mine)| is_old(mine.owned.topic()).then_some(partition))
+            .collect()
+    }
+
+    /// Says that the topic is another one than what was read, and counts it.
+    fn tell_recreated(&self, before: Option<TopicId>, now: TopicId) {
+        let before = before.map(|before| before.to_string());
+        let text = "a topic of this name with another id is there: the one that was read was \
+                    deleted. What was not read of it is gone; the new one is read from where \
+                    kafka.start_from says";
+        let (topic, start_from) = (&self.settings.topic, self.settings.start_from);
+        error!(topic, before, now = %now, ?start_from, "kafka.topic_recreated: {text}");
+        self.metrics.topic_recreated.increment(1);
+    }
+
+    /// Looks up how many partitions the topic has, when some come in, and tells the workers if
+    /// that is news. A topic that grows rebalances its groups, so this is often enough.
+    pub(super) fn learn_topic_size(&self, consumer: &BaseConsumer<Self>, coming: &[Partition]) {
+        let before = self.topic_size.load(Ordering::Relaxed);
+        // If nobody can tell: what came in is there.
+        let seen = coming.iter().map(|partition| partition.0 + 1).max().unwrap_or(0);
+        let at_least = before.max(seen.cast_unsigned());
+        let partitions = self.look_up_topic_size(consumer).unwrap_or(at_least);
+        if partitions == before {
+            return;
+        }
+        self.topic_size.store(partitions, Ordering::Relaxed);
+        info!(topic = self.settings.topic, partitions, "kafka.topic_size");
+        for worker in 0..self.workers.len() {
+            self.send(worker, Rebalance::Resized { partitions });
+        }
+    }
+
+    fn look_up_topic_size(&self, consumer: &BaseConsumer<Self>) -> Option<u32> {
+        let topic = &self.settings.topic;
+        let metadata = match consumer.fetch_metadata(Some(topic), LOOKUP_TIMEOUT) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                let text = "limits are shared out over the partitions that were seen so far";
+                warn!(%error, topic, "kafka.topic_size_unknown: {text}");
+                return None;
+            }
+        };
+        let found = metadata.topics().iter().find(|found| found.name() == topic)?;
+        u32::try_from(found.partitions().len()).ok().filter(|partitions| *partitions > 0)
+    }
+}

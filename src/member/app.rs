@@ -1,0 +1,305 @@
+//! A member of the consumer group, wired: consumers, workers, exporter.
+//!
+//! Owns the order in which the parts are started and stopped. Leaves the process around it
+//! (files, signals, admin pages) to the command that runs it.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
+use crate::ids::{Generation, Partition};
+use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, Receipt};
+use crate::kafka::decision_log::{
+    DecisionLog, DecisionLogSettings, Log, LogError, LogEvent, LogSink,
+};
+use crate::kafka::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
+use crate::member::routing::Routing;
+use crate::member::worker::{
+    Annotations, PoliciesInForce, Pulse, Refusals, Shared, Stalls, Told, Worker,
+};
+use crate::sampling::trace::DecidedTraces;
+use crate::telemetry::books::Books;
+use crate::telemetry::memory::Memory;
+
+/// What a member has to know.
+#[derive(Clone, Debug)]
+pub struct MemberSettings {
+    /// The Kafka side.
+    pub source: SourceSettings,
+    /// Number of consumers, each a member of the group with a thread of its own.
+    pub consumers: usize,
+    /// Number of worker threads.
+    pub workers: usize,
+    /// Bytes of records that may wait for the workers.
+    pub queue_bytes: usize,
+    /// How far behind the wall clock the clock of a quiet partition stays.
+    pub idle_grace: Duration,
+    /// Where decisions are put on record, unless that is switched off.
+    pub decision_log: Option<DecisionLogSettings>,
+    /// How many decisions are remembered.
+    pub decision_cache_entries: u64,
+    /// What is written on kept spans.
+    pub annotations: Annotations,
+    /// The ways out; never empty.
+    pub exports: Vec<ExportSettings>,
+    /// Where goes what is refused, if it is kept.
+    pub dead_letter: Option<DeadLetterSettings>,
+}
+
+/// Why a member cannot be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The Kafka client cannot be made.
+    #[error(transparent)]
+    Source(#[from] source::StartError),
+    /// The exporter cannot be made.
+    #[error(transparent)]
+    Export(#[from] crate::export::ExportError),
+    /// The decision log cannot be made.
+    #[error(transparent)]
+    DecisionLog(#[from] LogError),
+    /// The producer of dead letters cannot be made.
+    #[error("dead letters: {0}")]
+    DeadLetters(String),
+    /// No thread could be had.
+    #[error("a worker's thread cannot be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// A running member.
+#[derive(Debug)]
+pub struct Member {
+    consumers: Vec<ConsumerHandle>,
+    workers: Vec<JoinHandle<()>>,
+    stop_workers: CancellationToken,
+    exporters: Vec<Exporter>,
+    log: Option<Arc<DecisionLog>>,
+    routing: Arc<Routing>,
+    dead_letters: DeadLetters,
+    pulses: Vec<Arc<Pulse>>,
+}
+
+/// How a member is.
+#[derive(Clone, Debug)]
+pub struct Readiness {
+    consumers: Vec<Arc<ConsumerStatus>>,
+    exporters: Vec<Exporter>,
+    log: Option<Arc<DecisionLog>>,
+    routing: Arc<Routing>,
+}
+
+impl Readiness {
+    /// `Ok` if Kafka is connected and the group joined; else what is missing.
+    pub fn kafka(&self) -> Result<(), String> {
+        self.consumers.iter().try_for_each(|consumer| consumer.ready())
+    }
+
+    /// `Ok` if what was decided before is known for all partitions; else what is missing.
+    pub fn decision_log(&self) -> Result<(), String> {
+        self.log.as_ref().map_or(Ok(()), |log| log.ready())
+    }
+
+    /// `Ok` if the backends take requests; else which does not, and what it says.
+    pub fn backend(&self) -> Result<(), String> {
+        let away = |exporter: &Exporter| {
+            let trouble = exporter.trouble().unwrap_or_else(|| "not asked yet".to_owned());
+            format!("the backend {} takes nothing: {trouble}", exporter.endpoint())
+        };
+        let away = self.exporters.iter().filter(|exporter| !exporter.reachable()).map(away);
+        let away: Vec<_> = away.collect();
+        if away.is_empty() { Ok(()) } else { Err(away.join("; ")) }
+    }
+
+    /// What is wrong with how traces are spread over partitions; it keeps no span from flowing.
+    pub fn routing(&self) -> Vec<String> {
+        self.routing.notes()
+    }
+}
+
+/// The exporter asks the ownership table before each attempt.
+struct OwnershipFence(Arc<Ownership>);
+
+impl Fence for OwnershipFence {
+    fn standing(&self, partition: Partition, generation: Generation) -> Standing {
+        match self.0.standing(partition, generation) {
+            source::Standing::Current => Standing::Current,
+            source::Standing::Suspended => Standing::Suspended,
+            source::Standing::Ended => Standing::Ended,
+        }
+    }
+}
+
+impl Member {
+    /// Starts a member. Kafka and the backend may be out of reach: it waits for them.
+    pub fn start(
+        name: &str,
+        settings: MemberSettings,
+        policies: Arc<PoliciesInForce>,
+        books: Arc<Books>,
+        memory: Arc<Memory>,
+        runtime: &Handle,
+    ) -> Result<Self, StartError> {
+        let ownership = Arc::new(Ownership::default());
+        let (senders, inboxes) = source::inboxes(settings.workers, settings.queue_bytes);
+        let (ack_senders, acks): (Vec<_>, Vec<_>) =
+            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let fence: Arc<dyn Fence> = Arc::new(OwnershipFence(Arc::clone(&ownership)));
+        let mut exporters = Vec::with_capacity(settings.exports.len());
+        for (number, export) in settings.exports.iter().enumerate() {
+            let sinks = ack_senders.iter().map(|sender| ack_sink(number, sender.clone()));
+            let (fence, metrics) = (Arc::clone(&fence), ExportMetrics::new(export));
+            exporters.push(Exporter::start(export, runtime, fence, sinks.collect(), metrics)?);
+        }
+        let (log_sinks, log_events): (Vec<LogSink>, Vec<_>) =
+            (0..settings.workers).map(|_| log_channel()).unzip();
+        let log = settings.decision_log.as_ref().map(|log| DecisionLog::start(log, log_sinks));
+        let log = log.transpose()?.map(Arc::new);
+        let routing = Arc::new(Routing::default());
+        let (letter_sinks, letter_inboxes): (Vec<_>, Vec<_>) =
+            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let dead_letters = start_dead_letters(&settings, letter_sinks)?;
+        let shared = Arc::new(Shared {
+            policies,
+            annotations: settings.annotations,
+            idle_grace: settings.idle_grace,
+            exporters: settings.exports.iter().map(|export| export.name.clone()).collect(),
+            max_chunk_bytes: smallest(&settings.exports, |export| export.max_request_bytes),
+            log: log.clone().map(|log| log as Arc<dyn Log>),
+            max_unrecorded_bytes: smallest(&settings.exports, |export| {
+                export.sending_queue.queue_size_bytes
+            }) as u64,
+            decided: DecidedTraces::new(settings.decision_cache_entries),
+            stalls: Stalls::default(),
+            memory,
+            books,
+            routing: Arc::clone(&routing),
+            refusals: Refusals::default(),
+            dead_letters: dead_letters.clone(),
+        });
+        let stop_workers = CancellationToken::new();
+        let mut workers = Vec::with_capacity(settings.workers);
+        let mut pulses = Vec::with_capacity(settings.workers);
+        let told = acks.into_iter().zip(log_events).zip(letter_inboxes);
+        for (index, (inbox, ((acks, log), letters))) in inboxes.into_iter().zip(told).enumerate() {
+            let (shared, exporters) = (Arc::clone(&shared), exporters.clone());
+            let told = Told { acks, log, letters };
+            let worker = Worker::new(index, shared, exporters, inbox, told);
+            pulses.push(worker.pulse());
+            let stop = stop_workers.clone();
+            let worker_runtime = Builder::new_current_thread().enable_time().build()?;
+            let thread = thread::Builder::new().name(format!("{name}-worker-{index}"));
+            workers.push(thread.spawn(move || worker_runtime.block_on(worker.run(stop)))?);
+        }
+        let mut consumers = Vec::with_capacity(settings.consumers);
+        for index in 0..settings.consumers {
+            let mut source_settings = settings.source.clone();
+            if let Some(instance) = &mut source_settings.group_instance_id
+                && settings.consumers > 1
+            {
+                *instance = format!("{instance}-{index}");
+            }
+            consumers.push(source::start(
+                format!("{name}-kafka-{index}"),
+                source_settings,
+                Arc::clone(&ownership),
+                senders.clone(),
+            )?);
+        }
+        Ok(Self { consumers, workers, stop_workers, exporters, log, dead_letters, routing, pulses })
+    }
+
+    /// Tells how the member is, for as long as it runs.
+    pub fn readiness(&self) -> Readiness {
+        Readiness {
+            consumers: self.consumers.iter().map(ConsumerHandle::status).collect(),
+            exporters: self.exporters.clone(),
+            log: self.log.clone(),
+            routing: Arc::clone(&self.routing),
+        }
+    }
+
+    /// The signs of life of the workers.
+    pub fn pulses(&self) -> Vec<Arc<Pulse>> {
+        self.pulses.clone()
+    }
+
+    /// Hands the partitions over, commits, leaves the group, and stops all threads. Blocks until
+    /// that is done, or `timeout` is over.
+    pub fn stop(self, runtime: &Handle, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        // The other half is for commits, and for leaving a cluster that does not answer.
+        self.consumers.iter().for_each(|consumer| consumer.stop(timeout / 2));
+        self.consumers.into_iter().for_each(ConsumerHandle::join);
+        let mut unsettled = 0;
+        for exporter in &self.exporters {
+            let left = deadline.saturating_duration_since(Instant::now());
+            unsettled += runtime.block_on(exporter.drain(left));
+        }
+        self.stop_workers.cancel();
+        for worker in self.workers {
+            if worker.join().is_err() {
+                error!("worker.panicked");
+            }
+        }
+        info!(unsettled, "member.stopped");
+    }
+
+    /// Ends the member as a crash would: nothing is finished, handed over or committed.
+    pub fn crash(self) {
+        self.consumers.iter().for_each(ConsumerHandle::crash);
+        self.exporters.iter().for_each(Exporter::stop);
+        self.log.iter().for_each(|log| log.crash());
+        self.dead_letters.crash();
+        self.consumers.into_iter().for_each(ConsumerHandle::join);
+        self.stop_workers.cancel();
+        for worker in self.workers {
+            if worker.join().is_err() {
+                error!("worker.panicked");
+            }
+        }
+    }
+}
+
+fn start_dead_letters(
+    settings: &MemberSettings,
+    sinks: Vec<mpsc::UnboundedSender<Receipt>>,
+) -> Result<DeadLetters, StartError> {
+    let SourceSettings { brokers, properties, topic, .. } = &settings.source;
+    let input = Input { brokers, properties, topic };
+    let started = match &settings.dead_letter {
+        Some(dead_letter) => DeadLetters::start(dead_letter, input, sinks),
+        None => {
+            DeadLetters::describe();
+            Ok(DeadLetters::default())
+        }
+    };
+    started.map_err(|error| StartError::DeadLetters(error.to_string()))
+}
+
+fn ack_sink(exporter: usize, acks: mpsc::UnboundedSender<(usize, Vec<Ack>)>) -> AckSink {
+    Box::new(move |settled: Vec<Ack>| {
+        // A worker that is gone needs no acks.
+        let _ = acks.send((exporter, settled));
+    })
+}
+
+/// The smallest of a setting: what holds for all exporters.
+fn smallest(exports: &[ExportSettings], of: impl Fn(&ExportSettings) -> usize) -> usize {
+    exports.iter().map(of).min().unwrap_or(0)
+}
+
+fn log_channel() -> (LogSink, mpsc::UnboundedReceiver<LogEvent>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let sink: LogSink = Box::new(move |event: LogEvent| {
+        // A worker that is gone needs no log.
+        let _ = sender.send(event);
+    });
+    (sink, receiver)
+}

@@ -1,0 +1,133 @@
+//! The policy file while the process runs: noticed when it changes, put in force when it is good.
+//!
+//! One task owns reloading, whatever asks for it: the file's directory, which is watched, a look at
+//! the contents every few seconds where watching does not help, SIGHUP, and the admin pages.
+//! Promises that a file is read and checked whole before anything changes, that a bad one changes
+//! nothing and is told of once, with all its errors, and that [`Standing`] says what is in force
+//! and since when. Leaves the change of open traces to the workers.
+
+mod attempt;
+mod metrics;
+mod standing;
+mod task;
+#[cfg_attr(not(target_os = "linux"), path = "watch_nothing.rs")]
+mod watch;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch as published};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{PolicyFile, Surroundings};
+use crate::member::worker::PoliciesInForce;
+
+pub use attempt::{in_force, limits};
+pub use standing::{Changed, Failure, Listed, Standing};
+
+/// Requests that may wait: each is answered before the next, and nobody asks in such numbers.
+const REQUESTS: usize = 16;
+
+/// What the reloader has to know.
+#[derive(Clone, Debug)]
+pub struct ReloadSettings {
+    /// The policy file.
+    pub path: PathBuf,
+    /// What is known around it: which processor is meant, and which exporters there are.
+    pub surroundings: Surroundings,
+    /// How often the contents are looked at, whatever the file system says.
+    pub poll_interval: Duration,
+}
+
+/// Why the file is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trigger {
+    /// Something happened in its directory.
+    Watch,
+    /// It was time.
+    Poll,
+    /// SIGHUP.
+    Signal,
+    /// Somebody asked on the admin pages.
+    Request,
+}
+
+impl Trigger {
+    /// Its name in logs and pages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Poll => "poll",
+            Self::Signal => "SIGHUP",
+            Self::Request => "request",
+        }
+    }
+
+    /// Nobody asked, so nobody wants to hear that nothing changed.
+    fn is_automatic(self) -> bool {
+        matches!(self, Self::Watch | Self::Poll)
+    }
+}
+
+/// What came of a look at the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Its policies are in force now.
+    Reloaded(Changed),
+    /// They were in force already.
+    Unchanged,
+    /// It is bad, and changed nothing: every error in it.
+    Refused(String),
+}
+
+/// What the task is asked for.
+#[derive(Debug)]
+enum Message {
+    /// To look at the file now, whether it changed or not.
+    Reload { reply: oneshot::Sender<Answer> },
+}
+
+/// The reloader, seen from outside. Clones are handles of the same one.
+#[derive(Clone, Debug)]
+pub struct Reloader {
+    messages: mpsc::Sender<Message>,
+    standing: published::Receiver<Arc<Standing>>,
+}
+
+impl Reloader {
+    /// Starts looking after the file that `loaded` was read from; ends with `stop`. To be called
+    /// inside a runtime.
+    ///
+    /// # Errors
+    /// When the system refuses a signal handler.
+    pub fn start(
+        settings: ReloadSettings,
+        loaded: &PolicyFile,
+        policies: Arc<PoliciesInForce>,
+        stop: CancellationToken,
+    ) -> io::Result<Self> {
+        let (messages, requests) = mpsc::channel(REQUESTS);
+        let first = Standing::at_start(&settings.path, &policies.get());
+        let (publish, standing) = published::channel(Arc::new(first));
+        let task = task::Task::new(settings, loaded, policies, publish)?;
+        tokio::spawn(task.run(requests, stop));
+        Ok(Self { messages, standing })
+    }
+
+    /// Looks at the file now. `None` if the process is about to end.
+    pub async fn reload(&self) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        self.messages.send(Message::Reload { reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// What is in force, and what the last look at the file came to.
+    pub fn standing(&self) -> Arc<Standing> {
+        Arc::clone(&self.standing.borrow())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! The task that owns reloading.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch as published};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::attempt::{Attempt, Fingerprint, attempt};
+use super::metrics::ReloadMetrics;
+use super::standing::{Changed, Failure, Standing};
+use super::watch::Watch;
+use super::{Answer, Message, ReloadSettings, Trigger};
+use crate::config::PolicyFile;
+use crate::member::worker::{InForce, PoliciesInForce};
+
+/// How long nothing must happen in the directory before the file is read: editors and ConfigMaps
+/// take several steps.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The longest time that is waited for that.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) struct Task {
+    settings: ReloadSettings,
+    policies: Arc<PoliciesInForce>,
+    standing: published::Sender<Arc<Standing>>,
+    metrics: ReloadMetrics,
+    watch: Watch,
+    hangup: Signal,
+    /// What the file held when it was looked at last; `None` before the first look.
+    seen: Option<Fingerprint>,
+    /// `decision_cache.max_entries` as the process started with it.
+    cache_entries: u64,
+}
+
+impl Task {
+    pub(super) fn new(
+        settings: ReloadSettings,
+        loaded: &PolicyFile,
+        policies: Arc<PoliciesInForce>,
+        standing: published::Sender<Arc<Standing>>,
+    ) -> io::Result<Self> {
+        let metrics = ReloadMetrics::new(standing.borrow().since);
+        let hangup = signal(SignalKind::hangup())?;
+        let watch = Watch::new();
+        let cache_entries = loaded.decision_cache_entries;
+        let seen = None;
+        Ok(Self { settings, policies, standing, metrics, watch, hangup, seen, cache_entries })
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Message>,
+        stop: CancellationToken,
+    ) {
+        self.watch.arm(&self.settings.path);
+        // It may have changed since it was loaded.
+        self.look(Trigger::Poll).await;
+        let poll_interval = self.settings.poll_interval;
+        let mut poll = interval_at(Instant::now() + poll_interval, poll_interval);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut pause = Pause::default();
+        loop {
+            self.watch.arm(&self.settings.path);
+            let mut reply = None;
+            let trigger = tokio::select! {
+                () = stop.cancelled() => return,
+                request = requests.recv() => match request {
+                    Some(Message::Reload { reply: to }) => {
+                        reply = Some(to);
+                        Trigger::Request
+                    }
+                    None => return,
+                },
+                Some(()) = self.hangup.recv() => Trigger::Signal,
+                () = self.watch.event() => {
+                    pause.disturb(Instant::now());
+                    continue;
+                }
+                () = pause.over() => Trigger::Watch,
+                _ = poll.tick() => Trigger::Poll,
+            };
+            pause = Pause::default();
+            let answer = self.look(trigger).await;
+            if let Some(reply) = reply {
+                // Who asked may be gone.
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    async fn look(&mut self, trigger: Trigger) -> Answer {
+        let settings = self.settings.clone();
+        // Who asks is answered, also if he asked before.
+        let seen = if trigger.is_automatic() { self.seen } else { None };
+        let hash = self.standing.borrow().hash.clone();
+        let attempt = tokio::task::spawn_blocking(move || attempt(&settings, seen, &hash)).await;
+        match attempt.expect("reading a policy file does not panic") {
+            Attempt::Same => Answer::Unchanged,
+            Attempt::InForce(fingerprint) => {
+                self.seen = Some(fingerprint);
+                self.unchanged(trigger)
+            }
+            Attempt::Good(fingerprint, file, next) => {
+                self.seen = Some(fingerprint);
+                self.put_in_force(trigger, &file, *next)
+            }
+            Attempt::Bad(fingerprint, errors) => {
+                self.seen = Some(fingerprint);
+                self.refuse(trigger, errors)
+            }
+        }
+    }
+
+    /// The file says what is in force, perhaps after it said something bad.
+    fn unchanged(&self, trigger: Trigger) -> Answer {
+        let standing = Standing::clone(&self.standing.borrow());
+        let was_bad = standing.failure.is_some();
+        if was_bad {
+            self.metrics.succeeded(SystemTime::now());
+            self.standing.send_replace(Arc::new(Standing { failure: None, ..standing }));
+        }
+        if was_bad || !trigger.is_automatic() {
+            info!(trigger = trigger.name(), was_bad, "policies.unchanged");
+        }
+        Answer::Unchanged
+    }
+
+    fn put_in_force(&self, trigger: Trigger, file: &PolicyFile, next: InForce) -> Answer {
+        let mut changed = Changed::new(trigger, &self.policies.get(), &next);
+        if file.decision_cache_entries != self.cache_entries {
+            let (from, to) = (self.cache_entries, file.decision_cache_entries);
+            let text = "takes effect at the next start";
+            changed.settings.push(format!("decision_cache.max_entries {from} -> {to} ({text})"));
+        }
+        let standing = Standing::at_start(&self.settings.path, &next);
+        let since = standing.since;
+        info!(
+            trigger = trigger.name(),
+            hash = standing.hash,
+            policies = standing.policies.len(),
+            added = changed.added.join(","),
+            removed = changed.removed.join(","),
+            changed = changed.changed.join(","),
+            unchanged = changed.unchanged,
+            settings = changed.settings.join(","),
+            "policies.reloaded"
+        );
+        for note in &file.notes {
+            info!(note, "policies.note");
+        }
+        self.policies.replace(next);
+        self.metrics.succeeded(since);
+        let standing = Standing { changed: Some(changed.clone()), ..standing };
+        self.standing.send_replace(Arc::new(standing));
+        Answer::Reloaded(changed)
+    }
+
+    fn refuse(&self, trigger: Trigger, errors: String) -> Answer {
+        let standing = Standing::clone(&self.standing.borrow());
+        error!(
+            trigger = trigger.name(),
+            in_force = standing.hash,
+            errors,
+            "policies.reload_failed: the policies in force stay"
+        );
+        self.metrics.failed();
+        let at = SystemTime::now();
+        let failure = Some(Failure { at, trigger, errors: errors.clone() });
+        self.standing.send_replace(Arc::new(Standing { failure, ..standing }));
+        Answer::Refused(errors)
+    }
+}
+
+/// Waits until nothing happens in the directory any more.
+#[derive(Debug, Default)]
+struct Pause {
+    /// When it is over: at the first, unless something more happens before, and at the latest.
+    ends: Option<(Instant, Instant)>,
+}
+
+impl Pause {
+    fn disturb(&mut self, now: Instant) {
+        let latest = self.ends.map_or(now + LONGEST_WAIT, |(_, latest)| latest);
+        self.ends = Some((latest.min(now + QUIET), latest));
+    }
+
+    /// Returns when it is over; never if nothing has happened.
+    async fn over(&self) {
+        match self.ends {
+            Some((end, _)) => sleep_until(end).await,
+            None => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The watchdog: a worker that hangs must not keep its partitions from being worked on for ever.
+//!
+//! What a worker does at a time takes milliseconds. One that is busy with the same thing for a
+//! minute hangs, which only a defect can cause; librdkafka goes on telling the group that the
+//! member lives. So the process ends, and its partitions go to others. Promises not to take a
+//! process that was stopped, or a machine that slept, for one that hangs: it counts its own looks,
+//! not time.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tracing::{error, warn};
+
+use crate::member::worker::Pulse;
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// After how many looks it is worth a word, and after how many it is the end.
+const WARN_AFTER: u32 = 10;
+const END_AFTER: u32 = 60;
+
+/// What was seen of one worker.
+#[derive(Debug, Default)]
+struct Seen {
+    busy_with: Option<u64>,
+    looks: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    Slow,
+    Hangs,
+}
+
+impl Seen {
+    fn look(&mut self, pulse: &Pulse) -> Verdict {
+        let busy_with = pulse.busy_with();
+        if busy_with.is_none() || busy_with != self.busy_with {
+            *self = Self { busy_with, looks: 0 };
+            return Verdict::Fine;
+        }
+        self.looks += 1;
+        match self.looks {
+            WARN_AFTER => Verdict::Slow,
+            END_AFTER.. => Verdict::Hangs,
+            _ => Verdict::Fine,
+        }
+    }
+}
+
+/// Watches workers on a thread of its own; `end` is called, once, if one hangs.
+///
+/// # Errors
+/// When no thread can be had.
+pub fn watch(pulses: Vec<Arc<Pulse>>, end: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let mut seen: Vec<Seen> = pulses.iter().map(|_| Seen::default()).collect();
+    thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
+        loop {
+            thread::sleep(INTERVAL);
+            for (worker, (pulse, seen)) in pulses.iter().zip(&mut seen).enumerate() {
+                match seen.look(pulse) {
+                    Verdict::Fine => {}
+                    Verdict::Slow => warn!(worker, seconds = WARN_AFTER, "worker.slow"),
+                    Verdict::Hangs => {
+                        error!(worker, seconds = END_AFTER, "worker.hangs: the process ends");
+                        return end();
+                    }
+                }
+            }
+        }
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_busy_with_the_same_thing_for_long_hangs() {
+        let (pulse, mut seen) = (Pulse::default(), Seen::default());
+        let mut look_often = |pulse: &Pulse| {
+            let verdicts: Vec<_> = (0..=END_AFTER).map(|_| seen.look(pulse)).collect();
+            let of = |wanted| verdicts.iter().filter(|it| **it == wanted).count();
+            (of(Verdict::Slow), of(Verdict::Hangs))
+        };
+        assert_eq!(look_often(&pulse), (0, 0), "who has nothing to do does not hang");
+        pulse.set_busy(1);
+        assert_eq!(look_often(&pulse), (1, 1));
+        pulse.set_busy(3);
+        assert_eq!(look_often(&pulse), (1, 1), "counted anew for the next thing");
+    }
+}

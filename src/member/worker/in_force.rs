@@ -1,0 +1,99 @@
+//! The policies in force: one value, put in place of the one before as a whole.
+//!
+//! A partition judges by the value that it holds and takes the next one between two records, so
+//! no decision is ever made by parts of two.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::gather::keys_for;
+use super::outbound::Targets;
+use crate::otlp::AttributeKeys;
+use crate::sampling::policy::PolicySet;
+use crate::sampling::trace::Limits;
+use crate::telemetry::books::{CountedLeaf, CountedPolicy, PolicyCounters, Tally};
+
+/// One version of what the policy file says.
+#[derive(Debug)]
+pub struct InForce {
+    /// The policies.
+    pub policies: PolicySet,
+    /// When traces are complete.
+    pub limits: Limits,
+    /// For how long decisions are remembered, on the partition's clock.
+    pub decision_cache_ttl: Duration,
+    /// Names the contents of the file.
+    pub hash: String,
+    /// What a scan has to look at for these policies.
+    pub(super) keys: AttributeKeys,
+    /// Where their tallies are posted.
+    pub(super) counters: PolicyCounters,
+}
+
+impl InForce {
+    /// A version that is not in force yet. Its metrics are there from now on.
+    pub fn new(
+        policies: PolicySet,
+        limits: Limits,
+        decision_cache_ttl: Duration,
+        hash: String,
+    ) -> Self {
+        let keys = keys_for(policies.predicates());
+        let counters = counters(&policies);
+        Self { policies, limits, decision_cache_ttl, hash, keys, counters }
+    }
+
+    /// Which of the exporters `all` get what the policy of that name keeps: what it says, or all
+    /// if there is none of that name any more.
+    pub(super) fn targets(&self, all: &[String], policy: &str) -> Targets {
+        if all.len() == 1 {
+            return Targets::of(all, &[]);
+        }
+        let named = self.policies.specs().find(|spec| spec.name == policy);
+        Targets::of(all, named.map_or(&[], |spec| &spec.exporters))
+    }
+
+    /// A tally for these policies.
+    pub(super) fn tally(&self) -> Tally {
+        Tally::new(self.policies.names().count(), self.policies.leaves().len())
+    }
+}
+
+fn counters(policies: &PolicySet) -> PolicyCounters {
+    let counted = policies.specs().map(|spec| CountedPolicy {
+        name: &spec.name,
+        is_shadow: spec.mode == crate::sampling::policy::spec::Mode::Shadow,
+    });
+    let leaves = policies
+        .leaves()
+        .iter()
+        .map(|leaf| CountedLeaf { policy: policies.name(leaf.policy), name: &leaf.name });
+    PolicyCounters::new(counted, leaves)
+}
+
+/// The place where workers look for the version in force.
+#[derive(Debug)]
+pub struct PoliciesInForce(watch::Sender<Arc<InForce>>);
+
+impl PoliciesInForce {
+    /// Starts with `first`.
+    pub fn new(first: InForce) -> Self {
+        Self(watch::Sender::new(Arc::new(first)))
+    }
+
+    /// The version in force.
+    pub fn get(&self) -> Arc<InForce> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Puts `next` in force and wakes the workers, which take it before their next record.
+    pub fn replace(&self, next: InForce) {
+        self.0.send_replace(Arc::new(next));
+    }
+
+    pub(super) fn follow(&self) -> watch::Receiver<Arc<InForce>> {
+        self.0.subscribe()
+    }
+}

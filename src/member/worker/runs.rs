@@ -1,0 +1,50 @@
+//! Spans of a record that can be taken in together.
+
+use crate::ids::TraceId;
+use crate::otlp::span::{Slice, SpanRef};
+use crate::telemetry::books::Amount;
+
+/// Spans of one trace that stand back to back in one scope of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanRun<'a> {
+    /// Never empty.
+    pub spans: &'a [SpanRef],
+    /// The place of the first one among those of the record.
+    pub first: usize,
+    /// All of them, each with its tag and length.
+    pub framed: Slice,
+}
+
+impl SpanRun<'_> {
+    /// The trace of all of them.
+    pub fn trace_id(&self) -> TraceId {
+        self.spans[0].trace_id
+    }
+
+    /// Their number and their bytes.
+    pub fn amount(&self) -> Amount {
+        Amount { traces: 0, spans: self.spans.len() as u64, bytes: self.framed.len() as u64 }
+    }
+}
+
+/// The longest run from the span number `start` of a record on.
+///
+/// # Panics
+/// If there is no such span.
+pub fn next_run(spans: &[SpanRef], start: usize) -> SpanRun<'_> {
+    let spans = &spans[start..];
+    let first = &spans[0];
+    let mut framed = first.framed;
+    let mut length = 1;
+    for span in &spans[1..] {
+        let joins = span.trace_id == first.trace_id
+            && span.scope == first.scope
+            && span.framed.start == framed.end;
+        if !joins {
+            break;
+        }
+        framed.end = span.framed.end;
+        length += 1;
+    }
+    SpanRun { spans: &spans[..length], first: start, framed }
+}

@@ -1,0 +1,255 @@
+//! One partition on a desk, and the spans that are put on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, TracesData};
+use prost::Message;
+
+use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
+use crate::kafka::dead_letters::DeadLetters;
+use crate::kafka::decision_log::Verdict;
+use crate::kafka::source::{Ownership, Record, Resume};
+use crate::member::worker::partition::PartitionState;
+use crate::member::worker::switch::Rescan;
+use crate::member::worker::{
+    Annotations, Desk, InForce, PoliciesInForce, Refusals, Remembered, Shared, Stalls,
+    ask_resource, gather,
+};
+use crate::otlp::{Scan, scan};
+use crate::sampling::facts::Summary;
+use crate::sampling::policy::spec::{Mode, PolicyKind, PolicySpec, StatusCode};
+use crate::sampling::policy::{self, Decision};
+use crate::sampling::trace::{DecidedTraces, Limits};
+use crate::telemetry::books::Books;
+use crate::telemetry::memory::Memory;
+
+pub const LIMITS: Limits = Limits {
+    decision_wait: Duration::from_secs(30),
+    decision_wait_after_root_received: Duration::from_secs(3),
+    maximum_trace_spans: 1000,
+    maximum_trace_size: 1 << 20,
+};
+
+pub const MAX_CHUNK: usize = 1 << 20;
+
+pub fn in_force_with(policies: &[PolicySpec], limits: Limits) -> InForce {
+    let policies = policy::compile(policies).unwrap();
+    InForce::new(policies, limits, Duration::from_secs(600), "hash".to_owned())
+}
+
+pub fn in_force(policies: &[PolicySpec]) -> InForce {
+    in_force_with(policies, LIMITS)
+}
+
+pub fn everything(name: &str) -> PolicySpec {
+    PolicySpec::new(name, PolicyKind::AlwaysSample)
+}
+
+pub fn errors(name: &str) -> PolicySpec {
+    let status_codes = vec![StatusCode::Error];
+    PolicySpec::new(name, PolicyKind::StatusCode { status_codes })
+}
+
+pub fn attribute(name: &str, key: &str, value: &str) -> PolicySpec {
+    let kind = PolicyKind::StringAttribute {
+        key: key.to_owned(),
+        values: vec![value.to_owned()],
+        enabled_regex_matching: false,
+        invert_match: false,
+    };
+    PolicySpec::new(name, kind)
+}
+
+pub fn limited(name: &str, spans_per_second: u64) -> PolicySpec {
+    let burst_capacity = Some(spans_per_second);
+    PolicySpec::new(name, PolicyKind::RateLimiting { spans_per_second, burst_capacity })
+}
+
+/// Makes policies ones without effect.
+pub trait IntoShadow {
+    fn into_shadow(self) -> Self;
+}
+
+impl IntoShadow for PolicySpec {
+    fn into_shadow(self) -> Self {
+        Self { mode: Mode::Shadow, ..self }
+    }
+}
+
+pub fn id(trace: u8) -> TraceId {
+    TraceId::from_slice(&[trace; 16]).unwrap()
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    let value = AnyValue { value: Some(Value::StringValue(value.to_owned())) };
+    KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
+}
+
+/// A span of a trace, with a parent.
+pub fn span(trace: u8) -> Span {
+    Span {
+        trace_id: vec![trace; 16],
+        span_id: vec![trace; 8],
+        parent_span_id: vec![9; 8],
+        name: "work".into(),
+        ..Span::default()
+    }
+}
+
+pub fn root(trace: u8) -> Span {
+    Span { parent_span_id: Vec::new(), ..span(trace) }
+}
+
+pub fn with(mut span: Span, key: &str, value: &str) -> Span {
+    span.attributes.push(text(key, value));
+    span
+}
+
+pub fn failed(span: Span) -> Span {
+    Span { status: Some(Status { code: 2, ..Status::default() }), ..span }
+}
+
+/// A record of the spans of one service.
+pub fn record(service: &str, spans: Vec<Span>) -> Vec<u8> {
+    let resource =
+        Resource { attributes: vec![text("service.name", service)], ..Resource::default() };
+    let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+    let resource = ResourceSpans { resource: Some(resource), scope_spans, ..Default::default() };
+    TracesData { resource_spans: vec![resource] }.encode_to_vec()
+}
+
+/// What a trace's records say to the policies of `in_force`, asked from the start.
+pub fn asked_anew(in_force: &InForce, trace: u8, records: &[Vec<u8>]) -> Summary {
+    let mut summary = Summary::new(id(trace));
+    let mut found = Scan::default();
+    for record in records {
+        scan(record, &in_force.keys, &mut found).unwrap();
+        let predicates = in_force.policies.predicates();
+        let facts = ask_resource(predicates, record, &found, 0);
+        gather(predicates, &facts, record, &found, 0..found.spans.len(), &mut summary);
+        summary.spans += found.spans.len() as u32;
+    }
+    summary
+}
+
+pub fn shared(policies: InForce) -> Shared {
+    Shared {
+        policies: Arc::new(PoliciesInForce::new(policies)),
+        annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
+        idle_grace: Duration::from_secs(1),
+        exporters: vec!["default".to_owned()],
+        max_chunk_bytes: MAX_CHUNK,
+        log: None,
+        max_unrecorded_bytes: 1 << 20,
+        decided: DecidedTraces::new(1000),
+        stalls: Stalls::default(),
+        memory: Arc::new(Memory::new(1 << 30)),
+        books: Arc::new(Books::new()),
+        routing: Arc::default(),
+        refusals: Refusals::default(),
+        dead_letters: DeadLetters::default(),
+    }
+}
+
+pub struct Bench {
+    pub shared: Shared,
+    pub desk: Desk,
+    pub state: PartitionState,
+    offset: i64,
+}
+
+impl Bench {
+    pub fn new(first: InForce) -> Self {
+        let shared = shared(first);
+        let in_force = shared.policies.get();
+        let desk = Desk::new(&in_force, MAX_CHUNK);
+        let owned = Ownership::default().acquire_for_test(Partition(0), Position(0));
+        let state = PartitionState::new(
+            0,
+            Partition(0),
+            owned,
+            Position(0),
+            Resume::default(),
+            &in_force,
+            1,
+        );
+        Self { shared, desk, state, offset: 0 }
+    }
+
+    /// Puts a record on the desk; returns it.
+    pub fn take_in(&mut self, at: i64, service: &str, spans: Vec<Span>) -> Vec<u8> {
+        let value = record(service, spans);
+        self.take_in_record(at, Some(&value));
+        value
+    }
+
+    /// Puts any value on the desk.
+    pub fn take_in_value(&mut self, value: Option<&[u8]>) {
+        self.take_in_record(0, value);
+    }
+
+    fn take_in_record(&mut self, at: i64, value: Option<&[u8]>) {
+        let (offset, timestamp) = (Offset(self.offset), Timestamp(at));
+        let record = Record { offset, timestamp, key: None, value, attempts: 0, headers: b"" };
+        self.offset += 1;
+        self.state.take_in(&self.shared, &mut self.desk, &record);
+    }
+
+    pub fn run_clock_to(&mut self, at: i64) {
+        self.state.traces.advance_clock(Timestamp(at));
+        self.state.decide_due(&self.shared, &mut self.desk);
+    }
+
+    /// What a worker does to each of its partitions.
+    pub fn switch(&mut self, to: InForce) {
+        let to = Arc::new(to);
+        self.desk.count_for(&to);
+        self.state.switch(&to, 1, &mut Rescan::new());
+        self.state.decide_due(&self.shared, &mut self.desk);
+    }
+
+    /// What was decided of a trace; `None` while it is open.
+    pub fn decided(&self, trace: u8) -> Option<Remembered> {
+        let (generation, now) = (self.state.generation(), self.state.traces.clock());
+        let decided =
+            self.shared.decided.get(Partition(0), id(trace), generation, now, Duration::MAX);
+        decided.map(|decided| decided.decision)
+    }
+
+    /// The policy that kept a trace; `None` if it was dropped.
+    #[track_caller]
+    pub fn kept_by(&self, trace: u8) -> Option<String> {
+        match self.decided(trace).expect("the trace is decided").verdict {
+            Verdict::Kept(kept) => Some(kept.policy.to_string()),
+            Verdict::Dropped => None,
+        }
+    }
+
+    /// The spans forwarded since the last call.
+    pub fn forwarded(&mut self) -> Vec<Span> {
+        let chunks = self.desk.kept.drain(..);
+        let requests = chunks.map(|chunk| TracesData::decode(chunk.chunk.bytes).unwrap());
+        let scopes = requests.flat_map(|it| it.resource_spans).flat_map(|it| it.scope_spans);
+        scopes.flat_map(|scope| scope.spans).collect()
+    }
+}
+
+/// The policy that `decision` of `in_force` names.
+pub fn name_of(in_force: &InForce, decision: Decision) -> Option<String> {
+    match decision {
+        Decision::Keep { policy, .. } => Some(in_force.policies.name(policy).to_string()),
+        Decision::Drop { .. } => None,
+    }
+}
+
+/// The value of a span's text attribute.
+pub fn value_of(span: &Span, key: &str) -> Option<String> {
+    let attribute = span.attributes.iter().find(|attribute| attribute.key == key)?;
+    match attribute.value.as_ref()?.value.as_ref()? {
+        Value::StringValue(text) => Some(text.clone()),
+        _ => None,
+    }
+}

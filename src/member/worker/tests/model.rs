@@ -1,0 +1,633 @@
+//! One partition through many owners, against a model that looks everything over.
+//!
+//! The topic, the decision log and the backend are lists here. What happens, and in which order, is
+//! drawn: records come in, the log and the backend answer or do not, owners hand over, crash, or go
+//! on for a while when they are owners no more.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
+use proptest::prelude::*;
+use prost::Message;
+
+use super::bench;
+use crate::export::Chunk;
+use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
+use crate::kafka::decision_log::testing::{ByHand, read_back};
+use crate::kafka::decision_log::{GroupHash, Line, Receipt, Recorded, Verdict};
+use crate::kafka::source::{CaughtUp, Ownership, Record, Resume};
+use crate::member::worker::partition::PartitionState;
+use crate::member::worker::{Desk, InForce, Shared};
+use crate::sampling::policy;
+use crate::sampling::trace::Limits;
+use crate::telemetry::books::Tally;
+
+const TRACES: u8 = 5;
+const GROUP: &str = "shop";
+/// A span with this much text is larger than a request may be.
+const LARGE: usize = 2000;
+const MAX_CHUNK: usize = 1000;
+const LIMITS: Limits = Limits {
+    decision_wait: Duration::from_secs(5),
+    decision_wait_after_root_received: Duration::from_secs(1),
+    maximum_trace_spans: 8,
+    maximum_trace_size: 1 << 20,
+};
+
+/// What a span of a record is like.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    trace: u8,
+    is_root: bool,
+    is_error: bool,
+    is_large: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A record is produced, so much later than the last one, or earlier.
+    Produce {
+        millis: i64,
+        spans: Vec<Kind>,
+    },
+    Read(u8),
+    /// The wall clock carries a quiet partition on.
+    Quiet {
+        millis: i64,
+    },
+    /// The log writes records, in order.
+    Write(u8),
+    /// The log did not take a record; or it did, and that is not known.
+    Unwritten {
+        is_written: bool,
+    },
+    /// The backend takes a chunk and says so.
+    Take(u8),
+    /// It takes one, and the answer is lost.
+    TakeUntold(u8),
+    /// It never will take one.
+    Refuse(u8),
+    Commit,
+    HandOver,
+    Crash,
+    /// A record of an owner that was superseded arrives on the log.
+    ZombieWrites,
+    /// The backend takes a chunk of an owner that was superseded.
+    ZombieDelivers(u8),
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    (0..TRACES, prop::bool::weighted(0.3), prop::bool::weighted(0.3), prop::bool::weighted(0.1))
+        .prop_map(|(trace, is_root, is_error, is_large)| Kind {
+            trace,
+            is_root,
+            is_error,
+            is_large,
+        })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let spans = prop::collection::vec(kind(), 1..4);
+    prop_oneof![
+        12 => (-500..3000_i64, spans).prop_map(|(millis, spans)| Step::Produce { millis, spans }),
+        12 => (1..4_u8).prop_map(Step::Read),
+        1 => (0..8000_i64).prop_map(|millis| Step::Quiet { millis }),
+        8 => (1..4_u8).prop_map(Step::Write),
+        1 => any::<bool>().prop_map(|is_written| Step::Unwritten { is_written }),
+        7 => any::<u8>().prop_map(Step::Take),
+        1 => any::<u8>().prop_map(Step::TakeUntold),
+        1 => any::<u8>().prop_map(Step::Refuse),
+        4 => Just(Step::Commit),
+        1 => Just(Step::HandOver),
+        2 => Just(Step::Crash),
+        2 => Just(Step::ZombieWrites),
+        2 => any::<u8>().prop_map(Step::ZombieDelivers),
+    ]
+}
+
+/// A span of the topic, and what became of it.
+#[derive(Debug)]
+struct Sent {
+    trace: u8,
+    offset: Offset,
+    /// It is larger than a request may be, or the backend refused it.
+    is_given_up: bool,
+    /// By whom it was delivered.
+    delivered_by: Vec<usize>,
+}
+
+/// A record on the decision log.
+#[derive(Debug)]
+struct OnLog {
+    line: Line,
+    /// It was written by who was the owner then.
+    is_by_owner: bool,
+}
+
+/// The decision that the model believes in.
+#[derive(Clone, Debug)]
+struct Stands {
+    verdict: Verdict,
+    last: Offset,
+    /// An owner said so, or took it over.
+    is_owners: bool,
+}
+
+struct Owner {
+    number: usize,
+    shared: Shared,
+    desk: Desk,
+    state: PartitionState,
+    /// Where the log stood when it began.
+    marker: usize,
+    committed: Position,
+    at_backend: Vec<Chunk>,
+    read: usize,
+}
+
+impl Owner {
+    fn committable(&mut self) -> (Position, Resume) {
+        self.state.publish(&mut self.desk);
+        self.state.owned.committable()
+    }
+}
+
+struct World {
+    group: GroupHash,
+    in_force: Arc<InForce>,
+    ttl: Duration,
+    records: Vec<(Timestamp, Vec<u8>)>,
+    clock: i64,
+    wall: i64,
+    sent: Vec<Sent>,
+    log: Vec<OnLog>,
+    stands: HashMap<(TraceId, Offset), Stands>,
+    committed: (Position, Resume),
+    owner: Owner,
+    owners: usize,
+    zombie_lines: VecDeque<Line>,
+    zombie_chunks: Vec<(usize, Chunk)>,
+    /// Spans that the backend has taken without saying so.
+    untold: HashSet<usize>,
+    /// Spans that were delivered when nothing was under way any more, not to the log either: they
+    /// are not delivered again.
+    settled: HashSet<usize>,
+}
+
+fn in_force(ttl: Duration) -> Arc<InForce> {
+    let policies = [
+        bench::attribute("all", "kept", "yes"),
+        bench::limited("some", 2),
+        bench::errors("errors"),
+    ];
+    let policies = policy::compile(&policies).unwrap();
+    Arc::new(InForce::new(policies, LIMITS, ttl, "hash".to_owned()))
+}
+
+fn owner(
+    number: usize,
+    in_force: &Arc<InForce>,
+    committed: (Position, Resume),
+    ttl: Duration,
+) -> Owner {
+    let policies = [
+        bench::attribute("all", "kept", "yes"),
+        bench::limited("some", 2),
+        bench::errors("errors"),
+    ];
+    let policies = policy::compile(&policies).unwrap();
+    let mut shared = bench::shared(InForce::new(policies, LIMITS, ttl, "hash".to_owned()));
+    shared.log = Some(Arc::new(ByHand(GroupHash::of(GROUP))));
+    let owned = Ownership::default().acquire_for_test(Partition(0), committed.0);
+    let (start, resume) = committed;
+    let state = PartitionState::new(0, Partition(0), owned, start, resume, in_force, 1);
+    let read = usize::try_from(start.0).unwrap();
+    Owner {
+        number,
+        shared,
+        desk: Desk::new(in_force, MAX_CHUNK),
+        state,
+        marker: 0,
+        committed: start,
+        at_backend: Vec::new(),
+        read,
+    }
+}
+
+fn id(trace: u8) -> TraceId {
+    bench::id(trace + 1)
+}
+
+impl World {
+    fn new(ttl: Duration) -> Self {
+        let in_force = in_force(ttl);
+        let committed = (Position(0), Resume::default());
+        let owner = owner(0, &in_force, committed, ttl);
+        let mut world = Self {
+            group: GroupHash::of(GROUP),
+            ttl,
+            records: Vec::new(),
+            clock: 1_000_000,
+            wall: 1_000_000,
+            sent: Vec::new(),
+            log: Vec::new(),
+            stands: HashMap::new(),
+            committed,
+            owner,
+            in_force,
+            owners: 1,
+            zombie_lines: VecDeque::new(),
+            zombie_chunks: Vec::new(),
+            untold: HashSet::new(),
+            settled: HashSet::new(),
+        };
+        world.take_over();
+        world
+    }
+
+    /// True if no decision is ever forgotten.
+    fn remembers(&self) -> bool {
+        self.ttl > Duration::from_secs(3600)
+    }
+
+    /// The owner puts its ownership on record and reads the log back.
+    fn take_over(&mut self) {
+        let line = Line::ownership(self.group, self.owner.state.owner);
+        self.owner.marker = self.log.len();
+        self.log.push(OnLog { line, is_by_owner: true });
+        // What stands now the owner goes by.
+        self.stands.values_mut().for_each(|stands| stands.is_owners = true);
+        let from = self.committed.1.log.unwrap_or(Position(0));
+        let from = usize::try_from(from.0).unwrap();
+        assert!(from < self.log.len(), "the log is read from what is on it");
+        let lines = self.log[from..self.owner.marker].iter().map(|it| &it.line);
+        let from = Position(from as i64);
+        let (decisions, ownerships) = read_back(self.group, from, lines);
+        let Owner { shared, state, .. } = &mut self.owner;
+        state.learn(shared, &decisions);
+        state.log_positions.learned_from(from, &ownerships);
+    }
+
+    fn succeed(&mut self) {
+        let fresh = owner(self.owners, &self.in_force, self.committed, self.ttl);
+        let mut old = std::mem::replace(&mut self.owner, fresh);
+        old.state.abandon(&mut old.desk);
+        self.check_books(&old);
+        self.owners += 1;
+        if self.remembers() {
+            // Else one owner may have forgotten, by the wall clock, what another one follows; who
+            // is believed then depends on when the line arrives, and either is right.
+            self.zombie_lines.extend(old.desk.lines.into_iter().map(|(_, line)| line));
+        }
+        let number = old.number;
+        self.zombie_chunks.extend(old.at_backend.into_iter().map(|chunk| (number, chunk)));
+        self.untold.clear();
+        self.take_over();
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Produce { millis, spans } => self.produce(*millis, spans),
+            Step::Read(count) => (0..*count).for_each(|_| self.read()),
+            Step::Quiet { millis } => self.quiet(*millis),
+            Step::Write(count) => (0..*count).for_each(|_| self.write()),
+            Step::Unwritten { is_written } => self.unwritten(*is_written),
+            Step::Take(which) => self.take(*which),
+            Step::TakeUntold(which) => self.take_untold(*which),
+            Step::Refuse(which) => self.refuse(*which),
+            Step::Commit => self.commit(),
+            Step::HandOver => {
+                self.write_and_deliver();
+                self.commit();
+                self.succeed();
+            }
+            Step::Crash => self.succeed(),
+            Step::ZombieWrites => {
+                if let Some(line) = self.zombie_lines.pop_front() {
+                    self.append(line);
+                }
+            }
+            Step::ZombieDelivers(which) => {
+                if !self.zombie_chunks.is_empty() {
+                    let which = usize::from(*which) % self.zombie_chunks.len();
+                    let (number, chunk) = self.zombie_chunks.swap_remove(which);
+                    self.land(number, &chunk, true);
+                }
+            }
+        }
+        self.collect();
+        self.close();
+        self.settle();
+        self.check_books(&self.owner);
+        let position = self.owner.committable().0;
+        self.check_position(position);
+    }
+
+    fn produce(&mut self, millis: i64, spans: &[Kind]) {
+        self.clock += millis;
+        self.wall = self.wall.max(self.clock);
+        let offset = Offset(self.records.len() as i64);
+        let mut made = Vec::new();
+        for kind in spans {
+            let number = self.sent.len() as u64;
+            let span = if kind.is_root { bench::root } else { bench::span };
+            let mut span: Span = span(kind.trace + 1);
+            span.span_id = (number + 1).to_be_bytes().to_vec();
+            if kind.is_error {
+                span = bench::failed(span);
+            }
+            if kind.trace == 0 {
+                span = bench::with(span, "kept", "yes");
+            }
+            if kind.is_large {
+                span = bench::with(span, "text", &"x".repeat(LARGE));
+            }
+            made.push(span);
+            let (trace, is_given_up) = (kind.trace, kind.is_large);
+            self.sent.push(Sent { trace, offset, is_given_up, delivered_by: Vec::new() });
+        }
+        self.records.push((Timestamp(self.clock), bench::record("shop", made)));
+    }
+
+    fn read(&mut self) {
+        let Owner { shared, desk, state, read, .. } = &mut self.owner;
+        let Some((timestamp, value)) = self.records.get(*read) else { return };
+        let offset = Offset(*read as i64);
+        let value = Some(value.as_slice());
+        let record =
+            Record { offset, timestamp: *timestamp, key: None, value, attempts: 0, headers: b"" };
+        state.take_in(shared, desk, &record);
+        *read += 1;
+        self.collect();
+    }
+
+    fn quiet(&mut self, millis: i64) {
+        let Owner { shared, desk, state, read, .. } = &mut self.owner;
+        if *read < self.records.len() {
+            return;
+        }
+        self.wall += millis;
+        let quiet = CaughtUp {
+            partition: Partition(0),
+            generation: state.generation(),
+            position: Position(*read as i64),
+            at: Timestamp(self.wall),
+        };
+        state.caught_up(shared, desk, &quiet);
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        self.owner.state.forget_old(&self.owner.shared);
+        let Owner { desk, at_backend, .. } = &mut self.owner;
+        at_backend.extend(desk.kept.drain(..).map(|outbound| outbound.chunk));
+    }
+
+    /// A line comes to be on the log. Returns where.
+    fn append(&mut self, line: Line) -> Offset {
+        let offset = Offset(self.log.len() as i64);
+        let (writer, decisions) = line.decisions(self.group).expect("owners write decisions");
+        let is_by_owner = writer == self.owner.state.owner;
+        decisions.iter().for_each(|recorded| self.believe(recorded, is_by_owner));
+        self.log.push(OnLog { line, is_by_owner });
+        offset
+    }
+
+    fn believe(&mut self, recorded: &Recorded, is_by_owner: bool) {
+        let Recorded { trace_id, verdict, first, last, .. } = recorded;
+        let key = (*trace_id, *first);
+        let new = Stands { verdict: verdict.clone(), last: *last, is_owners: is_by_owner };
+        match self.stands.get_mut(&key) {
+            Some(old) if old.is_owners && is_by_owner => {
+                assert_eq!(old.verdict, *verdict, "{key:?} is judged twice");
+                old.last = old.last.max(*last);
+            }
+            Some(old) if old.is_owners => {}
+            _ => drop(self.stands.insert(key, new)),
+        }
+    }
+
+    fn decisions(&self, on_log: &OnLog) -> Vec<Recorded> {
+        on_log.line.decisions(self.group).map_or(Vec::new(), |(_, decisions)| decisions)
+    }
+
+    /// What was decided since the last time goes to the log together.
+    fn close(&mut self) {
+        let Owner { desk, state, .. } = &mut self.owner;
+        state.close_line(desk);
+    }
+
+    fn pop_line(&mut self) -> Option<(Receipt, Line)> {
+        self.owner.desk.lines.pop_front()
+    }
+
+    fn write(&mut self) {
+        let Some((receipt, line)) = self.pop_line() else { return };
+        let offset = self.append(line);
+        let Owner { shared, desk, state, .. } = &mut self.owner;
+        state.recorded(shared, desk, receipt.sequence, offset);
+        self.collect();
+    }
+
+    /// Until there is nothing more to write or to deliver.
+    fn write_and_deliver(&mut self) {
+        self.close();
+        while !self.owner.desk.lines.is_empty() || !self.owner.at_backend.is_empty() {
+            self.write();
+            self.take(0);
+            self.close();
+        }
+    }
+
+    fn unwritten(&mut self, is_written: bool) {
+        let Some((receipt, line)) = self.pop_line() else { return };
+        if is_written {
+            self.append(line.clone());
+        }
+        self.owner.desk.lines.push_back((receipt, line));
+    }
+
+    fn some_chunk(&self, which: u8) -> Option<usize> {
+        let chunks = self.owner.at_backend.len();
+        (chunks > 0).then(|| usize::from(which) % chunks)
+    }
+
+    fn take(&mut self, which: u8) {
+        let Some(which) = self.some_chunk(which) else { return };
+        let chunk = self.owner.at_backend.remove(which);
+        self.land(self.owner.number, &chunk, false);
+        let Owner { shared, desk, state, .. } = &mut self.owner;
+        state.settled(shared, desk, chunk.ticket.delivery);
+        self.collect();
+    }
+
+    fn take_untold(&mut self, which: u8) {
+        let Some(which) = self.some_chunk(which) else { return };
+        let chunk = self.owner.at_backend[which].clone();
+        self.land(self.owner.number, &chunk, false);
+        self.untold.extend(spans_of(&chunk));
+    }
+
+    fn refuse(&mut self, which: u8) {
+        let Some(which) = self.some_chunk(which) else { return };
+        let chunk = self.owner.at_backend.remove(which);
+        for span in spans_of(&chunk) {
+            self.sent[span].is_given_up = true;
+        }
+        let Owner { shared, desk, state, .. } = &mut self.owner;
+        state.settled(shared, desk, chunk.ticket.delivery);
+        self.collect();
+    }
+
+    /// Spans come to be at the backend.
+    fn land(&mut self, by: usize, chunk: &Chunk, is_superseded: bool) {
+        for span in spans_of(chunk) {
+            let sent = &self.sent[span];
+            let (trace, offset) = (id(sent.trace), sent.offset);
+            let is_on_record = self.log.iter().flat_map(|it| self.decisions(it)).any(|recorded| {
+                recorded.trace_id == trace
+                    && recorded.first <= offset
+                    && recorded.verdict != Verdict::Dropped
+            });
+            assert!(is_on_record, "span {span} is delivered before it is on record as kept");
+            if !sent.delivered_by.is_empty() && !is_superseded && !self.untold.contains(&span) {
+                assert!(!sent.delivered_by.contains(&by), "span {span} is delivered twice by {by}");
+                self.check_duplicate(span);
+            }
+            self.sent[span].delivered_by.push(by);
+        }
+    }
+
+    fn settle(&mut self) {
+        let Owner { desk, state, at_backend, .. } = &self.owner;
+        if desk.lines.is_empty() && at_backend.is_empty() && state.undelivered.is_empty() {
+            let spans = self.sent.iter().enumerate();
+            let delivered = spans.filter(|(_, sent)| !sent.delivered_by.is_empty());
+            let by_owner =
+                delivered.filter(|(_, sent)| sent.delivered_by.contains(&self.owner.number));
+            self.settled.extend(by_owner.map(|(span, _)| span));
+        }
+    }
+
+    /// The owner may deliver again only what it could not know to be delivered.
+    fn check_duplicate(&self, span: usize) {
+        let (trace, offset) = (id(self.sent[span].trace), self.sent[span].offset);
+        let by_owners = self.log[..self.owner.marker].iter().filter(|it| it.is_by_owner);
+        let known = by_owners.flat_map(|it| self.decisions(it)).any(|recorded| {
+            recorded.trace_id == trace
+                && recorded.delivered
+                && recorded.first <= offset
+                && offset <= recorded.last
+        });
+        assert!(!known, "span {span} is delivered again, and was on record as delivered");
+        assert!(!self.settled.contains(&span), "span {span} is delivered again, and was settled");
+    }
+
+    fn commit(&mut self) {
+        let committable = self.owner.committable();
+        assert!(committable.0 >= self.owner.committed, "what is committed never goes back");
+        self.owner.committed = committable.0;
+        self.check_position(committable.0);
+        self.committed = committable;
+    }
+
+    /// Below `position` everything is decided, on record, and delivered.
+    fn check_position(&self, position: Position) {
+        for (number, sent) in self.sent.iter().enumerate() {
+            if sent.offset.0 >= position.0 {
+                continue;
+            }
+            let stands = self.standing(sent).unwrap_or_else(|| {
+                panic!("span {number} of {position:?} is passed, and not on record")
+            });
+            let is_delivered = !sent.delivered_by.is_empty() || sent.is_given_up;
+            assert!(
+                stands.verdict == Verdict::Dropped || is_delivered,
+                "span {number} is passed, and not delivered"
+            );
+        }
+    }
+
+    /// The decision that a span follows: the latest of its trace that began before.
+    fn standing(&self, sent: &Sent) -> Option<&Stands> {
+        let of_trace = self
+            .stands
+            .iter()
+            .filter(|((trace, first), _)| *trace == id(sent.trace) && *first <= sent.offset);
+        of_trace.max_by_key(|((_, first), _)| *first).map(|(_, stands)| stands)
+    }
+
+    fn check_books(&self, owner: &Owner) {
+        let Tally { received, policies, unwanted, late_kept, late_dropped, .. } = &owner.desk.tally;
+        let decided: u64 = policies.iter().map(|it| it.kept.spans + it.dropped.spans).sum();
+        let late = late_kept.spans + late_dropped.spans;
+        let replayed: u64 = owner.desk.tally.replayed.iter().map(|it| it.spans).sum();
+        let open = owner.desk.opened.spans - owner.desk.closed.spans;
+        let revoked = owner.desk.tally.revoked.spans;
+        let accounted = decided + unwanted.spans + late + replayed + open + revoked;
+        assert_eq!(received.spans, accounted, "the books of owner {} balance", owner.number);
+    }
+
+    /// Everything is read, decided, written and delivered; then nothing may be missing.
+    fn finish(mut self) {
+        while let Some(line) = self.zombie_lines.pop_front() {
+            self.append(line);
+        }
+        for _ in 0..2 {
+            while self.owner.read < self.records.len() {
+                self.read();
+            }
+            for _ in 0..3 {
+                self.quiet(20_000);
+                self.write_and_deliver();
+            }
+            self.commit();
+            assert_eq!(self.committed.0, Position(self.records.len() as i64), "all is committed");
+            assert!(self.owner.state.undelivered.is_empty(), "all is on record as delivered");
+            self.succeed();
+        }
+        for (number, sent) in self.sent.iter().enumerate() {
+            let stands = self.standing(sent).expect("every trace is on record");
+            let is_delivered = !sent.delivered_by.is_empty();
+            if stands.verdict == Verdict::Dropped {
+                let is_covered = self.remembers() || sent.offset <= stands.last;
+                assert!(!(is_delivered && is_covered), "span {number} of a dropped trace leaves");
+            } else {
+                assert!(is_delivered || sent.is_given_up, "span {number} of a kept trace is lost");
+            }
+        }
+    }
+}
+
+fn spans_of(chunk: &Chunk) -> Vec<usize> {
+    let request = TracesData::decode(chunk.bytes.clone()).unwrap();
+    let scopes = request.resource_spans.into_iter().flat_map(|it| it.scope_spans);
+    let number = |span: Span| {
+        let id = u64::from_be_bytes(span.span_id.try_into().unwrap());
+        usize::try_from(id - 1).unwrap()
+    };
+    scopes.flat_map(|scope| scope.spans).map(number).collect()
+}
+
+fn run(ttl: Duration, steps: &[Step]) {
+    let mut world = World::new(ttl);
+    steps.iter().for_each(|step| world.step(step));
+    world.finish();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::with_cases(20_000) })]
+
+    #[test]
+    fn whatever_happens_the_promises_hold(steps in prop::collection::vec(step(), 1..120)) {
+        run(Duration::from_secs(1_000_000), &steps);
+    }
+
+    /// Traces that come again when they were forgotten are decided again.
+    #[test]
+    fn whatever_is_forgotten_the_promises_hold(steps in prop::collection::vec(step(), 1..120)) {
+        run(Duration::from_secs(6), &steps);
+    }
+}

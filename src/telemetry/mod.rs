@@ -1,0 +1,7 @@
+//! What tailsieve tells about itself: logs, metrics, the admin endpoint, and the account of memory.
+
+pub mod admin;
+pub mod books;
+pub mod limited;
+pub mod logs;
+pub mod memory;

@@ -1,0 +1,57 @@
+//! Compressed captures, one member or frame after the other, read as far as they go.
+//!
+//! Whoever captured may have been stopped in the middle: what is behind a fault is lost, what
+//! comes before is not. So a fault is the end of the contents, and is told once they are read.
+
+use std::cell::RefCell;
+use std::io::{self, BufRead, Read};
+use std::rc::Rc;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::otlp::encoding::Compression;
+
+/// What broke a stream off, if anything did.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fault(Rc<RefCell<Option<String>>>);
+
+impl Fault {
+    /// What it was; told once.
+    pub(super) fn take(&self) -> Option<String> {
+        self.0.take()
+    }
+}
+
+/// The contents of `input`, up to its end or to what is wrong with it, which goes to `fault`.
+pub(super) fn unpack(
+    compression: Compression,
+    input: impl BufRead + 'static,
+    fault: Fault,
+) -> io::Result<Box<dyn Read>> {
+    let contents: Box<dyn Read> = match compression {
+        Compression::Gzip => Box::new(MultiGzDecoder::new(input)),
+        Compression::Zstd => Box::new(zstd::Decoder::with_buffer(input)?),
+    };
+    Ok(Box::new(Unpacked { contents, compression, fault }))
+}
+
+struct Unpacked {
+    contents: Box<dyn Read>,
+    compression: Compression,
+    fault: Fault,
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.contents.read(buffer) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                let compression = self.compression;
+                let text = format!("the {compression} data break off or are damaged: {error}");
+                *self.fault.0.borrow_mut() = Some(text);
+                self.contents = Box::new(io::empty());
+                Ok(0)
+            }
+            read => read,
+        }
+    }
+}
