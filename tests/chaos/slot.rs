@@ -81,11 +81,16 @@ impl Slot {
 
     /// SIGTERM, which is not waited for.
     pub fn leave(&mut self) {
-        self.leaving = self.member.take();
+        // None, if the last one is still leaving.
+        let Some(member) = self.member.take() else { return };
         self.is_early = self.started.elapsed() < STARTING;
-        if let Some(member) = &self.leaving {
-            member.process.signal("TERM");
-        }
+        member.process.signal("TERM");
+        self.leaving = Some(member);
+    }
+
+    /// Whether the member that was asked to leave is still there.
+    pub fn is_leaving(&mut self) -> bool {
+        self.leaving.as_mut().is_some_and(|member| member.process.is_running())
     }
 
     /// Waits until the member that was asked to leave has done so; says what was wrong with it.

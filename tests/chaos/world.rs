@@ -1,6 +1,6 @@
 //! A run: everything is started, goes wrong as planned, is mended, comes to rest, and is judged.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -24,7 +24,7 @@ use crate::plan::{BASE, Event, SLOTS};
 use crate::proxy::{Mode, Proxy};
 use crate::slot::Slot;
 use crate::soak::{self, Vitals};
-use crate::support::{Kafka, Scratch, Topic, check_books, promtool_check_metrics};
+use crate::support::{Kafka, Scratch, Topic, check_books, eventually, promtool_check_metrics};
 use crate::traffic::{PARTITIONS, Traffic, Written, poison};
 use crate::verdict::{Verdict, policies};
 
@@ -69,6 +69,8 @@ pub struct World {
     away: Vec<Range<Duration>>,
     /// When a member was started in a slot.
     starts: Vec<(usize, Duration)>,
+    /// The slots in which one is to be started when the last one has left.
+    to_start: BTreeSet<usize>,
     /// What the first member holds.
     vitals: Vec<Vitals>,
     complaints: Vec<String>,
@@ -131,6 +133,7 @@ impl World {
             disturbances: Vec::new(),
             away: Vec::new(),
             starts: Vec::new(),
+            to_start: BTreeSet::new(),
             vitals: Vec::new(),
             complaints: Vec::new(),
             poisoned: Vec::new(),
@@ -415,6 +418,10 @@ impl World {
             slot.backend.set(Mode::Pass);
         }
         self.say("all is mended");
+        eventually("members to leave", PATIENCE, || {
+            self.look_after_members();
+            self.to_start.is_empty().then_some(())
+        });
     }
 
     /// Waits until everything on the topic is decided, delivered and committed.
@@ -479,9 +486,19 @@ impl World {
                 self.start_member(number);
             }
         }
+        for number in self.to_start.clone() {
+            self.start_member(number);
+        }
     }
 
+    /// Starts a member, once the one before it has left. Until then the plan goes on: what holds the
+    /// leaving one up would never be over if the plan waited for it.
     fn start_member(&mut self, number: usize) {
+        if self.slots[number].is_leaving() {
+            self.to_start.insert(number);
+            return;
+        }
+        self.to_start.remove(&number);
         let config = self.config(number);
         self.starts.push((number, self.started.elapsed()));
         let complaint = self.slots[number].start(self.scratch.path(), &config);
