@@ -21,7 +21,7 @@ use super::secret::Secret;
 use super::settings::Auth;
 use super::transport::Failure;
 use crate::kafka::record_headers;
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long a token that was read from a file is used before the file is looked at again.
 const TOKEN_AGE: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub(super) struct Credentials {
     auth: Option<Auth>,
     state: Mutex<State>,
-    trouble: Limited,
+    trouble: LogThrottle,
 }
 
 struct State {
@@ -52,7 +52,7 @@ impl Credentials {
             headers.insert(AUTHORIZATION, authorization(auth)?);
         }
         let state = Mutex::new(State { headers, read_at: Instant::now() });
-        Ok(Self { auth: auth.cloned(), state, trouble: Limited::new(LOG_INTERVAL) })
+        Ok(Self { auth: auth.cloned(), state, trouble: LogThrottle::new(LOG_INTERVAL) })
     }
 
     /// The headers of the next request.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::hint::Target;
 use super::transport::Failure;
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often a backend that stays down is mentioned.
 const REPEAT: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub(super) struct Health {
     gauge: Gauge,
     said: Mutex<Said>,
     last: Mutex<Last>,
-    limit: Limited,
+    limit: LogThrottle,
 }
 
 /// What came last.
@@ -56,7 +56,7 @@ impl Health {
             gauge,
             said: Mutex::new(Said::Nothing),
             last: Mutex::default(),
-            limit: Limited::new(REPEAT),
+            limit: LogThrottle::new(REPEAT),
         }
     }
 

@@ -14,24 +14,24 @@ use super::health::shortened;
 use super::transport::Reply;
 use super::{Ack, Chunk, GIVEN_UP, Outcome, Refusal, Standing};
 use crate::ids::{Generation, Partition};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often the same kind of trouble is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// One limit for each kind of trouble, so that one does not hide the other.
 pub(super) struct LogLimits {
-    refused: Limited,
-    rejected: Limited,
-    pub(super) retried: Limited,
+    refused: LogThrottle,
+    rejected: LogThrottle,
+    pub(super) retried: LogThrottle,
 }
 
 impl Default for LogLimits {
     fn default() -> Self {
         Self {
-            refused: Limited::new(LOG_INTERVAL),
-            rejected: Limited::new(LOG_INTERVAL),
-            retried: Limited::new(LOG_INTERVAL),
+            refused: LogThrottle::new(LOG_INTERVAL),
+            rejected: LogThrottle::new(LOG_INTERVAL),
+            retried: LogThrottle::new(LOG_INTERVAL),
         }
     }
 }

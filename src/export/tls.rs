@@ -24,7 +24,7 @@ use tokio_rustls::rustls::{
 use super::ExportError;
 use super::endpoint::Endpoint;
 use super::settings::{TlsSettings, TlsVersion};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often it is said that the files are not usable any more.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ pub(super) struct Tls {
     files: Arc<Files>,
     server_name: ServerName<'static>,
     in_use: Mutex<Loaded>,
-    trouble: Limited,
+    trouble: LogThrottle,
 }
 
 struct Files {
@@ -68,7 +68,7 @@ impl Tls {
         })?;
         let files = Arc::new(Files { settings: settings.clone(), protocol });
         let in_use = Mutex::new(files.load()?);
-        Ok(Self { files, server_name, in_use, trouble: Limited::new(LOG_INTERVAL) })
+        Ok(Self { files, server_name, in_use, trouble: LogThrottle::new(LOG_INTERVAL) })
     }
 
     /// Whom the certificate has to be of.

@@ -15,7 +15,7 @@ use tracing::warn;
 use crate::ids::{Partition, TraceId};
 use crate::kafka::partitioner::{Placements, Verdict, explanation};
 use crate::telemetry::books::{Misrouted, Tally};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// One trace in so many is looked at closely.
 pub const SAMPLED: u64 = 64;
@@ -51,7 +51,7 @@ pub struct Routing {
 struct Kind {
     /// Milliseconds from the start to when it was last seen; 0 if it never was.
     last_seen: AtomicU64,
-    log: Limited,
+    log: LogThrottle,
 }
 
 impl Default for Routing {
@@ -64,7 +64,7 @@ impl Default for Routing {
             placements: Default::default(),
             kinds: std::array::from_fn(|_| Kind {
                 last_seen: AtomicU64::new(0),
-                log: Limited::new(LOG_INTERVAL),
+                log: LogThrottle::new(LOG_INTERVAL),
             }),
         }
     }
@@ -163,9 +163,9 @@ impl Routing {
         tally.misrouted[kind as usize] += 1;
         let state = &self.kinds[kind as usize];
         state.last_seen.store(self.now().max(1), Ordering::Relaxed);
-        if let Some(left_out) = state.log.allow() {
+        if let Some(suppressed) = state.log.allow() {
             let (label, what, fix) = (kind.label(), what(kind), fix(kind));
-            warn!(kind = label, left_out, fix, "records.misrouted: {what}");
+            warn!(kind = label, suppressed, fix, "records.misrouted: {what}");
         }
     }
 

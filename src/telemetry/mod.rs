@@ -2,6 +2,6 @@
 
 pub mod admin;
 pub mod books;
-pub mod limited;
+pub mod log_throttle;
 pub mod logs;
 pub mod memory;

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::ids::{Generation, Offset, Partition, Pin, Timestamp};
 use crate::kafka::publish::{Failed, Receipts};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often it is said that records are not taken.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -51,13 +51,13 @@ pub(super) struct Settle {
     workers: Vec<mpsc::UnboundedSender<Vec<Settled>>>,
     /// By worker: what was not told yet. Used on the producer's thread only.
     batches: Mutex<Vec<Vec<Settled>>>,
-    log: Limited,
+    log: LogThrottle,
 }
 
 impl Settle {
     pub(super) fn new(to: &str, workers: Vec<mpsc::UnboundedSender<Vec<Settled>>>) -> Self {
         let batches = Mutex::new(workers.iter().map(|_| Vec::new()).collect());
-        Self { to: to.to_owned(), workers, batches, log: Limited::new(LOG_INTERVAL) }
+        Self { to: to.to_owned(), workers, batches, log: LogThrottle::new(LOG_INTERVAL) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Settled>>> {
@@ -73,13 +73,13 @@ impl Receipts for Settle {
         let settled = match result {
             Ok(_) => Settled::Done(receipt),
             Err(failed) => {
-                if let Some(left_out) = self.log.allow() {
+                if let Some(suppressed) = self.log.allow() {
                     let (error, topic, bytes) = (failed.error, &self.to, receipt.bytes);
                     warn!(
                         %error,
                         topic,
                         bytes,
-                        left_out,
+                        suppressed,
                         "rekey.not_taken: it is written again until it is taken, and its offset \
                          is held; where it is too large, raise max.message.bytes of the topic"
                     );

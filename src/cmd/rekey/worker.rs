@@ -23,7 +23,7 @@ use crate::kafka::source::{
 use crate::otlp::encoding::Decoder;
 use crate::otlp::{SplitRecord, Splitter};
 use crate::sampling::watermark::Watermark;
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long a full producer is waited with.
 const FULL_WAIT: Duration = Duration::from_millis(10);
@@ -58,7 +58,7 @@ pub(super) struct Worker {
     /// What the producer has no room for, or has given back. While there is any, no records are
     /// taken, so it is bounded by a batch and by what the producer holds.
     waiting: VecDeque<(Instant, Written)>,
-    log: Limited,
+    log: LogThrottle,
 }
 
 struct State {
@@ -108,7 +108,7 @@ impl Worker {
     pub(super) fn new(parts: Parts) -> Self {
         let splitter = Splitter::new(parts.max_bytes);
         let (partitions, waiting) = (HashMap::new(), VecDeque::new());
-        let (decoder, log) = (Decoder::default(), Limited::new(LOG_INTERVAL));
+        let (decoder, log) = (Decoder::default(), LogThrottle::new(LOG_INTERVAL));
         Self { parts, decoder, splitter, partitions, waiting, log }
     }
 
@@ -236,10 +236,10 @@ impl Worker {
                 .collect(),
             Ok((_, SplitRecord::Without)) => vec![(key(), Some(value.to_vec()))],
             Err(error) => {
-                if let Some(left_out) = self.log.allow() {
+                if let Some(suppressed) = self.log.allow() {
                     let (partition, offset) = (partition.0, record.offset.0);
                     let text = "it cannot be read, and is passed on as it is, with its key";
-                    warn!(partition, offset, %error, left_out, "rekey.unreadable: {text}");
+                    warn!(partition, offset, %error, suppressed, "rekey.unreadable: {text}");
                 }
                 vec![(key(), Some(value.to_vec()))]
             }
@@ -287,9 +287,9 @@ impl Worker {
                 self.waiting.push_back((Instant::now() + FULL_WAIT, written));
             }
             Err((Refusal::Kafka(error), _)) => {
-                if let Some(left_out) = self.log.allow() {
+                if let Some(suppressed) = self.log.allow() {
                     let topic = &self.parts.to;
-                    warn!(%error, topic, left_out, "rekey.not_taken: it is written again");
+                    warn!(%error, topic, suppressed, "rekey.not_taken: it is written again");
                 }
                 self.parts.metrics.retried.increment(1);
                 self.waiting.push_back((Instant::now() + RETRY_WAIT, written));

@@ -19,7 +19,7 @@ use tracing::error;
 use crate::ids::{Generation, Offset, Partition, Pin};
 use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
 use crate::kafka::record_headers;
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 pub use letter::{
     ATTEMPTS, EXPORTER, KIND, Kind, Letter, MESSAGE, OWN_HEADERS, PARTITION, REASON, TIMESTAMP,
@@ -94,7 +94,7 @@ struct Settling {
     sinks: Vec<mpsc::UnboundedSender<Receipt>>,
     written: Counter,
     failed: Counter,
-    log: Limited,
+    log: LogThrottle,
     room: Notify,
 }
 
@@ -195,19 +195,19 @@ impl Settling {
     fn new(topic: String, sinks: Vec<mpsc::UnboundedSender<Receipt>>) -> Self {
         DeadLetters::describe();
         let [written, failed] = ["written", "failed"].map(outcome);
-        let (log, room) = (Limited::new(LOG_INTERVAL), Notify::new());
+        let (log, room) = (LogThrottle::new(LOG_INTERVAL), Notify::new());
         Self { topic, sinks, written, failed, log, room }
     }
 
     fn give_up(&self, receipt: Receipt, error: &KafkaError) {
         self.failed.increment(1);
-        if let Some(left_out) = self.log.allow() {
+        if let Some(suppressed) = self.log.allow() {
             let (topic, partition) = (&self.topic, receipt.partition.0);
             error!(
                 topic,
                 partition,
                 %error,
-                left_out,
+                suppressed,
                 "dead_letter.failed: what was refused is not on the dead-letter topic; check that \
                  the topic is there and takes records of this size (max.message.bytes)"
             );

@@ -6,7 +6,7 @@ use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_hist
 use tracing::warn;
 
 use crate::kafka::publish::Failed;
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// Handles, taken once.
 pub(super) struct LogMetrics {
@@ -17,7 +17,7 @@ pub(super) struct LogMetrics {
     pub(super) void: Counter,
     pub(super) unread: Counter,
     pub(super) read_back: Histogram,
-    trouble: Limited,
+    trouble: LogThrottle,
 }
 
 impl LogMetrics {
@@ -33,18 +33,18 @@ impl LogMetrics {
             void: read("superseded"),
             unread: read("not_understood"),
             read_back: histogram!("tailsieve_decision_log_read_back_seconds"),
-            trouble: Limited::new(Duration::from_secs(10)),
+            trouble: LogThrottle::new(Duration::from_secs(10)),
         }
     }
 
     /// A record did not make it onto the topic.
     pub(super) fn failed(&self, failed: &Failed<'_>) {
         self.failures.increment(1);
-        if let Some(left_out) = self.trouble.allow() {
+        if let Some(suppressed) = self.trouble.allow() {
             let (error, partition) = (failed.error, failed.partition.0);
             let text =
                 "decisions wait until they are on record; nothing is lost, and nothing leaves";
-            warn!(%error, partition, left_out, "decision_log.write_failed: {text}");
+            warn!(%error, partition, suppressed, "decision_log.write_failed: {text}");
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::clock;
 use crate::ids::{Offset, Partition, Position};
 use crate::kafka::cluster;
 use crate::kafka::publish::{Outgoing, Publisher};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long the thread waits for something to happen.
 const WAIT: Duration = Duration::from_millis(20);
@@ -87,7 +87,7 @@ impl Reader {
             consumer: client_config(settings).create()?,
             recoveries: HashMap::new(),
             trouble: Arc::clone(&trouble),
-            errors: Limited::new(Duration::from_secs(10)),
+            errors: LogThrottle::new(Duration::from_secs(10)),
         };
         let name = format!("{}-log-reader", settings.client_id);
         let thread = thread::Builder::new().name(name).spawn(move || worker.run(&inbox))?;
@@ -146,7 +146,7 @@ struct ReadBack {
     consumer: BaseConsumer,
     recoveries: HashMap<Partition, Recovery>,
     trouble: Arc<Mutex<Option<String>>>,
-    errors: Limited,
+    errors: LogThrottle,
 }
 
 impl ReadBack {
@@ -281,9 +281,9 @@ impl ReadBack {
     }
 
     fn failed(&self, error: &KafkaError) {
-        if let Some(left_out) = self.errors.allow() {
+        if let Some(suppressed) = self.errors.allow() {
             let topic = &self.topic;
-            warn!(%error, topic, left_out, "decision_log.read_failed: it is tried again");
+            warn!(%error, topic, suppressed, "decision_log.read_failed: it is tried again");
         }
     }
 

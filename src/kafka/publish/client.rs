@@ -12,7 +12,7 @@ use tracing::{debug, error, warn};
 
 use super::{Failed, PublisherSettings, Receipts};
 use crate::ids::{Offset, Partition};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often the same kind of trouble is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -22,7 +22,7 @@ pub(super) type Client<R> = BaseProducer<Context<R>>;
 pub(super) struct Context<R> {
     name: String,
     receipts: Arc<R>,
-    trouble: Limited,
+    trouble: LogThrottle,
 }
 
 pub(super) fn create<R: Receipts>(
@@ -32,7 +32,7 @@ pub(super) fn create<R: Receipts>(
     let context = Context {
         name: settings.name.clone(),
         receipts: Arc::clone(receipts),
-        trouble: Limited::new(LOG_INTERVAL),
+        trouble: LogThrottle::new(LOG_INTERVAL),
     };
     settings.client_config().create_with_context(context)
 }
@@ -48,8 +48,8 @@ impl<R: Receipts> ClientContext for Context<R> {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if let Some(left_out) = self.trouble.allow() {
-            warn!(%error, reason, producer = self.name, left_out, "kafka.trouble");
+        if let Some(suppressed) = self.trouble.allow() {
+            warn!(%error, reason, producer = self.name, suppressed, "kafka.trouble");
         }
     }
 }

@@ -168,9 +168,9 @@ impl Context {
 
     fn commit_failed(&self, error: &KafkaError) {
         self.metrics.commit_failures.increment(1);
-        if let Some(left_out) = self.trouble.allow() {
+        if let Some(suppressed) = self.trouble.allow() {
             let text = "offsets stay uncommitted for now; they are committed again later";
-            warn!(%error, left_out, "kafka.commit_failed: {text}");
+            warn!(%error, suppressed, "kafka.commit_failed: {text}");
         }
     }
 
@@ -268,8 +268,8 @@ impl ClientContext for Context {
             // What is wrong is said where it is known what to do about it.
             return;
         }
-        if let Some(left_out) = self.trouble.allow() {
-            warn!(%error, reason, brokers = self.settings.brokers, left_out, "kafka.trouble");
+        if let Some(suppressed) = self.trouble.allow() {
+            warn!(%error, reason, brokers = self.settings.brokers, suppressed, "kafka.trouble");
         }
     }
 }

@@ -17,7 +17,7 @@ use super::pending::Pending;
 use super::topic::TopicWatch;
 use crate::clock;
 use crate::ids::{Partition, Position, Timestamp};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long a poll waits when there is nothing to read.
 const POLL_WAIT: Duration = Duration::from_millis(50);
@@ -58,7 +58,7 @@ pub(super) struct Consumer {
     pub(super) leave_topic_at: Instant,
     /// The client is of no use any more.
     is_fatal: bool,
-    stuck: Limited,
+    stuck: LogThrottle,
 }
 
 impl Consumer {
@@ -75,7 +75,7 @@ impl Consumer {
         let context = Arc::clone(consumer.context());
         status.context.store(Some(Arc::clone(&context)));
         let next_commit = Instant::now() + context.settings.commit_interval;
-        let stuck = Limited::new(Duration::from_secs(60));
+        let stuck = LogThrottle::new(Duration::from_secs(60));
         Ok(Self {
             topic_watch: TopicWatch::new(),
             consumer,
@@ -276,14 +276,14 @@ impl Consumer {
             longest.unwrap_or((Duration::ZERO, Partition(0), Position(0)));
         self.context.metrics.held_back_seconds.set(since.as_secs_f64());
         if since > STUCK_AFTER
-            && let Some(left_out) = self.stuck.allow()
+            && let Some(suppressed) = self.stuck.allow()
         {
             let (partition, offset, seconds) = (partition.0, position.0, since.as_secs());
             warn!(
                 partition,
                 offset,
                 seconds,
-                left_out,
+                suppressed,
                 "partition.held_back: a trace from this offset on is not decided, on record or \
                  delivered yet, so nothing behind it is committed; tailsieve_stalled_workers and \
                  tailsieve_export_up say what it waits for"
@@ -315,9 +315,9 @@ impl Consumer {
             }
             return Turn::Fatal;
         }
-        if let Some(left_out) = self.context.errors.allow() {
+        if let Some(suppressed) = self.context.errors.allow() {
             let (brokers, topic) = (&self.context.settings.brokers, &self.context.settings.topic);
-            warn!(%error, brokers, topic, left_out, "kafka.error");
+            warn!(%error, brokers, topic, suppressed, "kafka.error");
         }
         Turn::On
     }

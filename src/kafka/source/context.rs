@@ -20,7 +20,7 @@ use super::ownership::{Owned, Ownership};
 use super::settings::SourceSettings;
 use super::statistics::{Learned, Statistics};
 use crate::ids::{Partition, Position, Timestamp, TopicId};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// A partition of this consumer.
 #[derive(Debug)]
@@ -73,8 +73,8 @@ pub(super) struct Context {
     pub(super) connected: AtomicBool,
     /// Set to leave as a crash would: nothing is waited for, nothing committed.
     pub(super) crashed: AtomicBool,
-    pub(super) trouble: Arc<Limited>,
-    pub(super) errors: Arc<Limited>,
+    pub(super) trouble: Arc<LogThrottle>,
+    pub(super) errors: Arc<LogThrottle>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -132,7 +132,7 @@ impl Context {
         ownership: Arc<Ownership>,
         workers: Vec<InboxSender>,
         metrics: Arc<SourceMetrics>,
-        (trouble, errors): (Arc<Limited>, Arc<Limited>),
+        (trouble, errors): (Arc<LogThrottle>, Arc<LogThrottle>),
     ) -> Self {
         let lease = Arc::new(Lease::new(settings.lease_timeout));
         Self {

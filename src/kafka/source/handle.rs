@@ -18,7 +18,7 @@ use super::inbox::InboxSender;
 use super::metrics::SourceMetrics;
 use super::ownership::Ownership;
 use super::settings::SourceSettings;
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long a new client is waited with after a fatal error.
 const RESTART_WAIT: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ pub fn start(
     let metrics = Arc::new(SourceMetrics::new(&name));
     let leave_timeout = Arc::new(AtomicU64::new(0));
     let every = Duration::from_secs(10);
-    let limits = (Arc::new(Limited::new(every)), Arc::new(Limited::new(every)));
+    let limits = (Arc::new(LogThrottle::new(every)), Arc::new(LogThrottle::new(every)));
     let (own_settings, own_status) = (settings.clone(), Arc::clone(&status));
     let make = {
         let (state, status) = (Arc::clone(&state), Arc::clone(&status));

@@ -21,7 +21,7 @@ use super::settings::{KeptHeaders, SourceSettings, StartFrom};
 use super::statistics::Learned;
 use super::{CaughtUp, Rebalance};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 const PARTITIONS: i32 = 2;
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -107,7 +107,7 @@ impl World {
         let (senders, mut inboxes) = inboxes(1, 1 << 20);
         let sender = senders[0].clone();
         let (ownership, metrics) = (Arc::new(Ownership::default()), SourceMetrics::new("model"));
-        let limited = || Arc::new(Limited::new(Duration::ZERO));
+        let limited = || Arc::new(LogThrottle::new(Duration::ZERO));
         let limits = (limited(), limited());
         let context = Context::new(settings(), ownership, senders, Arc::new(metrics), limits);
         let inbox = inboxes.remove(0);

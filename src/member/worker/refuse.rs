@@ -13,7 +13,7 @@ use crate::kafka::source::Record;
 use crate::otlp::encoding::{self, Compression, DecodeError, Decoded, Encoding};
 use crate::otlp::{InvalidReason, Scan, ScanError, not_understood, only_invalid, scan};
 use crate::telemetry::books::{Amount, Invalid};
-use crate::telemetry::limited::Limited;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// Why a whole record is refused.
 enum Refused {
@@ -255,19 +255,19 @@ impl Refused {
 /// What is said, once in a while, about records that are refused: by reason, so that none hides
 /// another.
 #[derive(Debug)]
-pub struct Refusals([Limited; Invalid::ALL.len()]);
+pub struct Refusals([LogThrottle; Invalid::ALL.len()]);
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Limited::new(Duration::from_secs(10))))
+        Self(std::array::from_fn(|_| LogThrottle::new(Duration::from_secs(10))))
     }
 }
 
 impl Refusals {
     fn record(&self, partition: Partition, offset: Offset, reason: Invalid, message: &str) {
-        if let Some(left_out) = self.0[reason as usize].allow() {
+        if let Some(suppressed) = self.0[reason as usize].allow() {
             let (partition, offset, reason) = (partition.0, offset.0, reason.label());
-            warn!(partition, offset, reason, message, left_out, "record.refused");
+            warn!(partition, offset, reason, message, suppressed, "record.refused");
         }
     }
 }
