@@ -52,6 +52,8 @@ use tokio::task::JoinHandle;
 
 use crate::ids::{Generation, Partition, TraceId};
 
+use crate::kafka::source::{GenerationStatus, OwnershipTable};
+
 use self::connect::{Connector, Resolve, system_resolver};
 use self::credentials::Credentials;
 use self::delivery::Shared;
@@ -152,22 +154,16 @@ pub enum Outcome {
     Abandoned,
 }
 
-/// Knows which acquisition of a partition is the current one.
+/// Is asked before each attempt whether this process may still send what it read of a partition.
 pub trait Fence: Send + Sync {
-    /// Whether this process still holds the partition under this generation. Must not block.
-    fn standing(&self, partition: Partition, generation: Generation) -> Standing;
+    /// While the status is `Suspended` nothing is sent, and the fence is asked again. Must not block.
+    fn status(&self, partition: Partition, generation: Generation) -> GenerationStatus;
 }
 
-/// How an acquisition of a partition stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// The partition is held under it.
-    Current,
-    /// It is not known at the moment, since the lease with the group has lapsed: nothing is sent,
-    /// and it is asked again, until one of the others is known.
-    Suspended,
-    /// It is over.
-    Ended,
+impl Fence for OwnershipTable {
+    fn status(&self, partition: Partition, generation: Generation) -> GenerationStatus {
+        Self::status(self, partition, generation)
+    }
 }
 
 /// Where the acks of one worker go, in batches. Called from the runtime; must not block.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::delivery::Shared;
 use super::health::shortened;
 use super::transport::Reply;
-use super::{Ack, Chunk, GIVEN_UP, Outcome, Refusal, Standing};
+use super::{Ack, Chunk, GIVEN_UP, GenerationStatus, Outcome, Refusal};
 use crate::ids::{Generation, Partition};
 use crate::telemetry::log_throttle::LogThrottle;
 
@@ -60,10 +60,10 @@ impl Shared {
         let (mut current, mut suspended, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in chunks {
             let ticket = &chunk.ticket;
-            match self.fence.standing(ticket.partition, ticket.generation) {
-                Standing::Current => current.push(chunk),
-                Standing::Suspended => suspended.push(chunk),
-                Standing::Ended => ended.push(chunk),
+            match self.fence.status(ticket.partition, ticket.generation) {
+                GenerationStatus::Current => current.push(chunk),
+                GenerationStatus::Suspended => suspended.push(chunk),
+                GenerationStatus::Ended => ended.push(chunk),
             }
         }
         self.abandoned(ended);
@@ -75,7 +75,7 @@ impl Shared {
         let known = RefCell::new(HashMap::<(Partition, Generation), bool>::new());
         let is_over = |chunk: &Chunk| {
             let (partition, generation) = (chunk.ticket.partition, chunk.ticket.generation);
-            let ask = || self.fence.standing(partition, generation) == Standing::Ended;
+            let ask = || self.fence.status(partition, generation) == GenerationStatus::Ended;
             *known.borrow_mut().entry((partition, generation)).or_insert_with(ask)
         };
         let mut swept = self.line.sweep(is_over);

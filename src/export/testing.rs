@@ -54,12 +54,12 @@ impl Default for TestFence {
 }
 
 impl Fence for TestFence {
-    fn standing(&self, _partition: Partition, generation: Generation) -> Standing {
+    fn status(&self, _partition: Partition, generation: Generation) -> GenerationStatus {
         match self.0.load(Ordering::Relaxed) {
-            _ if generation == Self::SUSPENDED => Standing::Suspended,
-            0 => Standing::Suspended,
-            current if current == generation.0 => Standing::Current,
-            _ => Standing::Ended,
+            _ if generation == Self::SUSPENDED => GenerationStatus::Suspended,
+            0 => GenerationStatus::Suspended,
+            current if current == generation.0 => GenerationStatus::Current,
+            _ => GenerationStatus::Ended,
         }
     }
 }

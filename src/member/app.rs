@@ -13,13 +13,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
-use crate::ids::{Generation, Partition};
+use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
 use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, Receipt};
 use crate::kafka::decision_log::{
     DecisionLog, DecisionLogSettings, Log, LogError, LogEvent, LogSink,
 };
-use crate::kafka::source::{self, ConsumerHandle, ConsumerStatus, Ownership, SourceSettings};
+use crate::kafka::source::{self, ConsumerHandle, ConsumerStatus, OwnershipTable, SourceSettings};
 use crate::member::routing::Routing;
 use crate::member::worker::{
     Annotations, PoliciesInForce, Pulse, Refusals, Shared, Stalls, Told, Worker,
@@ -123,19 +122,6 @@ impl Readiness {
     }
 }
 
-/// The exporter asks the ownership table before each attempt.
-struct OwnershipFence(Arc<Ownership>);
-
-impl Fence for OwnershipFence {
-    fn standing(&self, partition: Partition, generation: Generation) -> Standing {
-        match self.0.standing(partition, generation) {
-            source::Standing::Current => Standing::Current,
-            source::Standing::Suspended => Standing::Suspended,
-            source::Standing::Ended => Standing::Ended,
-        }
-    }
-}
-
 impl Member {
     /// Starts a member. Kafka and the backend may be out of reach: it waits for them.
     pub fn start(
@@ -146,11 +132,11 @@ impl Member {
         memory: Arc<Memory>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        let ownership = Arc::new(Ownership::default());
+        let ownership = Arc::new(OwnershipTable::default());
         let (senders, inboxes) = source::inboxes(settings.workers, settings.queue_bytes);
         let (ack_senders, acks): (Vec<_>, Vec<_>) =
             (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
-        let fence: Arc<dyn Fence> = Arc::new(OwnershipFence(Arc::clone(&ownership)));
+        let fence: Arc<dyn Fence> = Arc::<OwnershipTable>::clone(&ownership);
         let mut exporters = Vec::with_capacity(settings.exports.len());
         for (number, export) in settings.exports.iter().enumerate() {
             let sinks = ack_senders.iter().map(|sender| ack_sink(number, sender.clone()));

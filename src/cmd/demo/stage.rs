@@ -14,10 +14,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::{Handle, Runtime};
 
 use super::DemoError;
-use crate::export::{
-    Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Fence, Standing, Ticket,
-};
+use crate::export::{Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Fence, Ticket};
 use crate::ids::{Generation, Partition, TraceId};
+use crate::kafka::source::GenerationStatus;
 use crate::testbed::ledger::{Check, Expectation, Ledger, Verdict};
 use crate::testbed::receiver::{Receiver, Sink};
 
@@ -130,8 +129,8 @@ fn whole_request(bytes: Bytes) -> Chunk {
 struct Unfenced;
 
 impl Fence for Unfenced {
-    fn standing(&self, _partition: Partition, _generation: Generation) -> Standing {
-        Standing::Current
+    fn status(&self, _partition: Partition, _generation: Generation) -> GenerationStatus {
+        GenerationStatus::Current
     }
 }
 

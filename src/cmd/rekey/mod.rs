@@ -28,7 +28,7 @@ use tracing::{error, info, warn};
 use crate::cmd::run::{EXIT_USAGE, Signals, end_by_force};
 use crate::config::{self, Settings};
 use crate::kafka::publish::{Publisher, PublisherSettings};
-use crate::kafka::source::{self, ConsumerHandle, KeptHeaders, Ownership, SourceSettings};
+use crate::kafka::source::{self, ConsumerHandle, KeptHeaders, OwnershipTable, SourceSettings};
 use crate::telemetry::admin::{self, AdminError, Check, Pages};
 use crate::telemetry::logs::{self, LogFormat, TelemetryError};
 
@@ -225,7 +225,7 @@ impl Rekeying {
             let thread = thread::Builder::new().name(format!("rekey-worker-{index}"));
             workers.push(thread.spawn(move || runtime.block_on(worker.run(stop)))?);
         }
-        let ownership = Arc::new(Ownership::default());
+        let ownership = Arc::new(OwnershipTable::default());
         let mut consumers = Vec::with_capacity(settings.consumers);
         for index in 0..settings.consumers {
             let mut source = source.clone();

@@ -18,7 +18,7 @@ use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
 use crate::kafka::publish::{Outgoing, Publisher, Refusal};
 use crate::kafka::record_headers;
 use crate::kafka::source::{
-    CaughtUp, Event, Inbox, LogGone, Owned, Rebalance, Record, RecordBatch, Resume,
+    Acquisition, CaughtUp, Event, Inbox, LogGone, Rebalance, Record, RecordBatch, Resume,
 };
 use crate::otlp::encoding::Decoder;
 use crate::otlp::{SplitRecord, Splitter};
@@ -62,16 +62,16 @@ pub(super) struct Worker {
 }
 
 struct State {
-    owned: Arc<Owned>,
+    acquisition: Arc<Acquisition>,
     watermark: Watermark,
     in_flight: usize,
     revocation: Option<(Instant, std::sync::mpsc::Sender<Partition>)>,
 }
 
 impl State {
-    fn new(owned: Arc<Owned>, start: Position) -> Self {
+    fn new(acquisition: Arc<Acquisition>, start: Position) -> Self {
         let watermark = Watermark::new(start, NO_CLOCK);
-        Self { owned, watermark, in_flight: 0, revocation: None }
+        Self { acquisition, watermark, in_flight: 0, revocation: None }
     }
 
     /// Takes note of a record; false if it was read before, or is not to be read any more.
@@ -100,7 +100,7 @@ impl State {
 
     /// Tells the consumer what may be committed.
     fn publish(&self) {
-        self.owned.set_committable(self.watermark.committable().position, Resume::default());
+        self.acquisition.set_committable(self.watermark.committable().position, Resume::default());
     }
 }
 
@@ -143,8 +143,8 @@ impl Worker {
     fn rebalance(&mut self, event: Rebalance) {
         match event {
             Rebalance::Resized { .. } => {}
-            Rebalance::Assigned { partition, owned, start, .. } => {
-                self.assigned(partition, owned, start)
+            Rebalance::Assigned { partition, acquisition, start, .. } => {
+                self.assigned(partition, acquisition, start)
             }
             Rebalance::Revoked { partition, generation, timeout, done } => {
                 self.revoke(partition, generation, timeout, done);
@@ -175,14 +175,14 @@ impl Worker {
         self.finish_revocations();
     }
 
-    fn assigned(&mut self, partition: Partition, owned: Arc<Owned>, start: Position) {
-        self.partitions.insert(partition, State::new(owned, start));
+    fn assigned(&mut self, partition: Partition, acquisition: Arc<Acquisition>, start: Position) {
+        self.partitions.insert(partition, State::new(acquisition, start));
     }
 
     /// The state of a partition, if `generation` is its current one.
     fn current(&mut self, partition: Partition, generation: Generation) -> Option<&mut State> {
         let state = self.partitions.get_mut(&partition);
-        state.filter(|state| state.owned.generation == generation)
+        state.filter(|state| state.acquisition.generation == generation)
     }
 
     /// Drops what waits of an ownership that ended: the next owner reads it again.
@@ -350,7 +350,7 @@ impl Worker {
         for partition in done {
             let Some(state) = self.partitions.remove(&partition) else { continue };
             state.publish();
-            self.forget(partition, state.owned.generation);
+            self.forget(partition, state.acquisition.generation);
             if let Some((_, done)) = state.revocation {
                 let unfinished = state.in_flight;
                 info!(partition = partition.0, unfinished, "partition.handed_over");

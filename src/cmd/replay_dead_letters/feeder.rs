@@ -19,12 +19,13 @@ use super::report::Fate;
 use crate::config::Settings;
 use crate::export::{
     Ack, AckSink, Chunk, DeliveryId, ExportError, ExportMetrics, ExportSettings, Exporter, Fence,
-    GIVEN_UP, Refusal, Standing, Ticket, TrialError, try_backend,
+    GIVEN_UP, Refusal, Ticket, TrialError, try_backend,
 };
 use crate::ids::{Generation, Offset, Partition, Timestamp, TraceId};
 use crate::kafka::dead_letters::{ATTEMPTS, DeadLetterSettings, Letter};
 use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts};
 use crate::kafka::record_headers;
+use crate::kafka::source::GenerationStatus;
 use crate::otlp::{AttributeKeys, Scan, scan};
 
 /// Bytes of records that may wait: more than a batch and the largest letter together.
@@ -107,8 +108,8 @@ impl Receipts for Tell {
 struct Held;
 
 impl Fence for Held {
-    fn standing(&self, _: Partition, _: Generation) -> Standing {
-        Standing::Current
+    fn status(&self, _: Partition, _: Generation) -> GenerationStatus {
+        GenerationStatus::Current
     }
 }
 

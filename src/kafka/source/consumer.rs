@@ -149,15 +149,15 @@ impl Consumer {
 
     /// Hands over what was read.
     pub(super) fn hand_over(&mut self) {
-        for (mine, mut batch) in self.pending.take(&self.context) {
-            let worker = mine.owned.worker;
+        for (assigned, mut batch) in self.pending.take(&self.context) {
+            let worker = assigned.acquisition.worker;
             batch.room = self.wait_for_room(worker, batch.size());
             let next = batch.next_offset();
             if batch.room.is_none() || self.context.workers[worker].records(batch).is_err() {
                 // Only while the process stops, or if the client is of no use any more.
                 return;
             }
-            mine.given_up_to(next);
+            assigned.given_up_to(next);
         }
         for partition in self.context.take_skipped() {
             self.read_again(partition);
@@ -246,11 +246,11 @@ impl Consumer {
         }
         let (mut lag, mut committed_lag, mut lag_time) = (0, 0, Duration::ZERO);
         for (partition, end, committed) in &learned.ends {
-            let Some(mine) = self.context.partition(*partition) else { continue };
+            let Some(assigned) = self.context.partition(*partition) else { continue };
             let behind = |position: i64| (end.0 - position).max(0);
-            let unread = behind(mine.position.load(Ordering::Relaxed));
+            let unread = behind(assigned.position.load(Ordering::Relaxed));
             lag += unread;
-            let last = Timestamp(mine.last_timestamp.load(Ordering::Relaxed));
+            let last = Timestamp(assigned.last_timestamp.load(Ordering::Relaxed));
             if unread > 0 && last.0 >= 0 {
                 lag_time = lag_time.max(clock::now().since(last));
             }
@@ -267,8 +267,8 @@ impl Consumer {
     /// An offset that does not move is normal for as long as traces are open, and while a backend
     /// is away; one that does not move for minutes is worth a word.
     fn tell_what_is_held_back(&self) {
-        let held = self.context.partitions().into_iter().map(|(partition, mine)| {
-            let (position, since) = mine.held_back();
+        let held = self.context.partitions().into_iter().map(|(partition, assigned)| {
+            let (position, since) = assigned.held_back();
             (since, partition, position)
         });
         let longest = held.max_by_key(|(since, ..)| *since);

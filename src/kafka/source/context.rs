@@ -16,7 +16,7 @@ use super::events::{CaughtUp, Rebalance};
 use super::inbox::InboxSender;
 use super::lease::Lease;
 use super::metrics::SourceMetrics;
-use super::ownership::{Owned, Ownership};
+use super::ownership::{Acquisition, OwnershipTable};
 use super::settings::SourceSettings;
 use super::statistics::{Learned, Statistics};
 use crate::ids::{Partition, Position, Timestamp, TopicId};
@@ -24,8 +24,8 @@ use crate::telemetry::log_throttle::LogThrottle;
 
 /// A partition of this consumer.
 #[derive(Debug)]
-pub(super) struct Mine {
-    pub(super) owned: Arc<Owned>,
+pub(super) struct AssignedPartition {
+    pub(super) acquisition: Arc<Acquisition>,
     /// The next offset to read; negative as long as it is not known.
     pub(super) position: AtomicI64,
     /// The offset behind the last record that its worker was given.
@@ -43,12 +43,12 @@ pub(super) struct Mine {
 #[derive(Debug)]
 pub(super) struct Context {
     pub(super) settings: SourceSettings,
-    pub(super) ownership: Arc<Ownership>,
+    pub(super) ownership: Arc<OwnershipTable>,
     pub(super) workers: Vec<InboxSender>,
     pub(super) metrics: Arc<SourceMetrics>,
     /// For how long the membership may be believed in.
     pub(super) lease: Arc<Lease>,
-    pub(super) mine: Mutex<HashMap<Partition, Arc<Mine>>>,
+    pub(super) assigned: Mutex<HashMap<Partition, Arc<AssignedPartition>>>,
     pub(super) statistics: Mutex<Statistics>,
     pub(super) learned: Mutex<Vec<Learned>>,
     /// Partitions of the topic, whoever owns them; 0 before that is known.
@@ -81,7 +81,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Mine {
+impl AssignedPartition {
     /// Sets the position that is read from.
     pub(super) fn move_to(&self, position: Position) {
         self.position.store(position.0, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl Mine {
 impl Context {
     pub(super) fn new(
         settings: SourceSettings,
-        ownership: Arc<Ownership>,
+        ownership: Arc<OwnershipTable>,
         workers: Vec<InboxSender>,
         metrics: Arc<SourceMetrics>,
         (trouble, errors): (Arc<LogThrottle>, Arc<LogThrottle>),
@@ -141,7 +141,7 @@ impl Context {
             workers,
             metrics,
             lease,
-            mine: Mutex::default(),
+            assigned: Mutex::default(),
             statistics: Mutex::new(Statistics::new(Instant::now())),
             learned: Mutex::default(),
             topic_size: AtomicU32::new(0),
@@ -227,12 +227,15 @@ impl Context {
         std::mem::take(&mut lock(&self.skipped))
     }
 
-    pub(super) fn partition(&self, partition: Partition) -> Option<Arc<Mine>> {
-        lock(&self.mine).get(&partition).cloned()
+    pub(super) fn partition(&self, partition: Partition) -> Option<Arc<AssignedPartition>> {
+        lock(&self.assigned).get(&partition).cloned()
     }
 
-    pub(super) fn partitions(&self) -> Vec<(Partition, Arc<Mine>)> {
-        lock(&self.mine).iter().map(|(partition, mine)| (*partition, Arc::clone(mine))).collect()
+    pub(super) fn partitions(&self) -> Vec<(Partition, Arc<AssignedPartition>)> {
+        lock(&self.assigned)
+            .iter()
+            .map(|(partition, assigned)| (*partition, Arc::clone(assigned)))
+            .collect()
     }
 
     /// Reports that came since the last call.
@@ -252,11 +255,11 @@ impl Context {
     pub(super) fn caught_up(&self, learned: &Learned, at: Timestamp) -> Vec<(usize, CaughtUp)> {
         let is_left = !learned.is_drained;
         let caught_up = learned.at_end.iter().filter_map(|(partition, position)| {
-            let mine = self.partition(*partition);
-            let mine = mine.filter(|mine| mine.skip_to(*position, is_left))?;
+            let assigned = self.partition(*partition);
+            let assigned = assigned.filter(|assigned| assigned.skip_to(*position, is_left))?;
             let (partition, position) = (*partition, *position);
-            let generation = mine.owned.generation;
-            Some((mine.owned.worker, CaughtUp { partition, generation, position, at }))
+            let generation = assigned.acquisition.generation;
+            Some((assigned.acquisition.worker, CaughtUp { partition, generation, position, at }))
         });
         caught_up.collect()
     }

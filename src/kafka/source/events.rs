@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::ownership::Owned;
+use super::ownership::Acquisition;
 use super::resume::Resume;
 use crate::ids::{Generation, Partition, Position, Timestamp};
 
@@ -23,14 +23,14 @@ pub enum Rebalance {
         /// Which one.
         partition: Partition,
         /// The acquisition.
-        owned: Arc<Owned>,
+        acquisition: Arc<Acquisition>,
         /// Where reading starts.
         start: Position,
         /// What the one who committed that position left behind.
         resume: Resume,
     },
     /// A partition is about to be given up: decide nothing more, see what is in flight
-    /// delivered, bring [`Owned::set_committable`] up to date, say so, and forget the partition.
+    /// delivered, bring [`Acquisition::set_committable`] up to date, say so, and forget the partition.
     Revoked {
         /// Which one.
         partition: Partition,

@@ -16,7 +16,7 @@ use super::context::Context;
 use super::identity::{self, Fatal, Told};
 use super::inbox::InboxSender;
 use super::metrics::SourceMetrics;
-use super::ownership::Ownership;
+use super::ownership::OwnershipTable;
 use super::settings::SourceSettings;
 use crate::telemetry::log_throttle::LogThrottle;
 
@@ -113,7 +113,7 @@ impl ConsumerHandle {
 pub fn start(
     name: String,
     settings: SourceSettings,
-    ownership: Arc<Ownership>,
+    ownership: Arc<OwnershipTable>,
     workers: Vec<InboxSender>,
 ) -> Result<ConsumerHandle, StartError> {
     let state = Arc::new(AtomicU8::new(RUNNING));

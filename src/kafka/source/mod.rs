@@ -4,7 +4,7 @@
 //! Promises that
 //! - every acquisition of a partition has a new [`Generation`](crate::ids::Generation), and what
 //!   was read under an older one can be told from it;
-//! - a process that the group may have expelled meanwhile is told so ([`Standing::Suspended`]):
+//! - a process that the group may have expelled meanwhile is told so ([`GenerationStatus::Suspended`]):
 //!   the group has to confirm the membership again and again;
 //! - offsets are committed in one place, on the consumer's thread, and never above what the
 //!   partition's worker says is committable;
@@ -13,7 +13,6 @@
 //!
 //! Leaves everything about spans and traces to the workers, which it knows only by their inboxes.
 
-mod assignment;
 mod batch;
 mod consumer;
 mod context;
@@ -26,6 +25,7 @@ mod metrics;
 mod ownership;
 mod pending;
 mod range;
+mod rebalance;
 mod resume;
 mod settings;
 mod starts;
@@ -39,6 +39,6 @@ pub use batch::{Record, RecordBatch};
 pub use events::{CaughtUp, LogGone, Rebalance};
 pub use handle::{ConsumerHandle, ConsumerStatus, StartError, start};
 pub use inbox::{Event, Inbox, InboxSender, inboxes};
-pub use ownership::{Owned, Ownership, Standing};
+pub use ownership::{Acquisition, GenerationStatus, OwnershipTable};
 pub use resume::Resume;
 pub use settings::{KeptHeaders, SESSION_TIMEOUT, SourceSettings, StartFrom};

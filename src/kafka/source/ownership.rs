@@ -14,7 +14,7 @@ static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// One acquisition of a partition, as the worker, the exporter and the consumer share it.
 #[derive(Debug)]
-pub struct Owned {
+pub struct Acquisition {
     /// Which acquisition.
     pub generation: Generation,
     /// Index of the worker that keeps the partition's state.
@@ -25,9 +25,9 @@ pub struct Owned {
     committable: Mutex<(Position, Resume)>,
 }
 
-/// Whether this process may act for a partition.
+/// Whether this process may act for a partition under a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum GenerationStatus {
     /// It may.
     Current,
     /// Nobody knows: the group has not confirmed the membership for so long that it may have
@@ -37,7 +37,7 @@ pub enum Standing {
     Ended,
 }
 
-impl Owned {
+impl Acquisition {
     /// Says that everything below `position` is decided and delivered, and what the next owner has
     /// to know to go on from there.
     pub fn set_committable(&self, position: Position, resume: Resume) {
@@ -76,11 +76,11 @@ impl Owned {
 
 /// The fence: many readers ask it before they act for a partition, rebalances write it.
 #[derive(Debug, Default)]
-pub struct Ownership {
-    partitions: DashMap<Partition, Arc<Owned>>,
+pub struct OwnershipTable {
+    partitions: DashMap<Partition, Arc<Acquisition>>,
 }
 
-impl Ownership {
+impl OwnershipTable {
     /// Enters a new acquisition of a partition of `topic`, which starts at `start`.
     pub(crate) fn acquire(
         &self,
@@ -89,33 +89,33 @@ impl Ownership {
         lease: &Arc<Lease>,
         topic: Option<TopicId>,
         (start, resume): (Position, Resume),
-    ) -> Arc<Owned> {
+    ) -> Arc<Acquisition> {
         let generation = Generation(GENERATIONS.fetch_add(1, Ordering::Relaxed));
         let committable = Mutex::new((start, Resume { topic, ..resume }));
         let lease = Arc::clone(lease);
         let topic = topic.map_or_else(OnceLock::new, OnceLock::from);
-        let owned = Arc::new(Owned { generation, worker, topic, lease, committable });
-        self.partitions.insert(partition, Arc::clone(&owned));
-        owned
+        let acquisition = Arc::new(Acquisition { generation, worker, topic, lease, committable });
+        self.partitions.insert(partition, Arc::clone(&acquisition));
+        acquisition
     }
 
     /// Strikes a partition out.
-    pub(super) fn release(&self, partition: Partition) -> Option<Arc<Owned>> {
-        self.partitions.remove(&partition).map(|(_, owned)| owned)
+    pub(super) fn release(&self, partition: Partition) -> Option<Arc<Acquisition>> {
+        self.partitions.remove(&partition).map(|(_, acquisition)| acquisition)
     }
 
     /// The current acquisition of a partition.
-    pub fn get(&self, partition: Partition) -> Option<Arc<Owned>> {
-        self.partitions.get(&partition).map(|owned| Arc::clone(&owned))
+    pub fn get(&self, partition: Partition) -> Option<Arc<Acquisition>> {
+        self.partitions.get(&partition).map(|acquisition| Arc::clone(&acquisition))
     }
 
     /// Whether this process may act for `partition` as it was acquired under `generation`.
-    pub fn standing(&self, partition: Partition, generation: Generation) -> Standing {
+    pub fn status(&self, partition: Partition, generation: Generation) -> GenerationStatus {
         match self.partitions.get(&partition) {
-            Some(owned) if owned.generation != generation => Standing::Ended,
-            Some(owned) if owned.is_leased() => Standing::Current,
-            Some(_) => Standing::Suspended,
-            None => Standing::Ended,
+            Some(acquisition) if acquisition.generation != generation => GenerationStatus::Ended,
+            Some(acquisition) if acquisition.is_leased() => GenerationStatus::Current,
+            Some(_) => GenerationStatus::Suspended,
+            None => GenerationStatus::Ended,
         }
     }
 
@@ -132,17 +132,21 @@ impl Ownership {
     /// The worker with the fewest partitions, of `workers`.
     pub(super) fn least_loaded(&self, workers: usize) -> usize {
         let mut load = vec![0_usize; workers];
-        for owned in &self.partitions {
-            load[owned.worker] += 1;
+        for acquisition in &self.partitions {
+            load[acquisition.worker] += 1;
         }
         (0..workers).min_by_key(|worker| load[*worker]).unwrap_or(0)
     }
 }
 
 #[cfg(test)]
-impl Ownership {
+impl OwnershipTable {
     /// Enters an acquisition with a lease that lasts.
-    pub(crate) fn acquire_for_test(&self, partition: Partition, start: Position) -> Arc<Owned> {
+    pub(crate) fn acquire_for_test(
+        &self,
+        partition: Partition,
+        start: Position,
+    ) -> Arc<Acquisition> {
         let lease = Arc::new(Lease::new(std::time::Duration::from_secs(3600)));
         self.acquire(partition, 0, &lease, None, (start, Resume::default()))
     }
@@ -156,28 +160,31 @@ mod tests {
 
     #[test]
     fn an_old_generation_is_not_current() {
-        let ownership = Ownership::default();
+        let ownership = OwnershipTable::default();
         let first = ownership.acquire_for_test(Partition(3), Position(0)).generation;
-        assert_eq!(ownership.standing(Partition(3), first), Standing::Current);
+        assert_eq!(ownership.status(Partition(3), first), GenerationStatus::Current);
         ownership.release(Partition(3));
-        assert_eq!(ownership.standing(Partition(3), first), Standing::Ended);
+        assert_eq!(ownership.status(Partition(3), first), GenerationStatus::Ended);
         let second = ownership.acquire_for_test(Partition(3), Position(0)).generation;
         assert!(second > first);
-        assert_eq!(ownership.standing(Partition(3), first), Standing::Ended);
+        assert_eq!(ownership.status(Partition(3), first), GenerationStatus::Ended);
     }
 
     #[test]
     fn without_a_lease_an_acquisition_is_suspended() {
-        let ownership = Ownership::default();
+        let ownership = OwnershipTable::default();
         let lease = Arc::new(Lease::new(Duration::ZERO));
         let (start, resume) = (Position(0), Resume::default());
-        let owned = ownership.acquire(Partition(3), 0, &lease, None, (start, resume));
-        assert_eq!(ownership.standing(Partition(3), owned.generation), Standing::Suspended);
+        let acquisition = ownership.acquire(Partition(3), 0, &lease, None, (start, resume));
+        assert_eq!(
+            ownership.status(Partition(3), acquisition.generation),
+            GenerationStatus::Suspended
+        );
     }
 
     #[test]
     fn partitions_are_spread_over_the_workers() {
-        let ownership = Ownership::default();
+        let ownership = OwnershipTable::default();
         let lease = Arc::new(Lease::new(Duration::from_secs(60)));
         for partition in 0..9 {
             let worker = ownership.least_loaded(3);

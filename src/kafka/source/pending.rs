@@ -8,7 +8,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tracing::{info, warn};
 
 use super::batch::{Record, RecordBatch, SpareBuffers};
-use super::context::{Context, Mine};
+use super::context::{AssignedPartition, Context};
 use super::settings::KeptHeaders;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::kafka::dead_letters::ATTEMPTS;
@@ -21,7 +21,7 @@ pub(super) struct Pending {
     spare: SpareBuffers,
     pub(super) bytes: usize,
     /// The partition of the last record: records come in runs.
-    last: Option<(Partition, Arc<Mine>)>,
+    last: Option<(Partition, Arc<AssignedPartition>)>,
     epoch: u64,
     /// The log says which kind of timestamps the topic has.
     timestamps_told: bool,
@@ -107,18 +107,18 @@ impl Pending {
             self.last = None;
         }
         if self.last.as_ref().is_none_or(|(last, _)| *last != partition) {
-            self.last = context.partition(partition).map(|mine| (partition, mine));
+            self.last = context.partition(partition).map(|assigned| (partition, assigned));
         }
         // A record of a partition that was taken away while it waited in the queue.
-        let Some((_, mine)) = &self.last else { return };
-        mine.position.store(record.offset.next().0, Ordering::Relaxed);
+        let Some((_, assigned)) = &self.last else { return };
+        assigned.position.store(record.offset.next().0, Ordering::Relaxed);
         let latest = now.after(context.settings.future_tolerance);
         if record.timestamp > latest {
             context.metrics.clamped.increment(1);
             record.timestamp = latest;
         }
-        mine.last_timestamp.store(record.timestamp.0, Ordering::Relaxed);
-        let generation = mine.owned.generation;
+        assigned.last_timestamp.store(record.timestamp.0, Ordering::Relaxed);
+        let generation = assigned.acquisition.generation;
         let new = || Filling { batch: RecordBatch::new(partition, generation, &self.spare), epoch };
         let filling = self.batches.entry(partition).or_insert_with(new);
         if filling.batch.generation != generation {
@@ -130,13 +130,13 @@ impl Pending {
     }
 
     /// Takes out what is to be handed over, and to whom.
-    pub(super) fn take(&mut self, context: &Context) -> Vec<(Arc<Mine>, RecordBatch)> {
+    pub(super) fn take(&mut self, context: &Context) -> Vec<(Arc<AssignedPartition>, RecordBatch)> {
         self.bytes = 0;
         let mut batches = Vec::with_capacity(self.batches.len());
         for (partition, filling) in self.batches.drain() {
-            let Some(mine) = context.partition(partition) else { continue };
-            if mine.owned.generation == filling.batch.generation {
-                batches.push((mine, filling.batch));
+            let Some(assigned) = context.partition(partition) else { continue };
+            if assigned.acquisition.generation == filling.batch.generation {
+                batches.push((assigned, filling.batch));
             } else {
                 throw_away(context, filling);
             }
@@ -150,8 +150,8 @@ impl Pending {
 /// thrown away; if it is, reading has to start over before anything behind it is committed.
 fn throw_away(context: &Context, filling: Filling) {
     let partition = filling.batch.partition;
-    let Some(mine) = context.partition(partition) else { return };
-    if filling.epoch >= mine.epoch {
+    let Some(assigned) = context.partition(partition) else { return };
+    if filling.epoch >= assigned.epoch {
         context.skipped(partition, filling.batch.records().count() as u64);
     }
 }

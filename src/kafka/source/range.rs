@@ -27,8 +27,8 @@ impl Consumer {
         }
         let (mut cut, mut in_range) = (Vec::new(), Vec::new());
         let (mut is_unknown, mut is_found) = (false, false);
-        for (partition, mine) in self.context.partitions() {
-            let position = mine.position.load(Ordering::Relaxed);
+        for (partition, assigned) in self.context.partitions() {
+            let position = assigned.position.load(Ordering::Relaxed);
             if position < 0 {
                 let start = self.context.start_without_commit(&self.consumer, partition);
                 is_found = true;
@@ -47,7 +47,7 @@ impl Consumer {
                 let (from, to, partition_id) = (position, low.0 - 1, partition.0);
                 error!(partition = partition_id, from, to, lost, "kafka.records_lost: {text}");
                 is_found = true;
-                mine.move_to(low);
+                assigned.move_to(low);
                 self.assign_again(partition, low);
             } else if position > high.0 {
                 let text = "the log ends below the position, so it was cut; it is read from its \
@@ -114,16 +114,18 @@ impl Consumer {
 
     /// Acquires a partition anew: offsets below those already seen would be taken for repeated.
     fn start_over(&self, partition: Partition, start: Option<Position>) {
-        let (Some(start), Some(mine)) = (start, self.context.partition(partition)) else { return };
-        let Resume { log, topic, .. } = mine.owned.committable().1;
+        let (Some(start), Some(assigned)) = (start, self.context.partition(partition)) else {
+            return;
+        };
+        let Resume { log, topic, .. } = assigned.acquisition.committable().1;
         self.acquire_again(partition, (start, Resume { clock: None, log, topic }));
     }
 
     /// Something that was read of a partition was thrown away: reads it again from where it is not
     /// decided, recorded and delivered.
     pub(super) fn read_again(&self, partition: Partition) {
-        let Some(mine) = self.context.partition(partition) else { return };
-        let (position, resume) = mine.owned.committable();
+        let Some(assigned) = self.context.partition(partition) else { return };
+        let (position, resume) = assigned.acquisition.committable();
         let text =
             "records were not handed to their worker, which is a defect; they are read again";
         error!(partition = partition.0, from = position.0, "kafka.records_skipped: {text}");

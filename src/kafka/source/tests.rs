@@ -14,7 +14,7 @@ use super::batch::Record;
 use super::context::Context;
 use super::inbox::{Event, Inbox, InboxSender, inboxes};
 use super::metrics::SourceMetrics;
-use super::ownership::Ownership;
+use super::ownership::OwnershipTable;
 use super::pending::Pending;
 use super::resume::Resume;
 use super::settings::{KeptHeaders, SourceSettings, StartFrom};
@@ -106,7 +106,8 @@ impl World {
     fn new() -> Self {
         let (senders, mut inboxes) = inboxes(1, 1 << 20);
         let sender = senders[0].clone();
-        let (ownership, metrics) = (Arc::new(Ownership::default()), SourceMetrics::new("model"));
+        let (ownership, metrics) =
+            (Arc::new(OwnershipTable::default()), SourceMetrics::new("model"));
         let limited = || Arc::new(LogThrottle::new(Duration::ZERO));
         let limits = (limited(), limited());
         let context = Context::new(settings(), ownership, senders, Arc::new(metrics), limits);
@@ -178,11 +179,11 @@ impl World {
     }
 
     fn hand_over(&mut self) {
-        for (mine, mut batch) in self.pending.take(&self.context) {
+        for (assigned, mut batch) in self.pending.take(&self.context) {
             batch.room = self.sender.try_room(batch.size());
             let next = batch.next_offset();
             self.sender.records(batch).unwrap();
-            mine.given_up_to(next);
+            assigned.given_up_to(next);
         }
         assert!(self.context.take_skipped().is_empty(), "nobody would read it again");
     }
@@ -207,9 +208,9 @@ impl World {
     fn work(&mut self) {
         while let Ok(rebalance) = self.inbox.rebalances.try_recv() {
             match rebalance {
-                Rebalance::Assigned { partition, owned, start, .. } => {
+                Rebalance::Assigned { partition, acquisition, start, .. } => {
                     let believed = Believed {
-                        generation: owned.generation,
+                        generation: acquisition.generation,
                         start: start.0,
                         next: start.0,
                         given: BTreeSet::new(),

@@ -115,8 +115,8 @@ impl Context {
     fn learned_topic(&self, now: TopicId) {
         self.set_tells_no_ids(false);
         let before = self.set_topic(now).filter(|before| *before != now);
-        for (_, mine) in self.partitions() {
-            mine.owned.learned_topic(now);
+        for (_, assigned) in self.partitions() {
+            assigned.acquisition.learned_topic(now);
         }
         let is_left = self.partitions_of_old_topic().is_empty();
         if before.is_some() || (!is_left && !self.is_recreated()) {
@@ -131,7 +131,9 @@ impl Context {
         let is_old = |of: Option<TopicId>| of.is_some() && of != now;
         let owned = self.partitions().into_iter();
         owned
-            .filter_map(|(partition, mine)| is_old(mine.owned.topic()).then_some(partition))
+            .filter_map(|(partition, assigned)| {
+                is_old(assigned.acquisition.topic()).then_some(partition)
+            })
             .collect()
     }
 

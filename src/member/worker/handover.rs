@@ -10,7 +10,7 @@ use tracing::info;
 use super::partition::{PartitionState, Revocation};
 use super::{Worker, current};
 use crate::ids::{Generation, Partition, Position};
-use crate::kafka::source::{LogGone, Owned, Rebalance, Resume};
+use crate::kafka::source::{Acquisition, LogGone, Rebalance, Resume};
 use crate::sampling::trace::Trigger;
 
 impl Worker {
@@ -20,9 +20,9 @@ impl Worker {
                 self.shared.routing.resized(partitions, &mut self.desk.tally);
                 self.share_out(partitions);
             }
-            Rebalance::Assigned { partition, owned, start, resume } => {
+            Rebalance::Assigned { partition, acquisition, start, resume } => {
                 self.shared.decided.add_partition();
-                let mut state = self.partition_state(partition, owned, start, resume);
+                let mut state = self.partition_state(partition, acquisition, start, resume);
                 state.recover(&self.shared, resume);
                 if let Some(old) = self.partitions.insert(partition, state) {
                     self.forget(old);
@@ -84,12 +84,12 @@ impl Worker {
     fn partition_state(
         &self,
         partition: Partition,
-        owned: Arc<Owned>,
+        acquisition: Arc<Acquisition>,
         start: Position,
         resume: Resume,
     ) -> PartitionState {
         let (in_force, topic_size) = (&self.in_force, self.topic_size);
-        PartitionState::new(self.index, partition, owned, start, resume, in_force, topic_size)
+        PartitionState::new(self.index, partition, acquisition, start, resume, in_force, topic_size)
     }
 
     /// Lets go of revoked partitions that have nothing in flight, or no time left.
@@ -144,8 +144,8 @@ impl Worker {
     fn look_at_leases(&mut self) {
         self.leases.clear();
         for state in self.partitions.values() {
-            if self.leases.iter().all(|owned| !owned.shares_lease(&state.owned)) {
-                self.leases.push(Arc::clone(&state.owned));
+            if self.leases.iter().all(|acquisition| !acquisition.shares_lease(&state.acquisition)) {
+                self.leases.push(Arc::clone(&state.acquisition));
             }
         }
     }

@@ -40,7 +40,7 @@ use crate::export::{Ack, Exporter};
 use crate::ids::{Generation, Partition};
 use crate::kafka::dead_letters::{DeadLetters, Receipt};
 use crate::kafka::decision_log::{Log, LogEvent};
-use crate::kafka::source::{CaughtUp, Event, Inbox, Owned, Rebalance, RecordBatch};
+use crate::kafka::source::{Acquisition, CaughtUp, Event, Inbox, Rebalance, RecordBatch};
 use crate::member::routing::Routing;
 use crate::sampling::trace::DecidedTraces;
 use crate::telemetry::books::Books;
@@ -141,7 +141,7 @@ pub struct Worker {
     /// Those that are being given up: these have a revocation.
     revoking: Vec<Partition>,
     /// One acquisition for each lease that the partitions are held under.
-    leases: Vec<Arc<Owned>>,
+    leases: Vec<Arc<Acquisition>>,
     /// What partitions that are gone have in the decision cache.
     left: Vec<RememberedTraces>,
     desk: Desk,

@@ -15,7 +15,7 @@ use super::{Desk, InForce, Shared};
 use crate::export::DeliveryId;
 use crate::ids::{Generation, Partition, Position, Timestamp};
 use crate::kafka::decision_log::OwnerId;
-use crate::kafka::source::{CaughtUp, LogGone, Owned, Record, RecordBatch, Resume};
+use crate::kafka::source::{Acquisition, CaughtUp, LogGone, Record, RecordBatch, Resume};
 use crate::sampling::policy::{Budgets, ResourceFacts};
 use crate::sampling::trace::{
     HeaderId, Headers, OpenTrace, OpenTraces, Slot, TRACE_OVERHEAD, Trigger,
@@ -35,7 +35,7 @@ pub(super) struct PartitionState {
     /// The worker that keeps this state: acks are sent there.
     pub(super) worker: usize,
     pub(super) partition: Partition,
-    pub(super) owned: Arc<Owned>,
+    pub(super) acquisition: Arc<Acquisition>,
     /// The policies that the facts, the deadlines and the budgets below are for.
     pub(super) in_force: Arc<InForce>,
     pub(super) traces: OpenTraces,
@@ -103,18 +103,18 @@ impl PartitionState {
     pub(super) fn new(
         worker: usize,
         partition: Partition,
-        owned: Arc<Owned>,
+        acquisition: Arc<Acquisition>,
         start: Position,
         resume: Resume,
         in_force: &Arc<InForce>,
         topic_size: u32,
     ) -> Self {
         let clock = resume.clock.unwrap_or(Timestamp(i64::MIN));
-        let generation = owned.generation;
+        let generation = acquisition.generation;
         Self {
             worker,
             partition,
-            owned,
+            acquisition,
             in_force: Arc::clone(in_force),
             traces: OpenTraces::at(in_force.limits, clock),
             headers: Headers::default(),
@@ -142,7 +142,7 @@ impl PartitionState {
     }
 
     pub(super) fn generation(&self) -> Generation {
-        self.owned.generation
+        self.acquisition.generation
     }
 
     fn held(&self) -> Held {
@@ -228,8 +228,8 @@ impl PartitionState {
         let clock = (committable.clock.0 > i64::MIN).then_some(committable.clock);
         let remembered = committable.clock.before(self.in_force.decision_cache_ttl);
         let log = self.log_positions.since(remembered);
-        let resume = Resume { clock, log: Some(log), topic: self.owned.topic() };
-        self.owned.set_committable(committable.position, resume);
+        let resume = Resume { clock, log: Some(log), topic: self.acquisition.topic() };
+        self.acquisition.set_committable(committable.position, resume);
     }
 
     /// Counts out what is still open: the partition's next owner reads it again.

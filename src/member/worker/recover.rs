@@ -18,7 +18,7 @@ impl PartitionState {
     pub(super) fn recover(&mut self, shared: &Shared, resume: Resume) {
         let Some(log) = &shared.log else { return };
         self.recovering = Some(VecDeque::new());
-        let topics = Topics { then: resume.topic, now: self.owned.topic() };
+        let topics = Topics { then: resume.topic, now: self.acquisition.topic() };
         log.recover(self.receipt(0), self.owner, topics, resume.log);
     }
 
@@ -51,7 +51,7 @@ fn latest_beyond(room: usize, decisions: &[Recorded]) -> Option<Timestamp> {
 impl Worker {
     /// True while it is not known whether a partition still is this process's.
     pub(super) fn is_suspended(&self) -> bool {
-        self.leases.iter().any(|owned| !owned.is_leased())
+        self.leases.iter().any(|acquisition| !acquisition.is_leased())
     }
 
     /// True while so much waits for the decision log that nothing more may be decided.
@@ -72,7 +72,7 @@ impl Worker {
             let state = self.partitions.get(&receipt.partition);
             let state = state.filter(|state| state.generation() == receipt.generation);
             let Some(state) = state else { continue };
-            if !state.owned.is_leased() {
+            if !state.acquisition.is_leased() {
                 self.desk.lines.push_front((receipt, line));
                 return;
             }

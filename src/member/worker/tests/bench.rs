@@ -11,7 +11,7 @@ use prost::Message;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::dead_letters::DeadLetters;
 use crate::kafka::decision_log::Verdict;
-use crate::kafka::source::{Ownership, Record, Resume};
+use crate::kafka::source::{OwnershipTable, Record, Resume};
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::switch::Rescan;
 use crate::member::worker::{
@@ -166,11 +166,11 @@ impl Bench {
         let shared = shared(first);
         let in_force = shared.policies.get();
         let desk = Desk::new(&in_force, MAX_CHUNK);
-        let owned = Ownership::default().acquire_for_test(Partition(0), Position(0));
+        let acquisition = OwnershipTable::default().acquire_for_test(Partition(0), Position(0));
         let state = PartitionState::new(
             0,
             Partition(0),
-            owned,
+            acquisition,
             Position(0),
             Resume::default(),
             &in_force,

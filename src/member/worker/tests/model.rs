@@ -17,7 +17,7 @@ use crate::export::Chunk;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::testing::{ByHand, read_back};
 use crate::kafka::decision_log::{GroupHash, Line, Receipt, Recorded, Verdict};
-use crate::kafka::source::{CaughtUp, Ownership, Record, Resume};
+use crate::kafka::source::{CaughtUp, OwnershipTable, Record, Resume};
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::{Desk, InForce, Shared};
 use crate::sampling::policy;
@@ -150,7 +150,7 @@ struct Owner {
 impl Owner {
     fn committable(&mut self) -> (Position, Resume) {
         self.state.publish(&mut self.desk);
-        self.state.owned.committable()
+        self.state.acquisition.committable()
     }
 }
 
@@ -200,9 +200,9 @@ fn owner(
     let policies = policy::compile(&policies).unwrap();
     let mut shared = bench::shared(InForce::new(policies, LIMITS, ttl, "hash".to_owned()));
     shared.log = Some(Arc::new(ByHand(GroupHash::of(GROUP))));
-    let owned = Ownership::default().acquire_for_test(Partition(0), committed.0);
+    let acquisition = OwnershipTable::default().acquire_for_test(Partition(0), committed.0);
     let (start, resume) = committed;
-    let state = PartitionState::new(0, Partition(0), owned, start, resume, in_force, 1);
+    let state = PartitionState::new(0, Partition(0), acquisition, start, resume, in_force, 1);
     let read = usize::try_from(start.0).unwrap();
     Owner {
         number,

@@ -10,9 +10,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::bench::*;
-use crate::export::{AckSink, ExportMetrics, ExportSettings, Exporter, Fence, Standing};
+use crate::export::{AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
-use crate::kafka::source::{self, Ownership, Rebalance, Record, RecordBatch, Resume};
+use crate::kafka::source::{
+    self, GenerationStatus, OwnershipTable, Rebalance, Record, RecordBatch, Resume,
+};
 use crate::member::worker::{InForce, Told, Worker};
 use crate::sampling::policy::spec::{PolicyKind, PolicySpec};
 use crate::sampling::trace::Limits;
@@ -281,8 +283,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Open;
 
 impl Fence for Open {
-    fn standing(&self, _: Partition, _: Generation) -> Standing {
-        Standing::Current
+    fn status(&self, _: Partition, _: Generation) -> GenerationStatus {
+        GenerationStatus::Current
     }
 }
 
@@ -312,10 +314,10 @@ async fn a_worker_without_records_switches_all_the_same() {
     let told = Told { acks, log, letters };
     let worker = Worker::new(0, shared.clone(), vec![exporter], inbox, told);
     let (partition, start) = (Partition(0), Position(0));
-    let owned = Ownership::default().acquire_for_test(partition, start);
-    let generation = owned.generation;
+    let acquisition = OwnershipTable::default().acquire_for_test(partition, start);
+    let generation = acquisition.generation;
     senders[0]
-        .rebalance(Rebalance::Assigned { partition, owned, start, resume: Resume::default() })
+        .rebalance(Rebalance::Assigned { partition, acquisition, start, resume: Resume::default() })
         .unwrap();
     let value = record("shop", vec![with(span(1), "color", "red")]);
     let timestamp = Timestamp(0);

@@ -16,10 +16,10 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
 
-use super::context::{Context, Mine, lock};
+use super::context::{AssignedPartition, Context, lock};
 use super::events::{LogGone, Rebalance};
 use super::identity::Fatal;
-use super::ownership::Owned;
+use super::ownership::Acquisition;
 use super::resume::Resume;
 use crate::ids::{Partition, Position, TopicId};
 
@@ -36,17 +36,17 @@ impl Context {
     ) {
         let worker = self.ownership.least_loaded(self.workers.len());
         let acquired = (start, resume);
-        let owned = self.ownership.acquire(partition, worker, &self.lease, topic, acquired);
-        let mine = Mine {
+        let acquisition = self.ownership.acquire(partition, worker, &self.lease, topic, acquired);
+        let assigned = AssignedPartition {
             epoch: self.next_epoch(),
-            owned: Arc::clone(&owned),
+            acquisition: Arc::clone(&acquisition),
             position: AtomicI64::new(start.0),
             handed_over: AtomicI64::new(start.0),
             last_timestamp: AtomicI64::new(-1),
             committable: Mutex::new((start, Instant::now())),
         };
-        lock(&self.mine).insert(partition, Arc::new(mine));
-        self.send(worker, Rebalance::Assigned { partition, owned, start, resume });
+        lock(&self.assigned).insert(partition, Arc::new(assigned));
+        self.send(worker, Rebalance::Assigned { partition, acquisition, start, resume });
         self.metrics.assigned.increment(1);
     }
 
@@ -56,17 +56,17 @@ impl Context {
     }
 
     /// Strikes a partition out.
-    fn release(&self, partition: Partition) -> Option<Arc<Owned>> {
+    fn release(&self, partition: Partition) -> Option<Arc<Acquisition>> {
         self.next_epoch();
-        lock(&self.mine).remove(&partition);
+        lock(&self.assigned).remove(&partition);
         self.ownership.release(partition)
     }
 
     /// Forgets a partition that is gone, without a commit.
     pub(super) fn lose(&self, partition: Partition) {
-        if let Some(owned) = self.release(partition) {
-            let generation = owned.generation;
-            self.send(owned.worker, Rebalance::Lost { partition, generation });
+        if let Some(acquisition) = self.release(partition) {
+            let generation = acquisition.generation;
+            self.send(acquisition.worker, Rebalance::Lost { partition, generation });
         }
         self.metrics.lost.increment(1);
     }
@@ -74,7 +74,7 @@ impl Context {
     /// Forgets all partitions, without a commit.
     pub(super) fn lose_all(&self) {
         self.partitions().into_iter().for_each(|(partition, _)| self.lose(partition));
-        self.metrics.owned_partitions.set(lock(&self.mine).len() as f64);
+        self.metrics.owned_partitions.set(lock(&self.assigned).len() as f64);
     }
 
     /// Has the workers finish with `partitions`, commits their watermarks, and forgets them.
@@ -84,9 +84,12 @@ impl Context {
         partitions: &[Partition],
         timeout: Duration,
     ) {
-        self.finish(partitions, timeout, |partition, owned, done| {
-            let generation = owned.generation;
-            self.send(owned.worker, Rebalance::Revoked { partition, generation, timeout, done });
+        self.finish(partitions, timeout, |partition, acquisition, done| {
+            let generation = acquisition.generation;
+            self.send(
+                acquisition.worker,
+                Rebalance::Revoked { partition, generation, timeout, done },
+            );
         });
         self.commit(consumer, partitions.iter().copied());
         for partition in partitions {
@@ -99,11 +102,11 @@ impl Context {
     /// nowhere else any more, so its traces are decided on what there is. To be acquired anew.
     pub(super) fn end(&self, partitions: &[Partition]) {
         let timeout = self.settings.revoke_timeout;
-        self.finish(partitions, timeout, |partition, owned, done| {
-            let generation = owned.generation;
+        self.finish(partitions, timeout, |partition, acquisition, done| {
+            let generation = acquisition.generation;
             let event = LogGone { partition, generation, timeout, done };
-            if self.workers[owned.worker].log_gone(event).is_err() {
-                debug!(worker = owned.worker, "rebalance.worker_gone");
+            if self.workers[acquisition.worker].log_gone(event).is_err() {
+                debug!(worker = acquisition.worker, "rebalance.worker_gone");
             }
         });
     }
@@ -113,12 +116,14 @@ impl Context {
         &self,
         partitions: &[Partition],
         timeout: Duration,
-        ask: impl Fn(Partition, &Owned, mpsc::Sender<Partition>),
+        ask: impl Fn(Partition, &Acquisition, mpsc::Sender<Partition>),
     ) {
         let (done, answers) = mpsc::channel();
         let mut waiting = 0;
-        for (partition, mine) in partitions.iter().filter_map(|p| Some((*p, self.partition(*p)?))) {
-            ask(partition, &mine.owned, done.clone());
+        for (partition, assigned) in
+            partitions.iter().filter_map(|p| Some((*p, self.partition(*p)?)))
+        {
+            ask(partition, &assigned.acquisition, done.clone());
             waiting += 1;
         }
         let deadline = Instant::now() + timeout + WORKER_GRACE;
@@ -140,9 +145,9 @@ impl Context {
         partitions: impl Iterator<Item = Partition>,
     ) {
         let mut list = TopicPartitionList::new();
-        for (partition, mine) in partitions.filter_map(|p| Some((p, self.partition(p)?))) {
-            let (position, resume) = mine.owned.committable();
-            mine.note(position);
+        for (partition, assigned) in partitions.filter_map(|p| Some((p, self.partition(p)?))) {
+            let (position, resume) = assigned.acquisition.committable();
+            assigned.note(position);
             if position.0 < 0 {
                 continue;
             }
@@ -174,7 +179,7 @@ impl Context {
         }
     }
 
-    fn assigned(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
+    fn on_assigned(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
         self.lease.renew(Instant::now());
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
@@ -211,12 +216,12 @@ impl Context {
         info!(assigned = partitions.len(), owned, "kafka.assigned");
     }
 
-    fn revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+    fn on_revoked(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
         let since = Instant::now();
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
         let lost = consumer.assignment_lost() || self.crashed.load(Ordering::Relaxed);
-        let is_all = partitions.len() == lock(&self.mine).len();
+        let is_all = partitions.len() == lock(&self.assigned).len();
         if lost {
             partitions.iter().for_each(|partition| self.lose(*partition));
         } else if is_all && !partitions.is_empty() && self.is_topic_gone(consumer) {
@@ -283,10 +288,10 @@ impl ConsumerContext for Context {
     ) {
         self.forget_reports();
         if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.assigned(consumer, list);
+            self.on_assigned(consumer, list);
         } else {
-            self.revoked(consumer, list);
+            self.on_revoked(consumer, list);
         }
-        self.metrics.owned_partitions.set(lock(&self.mine).len() as f64);
+        self.metrics.owned_partitions.set(lock(&self.assigned).len() as f64);
     }
 }
