@@ -22,14 +22,14 @@ pub(super) struct Reading {
     /// Where in `order` the latest record of a decision is: that of a trace from its first record.
     index: HashMap<(TraceId, Offset), usize, foldhash::fast::RandomState>,
     pub(super) superseded: u64,
-    ownerships: Vec<Ownership>,
+    markers: Vec<OwnershipMarker>,
     /// The clock of the latest decision so far.
     latest: Option<Timestamp>,
 }
 
 /// The beginning of an ownership, from which a log can be read: who is superseded is known there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ownership {
+pub struct OwnershipMarker {
     /// Its record.
     pub position: Position,
     /// No decision before it was made later than this.
@@ -98,7 +98,7 @@ impl Reading {
     fn begin(&mut self, owner: OwnerId, position: Position, topic: Option<TopicId>) {
         self.turn_to(topic);
         let latest = self.latest.unwrap_or(Timestamp(i64::MIN));
-        self.ownerships.push(Ownership { position, latest });
+        self.markers.push(OwnershipMarker { position, latest });
         self.owner = Some(owner);
         // What stands now the new owner reads and goes by, whoever said it.
         self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
@@ -139,10 +139,13 @@ impl Reading {
     }
 
     /// The decisions that stand for who reads this topic now, in the order in which they were made,
-    /// and where ownerships begin.
-    pub(super) fn finish(mut self, topic: Option<TopicId>) -> (Vec<Recorded>, Vec<Ownership>) {
+    /// and the markers that were read.
+    pub(super) fn finish(
+        mut self,
+        topic: Option<TopicId>,
+    ) -> (Vec<Recorded>, Vec<OwnershipMarker>) {
         self.turn_to(topic);
-        (self.order.into_iter().map(|entry| entry.recorded).collect(), self.ownerships)
+        (self.order.into_iter().map(|entry| entry.recorded).collect(), self.markers)
     }
 }
 
@@ -177,11 +180,11 @@ mod tests {
         reading.begin(OwnerId(2), Position(10), None);
         reading.take_in(OwnerId(1), decided(40));
         reading.begin(OwnerId(3), Position(12), None);
-        let ownership = |position, latest| Ownership {
+        let marker = |position, latest| OwnershipMarker {
             position: Position(position),
             latest: Timestamp(latest),
         };
-        let expected = [ownership(7, i64::MIN), ownership(10, 30), ownership(12, 40)];
+        let expected = [marker(7, i64::MIN), marker(10, 30), marker(12, 40)];
         assert_eq!(reading.finish(None).1, expected);
     }
 

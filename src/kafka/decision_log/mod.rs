@@ -34,7 +34,7 @@ use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Rece
 use metrics::LogMetrics;
 use reader::{Command, Reader};
 
-pub use fence::Ownership;
+pub use fence::OwnershipMarker;
 pub use record::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
 pub use settings::DecisionLogSettings;
 
@@ -74,8 +74,8 @@ pub enum LogEvent {
         generation: Generation,
         /// Where the log was read from.
         from: Position,
-        /// The ownerships that begin behind it, in order.
-        ownerships: Vec<Ownership>,
+        /// The ownership markers behind it, in order.
+        markers: Vec<OwnershipMarker>,
     },
 }
 

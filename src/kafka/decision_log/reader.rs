@@ -235,7 +235,7 @@ impl ReadBack {
 
     fn mark(&mut self, partition: Partition) {
         let Some(recovery) = self.recoveries.get_mut(&partition) else { return };
-        let value = record::owned(recovery.owner, self.group, clock::now(), recovery.topics.now);
+        let value = record::marker(recovery.owner, self.group, clock::now(), recovery.topics.now);
         let outgoing = Outgoing {
             topic: &self.topic,
             partition: Some(partition),
@@ -330,7 +330,7 @@ impl ReadBack {
         let from = if let Step::Read { from, .. } = step { from } else { Position(0) };
         self.metrics.void.increment(reading.superseded);
         self.metrics.read_back.record(since.elapsed().as_secs_f64());
-        let (decisions, ownerships) = reading.finish(topics.now);
+        let (decisions, markers) = reading.finish(topics.now);
         let millis = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let count = decisions.len();
         info!(
@@ -342,7 +342,7 @@ impl ReadBack {
         );
         let Receipt { worker, generation, .. } = receipt;
         (self.sinks[worker])(LogEvent::Decisions { partition, generation, decisions });
-        (self.sinks[worker])(LogEvent::Recovered { partition, generation, from, ownerships });
+        (self.sinks[worker])(LogEvent::Recovered { partition, generation, from, markers });
     }
 
     /// Says what holds partitions up, if something does.

@@ -150,7 +150,7 @@ impl Line {
 }
 
 /// The value of an ownership's first record.
-pub fn owned(
+pub fn marker(
     owner: OwnerId,
     group: GroupHash,
     since: Timestamp,
@@ -354,7 +354,7 @@ pub(crate) mod tests {
     fn an_ownership_is_told_from_a_decision() {
         let group = GroupHash::of("shop");
         for topic in [None, TopicId::from_bits(7 << 64 | 9)] {
-            let value = owned(OwnerId(7), group, Timestamp(1), topic);
+            let value = marker(OwnerId(7), group, Timestamp(1), topic);
             assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), Said::Owned { topic })));
         }
         assert_eq!(read(group, None), Err(Unread::NoValue));

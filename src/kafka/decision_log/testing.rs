@@ -1,6 +1,6 @@
 //! The topic without Kafka, for tests of those who write and read it.
 
-use super::fence::{Ownership, Reading};
+use super::fence::{OwnershipMarker, Reading};
 use super::record::Verdict;
 use super::record::{self, GroupHash, OwnerId, Recorded, Said};
 use super::{Line, Log, Receipt, Topics};
@@ -44,8 +44,8 @@ impl Line {
     }
 
     /// The first record of an ownership.
-    pub(crate) fn ownership(group: GroupHash, owner: OwnerId) -> Self {
-        Self::of(record::owned(owner, group, Timestamp(0), None))
+    pub(crate) fn marker(group: GroupHash, owner: OwnerId) -> Self {
+        Self::of(record::marker(owner, group, Timestamp(0), None))
     }
 
     /// A record of these decisions.
@@ -74,7 +74,7 @@ pub(crate) fn read_back<'a>(
     group: GroupHash,
     from: Position,
     lines: impl IntoIterator<Item = &'a Line>,
-) -> (Vec<Recorded>, Vec<Ownership>) {
+) -> (Vec<Recorded>, Vec<OwnershipMarker>) {
     let mut reading = Reading::default();
     for (position, line) in (from.0..).map(Position).zip(lines) {
         let _ = reading.read(group, position, Some(&line.value));

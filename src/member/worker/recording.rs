@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::outbound::Outbound;
 use crate::export::DeliveryId;
 use crate::ids::{Pin, Position, Timestamp};
-use crate::kafka::decision_log::{Line, Ownership, Recorded};
+use crate::kafka::decision_log::{Line, OwnershipMarker, Recorded};
 
 /// Positions of the log are noted at most this often, on the partition's clock.
 const NOTE_INTERVAL_MILLIS: i64 = 1000;
@@ -155,11 +155,11 @@ impl LogPositions {
         self.learned = self.learned.max(clock);
     }
 
-    /// All that was learned is at `from` or behind it, where `ownerships` begin. Without these a
+    /// All that was learned is at `from` or behind it, where `markers` begin. Without these a
     /// partition that changes hands more often than decisions are forgotten would have its whole log
     /// read back each time.
-    pub(super) fn learned_from(&mut self, from: Position, ownerships: &[Ownership]) {
-        let later = ownerships.iter().map(|it| (it.latest, it.position));
+    pub(super) fn learned_from(&mut self, from: Position, markers: &[OwnershipMarker]) {
+        let later = markers.iter().map(|it| (it.latest, it.position));
         self.notes = std::iter::once((Timestamp(i64::MIN), from)).chain(later).collect();
     }
 
@@ -287,12 +287,12 @@ mod tests {
     fn a_log_whose_owners_change_often_is_not_read_from_its_beginning() {
         let mut positions = LogPositions::new(Position(0));
         positions.learn(Timestamp(5000));
-        let ownership = |latest, position| Ownership {
+        let marker = |latest, position| OwnershipMarker {
             position: Position(position),
             latest: Timestamp(latest),
         };
-        let ownerships = [ownership(i64::MIN, 4), ownership(2000, 8), ownership(3000, 12)];
-        positions.learned_from(Position(3), &ownerships);
+        let markers = [marker(i64::MIN, 4), marker(2000, 8), marker(3000, 12)];
+        positions.learned_from(Position(3), &markers);
         assert_eq!(positions.since(Timestamp(1000)), Position(4), "nothing is before");
         assert_eq!(positions.since(Timestamp(2000)), Position(4), "one at 2000 came before 8");
         assert_eq!(positions.since(Timestamp(2001)), Position(8));

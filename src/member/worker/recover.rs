@@ -7,7 +7,7 @@ use tracing::info;
 use super::partition::PartitionState;
 use super::{Shared, Worker, current, current_or_revoked};
 use crate::ids::{Generation, Partition, Position, Timestamp};
-use crate::kafka::decision_log::{LogEvent, Ownership, Receipt, Recorded, Topics, Written};
+use crate::kafka::decision_log::{LogEvent, OwnershipMarker, Receipt, Recorded, Topics, Written};
 use crate::kafka::source::Resume;
 
 /// Records that may wait for the log before no more spans are taken in.
@@ -103,8 +103,8 @@ impl Worker {
                     state.learn(&self.shared, &decisions);
                 }
             }
-            LogEvent::Recovered { partition, generation, from, ownerships } => {
-                self.recovered(partition, generation, from, &ownerships);
+            LogEvent::Recovered { partition, generation, from, markers } => {
+                self.recovered(partition, generation, from, &markers);
             }
         }
         self.post();
@@ -116,10 +116,10 @@ impl Worker {
         partition: Partition,
         generation: Generation,
         from: Position,
-        ownerships: &[Ownership],
+        markers: &[OwnershipMarker],
     ) {
         let Some(state) = current(&mut self.partitions, partition, generation) else { return };
-        state.log_positions.learned_from(from, ownerships);
+        state.log_positions.learned_from(from, markers);
         let parked = state.recovering.take().unwrap_or_default();
         info!(
             partition = partition.0,

@@ -254,7 +254,7 @@ impl World {
 
     /// The owner puts its ownership on record and reads the log back.
     fn take_over(&mut self) {
-        let line = Line::ownership(self.group, self.owner.state.owner);
+        let line = Line::marker(self.group, self.owner.state.owner);
         self.owner.marker = self.log.len();
         self.log.push(OnLog { line, is_by_owner: true });
         // What stands now the owner goes by.

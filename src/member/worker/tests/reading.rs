@@ -44,7 +44,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
 fn line(drawn: &Drawn) -> Line {
     match drawn {
         Drawn::Noise(value) => Line::of(value.clone()),
-        Drawn::Owned(owner) => Line::ownership(GroupHash::of("shop"), OwnerId(*owner)),
+        Drawn::Owned(owner) => Line::marker(GroupHash::of("shop"), OwnerId(*owner)),
         Drawn::Decided { by, group, trace, first, more } => {
             let recorded = dropped(*trace, *first, first + more);
             Line::with(GroupHash::of(group), OwnerId(*by), &[recorded])
@@ -73,7 +73,7 @@ proptest! {
         let group = GroupHash::of("shop");
         let mine: Vec<Recorded> = (0..3_i64).map(|n| dropped(9 + n as u8, n, n + 5)).collect();
         let owner = OwnerId(77);
-        let mut lines = vec![Line::ownership(group, owner)];
+        let mut lines = vec![Line::marker(group, owner)];
         lines.push(Line::with(group, owner, &mine));
         lines.extend(drawn.iter().map(line));
         // Ownerships among what was drawn are of later owners, which went by what they found.
