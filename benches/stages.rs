@@ -19,7 +19,9 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
 use tailsieve::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
-use tailsieve::kafka::decision_log::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
+use tailsieve::kafka::decision_log::{
+    DecisionRecord, GroupHash, Kept, Line, OwnerId, SamplingDecision,
+};
 use tailsieve::member::worker::next_run;
 use tailsieve::otlp::probability::Threshold;
 use tailsieve::otlp::{Additions, AttributeKeys, Chance, Framer, Scan, SpanSegment, scan};
@@ -309,9 +311,9 @@ fn ids() -> Vec<TraceId> {
     ids.into_iter().collect()
 }
 
-fn verdict() -> Verdict {
+fn verdict() -> SamplingDecision {
     let threshold = Threshold::ALWAYS;
-    Verdict::Kept(Kept { policy: "errors".into(), threshold, consistent: true })
+    SamplingDecision::Kept(Kept { policy: "errors".into(), threshold, consistent: true })
 }
 
 fn recording(criterion: &mut Criterion) {
@@ -323,9 +325,9 @@ fn recording(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut line = Line::new(group_hash, owner);
             for (number, trace_id) in (0..).zip(&ids) {
-                let recorded = Recorded {
+                let recorded = DecisionRecord {
                     trace_id: *trace_id,
-                    verdict: verdict(),
+                    decision: verdict(),
                     dropped_by: None,
                     first: Offset(number),
                     last: Offset(number + 9),

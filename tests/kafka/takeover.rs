@@ -11,8 +11,8 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use serde_json::Value;
 use tailsieve::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
 use tailsieve::kafka::decision_log::{
-    DecisionLog, DecisionLogSettings, Kept, Line, Log as _, LogEvent, LogSink, OwnerId, Receipt,
-    Recorded, Topics, Verdict,
+    DecisionLog, DecisionLogSettings, DecisionRecord, Kept, Line, Log as _, LogEvent, LogSink,
+    OwnerId, Receipt, SamplingDecision, Topics,
 };
 use tailsieve::kafka::source::{Resume, now};
 use tailsieve::otlp::probability::Threshold;
@@ -53,12 +53,16 @@ fn is_kept(number: i64) -> bool {
 }
 
 /// Of the trace `number`: in the order of the records of which the first hundred are on the topic.
-fn recorded(partition: i32, number: i64, begin: Timestamp) -> Recorded {
+fn recorded(partition: i32, number: i64, begin: Timestamp) -> DecisionRecord {
     let kept = Kept { policy: "before".into(), threshold: Threshold::ALWAYS, consistent: true };
     let offset = Offset(number.min(COVERED - 1));
-    Recorded {
+    DecisionRecord {
         trace_id: id(partition, number),
-        verdict: if is_kept(number) { Verdict::Kept(kept) } else { Verdict::Dropped },
+        decision: if is_kept(number) {
+            SamplingDecision::Kept(kept)
+        } else {
+            SamplingDecision::Dropped
+        },
         dropped_by: None,
         first: offset,
         last: offset,

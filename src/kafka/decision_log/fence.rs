@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::record::{self, GroupHash, OwnerId, Recorded, Said, Unread, Verdict};
+use super::record::{self, DecisionRecord, GroupHash, OwnerId, Said, SamplingDecision, Unread};
 use crate::ids::{Offset, Position, Timestamp, TopicId, TraceId};
 
 /// What one reading of a log amounts to.
@@ -39,20 +39,20 @@ pub struct OwnershipMarker {
 #[derive(Debug)]
 struct Entry {
     by: OwnerId,
-    recorded: Recorded,
+    record: DecisionRecord,
     is_superseded: bool,
 }
 
 impl Entry {
     /// What stands after `owner` said `again` of the same decision. What an owner knows of its own
     /// only grows, but a record that had to be written again comes after later ones.
-    fn then(&self, owner: OwnerId, again: Recorded) -> Recorded {
-        let before = &self.recorded;
-        if self.by != owner || before.verdict != again.verdict {
+    fn then(&self, owner: OwnerId, again: DecisionRecord) -> DecisionRecord {
+        let before = &self.record;
+        if self.by != owner || before.decision != again.decision {
             return again;
         }
         let delivered = before.delivered || again.delivered;
-        Recorded { last: before.last.max(again.last), delivered, ..again }
+        DecisionRecord { last: before.last.max(again.last), delivered, ..again }
     }
 }
 
@@ -79,7 +79,7 @@ impl Reading {
                 Ok(0)
             }
             (owner, Said::Decided { decisions, not_understood }) => {
-                decisions.into_iter().for_each(|recorded| self.take_in(owner, recorded));
+                decisions.into_iter().for_each(|record| self.take_in(owner, record));
                 Ok(not_understood)
             }
         }
@@ -108,34 +108,34 @@ impl Reading {
     /// that it was decided on. What was dropped is decided again if it comes again: until the new
     /// topic was noticed it may have been read from the middle.
     fn leave_old_topic(&mut self) {
-        self.order.retain(|entry| matches!(entry.recorded.verdict, Verdict::Kept(_)));
+        self.order.retain(|entry| matches!(entry.record.decision, SamplingDecision::Kept(_)));
         for entry in &mut self.order {
-            entry.recorded.first = Offset::BEFORE_ALL;
-            entry.recorded.last = Offset::BEFORE_ALL;
+            entry.record.first = Offset::BEFORE_ALL;
+            entry.record.last = Offset::BEFORE_ALL;
         }
         let places = self.order.iter().enumerate();
         let latest =
-            places.map(|(place, entry)| ((entry.recorded.trace_id, entry.recorded.first), place));
+            places.map(|(place, entry)| ((entry.record.trace_id, entry.record.first), place));
         self.index = latest.collect();
     }
 
-    fn take_in(&mut self, owner: OwnerId, recorded: Recorded) {
+    fn take_in(&mut self, owner: OwnerId, record: DecisionRecord) {
         let is_superseded = self.owner.is_some_and(|current| current != owner);
         self.superseded += u64::from(is_superseded);
-        self.latest = self.latest.max(Some(recorded.at));
-        let key = (recorded.trace_id, recorded.first);
+        self.latest = self.latest.max(Some(record.at));
+        let key = (record.trace_id, record.first);
         if let Some(place) = self.index.get(&key).copied() {
             if is_superseded && !self.order[place].is_superseded {
                 return;
             }
             // Decisions come in the order in which they were made; what is said of one again
             // takes its place.
-            let recorded = self.order[place].then(owner, recorded);
-            self.order[place] = Entry { by: owner, recorded, is_superseded };
+            let record = self.order[place].then(owner, record);
+            self.order[place] = Entry { by: owner, record, is_superseded };
             return;
         }
         self.index.insert(key, self.order.len());
-        self.order.push(Entry { by: owner, recorded, is_superseded });
+        self.order.push(Entry { by: owner, record, is_superseded });
     }
 
     /// The decisions that stand for who reads this topic now, in the order in which they were made,
@@ -143,9 +143,9 @@ impl Reading {
     pub(super) fn finish(
         mut self,
         topic: Option<TopicId>,
-    ) -> (Vec<Recorded>, Vec<OwnershipMarker>) {
+    ) -> (Vec<DecisionRecord>, Vec<OwnershipMarker>) {
         self.turn_to(topic);
-        (self.order.into_iter().map(|entry| entry.recorded).collect(), self.markers)
+        (self.order.into_iter().map(|entry| entry.record).collect(), self.markers)
     }
 }
 
@@ -154,16 +154,16 @@ mod tests {
     use super::*;
     use crate::kafka::decision_log::testing::dropped;
 
-    fn recorded(trace: u8, first: i64, delivered: bool) -> Recorded {
-        Recorded { delivered, ..dropped(trace, first, first + 5) }
+    fn record(trace: u8, first: i64, delivered: bool) -> DecisionRecord {
+        DecisionRecord { delivered, ..dropped(trace, first, first + 5) }
     }
 
-    fn read(records: &[(u64, Option<Recorded>)]) -> (Vec<Recorded>, u64) {
+    fn read(records: &[(u64, Option<DecisionRecord>)]) -> (Vec<DecisionRecord>, u64) {
         let mut reading = Reading::default();
-        for (position, (owner, recorded)) in (0..).map(Position).zip(records) {
-            match recorded {
+        for (position, (owner, record)) in (0..).map(Position).zip(records) {
+            match record {
                 None => reading.begin(OwnerId(*owner), position, None),
-                Some(recorded) => reading.take_in(OwnerId(*owner), recorded.clone()),
+                Some(record) => reading.take_in(OwnerId(*owner), record.clone()),
             }
         }
         let superseded = reading.superseded;
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn ownerships_are_told_with_the_latest_decision_before_them() {
         let mut reading = Reading::default();
-        let decided = |at| Recorded { at: Timestamp(at), ..recorded(1, at, false) };
+        let decided = |at| DecisionRecord { at: Timestamp(at), ..record(1, at, false) };
         reading.begin(OwnerId(1), Position(7), None);
         reading.take_in(OwnerId(1), decided(30));
         reading.take_in(OwnerId(1), decided(20));
@@ -188,10 +188,10 @@ mod tests {
         assert_eq!(reading.finish(None).1, expected);
     }
 
-    fn kept(trace: u8, first: i64, delivered: bool) -> Recorded {
+    fn kept(trace: u8, first: i64, delivered: bool) -> DecisionRecord {
         let threshold = crate::otlp::probability::Threshold::ALWAYS;
         let kept = record::Kept { policy: "all".into(), threshold, consistent: true };
-        Recorded { verdict: Verdict::Kept(kept), ..recorded(trace, first, delivered) }
+        DecisionRecord { decision: SamplingDecision::Kept(kept), ..record(trace, first, delivered) }
     }
 
     #[test]
@@ -201,15 +201,18 @@ mod tests {
         reading.begin(OwnerId(1), Position(0), topic(1));
         reading.take_in(OwnerId(1), kept(1, 4, false));
         reading.take_in(OwnerId(1), kept(1, 9, true));
-        reading.take_in(OwnerId(1), recorded(5, 9, false));
+        reading.take_in(OwnerId(1), record(5, 9, false));
         // Nobody could tell the id, and then it was the same.
         reading.begin(OwnerId(2), Position(3), None);
         reading.begin(OwnerId(3), Position(4), topic(1));
         reading.take_in(OwnerId(3), kept(2, 20, false));
         reading.begin(OwnerId(4), Position(6), topic(2));
-        reading.take_in(OwnerId(4), recorded(3, 0, false));
-        let gone =
-            |of: Recorded| Recorded { first: Offset::BEFORE_ALL, last: Offset::BEFORE_ALL, ..of };
+        reading.take_in(OwnerId(4), record(3, 0, false));
+        let gone = |of: DecisionRecord| DecisionRecord {
+            first: Offset::BEFORE_ALL,
+            last: Offset::BEFORE_ALL,
+            ..of
+        };
         let stands = reading.finish(None).0;
         assert_eq!(
             stands,
@@ -217,7 +220,7 @@ mod tests {
                 gone(kept(1, 4, false)),
                 gone(kept(1, 9, true)),
                 gone(kept(2, 20, false)),
-                recorded(3, 0, false),
+                record(3, 0, false),
             ]
         );
     }
@@ -228,9 +231,9 @@ mod tests {
         // Read from the middle of an ownership; whose offset was committed says of which topic.
         let mut reading = Reading::of(topic(1));
         reading.take_in(OwnerId(1), kept(1, 4, true));
-        reading.take_in(OwnerId(1), recorded(2, 5, false));
+        reading.take_in(OwnerId(1), record(2, 5, false));
         let (first, last) = (Offset::BEFORE_ALL, Offset::BEFORE_ALL);
-        let gone = Recorded { first, last, ..kept(1, 4, true) };
+        let gone = DecisionRecord { first, last, ..kept(1, 4, true) };
         assert_eq!(reading.finish(topic(2)).0, [gone]);
         // Of the same topic, and where nobody knows, they stand.
         for (was, now) in [(topic(1), topic(1)), (None, topic(2)), (topic(1), None)] {
@@ -242,8 +245,8 @@ mod tests {
 
     #[test]
     fn the_latest_word_on_a_decision_stands() {
-        let (one, other) = (recorded(1, 0, false), recorded(2, 1, false));
-        let again = recorded(1, 0, true);
+        let (one, other) = (record(1, 0, false), record(2, 1, false));
+        let again = record(1, 0, true);
         let (stands, superseded) =
             read(&[(1, None), (1, Some(one)), (1, Some(other.clone())), (1, Some(again.clone()))]);
         assert_eq!((stands, superseded), (vec![again, other], 0));
@@ -251,14 +254,14 @@ mod tests {
 
     #[test]
     fn a_trace_may_be_decided_twice_when_its_first_decision_was_forgotten() {
-        let (one, other) = (recorded(1, 0, false), recorded(1, 100, false));
+        let (one, other) = (record(1, 0, false), record(1, 100, false));
         let (stands, _) = read(&[(1, Some(one.clone())), (1, Some(other.clone()))]);
         assert_eq!(stands, [one, other]);
     }
 
     #[test]
     fn a_zombie_does_not_win_over_its_successor_in_either_order() {
-        let (by_owner, by_zombie) = (recorded(1, 0, true), recorded(1, 0, false));
+        let (by_owner, by_zombie) = (record(1, 0, true), record(1, 0, false));
         for records in [
             [(2, None), (2, Some(by_owner.clone())), (1, Some(by_zombie.clone()))],
             [(2, None), (1, Some(by_zombie.clone())), (2, Some(by_owner.clone()))],
@@ -270,29 +273,29 @@ mod tests {
 
     #[test]
     fn what_only_a_zombie_said_stands() {
-        let by_zombie = recorded(1, 0, false);
+        let by_zombie = record(1, 0, false);
         let (stands, superseded) = read(&[(2, None), (1, Some(by_zombie.clone()))]);
         assert_eq!((stands, superseded), (vec![by_zombie], 1));
     }
 
     #[test]
     fn what_was_written_again_takes_nothing_back() {
-        let early = recorded(1, 0, true);
-        let late = Recorded { last: Offset(20), ..early.clone() };
+        let early = record(1, 0, true);
+        let late = DecisionRecord { last: Offset(20), ..early.clone() };
         let (stands, _) = read(&[(1, None), (1, Some(late.clone())), (1, Some(early))]);
         assert_eq!(stands, [late]);
     }
 
     #[test]
     fn what_an_owner_found_on_record_no_zombie_changes() {
-        let (found, other) = (recorded(1, 0, true), recorded(1, 0, false));
+        let (found, other) = (record(1, 0, true), record(1, 0, false));
         let records = [(2, None), (1, Some(found.clone())), (3, None), (2, Some(other))];
         assert_eq!(read(&records), (vec![found], 2), "the third owner went by it");
     }
 
     #[test]
     fn before_the_first_ownership_everybody_is_believed() {
-        let (one, other) = (recorded(1, 0, false), recorded(2, 1, true));
+        let (one, other) = (record(1, 0, false), record(2, 1, true));
         let (stands, superseded) = read(&[(1, Some(one.clone())), (2, Some(other.clone()))]);
         assert_eq!((stands, superseded), (vec![one, other], 0));
     }

@@ -35,7 +35,7 @@ use metrics::LogMetrics;
 use reader::{Command, Reader};
 
 pub use fence::OwnershipMarker;
-pub use record::{GroupHash, Kept, Line, OwnerId, Recorded, Verdict};
+pub use record::{DecisionRecord, GroupHash, Kept, Line, OwnerId, SamplingDecision};
 pub use settings::DecisionLogSettings;
 
 /// How long a record may wait for others: next to what a trace waits it is nothing, and most of
@@ -64,7 +64,7 @@ pub enum LogEvent {
         /// The acquisition.
         generation: Generation,
         /// The decisions.
-        decisions: Vec<Recorded>,
+        decisions: Vec<DecisionRecord>,
     },
     /// Everything was told.
     Recovered {

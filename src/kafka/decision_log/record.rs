@@ -44,7 +44,7 @@ impl GroupHash {
 
 /// What was decided of a trace. Policies may have changed since, so it refers to none of theirs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SamplingDecision {
     /// It was dropped.
     Dropped,
     /// It was kept.
@@ -64,12 +64,12 @@ pub struct Kept {
 
 /// A decision on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct DecisionRecord {
     /// The trace.
     pub trace_id: TraceId,
     /// What was decided.
-    pub verdict: Verdict,
-    /// The policy that dropped it, if one did; of kept ones the verdict says it.
+    pub decision: SamplingDecision,
+    /// The policy that dropped it, if one did; for a kept trace the decision names the policy.
     pub dropped_by: Option<Arc<str>>,
     /// The first record with spans of the trace.
     pub first: Offset,
@@ -94,7 +94,7 @@ pub enum Said {
     /// Something was decided.
     Decided {
         /// What, in order.
-        decisions: Vec<Recorded>,
+        decisions: Vec<DecisionRecord>,
         /// How many more there are that are not understood.
         not_understood: u64,
     },
@@ -134,11 +134,11 @@ impl Line {
     }
 
     /// Adds a decision.
-    pub fn push(&mut self, recorded: &Recorded) {
-        let decision = wire(recorded);
-        self.value.reserve(decision.encoded_len() + 4);
+    pub fn push(&mut self, record: &DecisionRecord) {
+        let message = wire(record);
+        self.value.reserve(message.encoded_len() + 4);
         self.value.push(DECISIONS_TAG);
-        let encoded = decision.encode_length_delimited(&mut self.value);
+        let encoded = message.encode_length_delimited(&mut self.value);
         debug_assert!(encoded.is_ok(), "a vector grows");
         self.decisions += 1;
     }
@@ -165,24 +165,24 @@ fn head(owner: OwnerId, group: GroupHash, ownership: Option<Ownership>) -> LogRe
     LogRecord { owner: owner.0, group: group.0, ownership, decisions: Vec::new() }
 }
 
-fn wire(recorded: &Recorded) -> TraceDecision {
-    let (outcome, policy, threshold, consistent) = match &recorded.verdict {
-        Verdict::Dropped => (Outcome::Dropped, recorded.dropped_by.as_deref(), 0, false),
-        Verdict::Kept(Kept { policy, threshold, consistent }) => {
+fn wire(record: &DecisionRecord) -> TraceDecision {
+    let (outcome, policy, threshold, consistent) = match &record.decision {
+        SamplingDecision::Dropped => (Outcome::Dropped, record.dropped_by.as_deref(), 0, false),
+        SamplingDecision::Kept(Kept { policy, threshold, consistent }) => {
             (Outcome::Kept, Some(&**policy), threshold.value(), *consistent)
         }
     };
     TraceDecision {
-        trace_id: recorded.trace_id.as_bytes().to_vec(),
+        trace_id: record.trace_id.as_bytes().to_vec(),
         outcome: outcome.into(),
         policy: policy.unwrap_or_default().to_owned(),
         threshold,
         consistent,
-        first_offset: recorded.first.0,
-        last_offset: recorded.last.0,
-        decided_unix_milli: recorded.at.0,
-        trigger: to_wire(recorded.trigger).into(),
-        delivered: recorded.delivered,
+        first_offset: record.first.0,
+        last_offset: record.last.0,
+        decided_unix_milli: record.at.0,
+        trigger: to_wire(record.trigger).into(),
+        delivered: record.delivered,
     }
 }
 
@@ -206,7 +206,7 @@ pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Said), U
     }
     let mut names = Names::default();
     let decisions = record.decisions.into_iter().filter_map(|it| of_wire(it, &mut names));
-    let decisions: Vec<Recorded> = decisions.collect();
+    let decisions: Vec<DecisionRecord> = decisions.collect();
     let not_understood = (all - decisions.len()) as u64;
     Ok((owner, Said::Decided { decisions, not_understood }))
 }
@@ -226,38 +226,36 @@ impl Names {
     }
 }
 
-fn of_wire(decision: TraceDecision, names: &mut Names) -> Option<Recorded> {
-    let trace_id = TraceId::from_slice(&decision.trace_id)?;
-    let policy = (!decision.policy.is_empty()).then(|| names.get(&decision.policy));
-    let (verdict, dropped_by) = match decision.outcome() {
+fn of_wire(message: TraceDecision, names: &mut Names) -> Option<DecisionRecord> {
+    let trace_id = TraceId::from_slice(&message.trace_id)?;
+    let policy = (!message.policy.is_empty()).then(|| names.get(&message.policy));
+    let (decision, dropped_by) = match message.outcome() {
         Outcome::Unspecified => return None,
-        Outcome::Dropped => (Verdict::Dropped, policy),
+        Outcome::Dropped => (SamplingDecision::Dropped, policy),
         Outcome::Kept => {
-            let (threshold, consistent) =
-                (Threshold::new(decision.threshold)?, decision.consistent);
-            (Verdict::Kept(Kept { policy: policy?, threshold, consistent }), None)
+            let (threshold, consistent) = (Threshold::new(message.threshold)?, message.consistent);
+            (SamplingDecision::Kept(Kept { policy: policy?, threshold, consistent }), None)
         }
     };
-    if decision.first_offset < Offset::BEFORE_ALL.0 || decision.last_offset < decision.first_offset
-    {
+    if message.first_offset < Offset::BEFORE_ALL.0 || message.last_offset < message.first_offset {
         return None;
     }
-    let trigger = match decision.trigger() {
+    let trigger = match message.trigger() {
         WireTrigger::Root => Trigger::Root,
         WireTrigger::Wait | WireTrigger::Unspecified => Trigger::Wait,
         WireTrigger::Size => Trigger::Size,
         WireTrigger::Memory => Trigger::Memory,
         WireTrigger::LogGone => Trigger::LogGone,
     };
-    Some(Recorded {
+    Some(DecisionRecord {
         trace_id,
-        verdict,
+        decision,
         dropped_by,
-        first: Offset(decision.first_offset),
-        last: Offset(decision.last_offset),
-        at: Timestamp(decision.decided_unix_milli),
+        first: Offset(message.first_offset),
+        last: Offset(message.last_offset),
+        at: Timestamp(message.decided_unix_milli),
         trigger,
-        delivered: decision.delivered,
+        delivered: message.delivered,
     })
 }
 
@@ -278,14 +276,14 @@ pub(crate) mod tests {
     use super::*;
     use crate::kafka::decision_log::testing::dropped;
 
-    pub(crate) fn recorded() -> impl Strategy<Value = Recorded> {
+    pub(crate) fn record() -> impl Strategy<Value = DecisionRecord> {
         let kept = ("[a-z]{1,12}", 0..=1_u64 << 56, any::<bool>()).prop_map(
             |(policy, threshold, consistent)| {
                 let threshold = Threshold::new(threshold).unwrap();
-                Verdict::Kept(Kept { policy: policy.into(), threshold, consistent })
+                SamplingDecision::Kept(Kept { policy: policy.into(), threshold, consistent })
             },
         );
-        let verdict = prop_oneof![Just(Verdict::Dropped), kept];
+        let decision = prop_oneof![Just(SamplingDecision::Dropped), kept];
         let trigger = prop_oneof![
             Just(Trigger::Root),
             Just(Trigger::Wait),
@@ -294,11 +292,11 @@ pub(crate) mod tests {
             Just(Trigger::LogGone)
         ];
         let offsets = (0..i64::MAX / 2, 0..1000_i64);
-        (1..=u128::MAX, verdict, offsets, any::<i64>(), trigger, any::<bool>()).prop_map(
-            |(id, verdict, (first, more), at, trigger, delivered)| Recorded {
+        (1..=u128::MAX, decision, offsets, any::<i64>(), trigger, any::<bool>()).prop_map(
+            |(id, decision, (first, more), at, trigger, delivered)| DecisionRecord {
                 trace_id: TraceId::from_slice(&id.to_be_bytes()).unwrap(),
-                dropped_by: (verdict == Verdict::Dropped).then(|| "veto".into()),
-                verdict,
+                dropped_by: (decision == SamplingDecision::Dropped).then(|| "veto".into()),
+                decision,
                 first: Offset(first),
                 last: Offset(first + more),
                 at: Timestamp(at),
@@ -311,7 +309,7 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            decisions in prop::collection::vec(recorded(), 1..5),
+            decisions in prop::collection::vec(record(), 1..5),
             owner in any::<u64>(),
         ) {
             let group = GroupHash::of("shop");
@@ -326,7 +324,7 @@ pub(crate) mod tests {
         /// Whatever somebody else wrote there, and whatever became of what was written.
         #[test]
         fn anything_can_be_read(
-            decisions in prop::collection::vec(recorded(), 1..5),
+            decisions in prop::collection::vec(record(), 1..5),
             noise in prop::collection::vec(any::<u8>(), 0..80),
             place in any::<usize>(),
             byte in any::<u8>(),
@@ -343,9 +341,9 @@ pub(crate) mod tests {
         }
     }
 
-    fn line(owner: OwnerId, group: GroupHash, decisions: &[Recorded]) -> Line {
+    fn line(owner: OwnerId, group: GroupHash, decisions: &[DecisionRecord]) -> Line {
         let mut line = Line::new(group, owner);
-        decisions.iter().for_each(|recorded| line.push(recorded));
+        decisions.iter().for_each(|record| line.push(record));
         assert_eq!(line.decisions as usize, decisions.len());
         line
     }

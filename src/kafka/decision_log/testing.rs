@@ -1,17 +1,17 @@
 //! The topic without Kafka, for tests of those who write and read it.
 
 use super::fence::{OwnershipMarker, Reading};
-use super::record::Verdict;
-use super::record::{self, GroupHash, OwnerId, Recorded, Said};
+use super::record::SamplingDecision;
+use super::record::{self, DecisionRecord, GroupHash, OwnerId, Said};
 use super::{Line, Log, Receipt, Topics};
 use crate::ids::{Offset, Position, Timestamp, TraceId};
 use crate::sampling::trace::Trigger;
 
 /// A trace of sixteen such bytes that was dropped, on the records from `first` to `last`.
-pub(crate) fn dropped(trace: u8, first: i64, last: i64) -> Recorded {
-    Recorded {
+pub(crate) fn dropped(trace: u8, first: i64, last: i64) -> DecisionRecord {
+    DecisionRecord {
         trace_id: TraceId::from_slice(&[trace; 16]).expect("it is not zero"),
-        verdict: Verdict::Dropped,
+        decision: SamplingDecision::Dropped,
         dropped_by: None,
         first: Offset(first),
         last: Offset(last),
@@ -49,9 +49,9 @@ impl Line {
     }
 
     /// A record of these decisions.
-    pub(crate) fn with(group: GroupHash, owner: OwnerId, decisions: &[Recorded]) -> Self {
+    pub(crate) fn with(group: GroupHash, owner: OwnerId, decisions: &[DecisionRecord]) -> Self {
         let mut line = Self::new(group, owner);
-        decisions.iter().for_each(|recorded| line.push(recorded));
+        decisions.iter().for_each(|record| line.push(record));
         line
     }
 
@@ -61,7 +61,7 @@ impl Line {
     }
 
     /// Who decided what, if that is what it says.
-    pub(crate) fn decisions(&self, group: GroupHash) -> Option<(OwnerId, Vec<Recorded>)> {
+    pub(crate) fn decisions(&self, group: GroupHash) -> Option<(OwnerId, Vec<DecisionRecord>)> {
         match record::read(group, Some(&self.value)) {
             Ok((owner, Said::Decided { decisions, .. })) => Some((owner, decisions)),
             _ => None,
@@ -74,7 +74,7 @@ pub(crate) fn read_back<'a>(
     group: GroupHash,
     from: Position,
     lines: impl IntoIterator<Item = &'a Line>,
-) -> (Vec<Recorded>, Vec<OwnershipMarker>) {
+) -> (Vec<DecisionRecord>, Vec<OwnershipMarker>) {
     let mut reading = Reading::default();
     for (position, line) in (from.0..).map(Position).zip(lines) {
         let _ = reading.read(group, position, Some(&line.value));

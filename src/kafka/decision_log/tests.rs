@@ -32,9 +32,9 @@ fn receipt(generation: u64, sequence: u64) -> Receipt {
     Receipt { worker: 0, partition: PARTITION, generation: Generation(generation), sequence }
 }
 
-fn recorded(trace: u8, delivered: bool) -> Recorded {
+fn recorded(trace: u8, delivered: bool) -> DecisionRecord {
     let first = i64::from(trace);
-    Recorded { delivered, ..dropped(trace, first, first + 5) }
+    DecisionRecord { delivered, ..dropped(trace, first, first + 5) }
 }
 
 /// Recovers a partition; the decisions, and where the log was read from.
@@ -43,7 +43,7 @@ fn recover(
     events: &mpsc::Receiver<LogEvent>,
     owner: u64,
     from: Option<i64>,
-) -> (Vec<Recorded>, Position) {
+) -> (Vec<DecisionRecord>, Position) {
     log.recover(receipt(owner, 0), OwnerId(owner), Topics::default(), from.map(Position));
     let mut all = Vec::new();
     loop {
@@ -63,7 +63,7 @@ fn write(
     log: &DecisionLog,
     events: &mpsc::Receiver<LogEvent>,
     owner: u64,
-    decisions: &[Recorded],
+    decisions: &[DecisionRecord],
 ) -> Vec<Written> {
     for (sequence, decision) in (0..).zip(decisions) {
         let line = Line::with(log.group(), OwnerId(owner), std::slice::from_ref(decision));

@@ -7,7 +7,7 @@ use super::partition::PartitionState;
 use super::runs::{SpanRun, next_run};
 use super::{Desk, Shared};
 use crate::ids::{Offset, Partition};
-use crate::kafka::decision_log::{Recorded, Verdict};
+use crate::kafka::decision_log::{DecisionRecord, SamplingDecision};
 use crate::kafka::source::Record;
 use crate::otlp::Scan;
 use crate::sampling::trace::{Decided, Segment, Slot, Trigger};
@@ -148,8 +148,8 @@ impl PartitionState {
     ) {
         let age = self.traces.clock().since(decided.at);
         shared.books.late_age.record(age.as_secs_f64());
-        let Remembered { verdict, covers: (first, last), trigger } = &decided.decision;
-        let Verdict::Kept(kept) = verdict else {
+        let Remembered { decision: verdict, covers: (first, last), trigger } = &decided.decision;
+        let SamplingDecision::Kept(kept) = verdict else {
             desk.tally.late_dropped.add(run.amount());
             return;
         };
@@ -158,9 +158,9 @@ impl PartitionState {
         let of = (id, *first);
         let chunks = self.frame(desk, std::iter::once(spans), &additions);
         if shared.log.is_some() {
-            let recorded = || Recorded {
+            let recorded = || DecisionRecord {
                 trace_id: id,
-                verdict: verdict.clone(),
+                decision: verdict.clone(),
                 dropped_by: None,
                 first: *first,
                 last: *last,
@@ -183,15 +183,15 @@ impl PartitionState {
         offset: Offset,
         spans: (Segment, &[u8]),
         run: &SpanRun<'_>,
-        recorded: Recorded,
+        recorded: DecisionRecord,
     ) {
         let amount = run.amount();
-        let kept = match &recorded.verdict {
-            Verdict::Dropped => return desk.tally.replay(Replayed::Dropped, amount),
-            Verdict::Kept(_) if recorded.delivered => {
+        let kept = match &recorded.decision {
+            SamplingDecision::Dropped => return desk.tally.replay(Replayed::Dropped, amount),
+            SamplingDecision::Kept(_) if recorded.delivered => {
                 return desk.tally.replay(Replayed::Delivered, amount);
             }
-            Verdict::Kept(kept) => kept.clone(),
+            SamplingDecision::Kept(kept) => kept.clone(),
         };
         desk.tally.replay(Replayed::Forwarded, amount);
         let (of, additions) = ((run.trace_id(), recorded.first), shared.annotations.of(&kept));

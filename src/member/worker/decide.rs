@@ -7,7 +7,7 @@ use super::deliver::{Part, Undelivered};
 use super::partition::{PartitionState, amount_of};
 use super::{Desk, Shared};
 use crate::ids::{Offset, TraceId};
-use crate::kafka::decision_log::{Kept, Recorded, Verdict};
+use crate::kafka::decision_log::{DecisionRecord, Kept, SamplingDecision};
 use crate::otlp::probability::Threshold;
 use crate::otlp::{Additions, Chance};
 use crate::sampling::policy::{Decision, PolicySet};
@@ -18,7 +18,7 @@ use crate::telemetry::books::TRIGGERS;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remembered {
     /// What was decided.
-    pub verdict: Verdict,
+    pub decision: SamplingDecision,
     /// The first and the last record that the decision covers.
     pub covers: (Offset, Offset),
     /// Why it was decided when it was.
@@ -76,9 +76,9 @@ impl PartitionState {
         let (verdict, dropped_by) = verdict(policies, &decision);
         desk.account(&self.in_force.policies, &decision, amount);
         let trace_id = trace.summary.trace_id;
-        let recorded = Recorded {
+        let recorded = DecisionRecord {
             trace_id,
-            verdict,
+            decision: verdict,
             dropped_by,
             first: trace.first,
             last: trace.last,
@@ -87,13 +87,13 @@ impl PartitionState {
             delivered: false,
         };
         self.remember(shared, &recorded);
-        match &recorded.verdict {
-            Verdict::Dropped => {
+        match &recorded.decision {
+            SamplingDecision::Dropped => {
                 if self.record(shared, desk, &recorded, Some(trace.pin)).is_none() {
                     self.watermark.release(trace.pin);
                 }
             }
-            Verdict::Kept(kept) => {
+            SamplingDecision::Kept(kept) => {
                 let additions = shared.annotations.of(kept);
                 let chunks = self.frame(desk, trace.payload.segments(), &additions);
                 let (kept, of) = (kept.clone(), (trace_id, trace.first));
@@ -109,7 +109,7 @@ impl PartitionState {
     }
 
     /// Remembers a decision that is made now, for the spans that come late.
-    fn remember(&mut self, shared: &Shared, recorded: &Recorded) {
+    fn remember(&mut self, shared: &Shared, recorded: &DecisionRecord) {
         if self.replay.is_under_way() {
             self.remember_in_order(shared, recorded);
         } else {
@@ -120,7 +120,7 @@ impl PartitionState {
     /// Remembers a decision while others of its trace may be known that were made earlier or
     /// later: at hand is the one that begins last, and what is read again of before then finds the
     /// others.
-    pub(super) fn remember_in_order(&mut self, shared: &Shared, recorded: &Recorded) {
+    pub(super) fn remember_in_order(&mut self, shared: &Shared, recorded: &DecisionRecord) {
         let (id, decided) = (recorded.trace_id, self.to_remember(recorded));
         let first = |decided: &Decided<Remembered>| decided.decision.covers.0;
         match self.decided(shared, id, Duration::MAX) {
@@ -140,9 +140,9 @@ impl PartitionState {
         shared.decided.insert(self.partition, id, decided);
     }
 
-    fn to_remember(&self, recorded: &Recorded) -> Decided<Remembered> {
+    fn to_remember(&self, recorded: &DecisionRecord) -> Decided<Remembered> {
         let decision = Remembered {
-            verdict: recorded.verdict.clone(),
+            decision: recorded.decision.clone(),
             covers: (recorded.first, recorded.last),
             trigger: recorded.trigger,
         };
@@ -187,14 +187,14 @@ impl PartitionState {
 }
 
 /// A decision in words that outlive the policies; and who dropped it, if a policy did.
-fn verdict(policies: &PolicySet, decision: &Decision) -> (Verdict, Option<Arc<str>>) {
+fn verdict(policies: &PolicySet, decision: &Decision) -> (SamplingDecision, Option<Arc<str>>) {
     match *decision {
         Decision::Drop { policy } => {
-            (Verdict::Dropped, policy.map(|policy| Arc::clone(policies.name(policy))))
+            (SamplingDecision::Dropped, policy.map(|policy| Arc::clone(policies.name(policy))))
         }
         Decision::Keep { policy, threshold, consistent, leaf: _ } => {
             let policy = Arc::clone(policies.name(policy));
-            (Verdict::Kept(Kept { policy, threshold, consistent }), None)
+            (SamplingDecision::Kept(Kept { policy, threshold, consistent }), None)
         }
     }
 }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
 use crate::ids::{Offset, Pin, TraceId};
 use crate::kafka::dead_letters::{self, Holds, Letter};
-use crate::kafka::decision_log::{Kept, Line, Receipt, Recorded};
+use crate::kafka::decision_log::{DecisionRecord, Kept, Line, Receipt};
 use crate::otlp::{Additions, FramedChunk, SpanSegment};
 use crate::sampling::trace::Segment;
 
@@ -49,7 +49,7 @@ pub(super) enum Part {
 /// A kept trace that is not on record as delivered.
 #[derive(Debug)]
 pub(super) struct Undelivered {
-    recorded: Recorded,
+    recorded: DecisionRecord,
     /// The record of the decision, which nothing of the trace may overtake; `None` if it was on
     /// the log before this ownership began, or is no concern any more.
     sequence: Option<u64>,
@@ -66,12 +66,12 @@ pub(super) struct Undelivered {
 
 impl Undelivered {
     /// A trace of which everything is about to be delivered, once `sequence` is written.
-    pub(super) fn whole(recorded: Recorded, sequence: u64) -> Self {
+    pub(super) fn whole(recorded: DecisionRecord, sequence: u64) -> Self {
         Self { sequence: Some(sequence), is_whole: true, ..Self::in_parts(recorded) }
     }
 
     /// A trace whose decision is on record, and that is delivered as it is read.
-    pub(super) fn in_parts(recorded: Recorded) -> Self {
+    pub(super) fn in_parts(recorded: DecisionRecord) -> Self {
         Self {
             recorded,
             sequence: None,
@@ -84,7 +84,7 @@ impl Undelivered {
     }
 
     /// A trace that is delivered, besides spans that come late.
-    pub(super) fn but_late(recorded: Recorded) -> Self {
+    pub(super) fn but_late(recorded: DecisionRecord) -> Self {
         Self { is_whole: true, is_recorded: true, ..Self::in_parts(recorded) }
     }
 
@@ -110,18 +110,18 @@ impl Undelivered {
     }
 
     /// What has to be put on record now.
-    fn take_due_records(&mut self) -> Vec<Recorded> {
+    fn take_due_records(&mut self) -> Vec<DecisionRecord> {
         let mut records = Vec::new();
         if self.is_whole && self.covered == 0 && !self.is_recorded {
             self.is_recorded = true;
-            records.push(Recorded { delivered: true, ..self.recorded.clone() });
+            records.push(DecisionRecord { delivered: true, ..self.recorded.clone() });
         }
         if self.is_recorded
             && self.late == 0
             && let Some(last) = self.late_until.take_if(|last| *last > self.recorded.last)
         {
             self.recorded.last = last;
-            records.push(Recorded { delivered: true, ..self.recorded.clone() });
+            records.push(DecisionRecord { delivered: true, ..self.recorded.clone() });
         }
         records
     }
@@ -328,7 +328,7 @@ impl PartitionState {
         &mut self,
         shared: &Shared,
         desk: &mut Desk,
-        recorded: &Recorded,
+        recorded: &DecisionRecord,
         pin: Option<Pin>,
     ) -> Option<u64> {
         let (group, owner) = (shared.log.as_ref()?.group(), self.owner);

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::outbound::Outbound;
 use crate::export::DeliveryId;
 use crate::ids::{Pin, Position, Timestamp};
-use crate::kafka::decision_log::{Line, OwnershipMarker, Recorded};
+use crate::kafka::decision_log::{DecisionRecord, Line, OwnershipMarker};
 
 /// Positions of the log are noted at most this often, on the partition's clock.
 const NOTE_INTERVAL_MILLIS: i64 = 1000;
@@ -50,7 +50,7 @@ impl Recording {
     /// `pin` from now on. Returns the record's number.
     pub(super) fn push(
         &mut self,
-        recorded: &Recorded,
+        recorded: &DecisionRecord,
         pin: Option<Pin>,
         new: impl FnOnce() -> Line,
     ) -> u64 {

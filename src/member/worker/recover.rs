@@ -7,7 +7,9 @@ use tracing::info;
 use super::partition::PartitionState;
 use super::{Shared, Worker, current, current_or_revoked};
 use crate::ids::{Generation, Partition, Position, Timestamp};
-use crate::kafka::decision_log::{LogEvent, OwnershipMarker, Receipt, Recorded, Topics, Written};
+use crate::kafka::decision_log::{
+    DecisionRecord, LogEvent, OwnershipMarker, Receipt, Topics, Written,
+};
 use crate::kafka::source::Resume;
 
 /// Records that may wait for the log before no more spans are taken in.
@@ -22,7 +24,7 @@ impl PartitionState {
         log.recover(self.receipt(0), self.owner, topics, resume.log);
     }
 
-    pub(super) fn learn(&mut self, shared: &Shared, decisions: &[Recorded]) {
+    pub(super) fn learn(&mut self, shared: &Shared, decisions: &[DecisionRecord]) {
         let start = self.watermark.next();
         let oldest = self.traces.clock().before(self.in_force.decision_cache_ttl);
         let crowded_out = latest_beyond(shared.decided.share(), decisions);
@@ -39,7 +41,7 @@ impl PartitionState {
 /// When the latest decision was made that has no room among the `room` latest. Partitions are read
 /// back one after the other: if each brought all it has, the last would push out the fresh decisions
 /// of the first.
-fn latest_beyond(room: usize, decisions: &[Recorded]) -> Option<Timestamp> {
+fn latest_beyond(room: usize, decisions: &[DecisionRecord]) -> Option<Timestamp> {
     if decisions.len() <= room {
         return None;
     }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::decide::Remembered;
 use crate::ids::{Offset, Position, TraceId};
-use crate::kafka::decision_log::Recorded;
+use crate::kafka::decision_log::DecisionRecord;
 use crate::sampling::trace::Decided;
 
 /// A decision that late spans follow.
@@ -18,7 +18,8 @@ pub(super) type Late = Decided<Remembered>;
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     /// More than one for a trace whose earlier decision had been forgotten when it came again.
-    by_trace: hashbrown::HashMap<TraceId, SmallVec<[Recorded; 1]>, foldhash::fast::RandomState>,
+    by_trace:
+        hashbrown::HashMap<TraceId, SmallVec<[DecisionRecord; 1]>, foldhash::fast::RandomState>,
     /// Decisions that were forgotten before their traces were decided again: what is read again of
     /// before then came late to these.
     earlier: hashbrown::HashMap<TraceId, SmallVec<[Late; 1]>, foldhash::fast::RandomState>,
@@ -28,7 +29,7 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Takes note of a decision if it covers anything from `start` on.
-    pub(super) fn learn(&mut self, start: Position, recorded: &Recorded) {
+    pub(super) fn learn(&mut self, start: Position, recorded: &DecisionRecord) {
         if recorded.last.0 < start.0 {
             return;
         }
@@ -37,11 +38,12 @@ impl Replay {
     }
 
     /// The decision that covers the spans of a trace in the record at `offset`.
-    pub(super) fn find(&self, id: TraceId, offset: Offset) -> Option<&Recorded> {
+    pub(super) fn find(&self, id: TraceId, offset: Offset) -> Option<&DecisionRecord> {
         if self.until.is_none_or(|until| until < offset) {
             return None;
         }
-        let covers = |recorded: &&Recorded| recorded.first <= offset && offset <= recorded.last;
+        let covers =
+            |recorded: &&DecisionRecord| recorded.first <= offset && offset <= recorded.last;
         self.by_trace.get(&id)?.iter().filter(covers).min_by_key(|recorded| recorded.last)
     }
 

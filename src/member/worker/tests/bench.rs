@@ -10,7 +10,7 @@ use prost::Message;
 
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::dead_letters::DeadLetters;
-use crate::kafka::decision_log::Verdict;
+use crate::kafka::decision_log::SamplingDecision;
 use crate::kafka::source::{OwnershipTable, Record, Resume};
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::switch::Rescan;
@@ -222,9 +222,9 @@ impl Bench {
     /// The policy that kept a trace; `None` if it was dropped.
     #[track_caller]
     pub fn kept_by(&self, trace: u8) -> Option<String> {
-        match self.decided(trace).expect("the trace is decided").verdict {
-            Verdict::Kept(kept) => Some(kept.policy.to_string()),
-            Verdict::Dropped => None,
+        match self.decided(trace).expect("the trace is decided").decision {
+            SamplingDecision::Kept(kept) => Some(kept.policy.to_string()),
+            SamplingDecision::Dropped => None,
         }
     }
 

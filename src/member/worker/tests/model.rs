@@ -16,7 +16,7 @@ use super::bench;
 use crate::export::Chunk;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::testing::{ByHand, read_back};
-use crate::kafka::decision_log::{GroupHash, Line, Receipt, Recorded, Verdict};
+use crate::kafka::decision_log::{DecisionRecord, GroupHash, Line, Receipt, SamplingDecision};
 use crate::kafka::source::{CaughtUp, OwnershipTable, Record, Resume};
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::{Desk, InForce, Shared};
@@ -129,7 +129,7 @@ struct OnLog {
 /// The decision that the model believes in.
 #[derive(Clone, Debug)]
 struct Stands {
-    verdict: Verdict,
+    decision: SamplingDecision,
     last: Offset,
     /// An owner said so, or took it over.
     is_owners: bool,
@@ -395,13 +395,13 @@ impl World {
         offset
     }
 
-    fn believe(&mut self, recorded: &Recorded, is_by_owner: bool) {
-        let Recorded { trace_id, verdict, first, last, .. } = recorded;
+    fn believe(&mut self, recorded: &DecisionRecord, is_by_owner: bool) {
+        let DecisionRecord { trace_id, decision, first, last, .. } = recorded;
         let key = (*trace_id, *first);
-        let new = Stands { verdict: verdict.clone(), last: *last, is_owners: is_by_owner };
+        let new = Stands { decision: decision.clone(), last: *last, is_owners: is_by_owner };
         match self.stands.get_mut(&key) {
             Some(old) if old.is_owners && is_by_owner => {
-                assert_eq!(old.verdict, *verdict, "{key:?} is judged twice");
+                assert_eq!(old.decision, *decision, "{key:?} is judged twice");
                 old.last = old.last.max(*last);
             }
             Some(old) if old.is_owners => {}
@@ -409,7 +409,7 @@ impl World {
         }
     }
 
-    fn decisions(&self, on_log: &OnLog) -> Vec<Recorded> {
+    fn decisions(&self, on_log: &OnLog) -> Vec<DecisionRecord> {
         on_log.line.decisions(self.group).map_or(Vec::new(), |(_, decisions)| decisions)
     }
 
@@ -489,7 +489,7 @@ impl World {
             let is_on_record = self.log.iter().flat_map(|it| self.decisions(it)).any(|recorded| {
                 recorded.trace_id == trace
                     && recorded.first <= offset
-                    && recorded.verdict != Verdict::Dropped
+                    && recorded.decision != SamplingDecision::Dropped
             });
             assert!(is_on_record, "span {span} is delivered before it is on record as kept");
             if !sent.delivered_by.is_empty() && !is_superseded && !self.untold.contains(&span) {
@@ -544,7 +544,7 @@ impl World {
             });
             let is_delivered = !sent.delivered_by.is_empty() || sent.is_given_up;
             assert!(
-                stands.verdict == Verdict::Dropped || is_delivered,
+                stands.decision == SamplingDecision::Dropped || is_delivered,
                 "span {number} is passed, and not delivered"
             );
         }
@@ -591,7 +591,7 @@ impl World {
         for (number, sent) in self.sent.iter().enumerate() {
             let stands = self.standing(sent).expect("every trace is on record");
             let is_delivered = !sent.delivered_by.is_empty();
-            if stands.verdict == Verdict::Dropped {
+            if stands.decision == SamplingDecision::Dropped {
                 let is_covered = self.remembers() || sent.offset <= stands.last;
                 assert!(!(is_delivered && is_covered), "span {number} of a dropped trace leaves");
             } else {

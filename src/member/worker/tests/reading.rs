@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::ids::Position;
 use crate::kafka::decision_log::testing::{dropped, read_back};
-use crate::kafka::decision_log::{GroupHash, Line, OwnerId, Recorded};
+use crate::kafka::decision_log::{DecisionRecord, GroupHash, Line, OwnerId};
 use crate::member::worker::replay::Replay;
 
 /// A line of the log, before something happens to it.
@@ -71,7 +71,7 @@ proptest! {
     #[test]
     fn no_decision_of_the_owner_is_lost(drawn in prop::collection::vec(drawn(), 0..60)) {
         let group = GroupHash::of("shop");
-        let mine: Vec<Recorded> = (0..3_i64).map(|n| dropped(9 + n as u8, n, n + 5)).collect();
+        let mine: Vec<DecisionRecord> = (0..3_i64).map(|n| dropped(9 + n as u8, n, n + 5)).collect();
         let owner = OwnerId(77);
         let mut lines = vec![Line::marker(group, owner)];
         lines.push(Line::with(group, owner, &mine));

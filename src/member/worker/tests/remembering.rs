@@ -40,7 +40,7 @@ fn at_hand_after_read_back(room: u64, partitions: usize, clock: i64) -> Vec<u8> 
     bench.run_clock_to(clock);
     let decisions = [3, 1, 4, 2].map(|trace| {
         let at = Timestamp(i64::from(trace) * 1000);
-        crate::kafka::decision_log::Recorded { at, ..dropped(trace, 0, 0) }
+        crate::kafka::decision_log::DecisionRecord { at, ..dropped(trace, 0, 0) }
     });
     bench.state.learn(&bench.shared, &decisions);
     (1..=4).filter(|trace| bench.decided(*trace).is_some()).collect()
