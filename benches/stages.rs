@@ -20,7 +20,7 @@ use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
 use tailsieve::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
 use tailsieve::kafka::decision_log::{
-    DecisionRecord, GroupHash, Kept, Line, OwnerId, SamplingDecision,
+    DecisionRecord, GroupHash, Kept, LogBatch, OwnerId, SamplingDecision,
 };
 use tailsieve::member::worker::next_run;
 use tailsieve::otlp::probability::Threshold;
@@ -323,7 +323,7 @@ fn recording(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(ids.len() as u64));
     group.bench_function("encode", |bencher| {
         bencher.iter(|| {
-            let mut line = Line::new(group_hash, owner);
+            let mut line = LogBatch::new(group_hash, owner);
             for (number, trace_id) in (0..).zip(&ids) {
                 let recorded = DecisionRecord {
                     trace_id: *trace_id,
@@ -337,7 +337,7 @@ fn recording(criterion: &mut Criterion) {
                 };
                 line.push(&recorded);
                 if line.is_full() {
-                    black_box(std::mem::replace(&mut line, Line::new(group_hash, owner)));
+                    black_box(std::mem::replace(&mut line, LogBatch::new(group_hash, owner)));
                 }
             }
         });

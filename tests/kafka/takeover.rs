@@ -11,7 +11,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use serde_json::Value;
 use tailsieve::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
 use tailsieve::kafka::decision_log::{
-    DecisionLog, DecisionLogSettings, DecisionRecord, Kept, Line, Log as _, LogEvent, LogSink,
+    DecisionLog, DecisionLogSettings, DecisionRecord, Kept, Log as _, LogBatch, LogEvent, LogSink,
     OwnerId, Receipt, SamplingDecision, Topics,
 };
 use tailsieve::kafka::source::{Resume, now};
@@ -89,7 +89,7 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
             count.fetch_add(lines.len() as u64, Ordering::Relaxed);
         }
         LogEvent::Recovered { partition, .. } => recovered.send(partition).unwrap(),
-        LogEvent::Unwritten { line, .. } => panic!("not written: {line:?}"),
+        LogEvent::Unwritten { batch, .. } => panic!("not written: {batch:?}"),
         LogEvent::Decisions { .. } => {}
     });
     let log = DecisionLog::start(&settings, vec![sink]).unwrap();
@@ -106,13 +106,13 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
     }
     for first in (0..DECISIONS).step_by(TOGETHER) {
         for partition in 0..PARTITIONS {
-            let mut line = Line::new(log.group(), owner(partition));
+            let mut batch = LogBatch::new(log.group(), owner(partition));
             for number in first..first + TOGETHER as i64 {
-                line.push(&recorded(partition, number, begin));
+                batch.push(&recorded(partition, number, begin));
             }
             let receipt = receipt(partition, first.unsigned_abs());
-            while let Err(refused) = log.append(receipt, line) {
-                line = refused;
+            while let Err(refused) = log.append(receipt, batch) {
+                batch = refused;
                 std::thread::yield_now();
             }
         }
@@ -159,16 +159,16 @@ fn commit(rig: &Rig, begin: Timestamp) {
 
 /// The lines of a log with this message.
 fn lines(log: &str, message: &str) -> Vec<Value> {
-    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter(|line| line["message"] == message).collect()
+    let lines = log.lines().filter_map(|batch| serde_json::from_str::<Value>(batch).ok());
+    lines.filter(|batch| batch["message"] == message).collect()
 }
 
 fn sum(lines: &[Value], field: &str) -> i64 {
-    lines.iter().map(|line| line[field].as_i64().unwrap()).sum()
+    lines.iter().map(|batch| batch[field].as_i64().unwrap()).sum()
 }
 
-fn time_of(line: &Value) -> SystemTime {
-    humantime::parse_rfc3339(line["timestamp"].as_str().unwrap()).unwrap()
+fn time_of(batch: &Value) -> SystemTime {
+    humantime::parse_rfc3339(batch["timestamp"].as_str().unwrap()).unwrap()
 }
 
 /// When a record was written, if it is of a trace that nobody had decided before.
@@ -223,7 +223,7 @@ fn who_takes_over_knows_a_minute_of_decisions_before_the_first_of_its_own() {
     }
     let start = lines(&output, "member.starting").iter().map(time_of).min().unwrap();
     let last = recovered.iter().map(time_of).max().unwrap();
-    let slowest = read_back.iter().map(|line| line["millis"].as_u64().unwrap()).max().unwrap();
+    let slowest = read_back.iter().map(|batch| batch["millis"].as_u64().unwrap()).max().unwrap();
     let first = log.records().iter().filter_map(first_of_own).min().unwrap();
     let since_start = |at: SystemTime| at.duration_since(start).unwrap_or_default();
     println!(

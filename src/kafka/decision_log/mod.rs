@@ -12,12 +12,12 @@
 //!
 //! Leaves to others what a decision means, what waits for it, and what is remembered.
 
-mod fence;
 mod metrics;
 mod reader;
 mod record;
 mod recovery;
 mod settings;
+mod supersession;
 pub mod topic;
 
 use std::collections::HashMap;
@@ -34,9 +34,9 @@ use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Rece
 use metrics::LogMetrics;
 use reader::{Command, Reader};
 
-pub use fence::OwnershipMarker;
-pub use record::{DecisionRecord, GroupHash, Kept, Line, OwnerId, SamplingDecision};
+pub use record::{DecisionRecord, GroupHash, Kept, LogBatch, OwnerId, SamplingDecision};
 pub use settings::DecisionLogSettings;
+pub use supersession::OwnershipMarker;
 
 /// How long a record may wait for others: next to what a trace waits it is nothing, and most of
 /// what a batch costs the client and the broker does not depend on how much is in it.
@@ -55,7 +55,7 @@ pub enum LogEvent {
         /// What it was appended with.
         receipt: Receipt,
         /// The record.
-        line: Line,
+        batch: LogBatch,
     },
     /// Decisions of a partition that is being recovered, in the order they were written.
     Decisions {
@@ -124,7 +124,7 @@ pub trait Log: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The record, when the queue is full: to be appended again a little later.
-    fn append(&self, receipt: Receipt, line: Line) -> Result<(), Line>;
+    fn append(&self, receipt: Receipt, batch: LogBatch) -> Result<(), LogBatch>;
 
     /// Takes the log of a partition over for `owner`, and reads it back from `from`, or as far as it
     /// reaches if that is not known. `receipt` says whom to tell; its sequence has no
@@ -199,18 +199,20 @@ impl Log for DecisionLog {
         self.group
     }
 
-    fn append(&self, receipt: Receipt, line: Line) -> Result<(), Line> {
+    fn append(&self, receipt: Receipt, batch: LogBatch) -> Result<(), LogBatch> {
         let outgoing = Outgoing {
             topic: &self.topic,
             partition: Some(receipt.partition),
             key: None,
-            value: Some(&line.value),
+            value: Some(&batch.value),
             headers: &[],
         };
-        match self.publisher.publish(&outgoing, Ticket::Line { receipt, decisions: line.decisions })
+        match self
+            .publisher
+            .publish(&outgoing, Ticket::Batch { receipt, decisions: batch.decisions })
         {
             Ok(()) => Ok(()),
-            Err((Refusal::QueueFull | Refusal::Kafka(_), _)) => Err(line),
+            Err((Refusal::QueueFull | Refusal::Kafka(_), _)) => Err(batch),
         }
     }
 
@@ -222,7 +224,7 @@ impl Log for DecisionLog {
 /// What comes back with a record.
 #[derive(Debug)]
 enum Ticket {
-    Line {
+    Batch {
         receipt: Receipt,
         decisions: u32,
     },
@@ -243,16 +245,17 @@ impl Receipts for LogReceipts {
 
     fn settled(&self, ticket: Ticket, result: Result<(Partition, Offset), Failed<'_>>) {
         match (ticket, result) {
-            (Ticket::Line { receipt, decisions }, Ok((_, offset))) => {
+            (Ticket::Batch { receipt, decisions }, Ok((_, offset))) => {
                 self.metrics.written.increment(1);
                 self.metrics.written_decisions.increment(decisions.into());
                 let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
                 written.entry(receipt.worker).or_default().push(Written { receipt, offset });
             }
-            (Ticket::Line { receipt, decisions }, Err(failed)) => {
+            (Ticket::Batch { receipt, decisions }, Err(failed)) => {
                 self.metrics.failed(&failed);
-                let line = Line { value: failed.value.unwrap_or_default().to_vec(), decisions };
-                (self.sinks[receipt.worker])(LogEvent::Unwritten { receipt, line });
+                let batch =
+                    LogBatch { value: failed.value.unwrap_or_default().to_vec(), decisions };
+                (self.sinks[receipt.worker])(LogEvent::Unwritten { receipt, batch });
             }
             (Ticket::Marker(receipt), result) => {
                 let result = result.map(|(_, offset)| offset).map_err(|failed| {

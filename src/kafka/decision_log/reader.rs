@@ -16,11 +16,11 @@ use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
 
-use super::fence::Reading;
 use super::metrics::LogMetrics;
 use super::record::{self, GroupHash, OwnerId};
 use super::recovery::{Recovery, Step};
 use super::settings::DecisionLogSettings;
+use super::supersession::Reading;
 use super::{LogEvent, LogReceipts, LogSink, Receipt, Ticket, Topics};
 use crate::clock;
 use crate::ids::{Offset, Partition, Position};

@@ -85,14 +85,14 @@ pub struct DecisionRecord {
 
 /// What a record of the log says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Contents {
     /// An ownership begins.
-    Owned {
+    Marker {
         /// The input topic, if its id was known.
         topic: Option<TopicId>,
     },
     /// Something was decided.
-    Decided {
+    Decisions {
         /// What, in order.
         decisions: Vec<DecisionRecord>,
         /// How many more there are that are not understood.
@@ -122,12 +122,12 @@ const DECISIONS_TAG: u8 = 4 << 3 | 2;
 
 /// A record of decisions, which grows until it is appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct LogBatch {
     pub(super) value: Vec<u8>,
     pub(super) decisions: u32,
 }
 
-impl Line {
+impl LogBatch {
     /// A record without decisions, in the name of `owner`.
     pub fn new(group: GroupHash, owner: OwnerId) -> Self {
         Self { value: head(owner, group, None).encode_to_vec(), decisions: 0 }
@@ -190,7 +190,7 @@ fn wire(record: &DecisionRecord) -> TraceDecision {
 ///
 /// # Errors
 /// When it says nothing to `group`.
-pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Said), Unread> {
+pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Contents), Unread> {
     let record = LogRecord::decode(value.ok_or(Unread::NoValue)?).map_err(|_| Unread::Malformed)?;
     if record.group != group.0 {
         return Err(Unread::OtherGroup);
@@ -198,7 +198,7 @@ pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Said), U
     let owner = OwnerId(record.owner);
     if let Some(ownership) = record.ownership {
         let bits = <[u8; 16]>::try_from(ownership.topic_id).map(u128::from_be_bytes);
-        return Ok((owner, Said::Owned { topic: bits.ok().and_then(TopicId::from_bits) }));
+        return Ok((owner, Contents::Marker { topic: bits.ok().and_then(TopicId::from_bits) }));
     }
     let all = record.decisions.len();
     if all == 0 {
@@ -208,7 +208,7 @@ pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Said), U
     let decisions = record.decisions.into_iter().filter_map(|it| of_wire(it, &mut names));
     let decisions: Vec<DecisionRecord> = decisions.collect();
     let not_understood = (all - decisions.len()) as u64;
-    Ok((owner, Said::Decided { decisions, not_understood }))
+    Ok((owner, Contents::Decisions { decisions, not_understood }))
 }
 
 /// The names of policies in one record, each of them kept once.
@@ -313,11 +313,11 @@ pub(crate) mod tests {
             owner in any::<u64>(),
         ) {
             let group = GroupHash::of("shop");
-            let line = line(OwnerId(owner), group, &decisions);
-            let read_back = read(group, Some(&line.value));
-            let said = Said::Decided { decisions, not_understood: 0 };
-            prop_assert_eq!(read_back, Ok((OwnerId(owner), said)));
-            let other = read(GroupHash::of("bank"), Some(&line.value));
+            let batch = batch(OwnerId(owner), group, &decisions);
+            let read_back = read(group, Some(&batch.value));
+            let contents = Contents::Decisions { decisions, not_understood: 0 };
+            prop_assert_eq!(read_back, Ok((OwnerId(owner), contents)));
+            let other = read(GroupHash::of("bank"), Some(&batch.value));
             prop_assert_eq!(other, Err(Unread::OtherGroup));
         }
 
@@ -331,21 +331,21 @@ pub(crate) mod tests {
         ) {
             let group = GroupHash::of("shop");
             let _ = read(group, Some(&noise));
-            let mut value = line(OwnerId(1), group, &decisions).value;
+            let mut value = batch(OwnerId(1), group, &decisions).value;
             let place = place % value.len();
             value[place] = byte;
-            if let Ok((_, Said::Decided { decisions, .. })) = read(group, Some(&value)) {
+            if let Ok((_, Contents::Decisions { decisions, .. })) = read(group, Some(&value)) {
                 prop_assert!(decisions.iter().all(|it| it.first <= it.last && it.first >= Offset::BEFORE_ALL));
             }
             let _ = read(group, Some(&value[..place]));
         }
     }
 
-    fn line(owner: OwnerId, group: GroupHash, decisions: &[DecisionRecord]) -> Line {
-        let mut line = Line::new(group, owner);
-        decisions.iter().for_each(|record| line.push(record));
-        assert_eq!(line.decisions as usize, decisions.len());
-        line
+    fn batch(owner: OwnerId, group: GroupHash, decisions: &[DecisionRecord]) -> LogBatch {
+        let mut batch = LogBatch::new(group, owner);
+        decisions.iter().for_each(|record| batch.push(record));
+        assert_eq!(batch.decisions as usize, decisions.len());
+        batch
     }
 
     #[test]
@@ -353,21 +353,21 @@ pub(crate) mod tests {
         let group = GroupHash::of("shop");
         for topic in [None, TopicId::from_bits(7 << 64 | 9)] {
             let value = marker(OwnerId(7), group, Timestamp(1), topic);
-            assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), Said::Owned { topic })));
+            assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), Contents::Marker { topic })));
         }
         assert_eq!(read(group, None), Err(Unread::NoValue));
-        let nothing = Line::new(group, OwnerId(7)).value;
+        let nothing = LogBatch::new(group, OwnerId(7)).value;
         assert_eq!(read(group, Some(&nothing)), Err(Unread::Malformed));
     }
 
     #[test]
     fn a_decision_that_is_not_understood_does_not_hide_the_others() {
         let group = GroupHash::of("shop");
-        let mut value = line(OwnerId(7), group, &[dropped(1, 0, 1)]).value;
+        let mut value = batch(OwnerId(7), group, &[dropped(1, 0, 1)]).value;
         let unknown = TraceDecision { trace_id: vec![2; 16], ..TraceDecision::default() };
         value.push(DECISIONS_TAG);
         unknown.encode_length_delimited(&mut value).unwrap();
-        let said = Said::Decided { decisions: vec![dropped(1, 0, 1)], not_understood: 1 };
-        assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), said)));
+        let contents = Contents::Decisions { decisions: vec![dropped(1, 0, 1)], not_understood: 1 };
+        assert_eq!(read(group, Some(&value)), Ok((OwnerId(7), contents)));
     }
 }

@@ -5,9 +5,9 @@ use std::time::Instant;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use tracing::debug;
 
-use super::fence::Reading;
 use super::metrics::LogMetrics;
 use super::record::{GroupHash, OwnerId};
+use super::supersession::Reading;
 use super::{Receipt, Topics};
 use crate::ids::{Offset, Position};
 

@@ -1,9 +1,9 @@
 //! The topic without Kafka, for tests of those who write and read it.
 
-use super::fence::{OwnershipMarker, Reading};
 use super::record::SamplingDecision;
-use super::record::{self, DecisionRecord, GroupHash, OwnerId, Said};
-use super::{Line, Log, Receipt, Topics};
+use super::record::{self, Contents, DecisionRecord, GroupHash, OwnerId};
+use super::supersession::{OwnershipMarker, Reading};
+use super::{Log, LogBatch, Receipt, Topics};
 use crate::ids::{Offset, Position, Timestamp, TraceId};
 use crate::sampling::trace::Trigger;
 
@@ -21,7 +21,7 @@ pub(crate) fn dropped(trace: u8, first: i64, last: i64) -> DecisionRecord {
     }
 }
 
-/// A log that takes nothing: the test moves the lines itself.
+/// A log that takes nothing: the test moves the batches itself.
 #[derive(Debug)]
 pub(crate) struct ByHand(pub(crate) GroupHash);
 
@@ -30,14 +30,14 @@ impl Log for ByHand {
         self.0
     }
 
-    fn append(&self, _: Receipt, line: Line) -> Result<(), Line> {
-        Err(line)
+    fn append(&self, _: Receipt, batch: LogBatch) -> Result<(), LogBatch> {
+        Err(batch)
     }
 
     fn recover(&self, _: Receipt, _: OwnerId, _: Topics, _: Option<Position>) {}
 }
 
-impl Line {
+impl LogBatch {
     /// A record with any value.
     pub(crate) fn of(value: Vec<u8>) -> Self {
         Self { value, decisions: 0 }
@@ -50,9 +50,9 @@ impl Line {
 
     /// A record of these decisions.
     pub(crate) fn with(group: GroupHash, owner: OwnerId, decisions: &[DecisionRecord]) -> Self {
-        let mut line = Self::new(group, owner);
-        decisions.iter().for_each(|record| line.push(record));
-        line
+        let mut batch = Self::new(group, owner);
+        decisions.iter().for_each(|record| batch.push(record));
+        batch
     }
 
     /// Its value.
@@ -63,7 +63,7 @@ impl Line {
     /// Who decided what, if that is what it says.
     pub(crate) fn decisions(&self, group: GroupHash) -> Option<(OwnerId, Vec<DecisionRecord>)> {
         match record::read(group, Some(&self.value)) {
-            Ok((owner, Said::Decided { decisions, .. })) => Some((owner, decisions)),
+            Ok((owner, Contents::Decisions { decisions, .. })) => Some((owner, decisions)),
             _ => None,
         }
     }
@@ -73,11 +73,11 @@ impl Line {
 pub(crate) fn read_back<'a>(
     group: GroupHash,
     from: Position,
-    lines: impl IntoIterator<Item = &'a Line>,
+    batches: impl IntoIterator<Item = &'a LogBatch>,
 ) -> (Vec<DecisionRecord>, Vec<OwnershipMarker>) {
     let mut reading = Reading::default();
-    for (position, line) in (from.0..).map(Position).zip(lines) {
-        let _ = reading.read(group, position, Some(&line.value));
+    for (position, batch) in (from.0..).map(Position).zip(batches) {
+        let _ = reading.read(group, position, Some(&batch.value));
     }
     reading.finish(None)
 }

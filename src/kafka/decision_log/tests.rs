@@ -66,8 +66,8 @@ fn write(
     decisions: &[DecisionRecord],
 ) -> Vec<Written> {
     for (sequence, decision) in (0..).zip(decisions) {
-        let line = Line::with(log.group(), OwnerId(owner), std::slice::from_ref(decision));
-        log.append(receipt(owner, sequence), line).unwrap();
+        let batch = LogBatch::with(log.group(), OwnerId(owner), std::slice::from_ref(decision));
+        log.append(receipt(owner, sequence), batch).unwrap();
     }
     let mut written = Vec::new();
     while written.len() < decisions.len() {

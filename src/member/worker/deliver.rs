@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
 use crate::ids::{Offset, Pin, TraceId};
 use crate::kafka::dead_letters::{self, Holds, Letter};
-use crate::kafka::decision_log::{DecisionRecord, Kept, Line, Receipt};
+use crate::kafka::decision_log::{DecisionRecord, Kept, LogBatch, Receipt};
 use crate::otlp::{Additions, FramedChunk, SpanSegment};
 use crate::sampling::trace::Segment;
 
@@ -335,7 +335,7 @@ impl PartitionState {
         let mut is_new = false;
         let sequence = self.recording.push(recorded, pin, || {
             is_new = true;
-            Line::new(group, owner)
+            LogBatch::new(group, owner)
         });
         if self.recording.is_full() {
             self.close_line(desk);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::ids::Partition;
 use crate::kafka::dead_letters::{Letter, Receipt};
-use crate::kafka::decision_log::{self, Line};
+use crate::kafka::decision_log::{self, LogBatch};
 use crate::otlp::encoding::Decoder;
 use crate::otlp::{Framer, Scan};
 use crate::sampling::policy::{
@@ -43,7 +43,7 @@ pub(super) struct Desk {
     /// Partitions with decisions that wait for others to be put on record with.
     pub(super) open_lines: Vec<Partition>,
     /// Records that the decision log has not taken yet.
-    pub(super) lines: VecDeque<(decision_log::Receipt, Line)>,
+    pub(super) lines: VecDeque<(decision_log::Receipt, LogBatch)>,
 }
 
 impl Desk {

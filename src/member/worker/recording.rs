@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::outbound::Outbound;
 use crate::export::DeliveryId;
 use crate::ids::{Pin, Position, Timestamp};
-use crate::kafka::decision_log::{DecisionRecord, Line, OwnershipMarker};
+use crate::kafka::decision_log::{DecisionRecord, LogBatch, OwnershipMarker};
 
 /// Positions of the log are noted at most this often, on the partition's clock.
 const NOTE_INTERVAL_MILLIS: i64 = 1000;
@@ -20,7 +20,7 @@ pub(super) struct Recording {
     first: u64,
     entries: VecDeque<Entry>,
     /// The record of the last entry, while further decisions may join it.
-    open: Option<Line>,
+    open: Option<LogBatch>,
     /// Bytes of the chunks that wait.
     bytes: u64,
 }
@@ -52,7 +52,7 @@ impl Recording {
         &mut self,
         recorded: &DecisionRecord,
         pin: Option<Pin>,
-        new: impl FnOnce() -> Line,
+        new: impl FnOnce() -> LogBatch,
     ) -> u64 {
         if self.open.is_none() {
             self.entries.push_back(Entry::default());
@@ -66,11 +66,11 @@ impl Recording {
 
     /// True if the open record is large enough to be written.
     pub(super) fn is_full(&self) -> bool {
-        self.open.as_ref().is_some_and(Line::is_full)
+        self.open.as_ref().is_some_and(LogBatch::is_full)
     }
 
     /// Takes the open record, with its number, to be written. Nothing joins it from now on.
-    pub(super) fn close(&mut self) -> Option<(u64, Line)> {
+    pub(super) fn close(&mut self) -> Option<(u64, LogBatch)> {
         self.open.take().map(|line| (self.last(), line))
     }
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     fn push(recording: &mut Recording, pin: Option<Pin>) -> u64 {
-        let new = || Line::new(GroupHash::of("shop"), OwnerId(1));
+        let new = || LogBatch::new(GroupHash::of("shop"), OwnerId(1));
         recording.push(&dropped(1, 0, 1), pin, new)
     }
 

@@ -99,7 +99,9 @@ impl Worker {
                 self.feed();
                 self.go_on_with_revocations();
             }
-            LogEvent::Unwritten { receipt, line } => self.desk.lines.push_back((receipt, line)),
+            LogEvent::Unwritten { receipt, batch: line } => {
+                self.desk.lines.push_back((receipt, line))
+            }
             LogEvent::Decisions { partition, generation, decisions } => {
                 if let Some(state) = current(&mut self.partitions, partition, generation) {
                     state.learn(&self.shared, &decisions);

@@ -16,7 +16,7 @@ use super::bench;
 use crate::export::Chunk;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::testing::{ByHand, read_back};
-use crate::kafka::decision_log::{DecisionRecord, GroupHash, Line, Receipt, SamplingDecision};
+use crate::kafka::decision_log::{DecisionRecord, GroupHash, LogBatch, Receipt, SamplingDecision};
 use crate::kafka::source::{CaughtUp, OwnershipTable, Record, Resume};
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::{Desk, InForce, Shared};
@@ -121,7 +121,7 @@ struct Sent {
 /// A record on the decision log.
 #[derive(Debug)]
 struct OnLog {
-    line: Line,
+    line: LogBatch,
     /// It was written by who was the owner then.
     is_by_owner: bool,
 }
@@ -167,7 +167,7 @@ struct World {
     committed: (Position, Resume),
     owner: Owner,
     owners: usize,
-    zombie_lines: VecDeque<Line>,
+    zombie_lines: VecDeque<LogBatch>,
     zombie_chunks: Vec<(usize, Chunk)>,
     /// Spans that the backend has taken without saying so.
     untold: HashSet<usize>,
@@ -254,7 +254,7 @@ impl World {
 
     /// The owner puts its ownership on record and reads the log back.
     fn take_over(&mut self) {
-        let line = Line::marker(self.group, self.owner.state.owner);
+        let line = LogBatch::marker(self.group, self.owner.state.owner);
         self.owner.marker = self.log.len();
         self.log.push(OnLog { line, is_by_owner: true });
         // What stands now the owner goes by.
@@ -386,7 +386,7 @@ impl World {
     }
 
     /// A line comes to be on the log. Returns where.
-    fn append(&mut self, line: Line) -> Offset {
+    fn append(&mut self, line: LogBatch) -> Offset {
         let offset = Offset(self.log.len() as i64);
         let (writer, decisions) = line.decisions(self.group).expect("owners write decisions");
         let is_by_owner = writer == self.owner.state.owner;
@@ -419,7 +419,7 @@ impl World {
         state.close_line(desk);
     }
 
-    fn pop_line(&mut self) -> Option<(Receipt, Line)> {
+    fn pop_line(&mut self) -> Option<(Receipt, LogBatch)> {
         self.owner.desk.lines.pop_front()
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::ids::Position;
 use crate::kafka::decision_log::testing::{dropped, read_back};
-use crate::kafka::decision_log::{DecisionRecord, GroupHash, Line, OwnerId};
+use crate::kafka::decision_log::{DecisionRecord, GroupHash, LogBatch, OwnerId};
 use crate::member::worker::replay::Replay;
 
 /// A line of the log, before something happens to it.
@@ -41,24 +41,24 @@ fn drawn() -> impl Strategy<Value = Drawn> {
     ]
 }
 
-fn line(drawn: &Drawn) -> Line {
+fn line(drawn: &Drawn) -> LogBatch {
     match drawn {
-        Drawn::Noise(value) => Line::of(value.clone()),
-        Drawn::Owned(owner) => Line::marker(GroupHash::of("shop"), OwnerId(*owner)),
+        Drawn::Noise(value) => LogBatch::of(value.clone()),
+        Drawn::Owned(owner) => LogBatch::marker(GroupHash::of("shop"), OwnerId(*owner)),
         Drawn::Decided { by, group, trace, first, more } => {
             let recorded = dropped(*trace, *first, first + more);
-            Line::with(GroupHash::of(group), OwnerId(*by), &[recorded])
+            LogBatch::with(GroupHash::of(group), OwnerId(*by), &[recorded])
         }
         Drawn::Broken { trace, place, byte, is_cut } => {
             let decisions = [dropped(*trace, 1, 2), dropped(*trace, 3, 4)];
-            let whole = Line::with(GroupHash::of("shop"), OwnerId(1), &decisions);
+            let whole = LogBatch::with(GroupHash::of("shop"), OwnerId(1), &decisions);
             let mut value = whole.value().to_vec();
             let place = place % value.len();
             value[place] = *byte;
             if *is_cut {
                 value.truncate(place);
             }
-            Line::of(value)
+            LogBatch::of(value)
         }
     }
 }
@@ -73,8 +73,8 @@ proptest! {
         let group = GroupHash::of("shop");
         let mine: Vec<DecisionRecord> = (0..3_i64).map(|n| dropped(9 + n as u8, n, n + 5)).collect();
         let owner = OwnerId(77);
-        let mut lines = vec![Line::marker(group, owner)];
-        lines.push(Line::with(group, owner, &mine));
+        let mut lines = vec![LogBatch::marker(group, owner)];
+        lines.push(LogBatch::with(group, owner, &mine));
         lines.extend(drawn.iter().map(line));
         // Ownerships among what was drawn are of later owners, which went by what they found.
         let (decisions, _) = read_back(group, Position(0), &lines);
@@ -86,8 +86,8 @@ proptest! {
             prop_assert_eq!(found, Some(recorded));
         }
         let foreign = |it: &Drawn| matches!(it, Drawn::Decided { group: "bank", .. });
-        let others: Vec<Line> = drawn.iter().filter(|it| !foreign(it)).map(line).collect();
-        let without: Vec<&Line> = lines[..2].iter().chain(&others).collect();
+        let others: Vec<LogBatch> = drawn.iter().filter(|it| !foreign(it)).map(line).collect();
+        let without: Vec<&LogBatch> = lines[..2].iter().chain(&others).collect();
         let (others, _) = read_back(group, Position(0), without);
         prop_assert_eq!(decisions, others, "other groups change nothing");
     }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::record::{self, DecisionRecord, GroupHash, OwnerId, Said, SamplingDecision, Unread};
+use super::record::{self, Contents, DecisionRecord, GroupHash, OwnerId, SamplingDecision, Unread};
 use crate::ids::{Offset, Position, Timestamp, TopicId, TraceId};
 
 /// What one reading of a log amounts to.
@@ -74,11 +74,11 @@ impl Reading {
         value: Option<&[u8]>,
     ) -> Result<u64, Unread> {
         match record::read(group, value)? {
-            (owner, Said::Owned { topic }) => {
+            (owner, Contents::Marker { topic }) => {
                 self.begin(owner, position, topic);
                 Ok(0)
             }
-            (owner, Said::Decided { decisions, not_understood }) => {
+            (owner, Contents::Decisions { decisions, not_understood }) => {
                 decisions.into_iter().for_each(|record| self.take_in(owner, record));
                 Ok(not_understood)
             }
