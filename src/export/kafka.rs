@@ -15,12 +15,14 @@ use super::ExportError;
 use super::settings::{ExportSettings, KafkaTarget};
 use super::transport::{Failure, Piece, Reply, Request, Transport};
 use crate::ids::{Offset, Partition};
-use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
+use crate::kafka::publish::{
+    DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings, Refusal,
+};
 use crate::kafka::record_headers;
 
 /// Writes chunks to a topic; see the module.
 pub(super) struct KafkaTransport {
-    publisher: Arc<Publisher<Told>>,
+    publisher: Arc<Publisher<RecordReports>>,
     target: KafkaTarget,
     timeout: std::time::Duration,
 }
@@ -42,14 +44,14 @@ enum Trouble {
 }
 
 /// Tells whoever waits for a record.
-struct Told;
+struct RecordReports;
 
-impl Receipts for Told {
-    type Receipt = oneshot::Sender<Settled>;
+impl DeliveryReports for RecordReports {
+    type Ticket = oneshot::Sender<Settled>;
 
-    fn settled(&self, receipt: Self::Receipt, result: Result<(Partition, Offset), Failed<'_>>) {
+    fn settled(&self, ticket: Self::Ticket, result: Result<(Partition, Offset), Failed<'_>>) {
         // Whoever waited may be gone.
-        let _ = receipt.send(result.map(drop).map_err(|failed| trouble(failed.error)));
+        let _ = ticket.send(result.map(drop).map_err(|failed| trouble(failed.error)));
     }
 }
 
@@ -75,7 +77,7 @@ impl KafkaTransport {
         let mut publisher = PublisherSettings::new(&name, &target.brokers, &target.properties);
         publisher.message_timeout = Some(settings.timeout);
         publisher.queue_bytes = settings.sending_queue.queue_size_bytes;
-        let publisher = Publisher::start(publisher, Told);
+        let publisher = Publisher::start(publisher, RecordReports);
         Ok(Self {
             publisher: Arc::new(publisher.map_err(|error| refused(error.to_string()))?),
             target,

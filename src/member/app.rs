@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
-use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, Receipt};
+use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, LetterTicket};
 use crate::kafka::decision_log::{
     DecisionLog, DecisionLogSettings, Log, LogError, LogEvent, LogSink,
 };
@@ -255,7 +255,7 @@ impl Member {
 
 fn start_dead_letters(
     settings: &MemberSettings,
-    sinks: Vec<mpsc::UnboundedSender<Receipt>>,
+    sinks: Vec<mpsc::UnboundedSender<LetterTicket>>,
 ) -> Result<DeadLetters, StartError> {
     let SourceSettings { brokers, properties, topic, .. } = &settings.source;
     let input = Input { brokers, properties, topic };

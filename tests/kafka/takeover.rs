@@ -12,7 +12,7 @@ use serde_json::Value;
 use tailsieve::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
 use tailsieve::kafka::decision_log::{
     DecisionLog, DecisionLogSettings, DecisionRecord, Kept, Log as _, LogBatch, LogEvent, LogSink,
-    OwnerId, Receipt, SamplingDecision, Topics,
+    LogTicket, OwnerId, SamplingDecision, Topics,
 };
 use tailsieve::kafka::source::{Resume, now};
 use tailsieve::otlp::probability::Threshold;
@@ -93,14 +93,14 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
         LogEvent::Decisions { .. } => {}
     });
     let log = DecisionLog::start(&settings, vec![sink]).unwrap();
-    let receipt = |partition, sequence| Receipt {
+    let ticket = |partition, sequence| LogTicket {
         worker: 0,
         partition: Partition(partition),
         generation: Generation(1),
         sequence,
     };
     let owner = |partition: i32| OwnerId(partition.unsigned_abs().into());
-    (0..PARTITIONS).for_each(|it| log.recover(receipt(it, 0), owner(it), Topics::default(), None));
+    (0..PARTITIONS).for_each(|it| log.recover(ticket(it, 0), owner(it), Topics::default(), None));
     for _ in 0..PARTITIONS {
         owned.recv_timeout(PATIENCE).unwrap();
     }
@@ -110,8 +110,8 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
             for number in first..first + TOGETHER as i64 {
                 batch.push(&recorded(partition, number, begin));
             }
-            let receipt = receipt(partition, first.unsigned_abs());
-            while let Err(refused) = log.append(receipt, batch) {
+            let ticket = ticket(partition, first.unsigned_abs());
+            while let Err(refused) = log.append(ticket, batch) {
                 batch = refused;
                 std::thread::yield_now();
             }

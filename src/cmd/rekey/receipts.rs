@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use crate::ids::{Generation, Offset, Partition, Pin, Timestamp};
-use crate::kafka::publish::{Failed, Receipts};
+use crate::kafka::publish::{DeliveryReports, Failed};
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often it is said that records are not taken.
@@ -65,8 +65,8 @@ impl Settle {
     }
 }
 
-impl Receipts for Settle {
-    type Receipt = Receipt;
+impl DeliveryReports for Settle {
+    type Ticket = Receipt;
 
     fn settled(&self, receipt: Receipt, result: Result<(Partition, Offset), Failed<'_>>) {
         let worker = receipt.worker;
@@ -95,7 +95,7 @@ impl Receipts for Settle {
         self.lock()[worker].push(settled);
     }
 
-    fn told(&self) {
+    fn batch_done(&self) {
         for (worker, batch) in self.workers.iter().zip(self.lock().iter_mut()) {
             if !batch.is_empty() {
                 // A worker that is gone needs no receipts.

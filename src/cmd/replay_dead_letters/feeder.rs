@@ -23,7 +23,7 @@ use crate::export::{
 };
 use crate::ids::{Generation, Offset, Partition, Timestamp, TraceId};
 use crate::kafka::dead_letters::{ATTEMPTS, DeadLetterSettings, Letter};
-use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts};
+use crate::kafka::publish::{DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings};
 use crate::kafka::record_headers;
 use crate::kafka::source::GenerationStatus;
 use crate::otlp::{AttributeKeys, Scan, scan};
@@ -94,8 +94,8 @@ enum News {
 /// Passes on what the producer says.
 struct Tell(mpsc::Sender<News>);
 
-impl Receipts for Tell {
-    type Receipt = usize;
+impl DeliveryReports for Tell {
+    type Ticket = usize;
 
     fn settled(&self, letter: usize, result: Result<(Partition, Offset), Failed<'_>>) {
         let result = result.map(drop).map_err(|failed| failed.error.to_string());

@@ -1,10 +1,10 @@
 //! The dead-letter topic: what was refused for good, byte for byte, with why and from where.
 //!
 //! Owns the producer of the topic and the headers of a letter. Promises that each letter that was
-//! taken is settled once, written or given up after `message_timeout`, and its receipt comes back
+//! taken is settled once, written or given up after `message_timeout`, and its ticket comes back
 //! to the worker then; that neither is passed over in silence (counted, logged at a limited rate);
 //! and that a full queue hands the letter back instead of waiting. Leaves to the workers what is
-//! refused, and to hold its offset back until the receipt is there.
+//! refused, and to hold its offset back until the ticket is there.
 
 mod letter;
 
@@ -17,7 +17,9 @@ use tokio::sync::{Notify, mpsc};
 use tracing::error;
 
 use crate::ids::{Generation, Offset, Partition, Pin};
-use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
+use crate::kafka::publish::{
+    DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings, Refusal,
+};
 use crate::kafka::record_headers;
 use crate::telemetry::log_throttle::LogThrottle;
 
@@ -57,7 +59,7 @@ pub struct Input<'a> {
 
 /// What comes back when a letter is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
+pub struct LetterTicket {
     /// The partition of what was refused.
     pub partition: Partition,
     /// The acquisition of it under which that was read.
@@ -83,15 +85,15 @@ pub struct DeadLetters(Option<Arc<Open>>);
 
 #[derive(Debug)]
 struct Open {
-    publisher: Publisher<Settling>,
+    publisher: Publisher<LetterReports>,
     topic: String,
     input_topic: String,
 }
 
 #[derive(Debug)]
-struct Settling {
+struct LetterReports {
     topic: String,
-    sinks: Vec<mpsc::UnboundedSender<Receipt>>,
+    sinks: Vec<mpsc::UnboundedSender<LetterTicket>>,
     written: Counter,
     failed: Counter,
     log: LogThrottle,
@@ -101,14 +103,14 @@ struct Settling {
 impl DeadLetters {
     /// Starts the producer. A broker that is out of reach is not an error.
     ///
-    /// `sinks` holds one for each worker, at the index that [`Receipt::worker`] names.
+    /// `sinks` holds one for each worker, at the index that [`LetterTicket::worker`] names.
     ///
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn start(
         settings: &DeadLetterSettings,
         input: Input<'_>,
-        sinks: Vec<mpsc::UnboundedSender<Receipt>>,
+        sinks: Vec<mpsc::UnboundedSender<LetterTicket>>,
     ) -> Result<Self, KafkaError> {
         let mut publishing =
             PublisherSettings::new("tailsieve-dead-letters", input.brokers, input.properties);
@@ -116,7 +118,7 @@ impl DeadLetters {
         publishing.max_message_bytes = MAX_LETTER_BYTES;
         publishing.queue_bytes = QUEUE_BYTES;
         let topic = settings.topic.clone();
-        let publisher = Publisher::start(publishing, Settling::new(topic.clone(), sinks))?;
+        let publisher = Publisher::start(publishing, LetterReports::new(topic.clone(), sinks))?;
         Ok(Self(Some(Arc::new(Open { publisher, topic, input_topic: input.topic.to_owned() }))))
     }
 
@@ -132,12 +134,12 @@ impl DeadLetters {
         self.0.is_some()
     }
 
-    /// Takes a letter over, from any thread. Never blocks. The receipt comes back by the sink of
+    /// Takes a letter over, from any thread. Never blocks. The ticket comes back by the sink of
     /// its worker, also if the letter can never be written.
     ///
     /// # Errors
     /// When too much waits already; [`room`](Self::room) tells when to try again.
-    pub fn try_send(&self, letter: &Letter, receipt: Receipt) -> Result<(), Full> {
+    pub fn try_send(&self, letter: &Letter, ticket: LetterTicket) -> Result<(), Full> {
         let Some(open) = &self.0 else {
             debug_assert!(false, "without a topic nothing is sent");
             return Ok(());
@@ -152,11 +154,11 @@ impl DeadLetters {
             value: letter.value.as_deref(),
             headers: &headers,
         };
-        match open.publisher.publish(&outgoing, receipt) {
+        match open.publisher.publish(&outgoing, ticket) {
             Ok(()) => Ok(()),
             Err((Refusal::QueueFull, _)) => Err(Full),
-            Err((Refusal::Kafka(error), receipt)) => {
-                open.publisher.receipts().give_up(receipt, &error);
+            Err((Refusal::Kafka(error), ticket)) => {
+                open.publisher.reports().give_up(ticket, &error);
                 Ok(())
             }
         }
@@ -166,7 +168,7 @@ impl DeadLetters {
     /// `try_send` that fails afterwards means to wait again.
     pub async fn room(&self) {
         let Some(open) = &self.0 else { return };
-        let mut settled = std::pin::pin!(open.publisher.receipts().room.notified());
+        let mut settled = std::pin::pin!(open.publisher.reports().room.notified());
         settled.as_mut().enable();
         // What is still under way tells of itself from here on.
         if open.publisher.in_flight() > 0 {
@@ -191,18 +193,18 @@ impl DeadLetters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-impl Settling {
-    fn new(topic: String, sinks: Vec<mpsc::UnboundedSender<Receipt>>) -> Self {
+impl LetterReports {
+    fn new(topic: String, sinks: Vec<mpsc::UnboundedSender<LetterTicket>>) -> Self {
         DeadLetters::describe();
         let [written, failed] = ["written", "failed"].map(outcome);
         let (log, room) = (LogThrottle::new(LOG_INTERVAL), Notify::new());
         Self { topic, sinks, written, failed, log, room }
     }
 
-    fn give_up(&self, receipt: Receipt, error: &KafkaError) {
+    fn give_up(&self, ticket: LetterTicket, error: &KafkaError) {
         self.failed.increment(1);
         if let Some(suppressed) = self.log.allow() {
-            let (topic, partition) = (&self.topic, receipt.partition.0);
+            let (topic, partition) = (&self.topic, ticket.partition.0);
             error!(
                 topic,
                 partition,
@@ -212,33 +214,33 @@ impl Settling {
                  the topic is there and takes records of this size (max.message.bytes)"
             );
         }
-        self.tell(receipt);
+        self.hand_back(ticket);
     }
 
-    fn tell(&self, receipt: Receipt) {
-        if let Some(sink) = self.sinks.get(receipt.worker) {
-            // A worker that is gone needs no receipts.
-            let _ = sink.send(receipt);
+    fn hand_back(&self, ticket: LetterTicket) {
+        if let Some(sink) = self.sinks.get(ticket.worker) {
+            // A worker that is gone needs no tickets.
+            let _ = sink.send(ticket);
         }
         self.room.notify_waiters();
     }
 }
 
-impl Receipts for Settling {
-    type Receipt = Receipt;
+impl DeliveryReports for LetterReports {
+    type Ticket = LetterTicket;
 
-    fn settled(&self, receipt: Receipt, result: Result<(Partition, Offset), Failed<'_>>) {
+    fn settled(&self, ticket: LetterTicket, result: Result<(Partition, Offset), Failed<'_>>) {
         match result {
             Ok(_) => {
                 self.written.increment(1);
-                self.tell(receipt);
+                self.hand_back(ticket);
             }
-            Err(failed) => self.give_up(receipt, failed.error),
+            Err(failed) => self.give_up(ticket, failed.error),
         }
     }
 
     /// Again, once librdkafka has taken what was told out of its count.
-    fn told(&self) {
+    fn batch_done(&self) {
         self.room.notify_waiters();
     }
 }

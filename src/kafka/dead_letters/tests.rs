@@ -29,8 +29,8 @@ fn letter() -> Letter {
     }
 }
 
-fn receipt(pin: u64) -> Receipt {
-    Receipt {
+fn ticket(pin: u64) -> LetterTicket {
+    LetterTicket {
         partition: Partition(3),
         generation: Generation(7),
         holds: Holds::Record(Pin(pin)),
@@ -41,7 +41,7 @@ fn receipt(pin: u64) -> Receipt {
 struct World {
     brokers: String,
     letters: DeadLetters,
-    told: mpsc::UnboundedReceiver<Receipt>,
+    told: mpsc::UnboundedReceiver<LetterTicket>,
 }
 
 fn start(
@@ -75,8 +75,8 @@ fn a_letter_is_the_record_with_why_and_from_where() {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("dead", 1, 1).unwrap();
     let mut world = start(&cluster, Duration::from_secs(30));
-    world.letters.try_send(&letter(), receipt(5)).unwrap();
-    assert_eq!(world.told.blocking_recv(), Some(receipt(5)));
+    world.letters.try_send(&letter(), ticket(5)).unwrap();
+    assert_eq!(world.told.blocking_recv(), Some(ticket(5)));
     let written = first_record(&world.brokers);
     assert_eq!(written.key(), letter().key.as_deref());
     assert_eq!(written.payload(), letter().value.as_deref());
@@ -126,14 +126,14 @@ fn a_letter_that_cannot_be_written_is_given_up_counted_and_its_receipt_comes_bac
     cluster.request_errors(rdkafka::types::RDKafkaApiKey::Produce, &[error]);
     metrics::with_local_recorder(&recorder, || {
         let mut world = start(&cluster, Duration::from_secs(30));
-        world.letters.try_send(&letter(), receipt(1)).unwrap();
-        assert_eq!(world.told.blocking_recv(), Some(receipt(1)));
+        world.letters.try_send(&letter(), ticket(1)).unwrap();
+        assert_eq!(world.told.blocking_recv(), Some(ticket(1)));
         // Refused by the client itself.
         let huge = Letter { value: Some(vec![0; MAX_LETTER_BYTES + 1]), ..letter() };
-        world.letters.try_send(&huge, receipt(2)).unwrap();
-        assert_eq!(world.told.blocking_recv(), Some(receipt(2)));
-        world.letters.try_send(&letter(), receipt(3)).unwrap();
-        assert_eq!(world.told.blocking_recv(), Some(receipt(3)));
+        world.letters.try_send(&huge, ticket(2)).unwrap();
+        assert_eq!(world.told.blocking_recv(), Some(ticket(2)));
+        world.letters.try_send(&letter(), ticket(3)).unwrap();
+        assert_eq!(world.told.blocking_recv(), Some(ticket(3)));
     });
     let text = scrape.render();
     let series = |outcome| format!("tailsieve_dead_letters_total{{outcome=\"{outcome}\"}}");
@@ -148,7 +148,7 @@ async fn a_full_queue_hands_the_letter_back_and_tells_when_there_is_room() {
     cluster.broker_down(1).unwrap();
     let mut world = start(&cluster, Duration::from_secs(600));
     let large = Letter { value: Some(vec![0; 30 << 20]), ..letter() };
-    let (one, two, three) = (receipt(1), receipt(2), receipt(3));
+    let (one, two, three) = (ticket(1), ticket(2), ticket(3));
     world.letters.try_send(&large, one).unwrap();
     world.letters.try_send(&large, two).unwrap();
     assert_eq!(world.letters.try_send(&large, three), Err(Full));

@@ -29,7 +29,9 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use crate::ids::{Generation, Offset, Partition, Position, TopicId};
-use crate::kafka::publish::{Failed, Outgoing, Publisher, PublisherSettings, Receipts, Refusal};
+use crate::kafka::publish::{
+    DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings, Refusal,
+};
 
 use metrics::LogMetrics;
 use reader::{Command, Reader};
@@ -53,7 +55,7 @@ pub enum LogEvent {
     /// A record is not on the topic: it has to be appended again.
     Unwritten {
         /// What it was appended with.
-        receipt: Receipt,
+        ticket: LogTicket,
         /// The record.
         batch: LogBatch,
     },
@@ -83,14 +85,14 @@ pub enum LogEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
     /// What it was appended with.
-    pub receipt: Receipt,
+    pub ticket: LogTicket,
     /// Where it is.
     pub offset: Offset,
 }
 
 /// What comes back when a record's fate is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
+pub struct LogTicket {
     /// The worker to tell.
     pub worker: usize,
     /// The partition.
@@ -120,16 +122,16 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// The group whose records they are.
     fn group(&self) -> GroupHash;
 
-    /// Appends a record to the log of `receipt.partition`. Never blocks.
+    /// Appends a record to the log of `ticket.partition`. Never blocks.
     ///
     /// # Errors
     /// The record, when the queue is full: to be appended again a little later.
-    fn append(&self, receipt: Receipt, batch: LogBatch) -> Result<(), LogBatch>;
+    fn append(&self, ticket: LogTicket, batch: LogBatch) -> Result<(), LogBatch>;
 
     /// Takes the log of a partition over for `owner`, and reads it back from `from`, or as far as it
-    /// reaches if that is not known. `receipt` says whom to tell; its sequence has no
+    /// reaches if that is not known. `ticket` says whom to tell; its sequence has no
     /// meaning.
-    fn recover(&self, receipt: Receipt, owner: OwnerId, topics: Topics, from: Option<Position>);
+    fn recover(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>);
 }
 
 /// Which input topic a log is about, as far as its id is known.
@@ -146,7 +148,7 @@ pub struct Topics {
 pub struct DecisionLog {
     topic: String,
     group: GroupHash,
-    publisher: Arc<Publisher<LogReceipts>>,
+    publisher: Arc<Publisher<LogReports>>,
     reader: Reader,
 }
 
@@ -161,7 +163,7 @@ impl DecisionLog {
         let metrics = Arc::new(LogMetrics::new());
         let sinks = Arc::new(sinks);
         let (commands, inbox) = mpsc::channel();
-        let receipts = LogReceipts {
+        let reports = LogReports {
             sinks: Arc::clone(&sinks),
             written: Mutex::default(),
             markers: Mutex::new(commands.clone()),
@@ -170,7 +172,7 @@ impl DecisionLog {
         let name = format!("{}-decisions", settings.client_id);
         let mut publisher = PublisherSettings::new(&name, &settings.brokers, &settings.properties);
         (publisher.linger, publisher.compression) = (LINGER, COMPRESSION);
-        let publisher = Arc::new(Publisher::start(publisher, receipts)?);
+        let publisher = Arc::new(Publisher::start(publisher, reports)?);
         let reader = Reader::start(
             settings,
             group,
@@ -199,40 +201,40 @@ impl Log for DecisionLog {
         self.group
     }
 
-    fn append(&self, receipt: Receipt, batch: LogBatch) -> Result<(), LogBatch> {
+    fn append(&self, ticket: LogTicket, batch: LogBatch) -> Result<(), LogBatch> {
         let outgoing = Outgoing {
             topic: &self.topic,
-            partition: Some(receipt.partition),
+            partition: Some(ticket.partition),
             key: None,
             value: Some(&batch.value),
             headers: &[],
         };
         match self
             .publisher
-            .publish(&outgoing, Ticket::Batch { receipt, decisions: batch.decisions })
+            .publish(&outgoing, Appended::Batch { ticket, decisions: batch.decisions })
         {
             Ok(()) => Ok(()),
             Err((Refusal::QueueFull | Refusal::Kafka(_), _)) => Err(batch),
         }
     }
 
-    fn recover(&self, receipt: Receipt, owner: OwnerId, topics: Topics, from: Option<Position>) {
-        self.reader.command(Command::Recover { receipt, owner, topics, from });
+    fn recover(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>) {
+        self.reader.command(Command::Recover { ticket, owner, topics, from });
     }
 }
 
 /// What comes back with a record.
 #[derive(Debug)]
-enum Ticket {
+enum Appended {
     Batch {
-        receipt: Receipt,
+        ticket: LogTicket,
         decisions: u32,
     },
     /// The first record of an ownership.
-    Marker(Receipt),
+    Marker(LogTicket),
 }
 
-struct LogReceipts {
+struct LogReports {
     sinks: Arc<Vec<LogSink>>,
     /// By worker: what was told since the last time it was passed on.
     written: Mutex<HashMap<usize, Vec<Written>>>,
@@ -240,36 +242,36 @@ struct LogReceipts {
     metrics: Arc<LogMetrics>,
 }
 
-impl Receipts for LogReceipts {
-    type Receipt = Ticket;
+impl DeliveryReports for LogReports {
+    type Ticket = Appended;
 
-    fn settled(&self, ticket: Ticket, result: Result<(Partition, Offset), Failed<'_>>) {
-        match (ticket, result) {
-            (Ticket::Batch { receipt, decisions }, Ok((_, offset))) => {
+    fn settled(&self, appended: Appended, result: Result<(Partition, Offset), Failed<'_>>) {
+        match (appended, result) {
+            (Appended::Batch { ticket, decisions }, Ok((_, offset))) => {
                 self.metrics.written.increment(1);
                 self.metrics.written_decisions.increment(decisions.into());
                 let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-                written.entry(receipt.worker).or_default().push(Written { receipt, offset });
+                written.entry(ticket.worker).or_default().push(Written { ticket, offset });
             }
-            (Ticket::Batch { receipt, decisions }, Err(failed)) => {
+            (Appended::Batch { ticket, decisions }, Err(failed)) => {
                 self.metrics.failed(&failed);
                 let batch =
                     LogBatch { value: failed.value.unwrap_or_default().to_vec(), decisions };
-                (self.sinks[receipt.worker])(LogEvent::Unwritten { receipt, batch });
+                (self.sinks[ticket.worker])(LogEvent::Unwritten { ticket, batch });
             }
-            (Ticket::Marker(receipt), result) => {
+            (Appended::Marker(ticket), result) => {
                 let result = result.map(|(_, offset)| offset).map_err(|failed| {
                     self.metrics.failed(&failed);
                     failed.error.to_string()
                 });
                 let markers = self.markers.lock().unwrap_or_else(PoisonError::into_inner);
                 // A reader that is gone needs no markers.
-                let _ = markers.send(Command::Marked { receipt, result });
+                let _ = markers.send(Command::Marked { ticket, result });
             }
         }
     }
 
-    fn told(&self) {
+    fn batch_done(&self) {
         let written =
             std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
         for (worker, written) in written {

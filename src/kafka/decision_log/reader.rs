@@ -21,7 +21,7 @@ use super::record::{self, GroupHash, OwnerId};
 use super::recovery::{Recovery, Step};
 use super::settings::DecisionLogSettings;
 use super::supersession::Reading;
-use super::{LogEvent, LogReceipts, LogSink, Receipt, Ticket, Topics};
+use super::{Appended, LogEvent, LogReports, LogSink, LogTicket, Topics};
 use crate::clock;
 use crate::ids::{Offset, Partition, Position};
 use crate::kafka::cluster;
@@ -46,14 +46,14 @@ const LONG: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) enum Command {
     Recover {
-        receipt: Receipt,
+        ticket: LogTicket,
         owner: OwnerId,
         topics: Topics,
         from: Option<Position>,
     },
     /// What became of the first record of an ownership.
     Marked {
-        receipt: Receipt,
+        ticket: LogTicket,
         result: Result<Offset, String>,
     },
     Stop,
@@ -71,7 +71,7 @@ impl Reader {
     pub(super) fn start(
         settings: &DecisionLogSettings,
         group: GroupHash,
-        publisher: Arc<Publisher<LogReceipts>>,
+        publisher: Arc<Publisher<LogReports>>,
         sinks: Arc<Vec<LogSink>>,
         metrics: Arc<LogMetrics>,
         commands: Sender<Command>,
@@ -140,7 +140,7 @@ fn client_config(settings: &DecisionLogSettings) -> ClientConfig {
 struct ReadBack {
     topic: String,
     group: GroupHash,
-    publisher: Arc<Publisher<LogReceipts>>,
+    publisher: Arc<Publisher<LogReports>>,
     sinks: Arc<Vec<LogSink>>,
     metrics: Arc<LogMetrics>,
     consumer: BaseConsumer,
@@ -160,10 +160,10 @@ impl ReadBack {
             };
             while let Some(command) = next {
                 match command {
-                    Command::Recover { receipt, owner, topics, from } => {
-                        self.begin(receipt, owner, topics, from);
+                    Command::Recover { ticket, owner, topics, from } => {
+                        self.begin(ticket, owner, topics, from);
                     }
-                    Command::Marked { receipt, result } => self.marked(receipt, result),
+                    Command::Marked { ticket, result } => self.marked(ticket, result),
                     Command::Stop => return,
                 }
                 next = inbox.try_recv().ok();
@@ -174,12 +174,12 @@ impl ReadBack {
         }
     }
 
-    fn begin(&mut self, receipt: Receipt, owner: OwnerId, topics: Topics, from: Option<Position>) {
+    fn begin(&mut self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>) {
         // What an ownership that ended wanted to know nobody asks any more.
-        self.abandon(receipt.partition);
+        self.abandon(ticket.partition);
         let now = Instant::now();
         let recovery = Recovery {
-            receipt,
+            ticket,
             owner,
             topics,
             from,
@@ -188,7 +188,7 @@ impl ReadBack {
             reading: Reading::of(topics.then),
             read: 0,
         };
-        self.recoveries.insert(receipt.partition, recovery);
+        self.recoveries.insert(ticket.partition, recovery);
     }
 
     fn abandon(&mut self, partition: Partition) {
@@ -207,9 +207,9 @@ impl ReadBack {
         }
     }
 
-    fn marked(&mut self, receipt: Receipt, result: Result<Offset, String>) {
-        let Some(recovery) = self.recoveries.get_mut(&receipt.partition) else { return };
-        if recovery.receipt != receipt {
+    fn marked(&mut self, ticket: LogTicket, result: Result<Offset, String>) {
+        let Some(recovery) = self.recoveries.get_mut(&ticket.partition) else { return };
+        if recovery.ticket != ticket {
             return;
         }
         let now = Instant::now();
@@ -243,7 +243,7 @@ impl ReadBack {
             value: Some(&value),
             headers: &[],
         };
-        let taken = self.publisher.publish(&outgoing, Ticket::Marker(recovery.receipt));
+        let taken = self.publisher.publish(&outgoing, Appended::Marker(recovery.ticket));
         recovery.step = match taken {
             Ok(()) => Step::Marking,
             Err(_) => Step::Mark(Instant::now() + RETRY_WAIT),
@@ -326,7 +326,7 @@ impl ReadBack {
     fn finish(&mut self, partition: Partition) {
         self.unassign(partition);
         let Some(recovery) = self.recoveries.remove(&partition) else { return };
-        let Recovery { receipt, since, step, reading, read, topics, .. } = recovery;
+        let Recovery { ticket, since, step, reading, read, topics, .. } = recovery;
         let from = if let Step::Read { from, .. } = step { from } else { Position(0) };
         self.metrics.void.increment(reading.superseded);
         self.metrics.read_back.record(since.elapsed().as_secs_f64());
@@ -340,7 +340,7 @@ impl ReadBack {
             millis,
             "decision_log.read_back"
         );
-        let Receipt { worker, generation, .. } = receipt;
+        let LogTicket { worker, generation, .. } = ticket;
         (self.sinks[worker])(LogEvent::Decisions { partition, generation, decisions });
         (self.sinks[worker])(LogEvent::Recovered { partition, generation, from, markers });
     }
@@ -349,7 +349,7 @@ impl ReadBack {
     fn tell_trouble(&self) {
         let oldest = self.recoveries.values().filter(|recovery| recovery.since.elapsed() > LONG);
         let trouble = oldest
-            .map(|recovery| (recovery.receipt.partition, recovery.step))
+            .map(|recovery| (recovery.ticket.partition, recovery.step))
             .min_by_key(|(partition, _)| *partition);
         let trouble = trouble.map(|(partition, step)| {
             let doing = match step {

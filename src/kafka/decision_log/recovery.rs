@@ -8,12 +8,12 @@ use tracing::debug;
 use super::metrics::LogMetrics;
 use super::record::{GroupHash, OwnerId};
 use super::supersession::Reading;
-use super::{Receipt, Topics};
+use super::{LogTicket, Topics};
 use crate::ids::{Offset, Position};
 
 /// One partition whose log is being taken over.
 pub(super) struct Recovery {
-    pub(super) receipt: Receipt,
+    pub(super) ticket: LogTicket,
     pub(super) owner: OwnerId,
     pub(super) topics: Topics,
     pub(super) from: Option<Position>,

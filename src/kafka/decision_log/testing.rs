@@ -3,7 +3,7 @@
 use super::record::SamplingDecision;
 use super::record::{self, Contents, DecisionRecord, GroupHash, OwnerId};
 use super::supersession::{OwnershipMarker, Reading};
-use super::{Log, LogBatch, Receipt, Topics};
+use super::{Log, LogBatch, LogTicket, Topics};
 use crate::ids::{Offset, Position, Timestamp, TraceId};
 use crate::sampling::trace::Trigger;
 
@@ -30,11 +30,11 @@ impl Log for ByHand {
         self.0
     }
 
-    fn append(&self, _: Receipt, batch: LogBatch) -> Result<(), LogBatch> {
+    fn append(&self, _: LogTicket, batch: LogBatch) -> Result<(), LogBatch> {
         Err(batch)
     }
 
-    fn recover(&self, _: Receipt, _: OwnerId, _: Topics, _: Option<Position>) {}
+    fn recover(&self, _: LogTicket, _: OwnerId, _: Topics, _: Option<Position>) {}
 }
 
 impl LogBatch {

@@ -28,8 +28,8 @@ fn start(brokers: &str, group_id: &str) -> (DecisionLog, mpsc::Receiver<LogEvent
     (DecisionLog::start(&settings, vec![sink]).unwrap(), events)
 }
 
-fn receipt(generation: u64, sequence: u64) -> Receipt {
-    Receipt { worker: 0, partition: PARTITION, generation: Generation(generation), sequence }
+fn ticket(generation: u64, sequence: u64) -> LogTicket {
+    LogTicket { worker: 0, partition: PARTITION, generation: Generation(generation), sequence }
 }
 
 fn recorded(trace: u8, delivered: bool) -> DecisionRecord {
@@ -44,7 +44,7 @@ fn recover(
     owner: u64,
     from: Option<i64>,
 ) -> (Vec<DecisionRecord>, Position) {
-    log.recover(receipt(owner, 0), OwnerId(owner), Topics::default(), from.map(Position));
+    log.recover(ticket(owner, 0), OwnerId(owner), Topics::default(), from.map(Position));
     let mut all = Vec::new();
     loop {
         match events.recv_timeout(Duration::from_secs(30)).unwrap() {
@@ -67,7 +67,7 @@ fn write(
 ) -> Vec<Written> {
     for (sequence, decision) in (0..).zip(decisions) {
         let batch = LogBatch::with(log.group(), OwnerId(owner), std::slice::from_ref(decision));
-        log.append(receipt(owner, sequence), batch).unwrap();
+        log.append(ticket(owner, sequence), batch).unwrap();
     }
     let mut written = Vec::new();
     while written.len() < decisions.len() {
@@ -86,7 +86,7 @@ fn the_next_owner_is_told_what_was_decided() {
     assert_eq!(recover(&first, &events, 1, None), (vec![], Position(0)));
     let decisions = [recorded(1, false), recorded(2, false), recorded(1, true)];
     let written = write(&first, &events, 1, &decisions);
-    let sequences: Vec<_> = written.iter().map(|it| it.receipt.sequence).collect();
+    let sequences: Vec<_> = written.iter().map(|it| it.ticket.sequence).collect();
     assert_eq!(sequences, [0, 1, 2]);
     assert_eq!(written[0].offset, Offset(1), "behind the record of the ownership");
 

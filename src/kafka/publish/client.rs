@@ -10,7 +10,7 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, ProducerContext};
 use tracing::{debug, error, warn};
 
-use super::{Failed, PublisherSettings, Receipts};
+use super::{DeliveryReports, Failed, PublisherSettings};
 use crate::ids::{Offset, Partition};
 use crate::telemetry::log_throttle::LogThrottle;
 
@@ -21,23 +21,23 @@ pub(super) type Client<R> = BaseProducer<Context<R>>;
 
 pub(super) struct Context<R> {
     name: String,
-    receipts: Arc<R>,
+    reports: Arc<R>,
     trouble: LogThrottle,
 }
 
-pub(super) fn create<R: Receipts>(
+pub(super) fn create<R: DeliveryReports>(
     settings: &PublisherSettings,
-    receipts: &Arc<R>,
+    reports: &Arc<R>,
 ) -> Result<Client<R>, KafkaError> {
     let context = Context {
         name: settings.name.clone(),
-        receipts: Arc::clone(receipts),
+        reports: Arc::clone(reports),
         trouble: LogThrottle::new(LOG_INTERVAL),
     };
     settings.client_config().create_with_context(context)
 }
 
-impl<R: Receipts> ClientContext for Context<R> {
+impl<R: DeliveryReports> ClientContext for Context<R> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
@@ -54,10 +54,10 @@ impl<R: Receipts> ClientContext for Context<R> {
     }
 }
 
-impl<R: Receipts> ProducerContext for Context<R> {
-    type DeliveryOpaque = Box<R::Receipt>;
+impl<R: DeliveryReports> ProducerContext for Context<R> {
+    type DeliveryOpaque = Box<R::Ticket>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, receipt: Self::DeliveryOpaque) {
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Self::DeliveryOpaque) {
         let result = match result {
             Ok(message) => Ok((Partition(message.partition()), Offset(message.offset()))),
             Err((error, message)) => Err(Failed {
@@ -67,6 +67,6 @@ impl<R: Receipts> ProducerContext for Context<R> {
                 value: message.payload(),
             }),
         };
-        self.receipts.settled(*receipt, result);
+        self.reports.settled(*ticket, result);
     }
 }

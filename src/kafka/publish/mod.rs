@@ -1,7 +1,7 @@
 //! Records out to Kafka: one idempotent producer for each purpose.
 //!
 //! Owns the producer, the thread that serves it, and its renewal after a fatal error. Promises
-//! that every record that was taken is settled exactly once, by [`Receipts::settled`], on that
+//! that every record that was taken is settled exactly once, by [`DeliveryReports::settled`], on that
 //! thread; and that a full queue hands the record back instead of waiting. Leaves to others what a
 //! record means, and what to do with one that failed.
 
@@ -133,15 +133,15 @@ pub struct Failed<'a> {
 }
 
 /// What is told of records that were taken. Called on the producer's thread; must not block.
-pub trait Receipts: Send + Sync + 'static {
+pub trait DeliveryReports: Send + Sync + 'static {
     /// What comes back with a record.
-    type Receipt: Send + Sync + 'static;
+    type Ticket: Send + Sync + 'static;
 
     /// A record is on the topic, at this offset, or it is not.
-    fn settled(&self, receipt: Self::Receipt, result: Result<(Partition, Offset), Failed<'_>>);
+    fn settled(&self, ticket: Self::Ticket, result: Result<(Partition, Offset), Failed<'_>>);
 
     /// Some were told: time to pass them on together.
-    fn told(&self) {}
+    fn batch_done(&self) {}
 }
 
 /// A record was not taken.
@@ -156,35 +156,35 @@ pub enum Refusal {
 }
 
 /// A running producer.
-pub struct Publisher<R: Receipts> {
+pub struct Publisher<R: DeliveryReports> {
     shared: Arc<Shared<R>>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Shared<R: Receipts> {
+struct Shared<R: DeliveryReports> {
     settings: PublisherSettings,
-    receipts: Arc<R>,
+    reports: Arc<R>,
     client: ArcSwap<Client<R>>,
     stop: AtomicBool,
 }
 
-impl<R: Receipts> std::fmt::Debug for Publisher<R> {
+impl<R: DeliveryReports> std::fmt::Debug for Publisher<R> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Publisher").field("settings", &self.shared.settings).finish_non_exhaustive()
     }
 }
 
-impl<R: Receipts> Publisher<R> {
+impl<R: DeliveryReports> Publisher<R> {
     /// Starts a producer. A broker that is out of reach is not an error.
     ///
     /// # Errors
     /// When librdkafka refuses the settings.
-    pub fn start(settings: PublisherSettings, receipts: R) -> Result<Self, KafkaError> {
-        let receipts = Arc::new(receipts);
-        let client = client::create(&settings, &receipts)?;
+    pub fn start(settings: PublisherSettings, reports: R) -> Result<Self, KafkaError> {
+        let reports = Arc::new(reports);
+        let client = client::create(&settings, &reports)?;
         let name = settings.name.clone();
         let client = ArcSwap::from_pointee(client);
-        let shared = Arc::new(Shared { settings, receipts, client, stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { settings, reports, client, stop: AtomicBool::new(false) });
         let own = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name(name)
@@ -194,34 +194,34 @@ impl<R: Receipts> Publisher<R> {
     }
 
     /// What is told.
-    pub fn receipts(&self) -> &R {
-        &self.shared.receipts
+    pub fn reports(&self) -> &R {
+        &self.shared.reports
     }
 
     /// Takes a record over, from any thread. Never blocks.
     ///
     /// # Errors
-    /// When it is not taken; the receipt comes back.
+    /// When it is not taken; the ticket comes back.
     pub fn publish(
         &self,
         outgoing: &Outgoing<'_>,
-        receipt: R::Receipt,
-    ) -> Result<(), (Refusal, R::Receipt)> {
-        self.publish_at(outgoing, None, receipt)
+        ticket: R::Ticket,
+    ) -> Result<(), (Refusal, R::Ticket)> {
+        self.publish_at(outgoing, None, ticket)
     }
 
     /// As [`publish`](Self::publish), with a time of its own where the topic takes the producer's.
     ///
     /// # Errors
-    /// When it is not taken; the receipt comes back.
+    /// When it is not taken; the ticket comes back.
     pub fn publish_at(
         &self,
         outgoing: &Outgoing<'_>,
         timestamp: Option<Timestamp>,
-        receipt: R::Receipt,
-    ) -> Result<(), (Refusal, R::Receipt)> {
+        ticket: R::Ticket,
+    ) -> Result<(), (Refusal, R::Ticket)> {
         let mut record =
-            BaseRecord::<[u8], [u8], _>::with_opaque_to(outgoing.topic, Box::new(receipt));
+            BaseRecord::<[u8], [u8], _>::with_opaque_to(outgoing.topic, Box::new(ticket));
         record.partition = outgoing.partition.map(|partition| partition.0);
         record.timestamp = timestamp.map(|timestamp| timestamp.0);
         record.key = outgoing.key;
@@ -262,7 +262,7 @@ impl<R: Receipts> Publisher<R> {
     /// Waits until everything that was taken is settled. True if that came in time.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        // What lingers leaves when the queue is flushed; receipts are told on the own thread.
+        // What lingers leaves when the queue is flushed; reports are told on the own thread.
         loop {
             if self.in_flight() == 0 {
                 return true;
@@ -284,7 +284,7 @@ impl<R: Receipts> Publisher<R> {
     }
 }
 
-impl<R: Receipts> Drop for Publisher<R> {
+impl<R: DeliveryReports> Drop for Publisher<R> {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take()
@@ -295,12 +295,12 @@ impl<R: Receipts> Drop for Publisher<R> {
     }
 }
 
-impl<R: Receipts> Shared<R> {
+impl<R: DeliveryReports> Shared<R> {
     fn serve(&self) {
         while !self.stop.load(Ordering::Relaxed) {
             let client = self.client.load_full();
             client.poll(POLL_WAIT);
-            self.receipts.told();
+            self.reports.batch_done();
             if let Some((code, reason)) = client.client().fatal_error() {
                 let name = &self.settings.name;
                 error!(name, %code, reason, "publisher.fatal: the producer is made anew");
@@ -312,7 +312,7 @@ impl<R: Receipts> Shared<R> {
     /// Puts a new client in the place of one that is of no use any more. What that one held fails.
     fn renew(&self, old: &Client<R>) {
         while !self.stop.load(Ordering::Relaxed) {
-            match client::create(&self.settings, &self.receipts) {
+            match client::create(&self.settings, &self.reports) {
                 Ok(client) => {
                     self.client.store(Arc::new(client));
                     break;
@@ -327,7 +327,7 @@ impl<R: Receipts> Shared<R> {
         while old.in_flight_count() > 0 && !self.stop.load(Ordering::Relaxed) {
             old.poll(POLL_WAIT);
         }
-        self.receipts.told();
+        self.reports.batch_done();
     }
 }
 

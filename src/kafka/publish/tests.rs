@@ -13,11 +13,11 @@ struct Told {
     settled: Mutex<Vec<(u64, bool)>>,
 }
 
-impl Receipts for Told {
-    type Receipt = u64;
+impl DeliveryReports for Told {
+    type Ticket = u64;
 
-    fn settled(&self, receipt: u64, result: Result<(Partition, Offset), Failed<'_>>) {
-        self.settled.lock().unwrap().push((receipt, result.is_ok()));
+    fn settled(&self, ticket: u64, result: Result<(Partition, Offset), Failed<'_>>) {
+        self.settled.lock().unwrap().push((ticket, result.is_ok()));
     }
 }
 
@@ -48,7 +48,7 @@ fn records_arrive_as_they_were_and_each_is_settled_once() {
         publisher.publish(&outgoing(&key, b"value", &headers), number).unwrap();
     }
     assert!(publisher.flush(Duration::from_secs(30)));
-    let mut settled = publisher.receipts().settled.lock().unwrap().clone();
+    let mut settled = publisher.reports().settled.lock().unwrap().clone();
     settled.sort_unstable();
     assert_eq!(settled, (0..100).map(|number| (number, true)).collect::<Vec<_>>());
 
@@ -84,12 +84,12 @@ fn what_cannot_be_delivered_fails_and_a_full_queue_hands_back() {
     let refused = loop {
         match publisher.publish(&outgoing(b"key", &value, &[]), taken) {
             Ok(()) => taken += 1,
-            Err((refusal, receipt)) => break (refusal, receipt),
+            Err((refusal, ticket)) => break (refusal, ticket),
         }
     };
-    assert!(matches!(refused, (Refusal::QueueFull, receipt) if receipt == taken));
+    assert!(matches!(refused, (Refusal::QueueFull, ticket) if ticket == taken));
     assert!(publisher.flush(Duration::from_secs(30)));
-    let settled = publisher.receipts().settled.lock().unwrap();
+    let settled = publisher.reports().settled.lock().unwrap();
     assert_eq!(settled.len() as u64, taken);
     assert!(settled.iter().all(|(_, is_delivered)| !is_delivered));
 }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
 use crate::ids::{Offset, Pin, TraceId};
 use crate::kafka::dead_letters::{self, Holds, Letter};
-use crate::kafka::decision_log::{DecisionRecord, Kept, LogBatch, Receipt};
+use crate::kafka::decision_log::{DecisionRecord, Kept, LogBatch, LogTicket};
 use crate::otlp::{Additions, FramedChunk, SpanSegment};
 use crate::sampling::trace::Segment;
 
@@ -291,13 +291,13 @@ impl PartitionState {
         let Refusal { bytes, along, reason, message } = refusal;
         let mut letter = Letter::refused(self.partition, bytes, exporter, reason, message);
         letter.along = along.to_vec();
-        let receipt = dead_letters::Receipt {
+        let ticket = dead_letters::LetterTicket {
             partition: self.partition,
             generation: self.generation(),
             holds: Holds::Delivery(delivery.0),
             worker: self.worker,
         };
-        desk.unsent.push_back((letter, receipt));
+        desk.unsent.push_back((letter, ticket));
         true
     }
 
@@ -348,13 +348,13 @@ impl PartitionState {
     /// The decisions so far go to the log together.
     pub(super) fn close_line(&mut self, desk: &mut Desk) {
         if let Some((sequence, line)) = self.recording.close() {
-            desk.lines.push_back((self.receipt(sequence), line));
+            desk.lines.push_back((self.ticket(sequence), line));
         }
     }
 
     /// Whom the log tells of the record `sequence`.
-    pub(super) fn receipt(&self, sequence: u64) -> Receipt {
-        Receipt {
+    pub(super) fn ticket(&self, sequence: u64) -> LogTicket {
+        LogTicket {
             worker: self.worker,
             partition: self.partition,
             generation: self.generation(),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::ids::Partition;
-use crate::kafka::dead_letters::{Letter, Receipt};
+use crate::kafka::dead_letters::{Letter, LetterTicket};
 use crate::kafka::decision_log::{self, LogBatch};
 use crate::otlp::encoding::Decoder;
 use crate::otlp::{Framer, Scan};
@@ -37,13 +37,13 @@ pub(super) struct Desk {
     pub(super) memory_posted: u64,
     /// Letters that the dead-letter producer has no room for. While there are any, no records are
     /// taken: there are never more than those of one batch.
-    pub(super) unsent: VecDeque<(Letter, Receipt)>,
+    pub(super) unsent: VecDeque<(Letter, LetterTicket)>,
     /// Chunks of traces kept since the exporter was last fed.
     pub(super) kept: Vec<Outbound>,
     /// Partitions with decisions that wait for others to be put on record with.
     pub(super) open_lines: Vec<Partition>,
     /// Records that the decision log has not taken yet.
-    pub(super) lines: VecDeque<(decision_log::Receipt, LogBatch)>,
+    pub(super) lines: VecDeque<(decision_log::LogTicket, LogBatch)>,
 }
 
 impl Desk {

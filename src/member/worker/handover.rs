@@ -123,14 +123,14 @@ impl Worker {
         let partition = state.partition;
         self.revoking.retain(|revoking| *revoking != partition);
         self.lanes.set_hurry(!self.revoking.is_empty());
-        self.desk.unsent.retain(|(_, receipt)| {
-            receipt.partition != partition || receipt.generation != generation
-        });
+        self.desk
+            .unsent
+            .retain(|(_, ticket)| ticket.partition != partition || ticket.generation != generation);
         self.lanes.forget(partition, generation);
         self.look_at_leases();
-        self.desk.lines.retain(|(receipt, _)| {
-            receipt.partition != partition || receipt.generation != generation
-        });
+        self.desk
+            .lines
+            .retain(|(ticket, _)| ticket.partition != partition || ticket.generation != generation);
         self.left.push(state.remembered);
     }
 

@@ -38,7 +38,7 @@ use tracing::debug;
 
 use crate::export::{Ack, Exporter};
 use crate::ids::{Generation, Partition};
-use crate::kafka::dead_letters::{DeadLetters, Receipt};
+use crate::kafka::dead_letters::{DeadLetters, LetterTicket};
 use crate::kafka::decision_log::{Log, LogEvent};
 use crate::kafka::source::{Acquisition, CaughtUp, Event, Inbox, Rebalance, RecordBatch};
 use crate::member::routing::Routing;
@@ -104,7 +104,7 @@ pub struct Told {
     /// By the decision log.
     pub log: mpsc::UnboundedReceiver<LogEvent>,
     /// By the producer of dead letters.
-    pub letters: mpsc::UnboundedReceiver<Receipt>,
+    pub letters: mpsc::UnboundedReceiver<LetterTicket>,
 }
 
 /// What a worker does next.
@@ -112,7 +112,7 @@ enum Next {
     Rebalance(Rebalance),
     Acks(usize, Vec<Ack>),
     Log(LogEvent),
-    Letter(Receipt),
+    Letter(LetterTicket),
     /// Something that had no room may have some now.
     Room,
     RevokeDeadline,
@@ -204,7 +204,7 @@ impl Worker {
                 () = stop.cancelled() => Next::Stop,
                 Some((exporter, acks)) = self.told.acks.recv() => Next::Acks(exporter, acks),
                 Some(event) = self.told.log.recv() => Next::Log(event),
-                Some(receipt) = self.told.letters.recv() => Next::Letter(receipt),
+                Some(ticket) = self.told.letters.recv() => Next::Letter(ticket),
                 () = room(full), if is_full => Next::Room,
                 () = dead_letters.room(), if has_unsent => Next::Room,
                 () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => Next::Room,
@@ -218,7 +218,7 @@ impl Worker {
                 Next::Rebalance(rebalance) => self.rebalance(rebalance),
                 Next::Acks(exporter, acks) => self.acknowledge(exporter, acks),
                 Next::Log(event) => self.told_by_log(event),
-                Next::Letter(receipt) => self.letter_settled(receipt),
+                Next::Letter(ticket) => self.letter_settled(ticket),
                 Next::Room => self.feed(),
                 Next::RevokeDeadline => self.finish_revocations(),
                 Next::Policies => self.switch(),

@@ -8,7 +8,7 @@ use super::partition::PartitionState;
 use super::{Shared, Worker, current, current_or_revoked};
 use crate::ids::{Generation, Partition, Position, Timestamp};
 use crate::kafka::decision_log::{
-    DecisionRecord, LogEvent, OwnershipMarker, Receipt, Topics, Written,
+    DecisionRecord, LogEvent, LogTicket, OwnershipMarker, Topics, Written,
 };
 use crate::kafka::source::Resume;
 
@@ -21,7 +21,7 @@ impl PartitionState {
         let Some(log) = &shared.log else { return };
         self.recovering = Some(VecDeque::new());
         let topics = Topics { then: resume.topic, now: self.acquisition.topic() };
-        log.recover(self.receipt(0), self.owner, topics, resume.log);
+        log.recover(self.ticket(0), self.owner, topics, resume.log);
     }
 
     pub(super) fn learn(&mut self, shared: &Shared, decisions: &[DecisionRecord]) {
@@ -70,16 +70,16 @@ impl Worker {
                 state.close_line(&mut self.desk);
             }
         }
-        while let Some((receipt, line)) = self.desk.lines.pop_front() {
-            let state = self.partitions.get(&receipt.partition);
-            let state = state.filter(|state| state.generation() == receipt.generation);
+        while let Some((ticket, line)) = self.desk.lines.pop_front() {
+            let state = self.partitions.get(&ticket.partition);
+            let state = state.filter(|state| state.generation() == ticket.generation);
             let Some(state) = state else { continue };
             if !state.acquisition.is_leased() {
-                self.desk.lines.push_front((receipt, line));
+                self.desk.lines.push_front((ticket, line));
                 return;
             }
-            if let Err(line) = log.append(receipt, line) {
-                self.desk.lines.push_front((receipt, line));
+            if let Err(line) = log.append(ticket, line) {
+                self.desk.lines.push_front((ticket, line));
                 return;
             }
         }
@@ -88,8 +88,8 @@ impl Worker {
     pub(super) fn told_by_log(&mut self, event: LogEvent) {
         match event {
             LogEvent::Written(written) => {
-                for Written { receipt, offset } in written {
-                    let Receipt { partition, generation, sequence, .. } = receipt;
+                for Written { ticket, offset } in written {
+                    let LogTicket { partition, generation, sequence, .. } = ticket;
                     let state = current_or_revoked(&mut self.partitions, partition, generation);
                     if let Some(state) = state {
                         state.recorded(&self.shared, &mut self.desk, sequence, offset);
@@ -99,8 +99,8 @@ impl Worker {
                 self.feed();
                 self.go_on_with_revocations();
             }
-            LogEvent::Unwritten { receipt, batch: line } => {
-                self.desk.lines.push_back((receipt, line))
+            LogEvent::Unwritten { ticket, batch: line } => {
+                self.desk.lines.push_back((ticket, line))
             }
             LogEvent::Decisions { partition, generation, decisions } => {
                 if let Some(state) = current(&mut self.partitions, partition, generation) {

@@ -8,7 +8,7 @@ use super::partition::PartitionState;
 use super::{Desk, Shared, Worker, current_or_revoked};
 use crate::export::DeliveryId;
 use crate::ids::{Offset, Partition};
-use crate::kafka::dead_letters::{DeadLetters, Holds, Kind, Letter, Receipt};
+use crate::kafka::dead_letters::{DeadLetters, Holds, Kind, Letter, LetterTicket};
 use crate::kafka::source::Record;
 use crate::otlp::encoding::{self, Compression, DecodeError, Decoded, Encoding};
 use crate::otlp::{InvalidReason, Scan, ScanError, not_understood, only_invalid, scan};
@@ -176,14 +176,14 @@ impl PartitionState {
 
     /// Sends a letter about the record in hand, whose offset is held back until it is settled.
     fn send(&mut self, shared: &Shared, desk: &mut Desk, offset: Offset, letter: Letter) {
-        let receipt = Receipt {
+        let ticket = LetterTicket {
             partition: self.partition,
             generation: self.generation(),
             holds: Holds::Record(self.watermark.pin(offset)),
             worker: self.worker,
         };
         self.letters += 1;
-        desk.unsent.push_back((letter, receipt));
+        desk.unsent.push_back((letter, ticket));
         send_letters(&shared.dead_letters, desk);
     }
 
@@ -203,8 +203,8 @@ impl PartitionState {
 
 impl Worker {
     /// A letter is settled, of a partition that may be gone.
-    pub(super) fn letter_settled(&mut self, receipt: Receipt) {
-        let Receipt { partition, generation, holds, .. } = receipt;
+    pub(super) fn letter_settled(&mut self, ticket: LetterTicket) {
+        let LetterTicket { partition, generation, holds, .. } = ticket;
         if let Some(state) = current_or_revoked(&mut self.partitions, partition, generation) {
             state.letter_settled(&self.shared, &mut self.desk, holds);
             self.feed();
@@ -215,8 +215,8 @@ impl Worker {
 
 /// Hands letters to the producer, in order, as far as it has room.
 pub(super) fn send_letters(dead_letters: &DeadLetters, desk: &mut Desk) {
-    while let Some((letter, receipt)) = desk.unsent.front() {
-        if dead_letters.try_send(letter, *receipt).is_err() {
+    while let Some((letter, ticket)) = desk.unsent.front() {
+        if dead_letters.try_send(letter, *ticket).is_err() {
             break;
         }
         desk.unsent.pop_front();

@@ -16,7 +16,9 @@ use super::bench;
 use crate::export::Chunk;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::testing::{ByHand, read_back};
-use crate::kafka::decision_log::{DecisionRecord, GroupHash, LogBatch, Receipt, SamplingDecision};
+use crate::kafka::decision_log::{
+    DecisionRecord, GroupHash, LogBatch, LogTicket, SamplingDecision,
+};
 use crate::kafka::source::{CaughtUp, OwnershipTable, Record, Resume};
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::{Desk, InForce, Shared};
@@ -419,15 +421,15 @@ impl World {
         state.close_line(desk);
     }
 
-    fn pop_line(&mut self) -> Option<(Receipt, LogBatch)> {
+    fn pop_line(&mut self) -> Option<(LogTicket, LogBatch)> {
         self.owner.desk.lines.pop_front()
     }
 
     fn write(&mut self) {
-        let Some((receipt, line)) = self.pop_line() else { return };
+        let Some((ticket, line)) = self.pop_line() else { return };
         let offset = self.append(line);
         let Owner { shared, desk, state, .. } = &mut self.owner;
-        state.recorded(shared, desk, receipt.sequence, offset);
+        state.recorded(shared, desk, ticket.sequence, offset);
         self.collect();
     }
 
@@ -442,11 +444,11 @@ impl World {
     }
 
     fn unwritten(&mut self, is_written: bool) {
-        let Some((receipt, line)) = self.pop_line() else { return };
+        let Some((ticket, line)) = self.pop_line() else { return };
         if is_written {
             self.append(line.clone());
         }
-        self.owner.desk.lines.push_back((receipt, line));
+        self.owner.desk.lines.push_back((ticket, line));
     }
 
     fn some_chunk(&self, which: u8) -> Option<usize> {

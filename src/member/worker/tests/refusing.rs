@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::bench::*;
 use crate::export::Refusal;
 use crate::ids::Position;
-use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, Kind, Receipt};
+use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, Kind, LetterTicket};
 use crate::member::worker::refuse::send_letters;
 use crate::otlp::encoding::Encoding;
 use crate::telemetry::books::{Amount, Invalid, Tally};
@@ -21,7 +21,7 @@ fn bench() -> Bench {
 }
 
 /// A bench with a dead-letter topic; nothing is settled until its broker comes.
-fn bench_with_letters(brokers: &str) -> (Bench, mpsc::UnboundedReceiver<Receipt>) {
+fn bench_with_letters(brokers: &str) -> (Bench, mpsc::UnboundedReceiver<LetterTicket>) {
     let mut bench = bench();
     let (sink, told) = mpsc::unbounded_channel();
     let settings =
@@ -167,15 +167,15 @@ fn a_letter_holds_the_offset_back_until_it_is_settled() {
     assert_eq!(bench.state.letters, 2);
     assert_eq!(bench.state.watermark.committable().position, Position(0));
     cluster.broker_up(1).unwrap();
-    let receipts: Vec<_> = (0..2).map(|_| told.blocking_recv().unwrap()).collect();
+    let tickets: Vec<_> = (0..2).map(|_| told.blocking_recv().unwrap()).collect();
     assert_eq!(
         bench.state.watermark.committable().position,
         Position(0),
         "the worker was not told"
     );
-    for receipt in receipts {
-        assert_eq!(receipt.generation, bench.state.generation());
-        bench.state.letter_settled(&bench.shared, &mut bench.desk, receipt.holds);
+    for ticket in tickets {
+        assert_eq!(ticket.generation, bench.state.generation());
+        bench.state.letter_settled(&bench.shared, &mut bench.desk, ticket.holds);
     }
     assert_eq!(
         (bench.state.letters, bench.state.watermark.committable().position),
@@ -225,8 +225,8 @@ fn a_refused_chunk_is_not_done_before_its_letter_is() {
     assert_eq!(bench.state.in_flight(), 1);
     assert_eq!(bench.state.watermark.committable().position, Position(0));
     send_letters(&bench.shared.dead_letters, &mut bench.desk);
-    let receipt = settled.blocking_recv().unwrap();
-    bench.state.letter_settled(&bench.shared, &mut bench.desk, receipt.holds);
+    let ticket = settled.blocking_recv().unwrap();
+    bench.state.letter_settled(&bench.shared, &mut bench.desk, ticket.holds);
     assert_eq!(bench.state.in_flight(), 0);
     assert_eq!(bench.state.watermark.committable().position, Position(1));
 }
