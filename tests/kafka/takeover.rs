@@ -88,7 +88,7 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
         LogEvent::Written(lines) => {
             count.fetch_add(lines.len() as u64, Ordering::Relaxed);
         }
-        LogEvent::Recovered { partition, .. } => recovered.send(partition).unwrap(),
+        LogEvent::ReadBack { partition, .. } => recovered.send(partition).unwrap(),
         LogEvent::Unwritten { batch, .. } => panic!("not written: {batch:?}"),
         LogEvent::Decisions { .. } => {}
     });
@@ -100,7 +100,7 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
         sequence,
     };
     let owner = |partition: i32| OwnerId(partition.unsigned_abs().into());
-    (0..PARTITIONS).for_each(|it| log.recover(ticket(it, 0), owner(it), Topics::default(), None));
+    (0..PARTITIONS).for_each(|it| log.read_back(ticket(it, 0), owner(it), Topics::default(), None));
     for _ in 0..PARTITIONS {
         owned.recv_timeout(PATIENCE).unwrap();
     }

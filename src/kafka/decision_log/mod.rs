@@ -5,17 +5,17 @@
 //! Promises that
 //! - a worker is told of every record that is safe on the topic, once ([`LogEvent::Written`]), and
 //!   gets back what is not ([`LogEvent::Unwritten`]);
-//! - after [`DecisionLog::recover`] the worker is told every decision on record from the position
+//! - after [`DecisionLog::read_back`] the worker is told every decision on record from the position
 //!   it asked for, in order, up to and with everything that was written before the call by
-//!   whoever owned the partition then ([`LogEvent::Recovered`]);
+//!   whoever owned the partition then ([`LogEvent::ReadBack`]);
 //! - what an owner writes that has been superseded does not win over what its successor wrote.
 //!
 //! Leaves to others what a decision means, what waits for it, and what is remembered.
 
 mod metrics;
+mod read_back;
 mod reader;
 mod record;
-mod recovery;
 mod settings;
 mod supersession;
 pub mod topic;
@@ -59,7 +59,7 @@ pub enum LogEvent {
         /// The record.
         batch: LogBatch,
     },
-    /// Decisions of a partition that is being recovered, in the order they were written.
+    /// Decisions of a partition whose log is being read back, in the order they were written.
     Decisions {
         /// Which partition.
         partition: Partition,
@@ -69,7 +69,7 @@ pub enum LogEvent {
         decisions: Vec<DecisionRecord>,
     },
     /// Everything was told.
-    Recovered {
+    ReadBack {
         /// Which partition.
         partition: Partition,
         /// The acquisition.
@@ -131,7 +131,7 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// Takes the log of a partition over for `owner`, and reads it back from `from`, or as far as it
     /// reaches if that is not known. `ticket` says whom to tell; its sequence has no
     /// meaning.
-    fn recover(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>);
+    fn read_back(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>);
 }
 
 /// Which input topic a log is about, as far as its id is known.
@@ -218,8 +218,8 @@ impl Log for DecisionLog {
         }
     }
 
-    fn recover(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>) {
-        self.reader.command(Command::Recover { ticket, owner, topics, from });
+    fn read_back(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>) {
+        self.reader.command(Command::ReadBack { ticket, owner, topics, from });
     }
 }
 

@@ -17,8 +17,8 @@ use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
 
 use super::metrics::LogMetrics;
+use super::read_back::{ReadBack, Step};
 use super::record::{self, GroupHash, OwnerId};
-use super::recovery::{Recovery, Step};
 use super::settings::DecisionLogSettings;
 use super::supersession::Reading;
 use super::{Appended, LogEvent, LogReports, LogSink, LogTicket, Topics};
@@ -45,7 +45,7 @@ const LONG: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Recover {
+    ReadBack {
         ticket: LogTicket,
         owner: OwnerId,
         topics: Topics,
@@ -78,14 +78,14 @@ impl Reader {
         inbox: Receiver<Command>,
     ) -> Result<Self, super::LogError> {
         let trouble = Arc::default();
-        let worker = ReadBack {
+        let worker = ReaderThread {
             topic: settings.topic.clone(),
             group,
             publisher,
             sinks,
             metrics,
             consumer: client_config(settings).create()?,
-            recoveries: HashMap::new(),
+            read_backs: HashMap::new(),
             trouble: Arc::clone(&trouble),
             errors: LogThrottle::new(Duration::from_secs(10)),
         };
@@ -137,22 +137,22 @@ fn client_config(settings: &DecisionLogSettings) -> ClientConfig {
     config
 }
 
-struct ReadBack {
+struct ReaderThread {
     topic: String,
     group: GroupHash,
     publisher: Arc<Publisher<LogReports>>,
     sinks: Arc<Vec<LogSink>>,
     metrics: Arc<LogMetrics>,
     consumer: BaseConsumer,
-    recoveries: HashMap<Partition, Recovery>,
+    read_backs: HashMap<Partition, ReadBack>,
     trouble: Arc<Mutex<Option<String>>>,
     errors: LogThrottle,
 }
 
-impl ReadBack {
+impl ReaderThread {
     fn run(mut self, inbox: &Receiver<Command>) {
         loop {
-            let wait = if self.recoveries.is_empty() { IDLE_WAIT } else { Duration::ZERO };
+            let wait = if self.read_backs.is_empty() { IDLE_WAIT } else { Duration::ZERO };
             let mut next = match inbox.recv_timeout(wait) {
                 Ok(command) => Some(command),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -160,7 +160,7 @@ impl ReadBack {
             };
             while let Some(command) = next {
                 match command {
-                    Command::Recover { ticket, owner, topics, from } => {
+                    Command::ReadBack { ticket, owner, topics, from } => {
                         self.begin(ticket, owner, topics, from);
                     }
                     Command::Marked { ticket, result } => self.marked(ticket, result),
@@ -178,7 +178,7 @@ impl ReadBack {
         // What an ownership that ended wanted to know nobody asks any more.
         self.abandon(ticket.partition);
         let now = Instant::now();
-        let recovery = Recovery {
+        let read_back = ReadBack {
             ticket,
             owner,
             topics,
@@ -188,12 +188,12 @@ impl ReadBack {
             reading: Reading::of(topics.then),
             read: 0,
         };
-        self.recoveries.insert(ticket.partition, recovery);
+        self.read_backs.insert(ticket.partition, read_back);
     }
 
     fn abandon(&mut self, partition: Partition) {
-        if let Some(recovery) = self.recoveries.remove(&partition)
-            && matches!(recovery.step, Step::Read { .. })
+        if let Some(read_back) = self.read_backs.remove(&partition)
+            && matches!(read_back.step, Step::Read { .. })
         {
             self.unassign(partition);
         }
@@ -208,12 +208,12 @@ impl ReadBack {
     }
 
     fn marked(&mut self, ticket: LogTicket, result: Result<Offset, String>) {
-        let Some(recovery) = self.recoveries.get_mut(&ticket.partition) else { return };
-        if recovery.ticket != ticket {
+        let Some(read_back) = self.read_backs.get_mut(&ticket.partition) else { return };
+        if read_back.ticket != ticket {
             return;
         }
         let now = Instant::now();
-        recovery.step = match result {
+        read_back.step = match result {
             Ok(end) => Step::Seek { end, at: now },
             Err(_counted) => Step::Mark(now + RETRY_WAIT),
         };
@@ -222,10 +222,10 @@ impl ReadBack {
     /// Starts what is due.
     fn step(&mut self) {
         let now = Instant::now();
-        let partitions: Vec<Partition> = self.recoveries.keys().copied().collect();
+        let partitions: Vec<Partition> = self.read_backs.keys().copied().collect();
         for partition in partitions {
-            let Some(recovery) = self.recoveries.get(&partition) else { continue };
-            match recovery.step {
+            let Some(read_back) = self.read_backs.get(&partition) else { continue };
+            match read_back.step {
                 Step::Mark(at) if at <= now => self.mark(partition),
                 Step::Seek { end, at } if at <= now => self.seek(partition, end),
                 _ => {}
@@ -234,8 +234,8 @@ impl ReadBack {
     }
 
     fn mark(&mut self, partition: Partition) {
-        let Some(recovery) = self.recoveries.get_mut(&partition) else { return };
-        let value = record::marker(recovery.owner, self.group, clock::now(), recovery.topics.now);
+        let Some(read_back) = self.read_backs.get_mut(&partition) else { return };
+        let value = record::marker(read_back.owner, self.group, clock::now(), read_back.topics.now);
         let outgoing = Outgoing {
             topic: &self.topic,
             partition: Some(partition),
@@ -243,8 +243,8 @@ impl ReadBack {
             value: Some(&value),
             headers: &[],
         };
-        let taken = self.publisher.publish(&outgoing, Appended::Marker(recovery.ticket));
-        recovery.step = match taken {
+        let taken = self.publisher.publish(&outgoing, Appended::Marker(read_back.ticket));
+        read_back.step = match taken {
             Ok(()) => Step::Marking,
             Err(_) => Step::Mark(Instant::now() + RETRY_WAIT),
         };
@@ -252,7 +252,7 @@ impl ReadBack {
 
     /// Begins to read, from where it was asked for or where the log begins.
     fn seek(&mut self, partition: Partition, end: Offset) {
-        let Some(from) = self.recoveries.get(&partition).map(|recovery| recovery.from) else {
+        let Some(from) = self.read_backs.get(&partition).map(|read_back| read_back.from) else {
             return;
         };
         let started = self.start_of(partition, from).and_then(|from| {
@@ -261,11 +261,11 @@ impl ReadBack {
             self.consumer.incremental_assign(&list)?;
             Ok(from)
         });
-        let Some(recovery) = self.recoveries.get_mut(&partition) else { return };
+        let Some(read_back) = self.read_backs.get_mut(&partition) else { return };
         match started {
-            Ok(from) => recovery.step = Step::Read { end, from },
+            Ok(from) => read_back.step = Step::Read { end, from },
             Err(error) => {
-                recovery.step = Step::Seek { end, at: Instant::now() + RETRY_WAIT };
+                read_back.step = Step::Seek { end, at: Instant::now() + RETRY_WAIT };
                 self.failed(&error);
             }
         }
@@ -290,9 +290,9 @@ impl ReadBack {
     /// Takes in what there is to read.
     fn read(&mut self) {
         let is_reading =
-            self.recoveries.values().any(|recovery| matches!(recovery.step, Step::Read { .. }));
+            self.read_backs.values().any(|read_back| matches!(read_back.step, Step::Read { .. }));
         if !is_reading {
-            if !self.recoveries.is_empty() {
+            if !self.read_backs.is_empty() {
                 thread::sleep(WAIT);
             }
             return;
@@ -304,8 +304,8 @@ impl ReadBack {
             match message {
                 Ok(message) => {
                     let partition = Partition(message.partition());
-                    if let Some(recovery) = self.recoveries.get_mut(&partition)
-                        && recovery.take_in(self.group, &self.metrics, &message)
+                    if let Some(read_back) = self.read_backs.get_mut(&partition)
+                        && read_back.take_in(self.group, &self.metrics, &message)
                     {
                         drop(message);
                         self.finish(partition);
@@ -325,8 +325,8 @@ impl ReadBack {
     /// A log was read up to the record of the own ownership.
     fn finish(&mut self, partition: Partition) {
         self.unassign(partition);
-        let Some(recovery) = self.recoveries.remove(&partition) else { return };
-        let Recovery { ticket, since, step, reading, read, topics, .. } = recovery;
+        let Some(read_back) = self.read_backs.remove(&partition) else { return };
+        let ReadBack { ticket, since, step, reading, read, topics, .. } = read_back;
         let from = if let Step::Read { from, .. } = step { from } else { Position(0) };
         self.metrics.void.increment(reading.superseded);
         self.metrics.read_back.record(since.elapsed().as_secs_f64());
@@ -342,14 +342,14 @@ impl ReadBack {
         );
         let LogTicket { worker, generation, .. } = ticket;
         (self.sinks[worker])(LogEvent::Decisions { partition, generation, decisions });
-        (self.sinks[worker])(LogEvent::Recovered { partition, generation, from, markers });
+        (self.sinks[worker])(LogEvent::ReadBack { partition, generation, from, markers });
     }
 
     /// Says what holds partitions up, if something does.
     fn tell_trouble(&self) {
-        let oldest = self.recoveries.values().filter(|recovery| recovery.since.elapsed() > LONG);
+        let oldest = self.read_backs.values().filter(|read_back| read_back.since.elapsed() > LONG);
         let trouble = oldest
-            .map(|recovery| (recovery.ticket.partition, recovery.step))
+            .map(|read_back| (read_back.ticket.partition, read_back.step))
             .min_by_key(|(partition, _)| *partition);
         let trouble = trouble.map(|(partition, step)| {
             let doing = match step {

@@ -34,7 +34,7 @@ impl Log for ByHand {
         Err(batch)
     }
 
-    fn recover(&self, _: LogTicket, _: OwnerId, _: Topics, _: Option<Position>) {}
+    fn read_back(&self, _: LogTicket, _: OwnerId, _: Topics, _: Option<Position>) {}
 }
 
 impl LogBatch {

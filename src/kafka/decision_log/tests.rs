@@ -37,14 +37,14 @@ fn recorded(trace: u8, delivered: bool) -> DecisionRecord {
     DecisionRecord { delivered, ..dropped(trace, first, first + 5) }
 }
 
-/// Recovers a partition; the decisions, and where the log was read from.
-fn recover(
+/// Reads the log of a partition back; the decisions, and where the log was read from.
+fn read_back(
     log: &DecisionLog,
     events: &mpsc::Receiver<LogEvent>,
     owner: u64,
     from: Option<i64>,
 ) -> (Vec<DecisionRecord>, Position) {
-    log.recover(ticket(owner, 0), OwnerId(owner), Topics::default(), from.map(Position));
+    log.read_back(ticket(owner, 0), OwnerId(owner), Topics::default(), from.map(Position));
     let mut all = Vec::new();
     loop {
         match events.recv_timeout(Duration::from_secs(30)).unwrap() {
@@ -52,7 +52,7 @@ fn recover(
                 assert_eq!(generation, Generation(owner));
                 all.extend(decisions);
             }
-            LogEvent::Recovered { from, .. } => return (all, from),
+            LogEvent::ReadBack { from, .. } => return (all, from),
             LogEvent::Written(_) => {}
             event @ LogEvent::Unwritten { .. } => panic!("{event:?}"),
         }
@@ -83,7 +83,7 @@ fn write(
 fn the_next_owner_is_told_what_was_decided() {
     let cluster = cluster();
     let (first, events) = start(&cluster.bootstrap_servers(), "shop");
-    assert_eq!(recover(&first, &events, 1, None), (vec![], Position(0)));
+    assert_eq!(read_back(&first, &events, 1, None), (vec![], Position(0)));
     let decisions = [recorded(1, false), recorded(2, false), recorded(1, true)];
     let written = write(&first, &events, 1, &decisions);
     let sequences: Vec<_> = written.iter().map(|it| it.ticket.sequence).collect();
@@ -91,10 +91,10 @@ fn the_next_owner_is_told_what_was_decided() {
     assert_eq!(written[0].offset, Offset(1), "behind the record of the ownership");
 
     let (second, events) = start(&cluster.bootstrap_servers(), "shop");
-    let (told, from) = recover(&second, &events, 2, None);
+    let (told, from) = read_back(&second, &events, 2, None);
     assert_eq!((told, from), (vec![recorded(1, true), recorded(2, false)], Position(0)));
     // Read again from a position: only what is there.
-    let (told, from) = recover(&second, &events, 3, Some(2));
+    let (told, from) = read_back(&second, &events, 3, Some(2));
     assert_eq!((told, from), (vec![recorded(2, false), recorded(1, true)], Position(2)));
 }
 
@@ -102,18 +102,18 @@ fn the_next_owner_is_told_what_was_decided() {
 fn another_group_is_told_nothing() {
     let cluster = cluster();
     let (shop, events) = start(&cluster.bootstrap_servers(), "shop");
-    recover(&shop, &events, 1, None);
+    read_back(&shop, &events, 1, None);
     write(&shop, &events, 1, &[recorded(1, false)]);
     let (bank, events) = start(&cluster.bootstrap_servers(), "bank");
-    assert_eq!(recover(&bank, &events, 2, None), (vec![], Position(0)));
+    assert_eq!(read_back(&bank, &events, 2, None), (vec![], Position(0)));
 }
 
 #[test]
 fn a_position_beyond_the_end_tells_nothing_and_does_not_wait() {
     let cluster = cluster();
     let (log, events) = start(&cluster.bootstrap_servers(), "shop");
-    recover(&log, &events, 1, None);
+    read_back(&log, &events, 1, None);
     write(&log, &events, 1, &[recorded(1, false)]);
-    let (told, _) = recover(&log, &events, 2, Some(2));
+    let (told, _) = read_back(&log, &events, 2, Some(2));
     assert_eq!(told, []);
 }

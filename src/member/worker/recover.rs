@@ -21,7 +21,7 @@ impl PartitionState {
         let Some(log) = &shared.log else { return };
         self.recovering = Some(VecDeque::new());
         let topics = Topics { then: resume.topic, now: self.acquisition.topic() };
-        log.recover(self.ticket(0), self.owner, topics, resume.log);
+        log.read_back(self.ticket(0), self.owner, topics, resume.log);
     }
 
     pub(super) fn learn(&mut self, shared: &Shared, decisions: &[DecisionRecord]) {
@@ -107,7 +107,7 @@ impl Worker {
                     state.learn(&self.shared, &decisions);
                 }
             }
-            LogEvent::Recovered { partition, generation, from, markers } => {
+            LogEvent::ReadBack { partition, generation, from, markers } => {
                 self.recovered(partition, generation, from, &markers);
             }
         }

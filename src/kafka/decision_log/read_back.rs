@@ -1,4 +1,4 @@
-//! How far the recovery of one partition's log has come.
+//! How far the read back of one partition's log has come.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::{LogTicket, Topics};
 use crate::ids::{Offset, Position};
 
 /// One partition whose log is being taken over.
-pub(super) struct Recovery {
+pub(super) struct ReadBack {
     pub(super) ticket: LogTicket,
     pub(super) owner: OwnerId,
     pub(super) topics: Topics,
@@ -35,7 +35,7 @@ pub(super) enum Step {
     Read { end: Offset, from: Position },
 }
 
-impl Recovery {
+impl ReadBack {
     /// Takes a record in; true if it is the last one.
     pub(super) fn take_in(
         &mut self,
