@@ -16,8 +16,8 @@ use crate::kafka::record_headers;
 
 /// Batches that are being filled.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
-    batches: HashMap<Partition, Filling>,
+pub(super) struct BatchBuilder {
+    batches: HashMap<Partition, OpenBatch>,
     spare: SpareBuffers,
     pub(super) bytes: usize,
     /// The partition of the last record: records come in runs.
@@ -62,13 +62,13 @@ fn read_headers(message: &BorrowedMessage<'_>, kept: &KeptHeaders) -> (u32, Vec<
 
 /// A batch that is being filled.
 #[derive(Debug)]
-struct Filling {
+struct OpenBatch {
     batch: RecordBatch,
     /// The epoch in which its last record was read.
     epoch: u64,
 }
 
-impl Pending {
+impl BatchBuilder {
     /// Takes in what the client has returned.
     pub(super) fn push(
         &mut self,
@@ -119,13 +119,14 @@ impl Pending {
         }
         assigned.last_timestamp.store(record.timestamp.0, Ordering::Relaxed);
         let generation = assigned.acquisition.generation;
-        let new = || Filling { batch: RecordBatch::new(partition, generation, &self.spare), epoch };
-        let filling = self.batches.entry(partition).or_insert_with(new);
-        if filling.batch.generation != generation {
-            throw_away(context, std::mem::replace(filling, new()));
+        let new =
+            || OpenBatch { batch: RecordBatch::new(partition, generation, &self.spare), epoch };
+        let open = self.batches.entry(partition).or_insert_with(new);
+        if open.batch.generation != generation {
+            throw_away(context, std::mem::replace(open, new()));
         }
-        filling.epoch = epoch;
-        filling.batch.push(record);
+        open.epoch = epoch;
+        open.batch.push(record);
         self.bytes += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
     }
 
@@ -133,12 +134,12 @@ impl Pending {
     pub(super) fn take(&mut self, context: &Context) -> Vec<(Arc<AssignedPartition>, RecordBatch)> {
         self.bytes = 0;
         let mut batches = Vec::with_capacity(self.batches.len());
-        for (partition, filling) in self.batches.drain() {
+        for (partition, open) in self.batches.drain() {
             let Some(assigned) = context.partition(partition) else { continue };
-            if assigned.acquisition.generation == filling.batch.generation {
-                batches.push((assigned, filling.batch));
+            if assigned.acquisition.generation == open.batch.generation {
+                batches.push((assigned, open.batch));
             } else {
-                throw_away(context, filling);
+                throw_away(context, open);
             }
         }
         batches
@@ -148,10 +149,10 @@ impl Pending {
 /// Throws away what was read under an ownership that is over: it is read again by whoever owns the
 /// partition now. That is true of what was read before that ownership began. Nothing else may be
 /// thrown away; if it is, reading has to start over before anything behind it is committed.
-fn throw_away(context: &Context, filling: Filling) {
-    let partition = filling.batch.partition;
+fn throw_away(context: &Context, open: OpenBatch) {
+    let partition = open.batch.partition;
     let Some(assigned) = context.partition(partition) else { return };
-    if filling.epoch >= assigned.epoch {
-        context.skipped(partition, filling.batch.records().count() as u64);
+    if open.epoch >= assigned.epoch {
+        context.skipped(partition, open.batch.records().count() as u64);
     }
 }

@@ -10,11 +10,11 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tracing::{error, info, warn};
 
+use super::batch_builder::BatchBuilder;
 use super::context::Context;
 use super::handle::{CRASHED, ConsumerStatus, RUNNING};
-use super::identity::Fatal;
-use super::pending::Pending;
-use super::topic::TopicWatch;
+use super::static_membership::Fatal;
+use super::topic_watch::TopicWatch;
 use crate::clock;
 use crate::ids::{Partition, Position, Timestamp};
 use crate::telemetry::log_throttle::LogThrottle;
@@ -50,7 +50,7 @@ pub(super) struct Consumer {
     pub(super) context: Arc<Context>,
     state: Arc<AtomicU8>,
     leave_timeout: Arc<AtomicU64>,
-    pending: Pending,
+    batches: BatchBuilder,
     next_commit: Instant,
     /// When to see to the partitions whose position is not in their log, if there are some.
     pub(super) out_of_range_at: Option<Instant>,
@@ -82,7 +82,7 @@ impl Consumer {
             context,
             state,
             leave_timeout,
-            pending: Pending::default(),
+            batches: BatchBuilder::default(),
             next_commit,
             out_of_range_at: None,
             leave_topic_at: Instant::now(),
@@ -111,10 +111,10 @@ impl Consumer {
     fn turn(&mut self) -> Turn {
         let now = clock::now();
         let mut wait = POLL_WAIT;
-        while self.pending.bytes < TURN_BYTES {
+        while self.batches.bytes < TURN_BYTES {
             match self.consumer.poll(wait) {
                 None => break,
-                Some(Ok(message)) => self.pending.push(&self.context, &message, now),
+                Some(Ok(message)) => self.batches.push(&self.context, &message, now),
                 Some(Err(error)) => {
                     if let Turn::Fatal = self.on_error(&error) {
                         return Turn::Fatal;
@@ -149,7 +149,7 @@ impl Consumer {
 
     /// Hands over what was read.
     pub(super) fn hand_over(&mut self) {
-        for (assigned, mut batch) in self.pending.take(&self.context) {
+        for (assigned, mut batch) in self.batches.take(&self.context) {
             let worker = assigned.acquisition.worker;
             batch.room = self.wait_for_room(worker, batch.size());
             let next = batch.next_offset();
@@ -193,7 +193,7 @@ impl Consumer {
                 self.pause();
             }
             match self.consumer.poll(POLL_WAIT) {
-                Some(Ok(message)) => self.pending.push(&self.context, &message, clock::now()),
+                Some(Ok(message)) => self.batches.push(&self.context, &message, clock::now()),
                 Some(Err(error)) => {
                     if let Turn::Fatal = self.on_error(&error) {
                         // It is said once: what waits is read again.

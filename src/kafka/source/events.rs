@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use super::commit_metadata::Resume;
 use super::ownership::Acquisition;
-use super::resume::Resume;
 use crate::ids::{Generation, Partition, Position, Timestamp};
 
 /// A change of what this process owns. It overtakes the records that wait in the inbox: those of

@@ -13,11 +13,11 @@ use tracing::error;
 
 use super::consumer::Consumer;
 use super::context::Context;
-use super::identity::{self, Fatal, Told};
 use super::inbox::InboxSender;
 use super::metrics::SourceMetrics;
 use super::ownership::OwnershipTable;
 use super::settings::SourceSettings;
+use super::static_membership::{self, Fatal, Told};
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long a new client is waited with after a fatal error.
@@ -152,7 +152,7 @@ pub fn start(
             own_status.context.store(None);
             own_status.not_let_in.store(reason.map(Arc::new));
             if fatal != Fatal::Other {
-                identity::wait(fatal, &own_settings, &own_state);
+                static_membership::wait(fatal, &own_settings, &own_state);
             }
             while next.is_none() && own_state.load(Ordering::Relaxed) == RUNNING {
                 thread::sleep(RESTART_WAIT);

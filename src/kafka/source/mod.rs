@@ -14,31 +14,31 @@
 //! Leaves everything about spans and traces to the workers, which it knows only by their inboxes.
 
 mod batch;
+mod batch_builder;
+mod commit_metadata;
 mod consumer;
 mod context;
 mod events;
 mod handle;
-mod identity;
 mod inbox;
 mod lease;
 mod metrics;
+mod out_of_range;
 mod ownership;
-mod pending;
-mod range;
 mod rebalance;
-mod resume;
 mod settings;
-mod starts;
+mod start_position;
+mod static_membership;
 mod statistics;
 #[cfg(test)]
 mod tests;
-mod topic;
+mod topic_watch;
 
 pub use crate::clock::now;
 pub use batch::{Record, RecordBatch};
+pub use commit_metadata::Resume;
 pub use events::{CaughtUp, LogGone, Rebalance};
 pub use handle::{ConsumerHandle, ConsumerStatus, StartError, start};
 pub use inbox::{Event, Inbox, InboxSender, inboxes};
 pub use ownership::{Acquisition, GenerationStatus, OwnershipTable};
-pub use resume::Resume;
 pub use settings::{KeptHeaders, SESSION_TIMEOUT, SourceSettings, StartFrom};

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer as _;
 use tracing::{error, warn};
 
+use super::commit_metadata::Resume;
 use super::consumer::Consumer;
-use super::resume::Resume;
 use crate::ids::{Partition, Position};
 
 /// How soon a look-up that failed is tried again.

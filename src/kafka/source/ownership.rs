@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 
+use super::commit_metadata::Resume;
 use super::lease::Lease;
-use super::resume::Resume;
 use crate::ids::{Generation, Partition, Position, TopicId};
 
 /// Numbers all acquisitions of the process, whichever consumer makes them.

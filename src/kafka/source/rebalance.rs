@@ -16,11 +16,11 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
 
+use super::commit_metadata::Resume;
 use super::context::{AssignedPartition, Context, lock};
 use super::events::{LogGone, Rebalance};
-use super::identity::Fatal;
 use super::ownership::Acquisition;
-use super::resume::Resume;
+use super::static_membership::Fatal;
 use crate::ids::{Partition, Position, TopicId};
 
 /// How much longer than told a worker may take to answer a revoke before it is left behind.

@@ -8,8 +8,8 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tracing::{info, warn};
 
+use super::commit_metadata::Resume;
 use super::context::Context;
-use super::resume::Resume;
 use super::settings::StartFrom;
 use crate::ids::{Partition, Position, TopicId};
 

@@ -11,12 +11,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::batch::Record;
+use super::batch_builder::BatchBuilder;
+use super::commit_metadata::Resume;
 use super::context::Context;
 use super::inbox::{Event, Inbox, InboxSender, inboxes};
 use super::metrics::SourceMetrics;
 use super::ownership::OwnershipTable;
-use super::pending::Pending;
-use super::resume::Resume;
 use super::settings::{KeptHeaders, SourceSettings, StartFrom};
 use super::statistics::Learned;
 use super::{CaughtUp, Rebalance};
@@ -96,7 +96,7 @@ struct Believed {
 
 struct World {
     context: Context,
-    pending: Pending,
+    batches: BatchBuilder,
     inbox: Inbox,
     sender: InboxSender,
     partitions: Vec<Model>,
@@ -113,7 +113,8 @@ impl World {
         let context = Context::new(settings(), ownership, senders, Arc::new(metrics), limits);
         let inbox = inboxes.remove(0);
         let partitions = (0..PARTITIONS).map(|_| Model::default()).collect();
-        let mut world = Self { context, pending: Pending::default(), inbox, sender, partitions };
+        let mut world =
+            Self { context, batches: BatchBuilder::default(), inbox, sender, partitions };
         (0..PARTITIONS).for_each(|partition| world.acquire(partition, 0));
         world.work();
         world
@@ -175,11 +176,11 @@ impl World {
             attempts: 0,
             headers: b"",
         };
-        self.pending.take_in(&self.context, Partition(partition), record, NOW);
+        self.batches.take_in(&self.context, Partition(partition), record, NOW);
     }
 
     fn hand_over(&mut self) {
-        for (assigned, mut batch) in self.pending.take(&self.context) {
+        for (assigned, mut batch) in self.batches.take(&self.context) {
             batch.room = self.sender.try_room(batch.size());
             let next = batch.next_offset();
             self.sender.records(batch).unwrap();
