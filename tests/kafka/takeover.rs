@@ -14,7 +14,7 @@ use tailsieve::kafka::decision_log::{
     DecisionLog, DecisionLogSettings, DecisionRecord, Kept, Log as _, LogBatch, LogEvent, LogSink,
     LogTicket, OwnerId, SamplingDecision, Topics,
 };
-use tailsieve::kafka::source::{Resume, now};
+use tailsieve::kafka::source::{CommitMetadata, now};
 use tailsieve::otlp::probability::Threshold;
 use tailsieve::sampling::trace::Trigger;
 
@@ -146,13 +146,16 @@ fn write_records(rig: &Rig, begin: Timestamp) {
 fn commit(rig: &Rig, begin: Timestamp) {
     let mut config = rig.kafka.client();
     let consumer: BaseConsumer = config.set("group.id", rig.topic.name()).create().unwrap();
-    let resume =
-        Resume { clock: Some(Timestamp(begin.0 + 250)), log: Some(Position(0)), topic: None };
+    let metadata = CommitMetadata {
+        clock: Some(Timestamp(begin.0 + 250)),
+        log: Some(Position(0)),
+        topic: None,
+    };
     let mut list = TopicPartitionList::new();
     for partition in 0..PARTITIONS {
         let offset = KafkaOffset::Offset(COMMITTED);
         list.add_partition_offset(rig.topic.name(), partition, offset).unwrap();
-        list.find_partition(rig.topic.name(), partition).unwrap().set_metadata(resume.to_text());
+        list.find_partition(rig.topic.name(), partition).unwrap().set_metadata(metadata.to_text());
     }
     consumer.commit(&list, CommitMode::Sync).unwrap();
 }

@@ -18,7 +18,7 @@ use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
 use crate::kafka::publish::{Outgoing, Publisher, Refusal};
 use crate::kafka::record_headers;
 use crate::kafka::source::{
-    Acquisition, CaughtUp, Event, Inbox, LogGone, Rebalance, Record, RecordBatch, Resume,
+    Acquisition, CaughtUp, CommitMetadata, Event, Inbox, LogGone, Rebalance, Record, RecordBatch,
 };
 use crate::otlp::encoding::Decoder;
 use crate::otlp::{SplitRecord, Splitter};
@@ -100,7 +100,8 @@ impl State {
 
     /// Tells the consumer what may be committed.
     fn publish(&self) {
-        self.acquisition.set_committable(self.watermark.committable().position, Resume::default());
+        self.acquisition
+            .set_committable(self.watermark.committable().position, CommitMetadata::default());
     }
 }
 

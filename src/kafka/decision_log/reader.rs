@@ -170,7 +170,7 @@ impl ReaderThread {
             }
             self.step();
             self.read();
-            self.tell_trouble();
+            self.update_trouble();
         }
     }
 
@@ -346,7 +346,7 @@ impl ReaderThread {
     }
 
     /// Says what holds partitions up, if something does.
-    fn tell_trouble(&self) {
+    fn update_trouble(&self) {
         let oldest = self.read_backs.values().filter(|read_back| read_back.since.elapsed() > LONG);
         let trouble = oldest
             .map(|read_back| (read_back.ticket.partition, read_back.step))

@@ -24,12 +24,12 @@ pub(super) struct BatchBuilder {
     last: Option<(Partition, Arc<AssignedPartition>)>,
     epoch: u64,
     /// The log says which kind of timestamps the topic has.
-    timestamps_told: bool,
+    timestamp_type_logged: bool,
 }
 
 /// Decisions can be repeated exactly only if the broker sets the timestamps, so it is said which
 /// kind was found.
-fn tell_timestamps(timestamp: rdkafka::Timestamp) {
+fn log_timestamp_type(timestamp: rdkafka::Timestamp) {
     match timestamp {
         rdkafka::Timestamp::LogAppendTime(_) => info!("kafka.timestamps: LogAppendTime"),
         rdkafka::Timestamp::CreateTime(_) => info!(
@@ -76,9 +76,9 @@ impl BatchBuilder {
         message: &BorrowedMessage<'_>,
         now: Timestamp,
     ) {
-        if !self.timestamps_told {
-            self.timestamps_told = true;
-            tell_timestamps(message.timestamp());
+        if !self.timestamp_type_logged {
+            self.timestamp_type_logged = true;
+            log_timestamp_type(message.timestamp());
         }
         let (key, value) = (message.key(), message.payload());
         let (attempts, headers) = read_headers(message, &context.settings.headers);

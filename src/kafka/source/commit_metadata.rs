@@ -8,7 +8,7 @@ const VERSION: &str = "tailsieve-1";
 
 /// What to go on with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Resume {
+pub struct CommitMetadata {
     /// The partition's clock at the committed position.
     pub clock: Option<Timestamp>,
     /// From where the decision log has to be read back.
@@ -17,7 +17,7 @@ pub struct Resume {
     pub topic: Option<TopicId>,
 }
 
-impl Resume {
+impl CommitMetadata {
     /// As the text that goes with an offset.
     pub fn to_text(self) -> String {
         let mut text = VERSION.to_owned();
@@ -39,16 +39,16 @@ impl Resume {
         if words.next() != Some(VERSION) {
             return Self::default();
         }
-        let mut resume = Self::default();
+        let mut metadata = Self::default();
         for (key, value) in words.filter_map(|word| word.split_once('=')) {
             match key {
-                "clock" => resume.clock = value.parse().ok().map(Timestamp),
-                "log" => resume.log = value.parse().ok().filter(|log| *log >= 0).map(Position),
-                "topic" => resume.topic = value.parse().ok(),
+                "clock" => metadata.clock = value.parse().ok().map(Timestamp),
+                "log" => metadata.log = value.parse().ok().filter(|log| *log >= 0).map(Position),
+                "topic" => metadata.topic = value.parse().ok(),
                 _ => {}
             }
         }
-        resume
+        metadata
     }
 }
 
@@ -66,22 +66,22 @@ mod tests {
             topic in any::<u128>(),
         ) {
             let (clock, log) = (clock.map(Timestamp), log.map(Position));
-            let resume = Resume { clock, log, topic: TopicId::from_bits(topic) };
-            prop_assert_eq!(Resume::of_text(&resume.to_text()), resume);
+            let metadata = CommitMetadata { clock, log, topic: TopicId::from_bits(topic) };
+            prop_assert_eq!(CommitMetadata::of_text(&metadata.to_text()), metadata);
         }
 
         #[test]
         fn anything_can_be_read(text in ".*", rest in ".*") {
-            let _ = Resume::of_text(&text);
-            let _ = Resume::of_text(&format!("{VERSION} {rest}"));
+            let _ = CommitMetadata::of_text(&text);
+            let _ = CommitMetadata::of_text(&format!("{VERSION} {rest}"));
         }
     }
 
     #[test]
     fn what_others_wrote_is_passed_over() {
-        assert_eq!(Resume::of_text(""), Resume::default());
-        assert_eq!(Resume::of_text("clock=5"), Resume::default());
-        let more = Resume::of_text("tailsieve-1 clock=5 later=7 log=-2 topic=x nonsense");
-        assert_eq!(more, Resume { clock: Some(Timestamp(5)), ..Resume::default() });
+        assert_eq!(CommitMetadata::of_text(""), CommitMetadata::default());
+        assert_eq!(CommitMetadata::of_text("clock=5"), CommitMetadata::default());
+        let more = CommitMetadata::of_text("tailsieve-1 clock=5 later=7 log=-2 topic=x nonsense");
+        assert_eq!(more, CommitMetadata { clock: Some(Timestamp(5)), ..CommitMetadata::default() });
     }
 }

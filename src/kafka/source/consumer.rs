@@ -131,7 +131,7 @@ impl Consumer {
         if self.out_of_range_at.take_if(|at| *at <= Instant::now()).is_some() {
             self.return_to_range();
         }
-        self.tell(self.context.take_learned());
+        self.pass_on(self.context.take_client_states());
         self.watch_topic();
         self.commit_when_due();
         Turn::On
@@ -204,7 +204,7 @@ impl Consumer {
                 None => {}
             }
             // The lag, which is what grows meanwhile.
-            self.tell(self.context.take_learned());
+            self.pass_on(self.context.take_client_states());
         }
     }
 
@@ -231,11 +231,11 @@ impl Consumer {
     }
 
     /// Passes on what the statistics told, to the workers and to the metrics.
-    fn tell(&self, learned: Vec<super::statistics::Learned>) {
-        let Some(learned) = learned.into_iter().last() else { return };
-        let at = clock::now().before(learned.age);
+    fn pass_on(&self, states: Vec<super::statistics::ClientState>) {
+        let Some(state) = states.into_iter().last() else { return };
+        let at = clock::now().before(state.age);
         let mut by_worker = vec![Vec::new(); self.context.workers.len()];
-        for (worker, caught_up) in self.context.caught_up(&learned, at) {
+        for (worker, caught_up) in self.context.caught_up(&state, at) {
             by_worker[worker].push(caught_up);
         }
         for (worker, partitions) in by_worker.into_iter().enumerate() {
@@ -245,7 +245,7 @@ impl Consumer {
             }
         }
         let (mut lag, mut committed_lag, mut lag_time) = (0, 0, Duration::ZERO);
-        for (partition, end, committed) in &learned.ends {
+        for (partition, end, committed) in &state.ends {
             let Some(assigned) = self.context.partition(*partition) else { continue };
             let behind = |position: i64| (end.0 - position).max(0);
             let unread = behind(assigned.position.load(Ordering::Relaxed));
@@ -256,17 +256,17 @@ impl Consumer {
             }
             committed_lag += committed.map_or(0, |committed| behind(committed.0));
         }
-        self.tell_what_is_held_back();
+        self.report_held_back();
         let metrics = &self.context.metrics;
         metrics.lag_records.set(lag as f64);
         metrics.lag_seconds.set(lag_time.as_secs_f64());
         metrics.committed_lag_records.set(committed_lag as f64);
-        metrics.client_queue_bytes.set(learned.queue_bytes as f64);
+        metrics.client_queue_bytes.set(state.queue_bytes as f64);
     }
 
     /// An offset that does not move is normal for as long as traces are open, and while a backend
     /// is away; one that does not move for minutes is worth a word.
-    fn tell_what_is_held_back(&self) {
+    fn report_held_back(&self) {
         let held = self.context.partitions().into_iter().map(|(partition, assigned)| {
             let (position, since) = assigned.held_back();
             (since, partition, position)

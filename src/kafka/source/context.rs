@@ -18,7 +18,7 @@ use super::lease::Lease;
 use super::metrics::SourceMetrics;
 use super::ownership::{Acquisition, OwnershipTable};
 use super::settings::SourceSettings;
-use super::statistics::{Learned, Statistics};
+use super::statistics::{ClientState, Statistics};
 use crate::ids::{Partition, Position, Timestamp, TopicId};
 use crate::telemetry::log_throttle::LogThrottle;
 
@@ -50,7 +50,7 @@ pub(super) struct Context {
     pub(super) lease: Arc<Lease>,
     pub(super) assigned: Mutex<HashMap<Partition, Arc<AssignedPartition>>>,
     pub(super) statistics: Mutex<Statistics>,
-    pub(super) learned: Mutex<Vec<Learned>>,
+    pub(super) client_states: Mutex<Vec<ClientState>>,
     /// Partitions of the topic, whoever owns them; 0 before that is known.
     pub(super) topic_size: AtomicU32,
     /// Counts the changes of what is owned: what was looked up before one is stale after it.
@@ -143,7 +143,7 @@ impl Context {
             lease,
             assigned: Mutex::default(),
             statistics: Mutex::new(Statistics::new(Instant::now())),
-            learned: Mutex::default(),
+            client_states: Mutex::default(),
             topic_size: AtomicU32::new(0),
             epoch: AtomicU64::new(0),
             topic: Mutex::default(),
@@ -171,7 +171,7 @@ impl Context {
     }
 
     /// Takes note of the topic that is there now. Returns the one that was known before.
-    pub(super) fn set_topic(&self, now: TopicId) -> Option<TopicId> {
+    pub(super) fn replace_topic(&self, now: TopicId) -> Option<TopicId> {
         lock(&self.topic).replace(now)
     }
 
@@ -239,22 +239,22 @@ impl Context {
     }
 
     /// Reports that came since the last call.
-    pub(super) fn take_learned(&self) -> Vec<Learned> {
-        std::mem::take(&mut lock(&self.learned))
+    pub(super) fn take_client_states(&self) -> Vec<ClientState> {
+        std::mem::take(&mut lock(&self.client_states))
     }
 
     /// Forgets what the reports so far have told about positions: they were changed.
     pub(super) fn forget_reports(&self) {
-        lock(&self.learned).clear();
+        lock(&self.client_states).clear();
         lock(&self.statistics).forget(Instant::now());
     }
 
     /// Takes note of partitions that were fetched to their end when the wall clock was at `at`.
     /// Returns what their workers are to be told; a worker that has not been given everything is told
     /// later.
-    pub(super) fn caught_up(&self, learned: &Learned, at: Timestamp) -> Vec<(usize, CaughtUp)> {
-        let is_left = !learned.is_drained;
-        let caught_up = learned.at_end.iter().filter_map(|(partition, position)| {
+    pub(super) fn caught_up(&self, state: &ClientState, at: Timestamp) -> Vec<(usize, CaughtUp)> {
+        let is_left = !state.is_drained;
+        let caught_up = state.at_end.iter().filter_map(|(partition, position)| {
             let assigned = self.partition(*partition);
             let assigned = assigned.filter(|assigned| assigned.skip_to(*position, is_left))?;
             let (partition, position) = (*partition, *position);

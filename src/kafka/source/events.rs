@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::commit_metadata::Resume;
+use super::commit_metadata::CommitMetadata;
 use super::ownership::Acquisition;
 use crate::ids::{Generation, Partition, Position, Timestamp};
 
@@ -27,7 +27,7 @@ pub enum Rebalance {
         /// Where reading starts.
         start: Position,
         /// What the one who committed that position left behind.
-        resume: Resume,
+        metadata: CommitMetadata,
     },
     /// A partition is about to be given up: decide nothing more, see what is in flight
     /// delivered, bring [`Acquisition::set_committable`] up to date, say so, and forget the partition.

@@ -17,7 +17,7 @@ use super::inbox::InboxSender;
 use super::metrics::SourceMetrics;
 use super::ownership::OwnershipTable;
 use super::settings::SourceSettings;
-use super::static_membership::{self, Fatal, Told};
+use super::static_membership::{self, Fatal, NotLetInLog};
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long a new client is waited with after a fatal error.
@@ -141,14 +141,14 @@ pub fn start(
     let own_state = Arc::clone(&state);
     let thread = thread::Builder::new().name(name).spawn(move || {
         let mut next = Some(first);
-        let mut told = Told::default();
+        let mut not_let_in = NotLetInLog::default();
         while let Some(consumer) = next.take() {
             let context = Arc::clone(&consumer.context);
             let Some(fatal) = consumer.run() else { return };
             if context.joined.load(Ordering::Relaxed) {
-                told = Told::default();
+                not_let_in = NotLetInLog::default();
             }
-            let reason = told.tell(fatal, &own_settings);
+            let reason = not_let_in.log(fatal, &own_settings);
             own_status.context.store(None);
             own_status.not_let_in.store(reason.map(Arc::new));
             if fatal != Fatal::Other {

@@ -36,7 +36,7 @@ mod topic_watch;
 
 pub use crate::clock::now;
 pub use batch::{Record, RecordBatch};
-pub use commit_metadata::Resume;
+pub use commit_metadata::CommitMetadata;
 pub use events::{CaughtUp, LogGone, Rebalance};
 pub use handle::{ConsumerHandle, ConsumerStatus, StartError, start};
 pub use inbox::{Event, Inbox, InboxSender, inboxes};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::Consumer as _;
 use tracing::{error, warn};
 
-use super::commit_metadata::Resume;
+use super::commit_metadata::CommitMetadata;
 use super::consumer::Consumer;
 use crate::ids::{Partition, Position};
 
@@ -36,7 +36,7 @@ impl Consumer {
                 self.start_over(partition, start);
                 continue;
             }
-            let Some((low, high)) = self.context.watermarks(&self.consumer, partition) else {
+            let Some((low, high)) = self.context.log_range(&self.consumer, partition) else {
                 is_unknown = true;
                 continue;
             };
@@ -117,27 +117,27 @@ impl Consumer {
         let (Some(start), Some(assigned)) = (start, self.context.partition(partition)) else {
             return;
         };
-        let Resume { log, topic, .. } = assigned.acquisition.committable().1;
-        self.acquire_again(partition, (start, Resume { clock: None, log, topic }));
+        let CommitMetadata { log, topic, .. } = assigned.acquisition.committable().1;
+        self.acquire_again(partition, (start, CommitMetadata { clock: None, log, topic }));
     }
 
     /// Something that was read of a partition was thrown away: reads it again from where it is not
     /// decided, recorded and delivered.
     pub(super) fn read_again(&self, partition: Partition) {
         let Some(assigned) = self.context.partition(partition) else { return };
-        let (position, resume) = assigned.acquisition.committable();
+        let (position, metadata) = assigned.acquisition.committable();
         let text =
             "records were not handed to their worker, which is a defect; they are read again";
         error!(partition = partition.0, from = position.0, "kafka.records_skipped: {text}");
         if position.0 >= 0 {
-            self.acquire_again(partition, (position, resume));
+            self.acquire_again(partition, (position, metadata));
         } else {
             let start = self.context.start_without_commit(&self.consumer, partition);
             self.start_over(partition, start);
         }
     }
 
-    fn acquire_again(&self, partition: Partition, from: (Position, Resume)) {
+    fn acquire_again(&self, partition: Partition, from: (Position, CommitMetadata)) {
         self.context.lose(partition);
         self.context.acquire(partition, self.context.topic(), from);
         self.assign_again(partition, from.0);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use dashmap::DashMap;
 
-use super::commit_metadata::Resume;
+use super::commit_metadata::CommitMetadata;
 use super::lease::Lease;
 use crate::ids::{Generation, Partition, Position, TopicId};
 
@@ -22,7 +22,7 @@ pub struct Acquisition {
     /// The topic that the partition is of, once it is known.
     topic: OnceLock<TopicId>,
     lease: Arc<Lease>,
-    committable: Mutex<(Position, Resume)>,
+    committable: Mutex<(Position, CommitMetadata)>,
 }
 
 /// Whether this process may act for a partition under a generation.
@@ -40,12 +40,12 @@ pub enum GenerationStatus {
 impl Acquisition {
     /// Says that everything below `position` is decided and delivered, and what the next owner has
     /// to know to go on from there.
-    pub fn set_committable(&self, position: Position, resume: Resume) {
-        *self.lock() = (position, resume);
+    pub fn set_committable(&self, position: Position, metadata: CommitMetadata) {
+        *self.lock() = (position, metadata);
     }
 
     /// What may be committed.
-    pub fn committable(&self) -> (Position, Resume) {
+    pub fn committable(&self) -> (Position, CommitMetadata) {
         *self.lock()
     }
 
@@ -55,7 +55,7 @@ impl Acquisition {
     }
 
     /// Says which topic the partition is of, if that was not known.
-    pub(super) fn learned_topic(&self, topic: TopicId) {
+    pub(super) fn set_topic_id(&self, topic: TopicId) {
         let _known_before = self.topic.set(topic);
     }
 
@@ -69,7 +69,7 @@ impl Acquisition {
         self.lease.is_valid()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Position, Resume)> {
+    fn lock(&self) -> MutexGuard<'_, (Position, CommitMetadata)> {
         self.committable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,10 +88,10 @@ impl OwnershipTable {
         worker: usize,
         lease: &Arc<Lease>,
         topic: Option<TopicId>,
-        (start, resume): (Position, Resume),
+        (start, metadata): (Position, CommitMetadata),
     ) -> Arc<Acquisition> {
         let generation = Generation(GENERATIONS.fetch_add(1, Ordering::Relaxed));
-        let committable = Mutex::new((start, Resume { topic, ..resume }));
+        let committable = Mutex::new((start, CommitMetadata { topic, ..metadata }));
         let lease = Arc::clone(lease);
         let topic = topic.map_or_else(OnceLock::new, OnceLock::from);
         let acquisition = Arc::new(Acquisition { generation, worker, topic, lease, committable });
@@ -148,7 +148,7 @@ impl OwnershipTable {
         start: Position,
     ) -> Arc<Acquisition> {
         let lease = Arc::new(Lease::new(std::time::Duration::from_secs(3600)));
-        self.acquire(partition, 0, &lease, None, (start, Resume::default()))
+        self.acquire(partition, 0, &lease, None, (start, CommitMetadata::default()))
     }
 }
 
@@ -174,8 +174,8 @@ mod tests {
     fn without_a_lease_an_acquisition_is_suspended() {
         let ownership = OwnershipTable::default();
         let lease = Arc::new(Lease::new(Duration::ZERO));
-        let (start, resume) = (Position(0), Resume::default());
-        let acquisition = ownership.acquire(Partition(3), 0, &lease, None, (start, resume));
+        let (start, metadata) = (Position(0), CommitMetadata::default());
+        let acquisition = ownership.acquire(Partition(3), 0, &lease, None, (start, metadata));
         assert_eq!(
             ownership.status(Partition(3), acquisition.generation),
             GenerationStatus::Suspended
@@ -188,8 +188,8 @@ mod tests {
         let lease = Arc::new(Lease::new(Duration::from_secs(60)));
         for partition in 0..9 {
             let worker = ownership.least_loaded(3);
-            let (partition, resume) = (Partition(partition), Resume::default());
-            ownership.acquire(partition, worker, &lease, None, (Position(0), resume));
+            let (partition, metadata) = (Partition(partition), CommitMetadata::default());
+            ownership.acquire(partition, worker, &lease, None, (Position(0), metadata));
         }
         let of = |worker| ownership.partitions.iter().filter(|o| o.worker == worker).count();
         assert_eq!((of(0), of(1), of(2)), (3, 3, 3));

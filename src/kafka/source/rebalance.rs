@@ -16,7 +16,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
 
-use super::commit_metadata::Resume;
+use super::commit_metadata::CommitMetadata;
 use super::context::{AssignedPartition, Context, lock};
 use super::events::{LogGone, Rebalance};
 use super::ownership::Acquisition;
@@ -32,10 +32,10 @@ impl Context {
         &self,
         partition: Partition,
         topic: Option<TopicId>,
-        (start, resume): (Position, Resume),
+        (start, metadata): (Position, CommitMetadata),
     ) {
         let worker = self.ownership.least_loaded(self.workers.len());
-        let acquired = (start, resume);
+        let acquired = (start, metadata);
         let acquisition = self.ownership.acquire(partition, worker, &self.lease, topic, acquired);
         let assigned = AssignedPartition {
             epoch: self.next_epoch(),
@@ -46,7 +46,7 @@ impl Context {
             committable: Mutex::new((start, Instant::now())),
         };
         lock(&self.assigned).insert(partition, Arc::new(assigned));
-        self.send(worker, Rebalance::Assigned { partition, acquisition, start, resume });
+        self.send(worker, Rebalance::Assigned { partition, acquisition, start, metadata });
         self.metrics.assigned.increment(1);
     }
 
@@ -146,13 +146,13 @@ impl Context {
     ) {
         let mut list = TopicPartitionList::new();
         for (partition, assigned) in partitions.filter_map(|p| Some((p, self.partition(p)?))) {
-            let (position, resume) = assigned.acquisition.committable();
+            let (position, metadata) = assigned.acquisition.committable();
             assigned.note(position);
             if position.0 < 0 {
                 continue;
             }
             let mut element = list.add_partition(&self.settings.topic, partition.0);
-            element.set_metadata(resume.to_text());
+            element.set_metadata(metadata.to_text());
             if let Err(error) = element.set_offset(KafkaOffset::Offset(position.0)) {
                 warn!(%error, partition = partition.0, "kafka.commit_failed");
             }
@@ -190,9 +190,9 @@ impl Context {
             starts = self.starts(consumer, &partitions, topic);
         }
         for partition in &partitions {
-            let (start, resume) = match starts.get(partition) {
-                Some((start, resume)) => (Some(*start), *resume),
-                None => (None, Resume::default()),
+            let (start, metadata) = match starts.get(partition) {
+                Some((start, metadata)) => (Some(*start), *metadata),
+                None => (None, CommitMetadata::default()),
             };
             // Where the start is not known librdkafka looks the committed offset up itself, for
             // as long as it takes; and says so if there is none.
@@ -202,8 +202,8 @@ impl Context {
                 warn!(%error, partition = partition.0, "kafka.assign_failed");
             }
             // If nobody says which topic it is, it is held to be that of the committed offset.
-            let topic = topic.or(resume.topic).or(self.topic());
-            self.acquire(*partition, topic, (start.unwrap_or(Position(-1)), resume));
+            let topic = topic.or(metadata.topic).or(self.topic());
+            self.acquire(*partition, topic, (start.unwrap_or(Position(-1)), metadata));
         }
         if let Err(error) = consumer.incremental_assign(list) {
             error!(%error, "kafka.assign_failed");
@@ -254,14 +254,14 @@ impl ClientContext for Context {
     fn stats_raw(&self, statistics: &[u8]) {
         let topic = &self.settings.topic;
         let polled = self.polled.load(Ordering::Relaxed);
-        let learned = lock(&self.statistics).read(topic, statistics, Instant::now(), polled);
-        match learned {
-            Some(mut learned) => {
+        let state = lock(&self.statistics).read(topic, statistics, Instant::now(), polled);
+        match state {
+            Some(mut state) => {
                 if self.paused.load(Ordering::Relaxed) {
-                    learned.at_end.clear();
+                    state.at_end.clear();
                 }
-                self.connected.store(learned.connected, Ordering::Relaxed);
-                lock(&self.learned).push(learned);
+                self.connected.store(state.connected, Ordering::Relaxed);
+                lock(&self.client_states).push(state);
             }
             None => debug!("kafka.statistics_unreadable"),
         }

@@ -8,7 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tracing::{info, warn};
 
-use super::commit_metadata::Resume;
+use super::commit_metadata::CommitMetadata;
 use super::context::Context;
 use super::settings::StartFrom;
 use crate::ids::{Partition, Position, TopicId};
@@ -24,7 +24,7 @@ impl Context {
         consumer: &BaseConsumer<Self>,
         partitions: &[Partition],
         topic: Option<TopicId>,
-    ) -> HashMap<Partition, (Position, Resume)> {
+    ) -> HashMap<Partition, (Position, CommitMetadata)> {
         let mut starts = HashMap::new();
         let list = self.list(partitions.iter().copied());
         let committed = match consumer.committed_offsets(list, LOOKUP_TIMEOUT) {
@@ -36,16 +36,16 @@ impl Context {
         };
         for element in committed.elements() {
             let partition = Partition(element.partition());
-            let resume = Resume::of_text(element.metadata());
+            let metadata = CommitMetadata::of_text(element.metadata());
             let start = match element.offset() {
                 KafkaOffset::Offset(offset)
-                    if element.error().is_ok() && self.is_of(resume, topic) =>
+                    if element.error().is_ok() && self.is_of(metadata, topic) =>
                 {
-                    Some((Position(offset), resume))
+                    Some((Position(offset), metadata))
                 }
                 _ if element.error().is_ok() => self
                     .start_without_commit(consumer, partition)
-                    .map(|start| (start, Resume { clock: None, ..resume })),
+                    .map(|start| (start, CommitMetadata { clock: None, ..metadata })),
                 _ => None,
             };
             starts.extend(start.map(|start| (partition, start)));
@@ -54,8 +54,8 @@ impl Context {
     }
 
     /// False if an offset was committed for another topic of this name than this one.
-    fn is_of(&self, resume: Resume, topic: Option<TopicId>) -> bool {
-        let known = resume.topic.zip(topic);
+    fn is_of(&self, metadata: CommitMetadata, topic: Option<TopicId>) -> bool {
+        let known = metadata.topic.zip(topic);
         if let Some((committed, now)) = known
             && committed != now
         {
@@ -74,8 +74,8 @@ impl Context {
         partition: Partition,
     ) -> Option<Position> {
         let start = match self.settings.start_from {
-            StartFrom::Earliest => self.watermarks(consumer, partition).map(|(low, _)| low),
-            StartFrom::Latest => self.watermarks(consumer, partition).map(|(_, high)| high),
+            StartFrom::Earliest => self.log_range(consumer, partition).map(|(low, _)| low),
+            StartFrom::Latest => self.log_range(consumer, partition).map(|(_, high)| high),
             StartFrom::Timestamp(time) => {
                 let mut list = TopicPartitionList::new();
                 let offset = KafkaOffset::Offset(time.0);
@@ -86,7 +86,7 @@ impl Context {
                 match element.offset() {
                     KafkaOffset::Offset(offset) => Some(Position(offset)),
                     // No record is that young: the next one will be.
-                    _ => self.watermarks(consumer, partition).map(|(_, high)| high),
+                    _ => self.log_range(consumer, partition).map(|(_, high)| high),
                 }
             }
         }?;
@@ -100,7 +100,7 @@ impl Context {
     }
 
     /// The oldest offset and the end of a partition.
-    pub(super) fn watermarks(
+    pub(super) fn log_range(
         &self,
         consumer: &BaseConsumer<Self>,
         partition: Partition,

@@ -68,11 +68,11 @@ impl Fatal {
 
 /// Says once, until the member is let in again, that it is not.
 #[derive(Debug, Default)]
-pub(super) struct Told(Option<Fatal>);
+pub(super) struct NotLetInLog(Option<Fatal>);
 
-impl Told {
+impl NotLetInLog {
     /// A client ended by this error.
-    pub(super) fn tell(&mut self, fatal: Fatal, settings: &SourceSettings) -> Option<String> {
+    pub(super) fn log(&mut self, fatal: Fatal, settings: &SourceSettings) -> Option<String> {
         let reason = fatal.reason(settings)?;
         if self.0.replace(fatal) != Some(fatal) {
             let group_instance_id = &settings.group_instance_id;

@@ -58,9 +58,9 @@ struct PartitionReport<'a> {
     fetchq_size: u64,
 }
 
-/// What was learned from a report.
+/// What a report says about the client and its partitions.
 #[derive(Debug, Default)]
-pub(super) struct Learned {
+pub(super) struct ClientState {
     /// True if some broker is connected.
     pub(super) connected: bool,
     /// Partitions that were fetched to their end in this report and the one before.
@@ -114,14 +114,14 @@ impl Statistics {
         json: &[u8],
         now: Instant,
         polled: u64,
-    ) -> Option<Learned> {
+    ) -> Option<ClientState> {
         let report: Report<'_> = serde_json::from_slice(json).ok()?;
         // The report may have waited in the queue for as long as nobody polled.
         let made_after = Duration::from_micros(u64::try_from(report.age).unwrap_or(0));
         let age = (now - self.client_made).saturating_sub(made_after);
         let counts = self.client_made + made_after >= self.counts_from;
-        let mut learned = Learned { age: age + SILENCE, ..Learned::default() };
-        learned.connected =
+        let mut state = ClientState { age: age + SILENCE, ..ClientState::default() };
+        state.connected =
             report.brokers.values().any(|broker| broker.nodeid >= 0 && broker.is_up());
         let answering: HashMap<i32, bool> =
             report.brokers.values().map(|broker| (broker.nodeid, broker.answers())).collect();
@@ -133,11 +133,11 @@ impl Statistics {
                 continue;
             }
             let id = Partition(partition.partition);
-            learned.queue_bytes = learned.queue_bytes.max(partition.fetchq_size);
+            state.queue_bytes = state.queue_bytes.max(partition.fetchq_size);
             queued = queued.max(partition.fetchq_cnt);
             let Some(end) = partition.end() else { continue };
             let committed = Some(Position(partition.committed_offset)).filter(|p| p.0 >= 0);
-            learned.ends.push((id, end, committed));
+            state.ends.push((id, end, committed));
             let leader_answers = answering.get(&partition.leader).copied().unwrap_or(false);
             if counts && partition.is_fetched_to(end) && leader_answers {
                 at_end.insert(id, end);
@@ -146,10 +146,10 @@ impl Statistics {
         let stayed = |(id, end): (&Partition, &Position)| {
             (self.before.at_end.get(id) == Some(end)).then_some((*id, *end))
         };
-        learned.at_end = at_end.iter().filter_map(stayed).collect();
-        learned.is_drained = polled >= self.before.read_by;
+        state.at_end = at_end.iter().filter_map(stayed).collect();
+        state.is_drained = polled >= self.before.read_by;
         self.before = Before { at_end, read_by: polled.saturating_add(queued) };
-        Some(learned)
+        Some(state)
     }
 }
 
@@ -200,8 +200,8 @@ mod tests {
         let read = |(json, polled): &(String, u64)| {
             statistics.read("t", json.as_bytes(), made, *polled).unwrap()
         };
-        let learned = reports.iter().map(read).last().unwrap();
-        if learned.is_drained { learned.at_end.len() } else { 0 }
+        let state = reports.iter().map(read).last().unwrap();
+        if state.is_drained { state.at_end.len() } else { 0 }
     }
 
     fn at_end(reports: &[String]) -> usize {
@@ -274,9 +274,9 @@ mod tests {
         let mut statistics = Statistics::new(made);
         let now = made + Duration::from_secs(60);
         let report = report(10_000_000, 5, 1, 1);
-        let learned = statistics.read("t", report.as_bytes(), now, 0).unwrap();
-        assert_eq!(learned.age, Duration::from_secs(50) + SILENCE);
-        assert!(learned.connected);
-        assert_eq!(learned.ends, [(Partition(0), Position(1), None)]);
+        let state = statistics.read("t", report.as_bytes(), now, 0).unwrap();
+        assert_eq!(state.age, Duration::from_secs(50) + SILENCE);
+        assert!(state.connected);
+        assert_eq!(state.ends, [(Partition(0), Position(1), None)]);
     }
 }

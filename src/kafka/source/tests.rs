@@ -12,13 +12,13 @@ use proptest::prelude::*;
 
 use super::batch::Record;
 use super::batch_builder::BatchBuilder;
-use super::commit_metadata::Resume;
+use super::commit_metadata::CommitMetadata;
 use super::context::Context;
 use super::inbox::{Event, Inbox, InboxSender, inboxes};
 use super::metrics::SourceMetrics;
 use super::ownership::OwnershipTable;
 use super::settings::{KeptHeaders, SourceSettings, StartFrom};
-use super::statistics::Learned;
+use super::statistics::ClientState;
 use super::{CaughtUp, Rebalance};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 use crate::telemetry::log_throttle::LogThrottle;
@@ -125,7 +125,7 @@ impl World {
     }
 
     fn acquire(&mut self, partition: i32, start: i64) {
-        let from = (Position(start), Resume::default());
+        let from = (Position(start), CommitMetadata::default());
         self.context.acquire(Partition(partition), None, from);
         self.model(partition).client = start;
     }
@@ -198,8 +198,8 @@ impl World {
         let ends: Vec<_> = (0..PARTITIONS)
             .map(|partition| (Partition(partition), Position(self.model(partition).end)))
             .collect();
-        let learned = Learned { at_end: ends, is_drained, ..Learned::default() };
-        for (worker, caught_up) in self.context.caught_up(&learned, NOW) {
+        let state = ClientState { at_end: ends, is_drained, ..ClientState::default() };
+        for (worker, caught_up) in self.context.caught_up(&state, NOW) {
             assert_eq!(worker, 0);
             self.sender.caught_up(vec![caught_up]).unwrap();
         }

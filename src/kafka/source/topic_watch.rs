@@ -73,7 +73,7 @@ impl Consumer {
     /// Finds out whether the topic was made anew, and reads the new one if it was.
     pub(super) fn watch_topic(&mut self) {
         if let Some(now) = self.topic_watch.look(&self.context, &self.consumer) {
-            self.context.learned_topic(now);
+            self.context.note_topic_id(now);
         }
         self.leave_old_topic();
     }
@@ -89,7 +89,7 @@ impl Context {
         let answer = asked.answer(LOOKUP_TIMEOUT);
         let now = answer.and_then(|it| it.unwrap_or_else(|error| no_answer(self, &error)));
         match now {
-            Some(now) => self.learned_topic(now),
+            Some(now) => self.note_topic_id(now),
             // A rebalance is not held up again for what may never be answered: the watch asks on.
             None => self.set_tells_no_ids(true),
         }
@@ -112,15 +112,15 @@ impl Context {
         is_gone
     }
 
-    fn learned_topic(&self, now: TopicId) {
+    fn note_topic_id(&self, now: TopicId) {
         self.set_tells_no_ids(false);
-        let before = self.set_topic(now).filter(|before| *before != now);
+        let before = self.replace_topic(now).filter(|before| *before != now);
         for (_, assigned) in self.partitions() {
-            assigned.acquisition.learned_topic(now);
+            assigned.acquisition.set_topic_id(now);
         }
         let is_left = self.partitions_of_old_topic().is_empty();
         if before.is_some() || (!is_left && !self.is_recreated()) {
-            self.tell_recreated(before, now);
+            self.report_recreated(before, now);
         }
         self.set_recreated(!is_left);
     }
@@ -138,7 +138,7 @@ impl Context {
     }
 
     /// Says that the topic is another one than what was read, and counts it.
-    fn tell_recreated(&self, before: Option<TopicId>, now: TopicId) {
+    fn report_recreated(&self, before: Option<TopicId>, now: TopicId) {
         let before = before.map(|before| before.to_string());
         let text = "a topic of this name with another id is there: the one that was read was \
                     deleted. What was not read of it is gone; the new one is read from where \

@@ -10,7 +10,7 @@ use tracing::info;
 use super::partition::{PartitionState, Revocation};
 use super::{Worker, current};
 use crate::ids::{Generation, Partition, Position};
-use crate::kafka::source::{Acquisition, LogGone, Rebalance, Resume};
+use crate::kafka::source::{Acquisition, CommitMetadata, LogGone, Rebalance};
 use crate::sampling::trace::Trigger;
 
 impl Worker {
@@ -20,10 +20,10 @@ impl Worker {
                 self.shared.routing.resized(partitions, &mut self.desk.tally);
                 self.share_out(partitions);
             }
-            Rebalance::Assigned { partition, acquisition, start, resume } => {
+            Rebalance::Assigned { partition, acquisition, start, metadata } => {
                 self.shared.decided.add_partition();
-                let mut state = self.partition_state(partition, acquisition, start, resume);
-                state.recover(&self.shared, resume);
+                let mut state = self.partition_state(partition, acquisition, start, metadata);
+                state.recover(&self.shared, metadata);
                 if let Some(old) = self.partitions.insert(partition, state) {
                     self.forget(old);
                 }
@@ -86,10 +86,18 @@ impl Worker {
         partition: Partition,
         acquisition: Arc<Acquisition>,
         start: Position,
-        resume: Resume,
+        metadata: CommitMetadata,
     ) -> PartitionState {
         let (in_force, topic_size) = (&self.in_force, self.topic_size);
-        PartitionState::new(self.index, partition, acquisition, start, resume, in_force, topic_size)
+        PartitionState::new(
+            self.index,
+            partition,
+            acquisition,
+            start,
+            metadata,
+            in_force,
+            topic_size,
+        )
     }
 
     /// Lets go of revoked partitions that have nothing in flight, or no time left.

@@ -15,7 +15,7 @@ use super::{Desk, InForce, Shared};
 use crate::export::DeliveryId;
 use crate::ids::{Generation, Partition, Position, Timestamp};
 use crate::kafka::decision_log::OwnerId;
-use crate::kafka::source::{Acquisition, CaughtUp, LogGone, Record, RecordBatch, Resume};
+use crate::kafka::source::{Acquisition, CaughtUp, CommitMetadata, LogGone, Record, RecordBatch};
 use crate::sampling::policy::{Budgets, ResourceFacts};
 use crate::sampling::trace::{
     HeaderId, Headers, OpenTrace, OpenTraces, Slot, TRACE_OVERHEAD, Trigger,
@@ -105,11 +105,11 @@ impl PartitionState {
         partition: Partition,
         acquisition: Arc<Acquisition>,
         start: Position,
-        resume: Resume,
+        metadata: CommitMetadata,
         in_force: &Arc<InForce>,
         topic_size: u32,
     ) -> Self {
-        let clock = resume.clock.unwrap_or(Timestamp(i64::MIN));
+        let clock = metadata.clock.unwrap_or(Timestamp(i64::MIN));
         let generation = acquisition.generation;
         Self {
             worker,
@@ -126,7 +126,7 @@ impl PartitionState {
             replay: Replay::default(),
             remembered: RememberedTraces::new(partition, generation),
             recording: Recording::default(),
-            log_positions: LogPositions::new(resume.log.unwrap_or(Position(0))),
+            log_positions: LogPositions::new(metadata.log.unwrap_or(Position(0))),
             deliveries: HashMap::default(),
             next_delivery: 0,
             chunks_in_flight: 0,
@@ -228,8 +228,8 @@ impl PartitionState {
         let clock = (committable.clock.0 > i64::MIN).then_some(committable.clock);
         let remembered = committable.clock.before(self.in_force.decision_cache_ttl);
         let log = self.log_positions.since(remembered);
-        let resume = Resume { clock, log: Some(log), topic: self.acquisition.topic() };
-        self.acquisition.set_committable(committable.position, resume);
+        let metadata = CommitMetadata { clock, log: Some(log), topic: self.acquisition.topic() };
+        self.acquisition.set_committable(committable.position, metadata);
     }
 
     /// Counts out what is still open: the partition's next owner reads it again.

@@ -10,18 +10,18 @@ use crate::ids::{Generation, Partition, Position, Timestamp};
 use crate::kafka::decision_log::{
     DecisionRecord, LogEvent, LogTicket, OwnershipMarker, Topics, Written,
 };
-use crate::kafka::source::Resume;
+use crate::kafka::source::CommitMetadata;
 
 /// Records that may wait for the log before no more spans are taken in.
 const MAX_WAITING_LINES: usize = 500;
 
 impl PartitionState {
     /// Asks for what was decided before. Until that is known nothing of the partition is judged.
-    pub(super) fn recover(&mut self, shared: &Shared, resume: Resume) {
+    pub(super) fn recover(&mut self, shared: &Shared, metadata: CommitMetadata) {
         let Some(log) = &shared.log else { return };
         self.recovering = Some(VecDeque::new());
-        let topics = Topics { then: resume.topic, now: self.acquisition.topic() };
-        log.read_back(self.ticket(0), self.owner, topics, resume.log);
+        let topics = Topics { then: metadata.topic, now: self.acquisition.topic() };
+        log.read_back(self.ticket(0), self.owner, topics, metadata.log);
     }
 
     pub(super) fn learn(&mut self, shared: &Shared, decisions: &[DecisionRecord]) {

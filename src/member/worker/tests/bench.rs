@@ -11,7 +11,7 @@ use prost::Message;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::dead_letters::DeadLetters;
 use crate::kafka::decision_log::SamplingDecision;
-use crate::kafka::source::{OwnershipTable, Record, Resume};
+use crate::kafka::source::{CommitMetadata, OwnershipTable, Record};
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::switch::Rescan;
 use crate::member::worker::{
@@ -172,7 +172,7 @@ impl Bench {
             Partition(0),
             acquisition,
             Position(0),
-            Resume::default(),
+            CommitMetadata::default(),
             &in_force,
             1,
         );

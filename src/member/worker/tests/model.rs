@@ -19,7 +19,7 @@ use crate::kafka::decision_log::testing::{ByHand, read_back};
 use crate::kafka::decision_log::{
     DecisionRecord, GroupHash, LogBatch, LogTicket, SamplingDecision,
 };
-use crate::kafka::source::{CaughtUp, OwnershipTable, Record, Resume};
+use crate::kafka::source::{CaughtUp, CommitMetadata, OwnershipTable, Record};
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::{Desk, InForce, Shared};
 use crate::sampling::policy;
@@ -150,7 +150,7 @@ struct Owner {
 }
 
 impl Owner {
-    fn committable(&mut self) -> (Position, Resume) {
+    fn committable(&mut self) -> (Position, CommitMetadata) {
         self.state.publish(&mut self.desk);
         self.state.acquisition.committable()
     }
@@ -166,7 +166,7 @@ struct World {
     sent: Vec<Sent>,
     log: Vec<OnLog>,
     stands: HashMap<(TraceId, Offset), Stands>,
-    committed: (Position, Resume),
+    committed: (Position, CommitMetadata),
     owner: Owner,
     owners: usize,
     zombie_lines: VecDeque<LogBatch>,
@@ -191,7 +191,7 @@ fn in_force(ttl: Duration) -> Arc<InForce> {
 fn owner(
     number: usize,
     in_force: &Arc<InForce>,
-    committed: (Position, Resume),
+    committed: (Position, CommitMetadata),
     ttl: Duration,
 ) -> Owner {
     let policies = [
@@ -203,8 +203,8 @@ fn owner(
     let mut shared = bench::shared(InForce::new(policies, LIMITS, ttl, "hash".to_owned()));
     shared.log = Some(Arc::new(ByHand(GroupHash::of(GROUP))));
     let acquisition = OwnershipTable::default().acquire_for_test(Partition(0), committed.0);
-    let (start, resume) = committed;
-    let state = PartitionState::new(0, Partition(0), acquisition, start, resume, in_force, 1);
+    let (start, metadata) = committed;
+    let state = PartitionState::new(0, Partition(0), acquisition, start, metadata, in_force, 1);
     let read = usize::try_from(start.0).unwrap();
     Owner {
         number,
@@ -225,7 +225,7 @@ fn id(trace: u8) -> TraceId {
 impl World {
     fn new(ttl: Duration) -> Self {
         let in_force = in_force(ttl);
-        let committed = (Position(0), Resume::default());
+        let committed = (Position(0), CommitMetadata::default());
         let owner = owner(0, &in_force, committed, ttl);
         let mut world = Self {
             group: GroupHash::of(GROUP),

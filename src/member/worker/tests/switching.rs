@@ -13,7 +13,7 @@ use super::bench::*;
 use crate::export::{AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 use crate::kafka::source::{
-    self, GenerationStatus, OwnershipTable, Rebalance, Record, RecordBatch, Resume,
+    self, CommitMetadata, GenerationStatus, OwnershipTable, Rebalance, Record, RecordBatch,
 };
 use crate::member::worker::{InForce, Told, Worker};
 use crate::sampling::policy::spec::{PolicyKind, PolicySpec};
@@ -317,7 +317,12 @@ async fn a_worker_without_records_switches_all_the_same() {
     let acquisition = OwnershipTable::default().acquire_for_test(partition, start);
     let generation = acquisition.generation;
     senders[0]
-        .rebalance(Rebalance::Assigned { partition, acquisition, start, resume: Resume::default() })
+        .rebalance(Rebalance::Assigned {
+            partition,
+            acquisition,
+            start,
+            metadata: CommitMetadata::default(),
+        })
         .unwrap();
     let value = record("shop", vec![with(span(1), "color", "red")]);
     let timestamp = Timestamp(0);
