@@ -2,7 +2,7 @@
 //!
 //! Promises that every chunk it takes is settled exactly once, that the fence is asked before every
 //! attempt, and that a request that has to wait takes no consumer. Leaves who is next to
-//! [`line`](super::line), what a failure means to [`retry`](super::retry), the wire to the
+//! [`scheduler`](super::scheduler), what a failure means to [`retry`](super::retry), the wire to the
 //! transport.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,18 +12,18 @@ use metrics::Gauge;
 use tokio::time::Instant;
 
 use super::health::{Health, shortened};
-use super::line::{Aftermath, Attempt, Line};
 use super::metrics::ExportMetrics;
-use super::parcel::Parcel;
+use super::pending_request::PendingRequest;
 use super::queue::Queue;
-use super::settle::LogLimits;
+use super::scheduler::{AfterFailure, Attempt, Scheduler};
+use super::settlement::LogLimits;
 use super::transport::{Failure, Piece, Reply, Request, Transport};
 use super::{AckSink, Chunk, Fence};
 
 /// What all consumers share.
 pub(super) struct Shared {
     pub(super) queue: Queue,
-    pub(super) line: Line,
+    pub(super) scheduler: Scheduler,
     pub(super) health: Health,
     pub(super) metrics: ExportMetrics,
     pub(super) fence: Arc<dyn Fence>,
@@ -39,36 +39,36 @@ pub(super) struct Shared {
 /// Sends one request after the other, for ever.
 pub(super) async fn consume<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) {
     loop {
-        let parcel = shared.line.next(&shared.queue).await;
-        let was_sent = parcel.was_sent();
-        if let Some(parcel) = shared.what_may_be_sent(parcel) {
-            deliver(&shared, &*transport, parcel).await;
+        let request = shared.scheduler.next(&shared.queue).await;
+        let was_sent = request.was_sent();
+        if let Some(request) = shared.what_may_be_sent(request) {
+            deliver(&shared, &*transport, request).await;
         }
-        shared.line.done(was_sent, &shared.queue);
+        shared.scheduler.done(was_sent, &shared.queue);
     }
 }
 
 /// Sends the request once, and settles it or has it wait.
-async fn deliver<T: Transport>(shared: &Shared, transport: &T, mut parcel: Parcel) {
-    if parcel.was_sent() {
+async fn deliver<T: Transport>(shared: &Shared, transport: &T, mut request: PendingRequest) {
+    if request.was_sent() {
         shared.metrics.retries.increment(1);
     }
-    let attempt = shared.line.sent(&mut parcel);
-    let failure = match send(shared, transport, &parcel).await {
+    let attempt = shared.scheduler.sent(&mut request);
+    let failure = match send(shared, transport, &request).await {
         Ok(reply) => {
-            shared.accepted(&parcel, attempt);
-            shared.delivered(parcel.chunks, &reply);
+            shared.accepted(&request, attempt);
+            shared.delivered(request.chunks, &reply);
             return;
         }
         Err(failure) => failure,
     };
     if !failure.taken.is_empty() {
-        shared.accepted(&parcel, attempt);
-        parcel.chunks = shared.without_taken(parcel.chunks, &failure.taken);
+        shared.accepted(&request, attempt);
+        request.chunks = shared.without_taken(request.chunks, &failure.taken);
     }
-    let aftermath = shared.line.failed(parcel, attempt, &failure, &shared.queue);
-    shared.say(&failure, &aftermath);
-    if let Some((chunks, reason)) = aftermath.refused {
+    let after = shared.scheduler.failed(request, attempt, &failure, &shared.queue);
+    shared.say(&failure, &after);
+    if let Some((chunks, reason)) = after.refused {
         shared.refused(chunks, reason, &failure.message);
     }
 }
@@ -77,11 +77,11 @@ async fn deliver<T: Transport>(shared: &Shared, transport: &T, mut parcel: Parce
 async fn send<T: Transport>(
     shared: &Shared,
     transport: &T,
-    parcel: &Parcel,
+    request: &PendingRequest,
 ) -> Result<Reply, Failure> {
     let piece = |chunk: &Chunk| Piece { trace_id: chunk.trace_id, bytes: chunk.bytes.clone() };
-    let pieces = parcel.chunks.iter().map(piece).collect();
-    let request = Request { pieces, along: parcel.along(), not_over: parcel.failed_over };
+    let pieces = request.chunks.iter().map(piece).collect();
+    let request = Request { pieces, along: request.along(), not_over: request.failed_over };
     let bytes = request.len();
     let started = Instant::now();
     let result = {
@@ -99,42 +99,42 @@ impl Shared {
         self.last_along.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn accepted(&self, parcel: &Parcel, attempt: Attempt) {
-        self.line.accepted(attempt, &self.queue);
+    fn accepted(&self, request: &PendingRequest, attempt: Attempt) {
+        self.scheduler.accepted(attempt, &self.queue);
         self.health.accepted();
         let mut last = self.last_along.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(parcel.along());
+        *last = Some(request.along());
     }
 
     /// Leaves out what must not be sent, or not now, and returns the rest if there is any.
-    fn what_may_be_sent(&self, mut parcel: Parcel) -> Option<Parcel> {
-        let chunks = std::mem::take(&mut parcel.chunks);
-        let chunks = if parcel.was_sent() { chunks } else { self.without_impossible(chunks) };
+    fn what_may_be_sent(&self, mut request: PendingRequest) -> Option<PendingRequest> {
+        let chunks = std::mem::take(&mut request.chunks);
+        let chunks = if request.was_sent() { chunks } else { self.without_impossible(chunks) };
         let (current, suspended) = self.without_abandoned(chunks);
         if !suspended.is_empty() {
-            self.line.suspend(&parcel, suspended, &self.queue);
+            self.scheduler.suspend(&request, suspended, &self.queue);
         }
         if current.is_empty() {
-            self.line.unsent(&parcel, &self.queue);
+            self.scheduler.unsent(&request, &self.queue);
             return None;
         }
-        parcel.chunks = current;
-        Some(parcel)
+        request.chunks = current;
+        Some(request)
     }
 
     /// Says that the backend is down, or that a request fails while others do not.
-    fn say(&self, failure: &Failure, aftermath: &Aftermath) {
-        if aftermath.is_down || !self.health.is_up() {
+    fn say(&self, failure: &Failure, after: &AfterFailure) {
+        if after.is_down || !self.health.is_up() {
             self.health.failed(failure, self.queue.held_bytes());
             return;
         }
-        let Some(wait) = aftermath.wait else { return };
+        let Some(wait) = after.wait else { return };
         if let Some(suppressed) = self.log_limits.retried.allow_at(Instant::now().into_std()) {
             tracing::warn!(
                 exporter = self.health.exporter(),
                 code = failure.code.name(),
                 error = shortened(&failure.message),
-                others_are_accepted = aftermath.others_pass,
+                others_are_accepted = after.others_pass,
                 wait_seconds = wait.as_secs_f64(),
                 suppressed,
                 "export_retry"

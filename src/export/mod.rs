@@ -9,34 +9,34 @@
 //!
 //! Leaves to others: what is in the bytes, what an ack releases, who owns a partition ([`Fence`]).
 
+mod backend_check;
 mod body;
+mod circuit_breaker;
 mod code;
 mod connect;
 mod credentials;
 mod delivery;
 mod endpoint;
+mod error_chain;
 mod grpc;
 mod health;
 mod hint;
 mod http;
 mod kafka;
-mod line;
 mod metrics;
 mod monitor;
-mod page;
-mod parcel;
+mod pending_request;
 mod pool;
+mod proxy_page;
 mod queue;
 mod retry;
 mod rpc_status;
+mod scheduler;
 mod secret;
 mod settings;
-mod settle;
-mod sources;
+mod settlement;
 mod tls;
-mod traffic;
 mod transport;
-mod trial;
 
 #[cfg(test)]
 mod testing;
@@ -63,12 +63,13 @@ use self::health::Health;
 use self::hint::Target;
 use self::http::HttpTransport;
 use self::kafka::KafkaTransport;
-use self::line::Line;
 use self::queue::{Limits, Queue};
-use self::settle::LogLimits;
+use self::scheduler::Scheduler;
+use self::settlement::LogLimits;
 use self::tls::Tls;
 use self::transport::Transport;
 
+pub use self::backend_check::{BackendCheckError, check_backend};
 pub use self::credentials::forwardable;
 pub use self::metrics::ExportMetrics;
 pub use self::secret::Secret;
@@ -76,7 +77,6 @@ pub use self::settings::{
     Auth, Compression, ExportSettings, KafkaTarget, Protocol, QueueSettings, RetrySettings,
     TlsSettings, TlsVersion,
 };
-pub use self::trial::{TrialError, try_backend};
 
 /// Spans of one trace, all of them or a part, ready to be sent.
 #[derive(Clone, Debug)]
@@ -344,7 +344,7 @@ impl Exporter {
     /// unsettled; for those no ack will come.
     pub async fn drain(&self, deadline: Duration) -> usize {
         self.shared.queue.hurry();
-        self.shared.line.drain(&self.shared.queue);
+        self.shared.scheduler.drain(&self.shared.queue);
         let settled = tokio::time::timeout(deadline, self.shared.queue.idle()).await;
         self.stop();
         match settled {
@@ -397,7 +397,7 @@ fn shared(
         metrics,
         fence,
         acks,
-        line: Line::new(&settings.retry_on_failure, &settings.sending_queue),
+        scheduler: Scheduler::new(&settings.retry_on_failure, &settings.sending_queue),
         max_request_bytes: settings.max_request_bytes,
         log_limits: LogLimits::default(),
         forwards_without_default: settings.forwards_without_default,

@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Code as GrpcCode;
 
+use super::circuit_breaker::Tick;
 use super::code::Code;
 use super::settings::RetrySettings;
-use super::traffic::Tick;
 use super::transport::Failure;
 
 /// Attempts after which a trace is refused that is alone and, clearly, too large.
@@ -31,7 +31,7 @@ const PASSING_FACTOR: u32 = 10;
 const PASSING_HALVES_AFTER: u32 = 3;
 
 /// The longest time that a backend may ask for, unless `max_interval` is longer.
-const MOST_TOLD: Duration = Duration::from_secs(300);
+const MAX_REQUESTED_DELAY: Duration = Duration::from_secs(300);
 
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(super) fn kind(failure: &Failure) -> Kind {
 
 /// What to do with a request that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum NextStep {
     /// Send it again.
     Again(Wait),
     /// Send it again in halves.
@@ -114,7 +114,7 @@ pub(super) struct Situation {
     pub(super) is_sudden: bool,
     /// The request cannot be made smaller.
     pub(super) is_alone: bool,
-    /// Traces that are accused as well take most of the queue, so that little else can be sent that
+    /// Suspect traces take most of the queue, so that little else can be sent that
     /// would be evidence.
     pub(super) is_crowded: bool,
     pub(super) now: Instant,
@@ -163,7 +163,7 @@ impl History {
         failure: &Failure,
         situation: Situation,
         settings: &RetrySettings,
-    ) -> Verdict {
+    ) -> NextStep {
         let kind = kind(failure);
         if situation.is_alone && !self.is_alone {
             // What failed before was not this trace alone.
@@ -176,31 +176,36 @@ impl History {
             self.counted = self.counted.saturating_add(1);
             self.counted_since.get_or_insert(situation.now);
         }
-        if situation.is_alone && self.is_convicted(kind, situation, settings) {
-            return Verdict::Refuse;
+        if situation.is_alone && self.has_enough_evidence(kind, situation, settings) {
+            return NextStep::Refuse;
         }
         let is_in_halves = !situation.is_alone && self.halves_help(kind);
         let wait = self.wait(failure, kind, is_in_halves, situation, settings);
         let limit = settings.max_elapsed_time;
         let elapsed = wait.due.saturating_duration_since(self.since);
         if !limit.is_zero() && elapsed > limit {
-            return Verdict::GiveUp;
+            return NextStep::GiveUp;
         }
-        if is_in_halves { Verdict::Halves(wait) } else { Verdict::Again(wait) }
+        if is_in_halves { NextStep::Halves(wait) } else { NextStep::Again(wait) }
     }
 
     /// Whether half of what would have it refused speaks against a trace that is alone.
-    pub(super) fn is_accused(&self, settings: &RetrySettings) -> bool {
+    pub(super) fn is_suspect(&self, settings: &RetrySettings) -> bool {
         self.is_alone && self.counted >= settings.refuse_after_attempts.max(1).div_ceil(2)
     }
 
     /// Whether enough speaks against a trace that is alone.
-    fn is_convicted(&self, kind: Kind, situation: Situation, settings: &RetrySettings) -> bool {
+    fn has_enough_evidence(
+        &self,
+        kind: Kind,
+        situation: Situation,
+        settings: &RetrySettings,
+    ) -> bool {
         let attempts = settings.refuse_after_attempts.max(1);
         let is_long_enough = self.counted_since.is_some_and(|since| {
             situation.now.saturating_duration_since(since) >= settings.refuse_after_time
         });
-        if situation.is_crowded && is_long_enough && self.is_accused(settings) {
+        if situation.is_crowded && is_long_enough && self.is_suspect(settings) {
             return true;
         }
         let enough = match kind {
@@ -229,10 +234,10 @@ impl History {
         settings: &RetrySettings,
     ) -> Wait {
         let Situation { others_pass, is_sudden, now, random, .. } = situation;
-        if let Some(told) = told(failure, settings) {
+        if let Some(delay) = requested_delay(failure, settings) {
             // Milliseconds again and again would be a tight loop.
             let step = self.backoff.step(settings, random);
-            return Wait { due: now + told.max(step), until: Until::Due };
+            return Wait { due: now + delay.max(step), until: Until::Due };
         }
         let is_found_out = others_pass || kind == Kind::TooLarge;
         if is_in_halves && (is_found_out || is_sudden) {
@@ -245,9 +250,9 @@ impl History {
 
 /// The time that the backend asks for. Zero is no reason to send in a tight loop, and more than
 /// five minutes, or `max_interval`, is not obeyed.
-pub(super) fn told(failure: &Failure, settings: &RetrySettings) -> Option<Duration> {
-    let told = failure.retry_after.filter(|told| !told.is_zero())?;
-    Some(told.min(MOST_TOLD.max(settings.max_interval)))
+pub(super) fn requested_delay(failure: &Failure, settings: &RetrySettings) -> Option<Duration> {
+    let delay = failure.retry_after.filter(|delay| !delay.is_zero())?;
+    Some(delay.min(MAX_REQUESTED_DELAY.max(settings.max_interval)))
 }
 
 /// Waits that grow, with jitter.
@@ -296,10 +301,10 @@ mod tests {
         }
     }
 
-    fn due(verdict: Verdict) -> Option<Instant> {
-        match verdict {
-            Verdict::Again(wait) | Verdict::Halves(wait) => Some(wait.due),
-            Verdict::Refuse | Verdict::GiveUp => None,
+    fn due(next: NextStep) -> Option<Instant> {
+        match next {
+            NextStep::Again(wait) | NextStep::Halves(wait) => Some(wait.due),
+            NextStep::Refuse | NextStep::GiveUp => None,
         }
     }
 
@@ -313,9 +318,9 @@ mod tests {
             .into_iter()
             .chain([AlreadyExists, PermissionDenied, Unimplemented, Unauthenticated]);
         for code in finals {
-            let told = Some(Duration::from_secs(1));
+            let delay = Some(Duration::from_secs(1));
             assert_eq!(kind(&failure(code, None)), Kind::Final, "{code:?}");
-            assert_eq!(kind(&failure(code, told)), Kind::Final, "{code:?}");
+            assert_eq!(kind(&failure(code, delay)), Kind::Final, "{code:?}");
         }
         for status in 200..600 {
             let is_passing = [429, 502, 503, 504].contains(&status);
@@ -323,8 +328,8 @@ mod tests {
             assert_eq!(kind(&failure(Code::Http(status), None)), wanted, "{status}");
         }
         assert_eq!(kind(&failure(ResourceExhausted, None)), Kind::Exhausted);
-        let told = Some(Duration::ZERO);
-        assert_eq!(kind(&failure(ResourceExhausted, told)), Kind::Passing, "that it is there");
+        let delay = Some(Duration::ZERO);
+        assert_eq!(kind(&failure(ResourceExhausted, delay)), Kind::Passing, "that it is there");
         let too_large = Failure { is_too_large: true, ..failure(ResourceExhausted, None) };
         assert_eq!(kind(&too_large), Kind::TooLarge);
     }
@@ -349,17 +354,17 @@ mod tests {
         let (settings, now) = (RetrySettings::default(), Instant::now());
         let mut history = History::new(&settings, now);
         let mut wait = |seconds| {
-            let told = failure(GrpcCode::Unavailable, Some(Duration::from_secs(seconds)));
-            due(history.failed(&told, situation(now), &settings)).unwrap() - now
+            let asked = failure(GrpcCode::Unavailable, Some(Duration::from_secs(seconds)));
+            due(history.failed(&asked, situation(now), &settings)).unwrap() - now
         };
         assert_eq!(wait(90), Duration::from_secs(90));
         assert_eq!(wait(0), Duration::from_millis(7500), "no tight loop");
         assert_eq!(wait(1), Duration::from_millis(11_250), "the waits grow all the same");
-        assert_eq!(wait(99_999_999_999), MOST_TOLD);
-        assert_eq!(wait(u64::MAX), MOST_TOLD);
+        assert_eq!(wait(99_999_999_999), MAX_REQUESTED_DELAY);
+        assert_eq!(wait(u64::MAX), MAX_REQUESTED_DELAY);
         let patient = RetrySettings { max_interval: Duration::from_secs(3600), ..settings };
         let asked = failure(Code::Http(503), Some(Duration::from_secs(u64::MAX)));
-        assert_eq!(told(&asked, &patient), Some(patient.max_interval));
+        assert_eq!(requested_delay(&asked, &patient), Some(patient.max_interval));
     }
 
     #[test]
@@ -373,11 +378,11 @@ mod tests {
         for _ in 0..100 {
             history.failed(&refused, Situation { is_alone: false, ..alone }, &settings);
         }
-        assert!(!history.is_accused(&settings));
+        assert!(!history.is_suspect(&settings));
         for _ in 1..settings.refuse_after_attempts {
-            assert_ne!(history.failed(&refused, alone, &settings), Verdict::Refuse);
+            assert_ne!(history.failed(&refused, alone, &settings), NextStep::Refuse);
         }
-        assert_eq!(history.failed(&refused, alone, &settings), Verdict::Refuse);
+        assert_eq!(history.failed(&refused, alone, &settings), NextStep::Refuse);
     }
 
     #[test]
@@ -390,19 +395,19 @@ mod tests {
         let counted = Situation { others_pass: true, ..crowd };
         for _ in 0..100 {
             let mut innocent = history.clone();
-            assert_ne!(innocent.failed(&passing, crowd, &settings), Verdict::Refuse);
+            assert_ne!(innocent.failed(&passing, crowd, &settings), NextStep::Refuse);
             history = innocent;
         }
         for _ in 0..settings.refuse_after_attempts / 2 {
-            assert!(!history.is_accused(&settings));
+            assert!(!history.is_suspect(&settings));
             history.failed(&passing, counted, &settings);
         }
-        assert!(history.is_accused(&settings));
-        assert_ne!(history.failed(&passing, crowd, &settings), Verdict::Refuse);
+        assert!(history.is_suspect(&settings));
+        assert_ne!(history.failed(&passing, crowd, &settings), NextStep::Refuse);
         let no_crowd = Situation { now: later, ..situation(start) };
-        assert_ne!(history.failed(&passing, no_crowd, &settings), Verdict::Refuse);
+        assert_ne!(history.failed(&passing, no_crowd, &settings), NextStep::Refuse);
         let crowd = Situation { now: later, ..crowd };
-        assert_eq!(history.failed(&passing, crowd, &settings), Verdict::Refuse);
+        assert_eq!(history.failed(&passing, crowd, &settings), NextStep::Refuse);
     }
 
     #[test]
@@ -416,7 +421,7 @@ mod tests {
         assert!(due(after(365 * 86_400, &settings)).is_some());
         settings.max_elapsed_time = Duration::from_secs(60);
         assert!(due(after(55, &settings)).is_some());
-        assert_eq!(after(56, &settings), Verdict::GiveUp);
+        assert_eq!(after(56, &settings), NextStep::GiveUp);
     }
 
     #[test]
@@ -438,8 +443,8 @@ mod tests {
             (1..=16_i32).prop_map(|code| Code::Grpc(GrpcCode::from_i32(code))),
             (200..600_u16).prop_map(Code::Http),
         ];
-        let told = proptest::option::of(any::<u64>().prop_map(Duration::from_secs));
-        (code, told).prop_map(|(code, told)| failure(code, told))
+        let delay = proptest::option::of(any::<u64>().prop_map(Duration::from_secs));
+        (code, delay).prop_map(|(code, delay)| failure(code, delay))
     }
 
     proptest! {
@@ -458,9 +463,9 @@ mod tests {
                 // One that is not alone may have all the evidence there is.
                 let situation =
                     Situation { others_pass: !is_alone, is_sudden: true, is_alone, is_crowded: true, now, random: 1.0 };
-                let verdict = history.failed(&failure, situation, &settings);
-                let due = due(verdict).expect("it is sent again");
-                prop_assert!(due >= now && due <= now + MOST_TOLD);
+                let next = history.failed(&failure, situation, &settings);
+                let due = due(next).expect("it is sent again");
+                prop_assert!(due >= now && due <= now + MAX_REQUESTED_DELAY);
             }
         }
 
@@ -482,9 +487,9 @@ mod tests {
                 attempts += 1;
                 let situation = Situation { others_pass: true, random: 0.0, ..situation(now) };
                 match history.failed(answer, situation, &settings) {
-                    Verdict::Again(wait) => now = wait.due,
-                    verdict => {
-                        prop_assert_eq!(verdict, Verdict::Refuse);
+                    NextStep::Again(wait) => now = wait.due,
+                    next => {
+                        prop_assert_eq!(next, NextStep::Refuse);
                         break;
                     }
                 }
@@ -504,12 +509,12 @@ mod tests {
         let mut of_many = History::new(&settings, now);
         let many = Situation { is_alone: false, ..situation(now) };
         let wait = Wait { due: now, until: Until::Drained };
-        assert_eq!(of_many.failed(&too_large, many, &settings), Verdict::Halves(wait));
+        assert_eq!(of_many.failed(&too_large, many, &settings), NextStep::Halves(wait));
         let mut alone = of_many;
         for _ in 1..TOO_LARGE_ATTEMPTS {
             now = due(alone.failed(&too_large, situation(now), &settings)).unwrap();
         }
-        assert_eq!(alone.failed(&too_large, situation(now), &settings), Verdict::Refuse);
+        assert_eq!(alone.failed(&too_large, situation(now), &settings), NextStep::Refuse);
     }
 
     #[test]
@@ -519,15 +524,14 @@ mod tests {
         let away = failure(GrpcCode::Unavailable, None);
         let mut halved = |others_pass| {
             let many = Situation { is_alone: false, others_pass, ..situation(now) };
-            matches!(history.failed(&away, many, &settings), Verdict::Halves(_))
+            matches!(history.failed(&away, many, &settings), NextStep::Halves(_))
         };
         assert!((0..100).all(|_| !halved(false)));
         assert_eq!([halved(true), halved(true), halved(true)], [false, false, true]);
         for code in [GrpcCode::Unknown, GrpcCode::ResourceExhausted, GrpcCode::Unauthenticated] {
             let many = Situation { is_alone: false, ..situation(now) };
-            let verdict =
-                History::new(&settings, now).failed(&failure(code, None), many, &settings);
-            assert!(matches!(verdict, Verdict::Halves(_)), "{code:?}: halving costs nothing");
+            let next = History::new(&settings, now).failed(&failure(code, None), many, &settings);
+            assert!(matches!(next, NextStep::Halves(_)), "{code:?}: halving costs nothing");
         }
     }
 }

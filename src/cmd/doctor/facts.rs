@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::sample::Sample;
 use crate::config::{PolicyFile, Settings};
-use crate::export::TrialError;
+use crate::export::BackendCheckError;
 use crate::kafka::cluster::describe::GroupMember;
 use crate::kafka::decision_log::topic::TopicError;
 
@@ -132,7 +132,7 @@ pub struct Facts {
     /// Recent records.
     pub sample: Option<Sample>,
     /// What each backend answers; `None` before all have answered.
-    pub backends: Option<Vec<(String, Result<(), TrialError>)>>,
+    pub backends: Option<Vec<(String, Result<(), BackendCheckError>)>>,
     /// Whether the admin address can be listened on.
     pub admin: Option<Result<(), String>>,
 }

@@ -74,8 +74,9 @@ fn ask_backend(board: &Board, settings: &Settings) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;
     };
-    let ask =
-        |settings| (ExportSettings::target(settings), export::try_backend(settings, Bytes::new()));
+    let ask = |settings| {
+        (ExportSettings::target(settings), export::check_backend(settings, Bytes::new()))
+    };
     let asked = settings.exports.iter().map(ask);
     let answers = asked.map(|(target, answer)| (target, runtime.block_on(answer))).collect();
     note(board, |facts| facts.backends = Some(answers));

@@ -11,7 +11,7 @@ use super::facts::{Brokers, Cluster, Facts, Group, Plan, Range, Reach};
 use super::finding::{Finding, State};
 use super::judge::judge;
 use super::sample::{Sample, Seen};
-use crate::export::TrialError;
+use crate::export::BackendCheckError;
 use crate::ids::{Partition, Timestamp};
 use crate::kafka::cluster::describe::GroupMember;
 use crate::kafka::decision_log::topic::TopicError;
@@ -151,7 +151,7 @@ fn unreachable(facts: &mut Facts, reach: Reach, complaint: &str) {
 
 fn refused(facts: &mut Facts, code: &str) {
     let (code, message) = (code.into(), "no".into());
-    let refused = Err(TrialError::Refused { code, message, hint: None });
+    let refused = Err(BackendCheckError::Refused { code, message, hint: None });
     facts.backends = Some(vec![("tempo:4317".into(), refused)]);
 }
 

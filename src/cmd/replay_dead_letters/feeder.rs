@@ -18,8 +18,8 @@ use super::found::{Course, Found, Place, Wanted};
 use super::report::Fate;
 use crate::config::Settings;
 use crate::export::{
-    Ack, AckSink, Chunk, DeliveryId, ExportError, ExportMetrics, ExportSettings, Exporter, Fence,
-    GIVEN_UP, Refusal, Ticket, TrialError, try_backend,
+    Ack, AckSink, BackendCheckError, Chunk, DeliveryId, ExportError, ExportMetrics, ExportSettings,
+    Exporter, Fence, GIVEN_UP, Refusal, Ticket, check_backend,
 };
 use crate::ids::{Generation, Offset, Partition, Timestamp, TraceId};
 use crate::kafka::dead_letters::{ATTEMPTS, DeadLetterSettings, Letter};
@@ -61,7 +61,7 @@ pub enum FeedError {
         /// Its name.
         exporter: String,
         /// What it says.
-        error: TrialError,
+        error: BackendCheckError,
     },
     /// It took nothing any more.
     #[error(
@@ -328,7 +328,7 @@ impl<'a> Feeder<'a> {
     /// Starts them if all backends take what goes `along` with the first letter.
     fn start_exporters(&mut self, along: &Bytes) -> Result<(), FeedError> {
         for settings in &self.settings.exports {
-            let answer = self.runtime.block_on(try_backend(settings, along.clone()));
+            let answer = self.runtime.block_on(check_backend(settings, along.clone()));
             let exporter = || settings.name.clone();
             answer.map_err(|error| FeedError::Backend { exporter: exporter(), error })?;
         }

@@ -4,7 +4,7 @@
 //! broke. Tells apart what the backend answered, what a proxy answered for it, and what never
 //! reached it. Leaves retries to others.
 
-mod foreign;
+mod proxy_answer;
 
 use std::error::Error;
 use std::future::Future;
@@ -32,10 +32,10 @@ use super::code::Code;
 use super::connect::Connector;
 use super::credentials::Credentials;
 use super::endpoint::Endpoint;
+use super::error_chain::{sources, with_sources};
 use super::pool::{Condition, Pool};
 use super::rpc_status::retry_info;
 use super::settings::{Compression, ExportSettings};
-use super::sources::{sources, with_sources};
 use super::transport::{Failure, Reply, Request, Transport, USER_AGENT};
 
 const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -157,7 +157,7 @@ impl Service<http::Request<Body>> for Sender {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let message = Full::new(self.message.clone());
         let answer = self.channel.call(request.map(|_| Body::new(message)));
-        Box::pin(async { Ok(foreign::translated(answer.await?).await) })
+        Box::pin(async { Ok(proxy_answer::translated(answer.await?).await) })
     }
 }
 

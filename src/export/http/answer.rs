@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message;
 
 use super::super::code::Code;
-use super::super::page;
+use super::super::proxy_page;
 use super::super::transport::{Failure, Reply};
 use crate::proto::RpcStatus;
 
@@ -35,7 +35,7 @@ impl Answer {
         } else {
             format!("{}: {said}", self.status)
         };
-        let retry_after = page::retry_after(&self.headers);
+        let retry_after = proxy_page::retry_after(&self.headers);
         let code = Code::Http(self.status.as_u16());
         let is_too_large = self.status == StatusCode::PAYLOAD_TOO_LARGE;
         Err(Failure { retry_after, is_too_large, ..Failure::new(code, message) })
@@ -81,7 +81,7 @@ impl Answer {
         let message = format!(
             "{} with {kind} is no answer of an OTLP receiver; is the URL wrong? It said: {}",
             self.status,
-            page::text(&self.body)
+            proxy_page::text(&self.body)
         );
         Failure::new(Code::Http(self.status.as_u16()), message)
     }
@@ -95,7 +95,7 @@ impl Answer {
                 let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
                 message.unwrap_or_default().to_owned()
             }
-            _ => page::text(&self.body),
+            _ => proxy_page::text(&self.body),
         }
     }
 

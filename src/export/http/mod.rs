@@ -22,9 +22,9 @@ use super::code::Code;
 use super::connect::Connector;
 use super::credentials::Credentials;
 use super::endpoint::Endpoint;
+use super::error_chain::with_sources;
 use super::pool::{Condition, Pool};
 use super::settings::{Compression, ExportSettings};
-use super::sources::with_sources;
 use super::transport::{self, Failure, Reply, Request, Transport};
 
 const PROTOBUF: &str = "application/x-protobuf";

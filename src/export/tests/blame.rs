@@ -253,7 +253,7 @@ async fn a_queue_full_of_traces_at_fault_stops_nobody_for_good() {
         harness.exporter.try_send(chunk(pin, 100)).unwrap();
         tokio::time::sleep(SECOND).await;
     }
-    // Evidence until each is accused, and then nothing more of it.
+    // Evidence until each is suspect, and then nothing more of it.
     for _ in 0..2000 {
         // While all that was sent last failed, there may be no room for a moment.
         let _ = harness.exporter.try_send(chunk(GOOD, 10));

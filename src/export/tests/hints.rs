@@ -7,11 +7,11 @@ use super::backend::{LOCALHOST, receiver_at};
 use super::http::HttpBackend;
 
 async fn hint(settings: &ExportSettings) -> String {
-    match try_backend(settings, Bytes::new()).await.unwrap_err() {
-        TrialError::Refused { hint, code, message } => {
+    match check_backend(settings, Bytes::new()).await.unwrap_err() {
+        BackendCheckError::Refused { hint, code, message } => {
             hint.unwrap_or_else(|| panic!("no hint for {code}: {message}")).to_owned()
         }
-        error @ TrialError::Settings(_) => panic!("{error}"),
+        error @ BackendCheckError::Settings(_) => panic!("{error}"),
     }
 }
 

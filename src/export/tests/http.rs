@@ -196,7 +196,7 @@ async fn a_web_server_is_no_backend() {
     assert!(!exporter.reachable());
     let trouble = exporter.trouble().unwrap();
     assert!(trouble.contains("text/html") && trouble.contains("URL"), "{trouble}");
-    let trial = try_backend(&settings(backend.addr), Bytes::new()).await.unwrap_err().to_string();
+    let trial = check_backend(&settings(backend.addr), Bytes::new()).await.unwrap_err().to_string();
     assert!(trial.contains("text/html"), "{trial}");
 }
 
@@ -303,8 +303,8 @@ async fn a_backend_of_tenants_is_there_before_there_is_a_tenant() {
     }
     let mut along = Vec::new();
     crate::kafka::record_headers::push(&mut along, "tenant", b"blue");
-    assert_eq!(try_backend(&settings, along.into()).await, Ok(()));
-    assert!(try_backend(&settings, Bytes::new()).await.is_err());
+    assert_eq!(check_backend(&settings, along.into()).await, Ok(()));
+    assert!(check_backend(&settings, Bytes::new()).await.is_err());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::super::facts::{Facts, Plan};
 use super::super::finding::Finding;
 use super::unanswered;
-use crate::export::TrialError;
+use crate::export::BackendCheckError;
 
 const BACKEND: &str = "backend";
 const ADMIN: &str = "admin pages";
@@ -25,13 +25,13 @@ pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) {
     });
 }
 
-fn backend((target, answer): &(String, Result<(), TrialError>)) -> Finding {
+fn backend((target, answer): &(String, Result<(), BackendCheckError>)) -> Finding {
     match answer {
         Ok(()) => Finding::ok(BACKEND, format!("{target} takes spans")),
-        Err(TrialError::Settings(error)) => {
+        Err(BackendCheckError::Settings(error)) => {
             Finding::error(BACKEND, error.to_string(), "correct section export")
         }
-        Err(TrialError::Refused { code, message, hint }) => {
+        Err(BackendCheckError::Refused { code, message, hint }) => {
             let text = format!("{target} does not take spans: {code}: {message}");
             Finding::error(BACKEND, text, hint.unwrap_or_else(|| backend_fix(code)))
         }

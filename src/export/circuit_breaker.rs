@@ -24,7 +24,7 @@ pub(super) struct Tick(u64);
 
 /// What is known of the backend; see the module.
 #[derive(Debug)]
-pub(super) struct Traffic {
+pub(super) struct CircuitBreaker {
     settings: RetrySettings,
     last: Tick,
     /// When the latest of the accepted requests was sent.
@@ -51,7 +51,7 @@ pub(super) struct Failed {
     pub(super) random: f64,
 }
 
-impl Traffic {
+impl CircuitBreaker {
     pub(super) fn new(settings: &RetrySettings, now: Instant) -> Self {
         Self {
             settings: settings.clone(),
@@ -91,13 +91,13 @@ impl Traffic {
     /// An attempt failed of which nothing says that it is the request's own fault, and that was to
     /// find something out, or not. The next try is after `told`, or a growing wait
     /// if that is longer.
-    pub(super) fn failed(&mut self, failed: Failed, told: Option<Duration>, now: Instant) -> Tick {
+    pub(super) fn failed(&mut self, failed: Failed, delay: Option<Duration>, now: Instant) -> Tick {
         let was_down = self.is_down();
         self.row = self.row.saturating_add(1);
         // Others that were on their way when it went down say nothing new.
         if failed.is_probe || !was_down {
             let step = self.backoff.step(&self.settings, failed.random);
-            self.probe_at = now + told.map_or(step, |told| told.max(step));
+            self.probe_at = now + delay.map_or(step, |delay| delay.max(step));
             if failed.is_first {
                 self.untried_at = self.probe_at;
             }
@@ -154,65 +154,65 @@ mod tests {
     const AGAIN: Failed = Failed { is_first: false, ..FIRST };
     const PROBE: Failed = Failed { is_probe: true, ..AGAIN };
 
-    fn traffic(now: Instant) -> Traffic {
-        Traffic::new(&RetrySettings::default(), now)
+    fn breaker(now: Instant) -> CircuitBreaker {
+        CircuitBreaker::new(&RetrySettings::default(), now)
     }
 
     #[test]
     fn only_what_was_sent_after_a_failure_speaks_against_it() {
         let now = Instant::now();
-        let mut traffic = traffic(now);
-        let before = traffic.sent();
-        let failed_at = Some(traffic.failed(FIRST, None, now));
-        traffic.accepted(before);
-        assert!(!traffic.others_pass(failed_at));
-        assert!(!traffic.others_pass(None), "what never failed has nothing against it");
-        let after = traffic.sent();
-        assert!(!traffic.others_pass(failed_at), "not before it is accepted");
-        traffic.accepted(after);
-        assert!(traffic.others_pass(failed_at));
-        let again = Some(traffic.failed_by_itself());
-        assert!(!traffic.others_pass(again), "each attempt needs its own");
-        assert!(traffic.others_pass(failed_at));
+        let mut breaker = breaker(now);
+        let before = breaker.sent();
+        let failed_at = Some(breaker.failed(FIRST, None, now));
+        breaker.accepted(before);
+        assert!(!breaker.others_pass(failed_at));
+        assert!(!breaker.others_pass(None), "what never failed has nothing against it");
+        let after = breaker.sent();
+        assert!(!breaker.others_pass(failed_at), "not before it is accepted");
+        breaker.accepted(after);
+        assert!(breaker.others_pass(failed_at));
+        let again = Some(breaker.failed_by_itself());
+        assert!(!breaker.others_pass(again), "each attempt needs its own");
+        assert!(breaker.others_pass(failed_at));
     }
 
     #[test]
     fn two_failures_in_a_row_are_a_backend_that_is_down_and_the_waits_grow() {
         let now = Instant::now();
-        let mut traffic = traffic(now);
-        let seconds = |traffic: &Traffic| (traffic.probe_at(true) - now).as_secs_f64();
-        traffic.failed(FIRST, None, now);
-        assert!(!traffic.is_down());
-        traffic.failed(AGAIN, None, now);
-        assert!(traffic.is_down());
-        assert_eq!(seconds(&traffic), 7.5);
-        traffic.failed(AGAIN, None, now);
-        assert_eq!(seconds(&traffic), 7.5, "it was on its way before");
-        traffic.failed(PROBE, None, now);
-        assert_eq!(seconds(&traffic), 11.25);
-        traffic.failed(PROBE, Some(Duration::from_secs(90)), now);
-        assert_eq!(seconds(&traffic), 90.0);
-        traffic.failed(PROBE, Some(Duration::from_millis(1)), now);
-        assert_eq!(seconds(&traffic), 25.3125, "no tight loop");
-        let sent = traffic.sent();
-        traffic.accepted(sent);
-        assert!(!traffic.is_down());
+        let mut breaker = breaker(now);
+        let seconds = |breaker: &CircuitBreaker| (breaker.probe_at(true) - now).as_secs_f64();
+        breaker.failed(FIRST, None, now);
+        assert!(!breaker.is_down());
+        breaker.failed(AGAIN, None, now);
+        assert!(breaker.is_down());
+        assert_eq!(seconds(&breaker), 7.5);
+        breaker.failed(AGAIN, None, now);
+        assert_eq!(seconds(&breaker), 7.5, "it was on its way before");
+        breaker.failed(PROBE, None, now);
+        assert_eq!(seconds(&breaker), 11.25);
+        breaker.failed(PROBE, Some(Duration::from_secs(90)), now);
+        assert_eq!(seconds(&breaker), 90.0);
+        breaker.failed(PROBE, Some(Duration::from_millis(1)), now);
+        assert_eq!(seconds(&breaker), 25.3125, "no tight loop");
+        let sent = breaker.sent();
+        breaker.accepted(sent);
+        assert!(!breaker.is_down());
         for _ in 0..10 {
-            traffic.failed_by_itself();
+            breaker.failed_by_itself();
         }
-        assert!(!traffic.is_down(), "that was not the backend");
+        assert!(!breaker.is_down(), "that was not the backend");
     }
 
     #[test]
     fn what_was_never_sent_does_not_wait_for_what_failed_before() {
         let now = Instant::now();
-        let mut traffic = traffic(now);
-        traffic.failed(AGAIN, None, now);
-        traffic.failed(AGAIN, None, now);
-        assert!(traffic.is_down());
-        assert_eq!(traffic.probe_at(false), now);
-        assert!(traffic.probe_at(true) > now);
-        traffic.failed(Failed { is_first: true, ..PROBE }, None, now);
-        assert!(traffic.probe_at(false) > now);
+        let mut breaker = breaker(now);
+        breaker.failed(AGAIN, None, now);
+        breaker.failed(AGAIN, None, now);
+        assert!(breaker.is_down());
+        assert_eq!(breaker.probe_at(false), now);
+        assert!(breaker.probe_at(true) > now);
+        breaker.failed(Failed { is_first: true, ..PROBE }, None, now);
+        assert!(breaker.probe_at(false) > now);
     }
 }

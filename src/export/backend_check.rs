@@ -16,7 +16,7 @@ use super::{ExportError, connector};
 
 /// Why the backend would not take spans.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum TrialError {
+pub enum BackendCheckError {
     /// It cannot be asked.
     #[error(transparent)]
     Settings(#[from] ExportError),
@@ -39,8 +39,11 @@ pub enum TrialError {
 ///
 /// # Errors
 /// When the backend does not take it.
-pub async fn try_backend(settings: &ExportSettings, along: Bytes) -> Result<(), TrialError> {
-    let refused = |failure: Failure, target: Target| TrialError::Refused {
+pub async fn check_backend(
+    settings: &ExportSettings,
+    along: Bytes,
+) -> Result<(), BackendCheckError> {
+    let refused = |failure: Failure, target: Target| BackendCheckError::Refused {
         code: failure.code.name().to_owned(),
         hint: target.hint(&failure),
         message: failure.message,

@@ -8,7 +8,7 @@ use super::settings::RetrySettings;
 
 /// Chunks that travel as one request, and what is known of it.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub(super) struct PendingRequest {
     pub(super) chunks: Vec<Chunk>,
     /// `None`: it was never sent.
     pub(super) history: Option<History>,
@@ -20,7 +20,7 @@ pub(super) struct Parcel {
     pub(super) is_probe: bool,
 }
 
-impl Parcel {
+impl PendingRequest {
     pub(super) fn new(chunks: Vec<Chunk>) -> Self {
         Self { chunks, history: None, failed_over: None, said: String::new(), is_probe: false }
     }
@@ -36,10 +36,10 @@ impl Parcel {
     }
 
     /// Its bytes, if it is one trace that half of what would have it refused speaks against.
-    pub(super) fn accused_bytes(&self, settings: &RetrySettings) -> usize {
-        let accused = |history: &History| history.is_accused(settings);
+    pub(super) fn suspect_bytes(&self, settings: &RetrySettings) -> usize {
+        let suspect = |history: &History| history.is_suspect(settings);
         match &self.chunks[..] {
-            [chunk] if self.history.as_ref().is_some_and(accused) => chunk.bytes.len(),
+            [chunk] if self.history.as_ref().is_some_and(suspect) => chunk.bytes.len(),
             _ => 0,
         }
     }

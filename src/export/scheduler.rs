@@ -6,7 +6,7 @@
 //! the backend is down one request at a time is sent, and as soon as one is accepted, all that
 //! waited for that go at once. Its bytes count in the queue until it is settled. What a failure
 //! means is said by [`retry`](super::retry), whether the backend is down by
-//! [`traffic`](super::traffic).
+//! [`circuit_breaker`](super::circuit_breaker).
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::circuit_breaker::{CircuitBreaker, Failed, Tick};
 use super::health::shortened;
-use super::parcel::Parcel;
+use super::pending_request::PendingRequest;
 use super::queue::{Due, Queue};
-use super::retry::{History, Situation, Until, Verdict, Wait, told};
+use super::retry::{History, NextStep, Situation, Until, Wait, requested_delay};
 use super::settings::{QueueSettings, RetrySettings};
-use super::traffic::{Failed, Tick, Traffic};
 use super::transport::Failure;
 use super::{Chunk, GIVEN_UP};
 
@@ -29,7 +29,7 @@ const SUSPENDED_WAIT: Duration = Duration::from_millis(100);
 
 /// A request that waits.
 struct Waiting {
-    parcel: Parcel,
+    request: PendingRequest,
     until: Until,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Attempt {
 
 /// What a failed attempt means.
 #[derive(Debug)]
-pub(super) struct Aftermath {
+pub(super) struct AfterFailure {
     /// Chunks that are refused, if any.
     pub(super) refused: Option<(Vec<Chunk>, &'static str)>,
     /// Others are accepted meanwhile: it is the request.
@@ -54,9 +54,9 @@ pub(super) struct Aftermath {
 }
 
 /// Requests that wait; see the module.
-pub(super) struct Line {
+pub(super) struct Scheduler {
     settings: RetrySettings,
-    /// What is alone and accused and takes more bytes than these has the queue for itself.
+    /// What is alone, suspect and takes more bytes than these has the queue for itself.
     crowd_bytes: usize,
     state: Mutex<State>,
     /// Held by the one consumer that waits for the next request.
@@ -64,7 +64,7 @@ pub(super) struct Line {
 }
 
 struct State {
-    traffic: Traffic,
+    breaker: CircuitBreaker,
     /// By when they are due, and in the order they came.
     waiting: BTreeMap<(Instant, u64), Waiting>,
     next_number: u64,
@@ -72,8 +72,8 @@ struct State {
     hopeful: usize,
     is_draining: bool,
     settings: RetrySettings,
-    /// Bytes of what waits alone and accused.
-    accused_bytes: usize,
+    /// Bytes of what is alone, suspect and waits.
+    suspect_bytes: usize,
     /// How many that were sent before are with consumers, and how many may be.
     again: usize,
     most_again: usize,
@@ -81,19 +81,19 @@ struct State {
     was_new: bool,
 }
 
-impl Line {
+impl Scheduler {
     pub(super) fn new(settings: &RetrySettings, queue: &QueueSettings) -> Self {
         Self {
             settings: settings.clone(),
             crowd_bytes: queue.queue_size_bytes / 2,
             state: Mutex::new(State {
-                traffic: Traffic::new(settings, Instant::now()),
+                breaker: CircuitBreaker::new(settings, Instant::now()),
                 waiting: BTreeMap::new(),
                 next_number: 0,
                 hopeful: 0,
                 is_draining: false,
                 settings: settings.clone(),
-                accused_bytes: 0,
+                suspect_bytes: 0,
                 again: 0,
                 most_again: queue.num_consumers.saturating_sub(1).max(1),
                 was_new: false,
@@ -103,12 +103,12 @@ impl Line {
     }
 
     /// The next request to be sent. Whoever gets one says what became of it.
-    pub(super) async fn next(&self, queue: &Queue) -> Parcel {
+    pub(super) async fn next(&self, queue: &Queue) -> PendingRequest {
         let _turn = self.turnstile.lock().await;
         loop {
             let found = self.lock().next(queue, Instant::now());
             match found {
-                Ok(parcel) => return parcel,
+                Ok(request) => return request,
                 // Woken or timed out: either way it is looked again.
                 Err(Some(at)) => drop(tokio::time::timeout_at(at, queue.woken()).await),
                 Err(None) => queue.woken().await,
@@ -128,35 +128,36 @@ impl Line {
     }
 
     /// The request is being sent.
-    pub(super) fn sent(&self, parcel: &mut Parcel) -> Attempt {
-        parcel.history.get_or_insert_with(|| History::new(&self.settings, Instant::now()));
-        Attempt { sent: self.lock().traffic.sent(), is_probe: parcel.is_probe }
+    pub(super) fn sent(&self, request: &mut PendingRequest) -> Attempt {
+        request.history.get_or_insert_with(|| History::new(&self.settings, Instant::now()));
+        Attempt { sent: self.lock().breaker.sent(), is_probe: request.is_probe }
     }
 
     /// A request was not sent after all.
-    pub(super) fn unsent(&self, parcel: &Parcel, queue: &Queue) {
-        if parcel.is_probe {
-            self.lock().traffic.probed();
+    pub(super) fn unsent(&self, request: &PendingRequest, queue: &Queue) {
+        if request.is_probe {
+            self.lock().breaker.probed();
             queue.wake();
         }
     }
 
     /// Some chunks must not be sent before it is known whose they are. They do not age meanwhile.
-    pub(super) fn suspend(&self, parcel: &Parcel, chunks: Vec<Chunk>, queue: &Queue) {
-        let mut history = parcel.history.clone();
+    pub(super) fn suspend(&self, request: &PendingRequest, chunks: Vec<Chunk>, queue: &Queue) {
+        let mut history = request.history.clone();
         if let Some(history) = &mut history {
             history.since += SUSPENDED_WAIT;
         }
-        let parcel = Parcel { history, said: parcel.said.clone(), ..Parcel::new(chunks) };
+        let request =
+            PendingRequest { history, said: request.said.clone(), ..PendingRequest::new(chunks) };
         let due = Instant::now() + SUSPENDED_WAIT;
-        self.lock().put(parcel, Wait { due, until: Until::Due });
+        self.lock().put(request, Wait { due, until: Until::Due });
         queue.wake();
     }
 
     /// The request, or a part of it, was accepted.
     pub(super) fn accepted(&self, attempt: Attempt, queue: &Queue) {
         let mut state = self.lock();
-        state.traffic.accepted(attempt.sent);
+        state.breaker.accepted(attempt.sent);
         if state.hopeful > 0 {
             let ends = |until, others_pass| until == Until::Accepted && others_pass;
             state.release(Instant::now(), ends);
@@ -169,59 +170,59 @@ impl Line {
     /// refused.
     pub(super) fn failed(
         &self,
-        mut parcel: Parcel,
+        mut request: PendingRequest,
         attempt: Attempt,
         failure: &Failure,
         queue: &Queue,
-    ) -> Aftermath {
+    ) -> AfterFailure {
         let mut state = self.lock();
         let (now, random) = (Instant::now(), random());
-        let accused_bytes = state.accused_bytes + parcel.accused_bytes(&self.settings);
-        let mut history = parcel.history.take().expect("what was sent has a history");
-        let others_pass = state.traffic.others_pass(history.failed_at);
-        let is_alone = parcel.chunks.len() == 1;
-        let is_sudden = state.traffic.is_well();
-        let is_crowded = accused_bytes > self.crowd_bytes;
+        let suspect_bytes = state.suspect_bytes + request.suspect_bytes(&self.settings);
+        let mut history = request.history.take().expect("what was sent has a history");
+        let others_pass = state.breaker.others_pass(history.failed_at);
+        let is_alone = request.chunks.len() == 1;
+        let is_sudden = state.breaker.is_well();
+        let is_crowded = suspect_bytes > self.crowd_bytes;
         let situation = Situation { others_pass, is_sudden, is_alone, is_crowded, now, random };
         let is_first = history.failures == 0;
-        let verdict = history.failed(failure, situation, &self.settings);
+        let next = history.failed(failure, situation, &self.settings);
         if attempt.is_probe {
-            state.traffic.probed();
+            state.breaker.probed();
         }
         history.failed_at = Some(if others_pass || failure.is_too_large {
-            state.traffic.failed_by_itself()
+            state.breaker.failed_by_itself()
         } else {
             let failed = Failed { is_first, is_probe: attempt.is_probe, random };
-            state.traffic.failed(failed, told(failure, &self.settings), now)
+            state.breaker.failed(failed, requested_delay(failure, &self.settings), now)
         });
-        parcel.history = Some(history);
+        request.history = Some(history);
         if !self.settings.max_elapsed_time.is_zero() {
             // Only whoever is given up while it waits needs it, and it counts in no bound.
-            parcel.said = shortened(&failure.message).to_owned();
+            request.said = shortened(&failure.message).to_owned();
         }
-        parcel.failed_over = failure.over;
-        parcel.is_probe = false;
+        request.failed_over = failure.over;
+        request.is_probe = false;
         let mut refused = None;
         let mut waits = None;
-        match verdict {
-            Verdict::Again(wait) => {
+        match next {
+            NextStep::Again(wait) => {
                 waits = Some(wait);
-                state.put(parcel, wait);
+                state.put(request, wait);
             }
-            Verdict::Halves(wait) => {
+            NextStep::Halves(wait) => {
                 waits = Some(wait);
-                for half in parcel.halves() {
+                for half in request.halves() {
                     state.put(half, wait);
                 }
             }
-            Verdict::Refuse => refused = Some((parcel.chunks, failure.code.name())),
-            Verdict::GiveUp => refused = Some((parcel.chunks, GIVEN_UP)),
+            NextStep::Refuse => refused = Some((request.chunks, failure.code.name())),
+            NextStep::GiveUp => refused = Some((request.chunks, GIVEN_UP)),
         }
-        let is_down = state.traffic.is_down();
+        let is_down = state.breaker.is_down();
         drop(state);
         queue.wake();
         let wait = waits.map(|wait| wait.due.saturating_duration_since(now));
-        Aftermath { refused, others_pass, is_down, wait }
+        AfterFailure { refused, others_pass, is_down, wait }
     }
 
     /// Ends every wait that the backend did not ask for, for one last attempt in time.
@@ -230,7 +231,7 @@ impl Line {
         let now = Instant::now();
         if !std::mem::replace(&mut state.is_draining, true) {
             state.release(now, |until, _| until != Until::Due);
-            state.traffic.hurry(now);
+            state.breaker.hurry(now);
         }
         drop(state);
         queue.wake();
@@ -243,20 +244,20 @@ impl Line {
         let limit = self.settings.max_elapsed_time;
         let now = Instant::now();
         let mut state = self.lock();
-        state.waiting.retain(|_, Waiting { parcel, .. }| {
-            swept.over.extend(parcel.chunks.extract_if(.., |chunk| is_over(chunk)));
-            let since = parcel.history.as_ref().map_or(now, |history| history.since);
+        state.waiting.retain(|_, Waiting { request, .. }| {
+            swept.over.extend(request.chunks.extract_if(.., |chunk| is_over(chunk)));
+            let since = request.history.as_ref().map_or(now, |history| history.since);
             let is_late = !limit.is_zero() && now.saturating_duration_since(since) > limit;
-            if is_late && !parcel.chunks.is_empty() {
-                let (chunks, said) = (&mut parcel.chunks, &mut parcel.said);
+            if is_late && !request.chunks.is_empty() {
+                let (chunks, said) = (&mut request.chunks, &mut request.said);
                 swept.given_up.push((std::mem::take(chunks), std::mem::take(said)));
             }
-            !parcel.chunks.is_empty()
+            !request.chunks.is_empty()
         });
         let waiting = state.waiting.values();
         let hopeful = waiting.clone().filter(|it| it.until == Until::Accepted).count();
-        let accused = waiting.map(|it| it.parcel.accused_bytes(&self.settings)).sum();
-        (state.hopeful, state.accused_bytes) = (hopeful, accused);
+        let suspect = waiting.map(|it| it.request.suspect_bytes(&self.settings)).sum();
+        (state.hopeful, state.suspect_bytes) = (hopeful, suspect);
         swept
     }
 
@@ -276,32 +277,36 @@ pub(super) struct Swept {
 }
 
 impl State {
-    fn put(&mut self, parcel: Parcel, Wait { due, until }: Wait) {
+    fn put(&mut self, request: PendingRequest, Wait { due, until }: Wait) {
         let number = self.next_number;
         self.next_number += 1;
-        self.insert((due, number), Waiting { parcel, until });
+        self.insert((due, number), Waiting { request, until });
     }
 
     fn insert(&mut self, key: (Instant, u64), waiting: Waiting) {
         self.hopeful += usize::from(waiting.until == Until::Accepted);
-        self.accused_bytes += waiting.parcel.accused_bytes(&self.settings);
+        self.suspect_bytes += waiting.request.suspect_bytes(&self.settings);
         self.waiting.insert(key, waiting);
     }
 
     /// The request whose turn it is, or when to look again.
-    fn next(&mut self, queue: &Queue, now: Instant) -> Result<Parcel, Option<Instant>> {
-        let parcel = if self.traffic.is_down() {
+    fn next(&mut self, queue: &Queue, now: Instant) -> Result<PendingRequest, Option<Instant>> {
+        let request = if self.breaker.is_down() {
             self.next_probe(queue, now)
         } else {
             self.next_of_both(queue, now)
         }?;
-        self.was_new = !parcel.was_sent();
-        self.again += usize::from(parcel.was_sent());
-        Ok(parcel)
+        self.was_new = !request.was_sent();
+        self.again += usize::from(request.was_sent());
+        Ok(request)
     }
 
     /// One that waits or one that was never sent, by turns if both are due.
-    fn next_of_both(&mut self, queue: &Queue, now: Instant) -> Result<Parcel, Option<Instant>> {
+    fn next_of_both(
+        &mut self,
+        queue: &Queue,
+        now: Instant,
+    ) -> Result<PendingRequest, Option<Instant>> {
         // Whoever has done with one of too many wakes the next consumer.
         let may_go = self.again < self.most_again;
         let first = self.waiting.first_key_value().map(|(key, _)| *key).filter(|_| may_go);
@@ -310,7 +315,7 @@ impl State {
             return Ok(self.take(key));
         }
         let at = match queue.due(now) {
-            Due::Now(chunks) => return Ok(Parcel::new(chunks)),
+            Due::Now(chunks) => return Ok(PendingRequest::new(chunks)),
             Due::At(at) => Some(at),
             Due::WhenFilled => None,
         };
@@ -322,30 +327,34 @@ impl State {
 
     /// The same while the backend is down: one at a time. What was never sent comes first, and then
     /// what was sent the least, so that what is at fault itself is not what the others wait for.
-    fn next_probe(&mut self, queue: &Queue, now: Instant) -> Result<Parcel, Option<Instant>> {
-        if !self.traffic.may_probe() {
+    fn next_probe(
+        &mut self,
+        queue: &Queue,
+        now: Instant,
+    ) -> Result<PendingRequest, Option<Instant>> {
+        if !self.breaker.may_probe() {
             return Err(None);
         }
-        let at = self.traffic.probe_at(false);
+        let at = self.breaker.probe_at(false);
         let mut again = None;
         if at > now {
             again = Some(at);
         } else {
             match queue.due(now) {
-                Due::Now(chunks) => return Ok(self.probe(Parcel::new(chunks))),
+                Due::Now(chunks) => return Ok(self.probe(PendingRequest::new(chunks))),
                 Due::At(at) => again = Some(at),
                 Due::WhenFilled => {}
             }
         }
-        let at = self.traffic.probe_at(true);
+        let at = self.breaker.probe_at(true);
         if at <= now {
             let may_go =
                 |key: &(Instant, u64), it: &Waiting| key.0 <= now || it.until == Until::Accepted;
             let waiting = self.waiting.iter().filter(|(key, it)| may_go(key, it));
-            let least = waiting.min_by_key(|(key, it)| (it.parcel.failures(), key.1));
+            let least = waiting.min_by_key(|(key, it)| (it.request.failures(), key.1));
             if let Some(key) = least.map(|(key, _)| *key) {
-                let parcel = self.take(key);
-                return Ok(self.probe(parcel));
+                let request = self.take(key);
+                return Ok(self.probe(request));
             }
         }
         // Those that wait for the backend to be well may go whenever it is asked again.
@@ -354,32 +363,32 @@ impl State {
         Err([again, first].into_iter().flatten().min())
     }
 
-    fn probe(&mut self, mut parcel: Parcel) -> Parcel {
-        self.traffic.probing();
-        parcel.is_probe = true;
-        parcel
+    fn probe(&mut self, mut request: PendingRequest) -> PendingRequest {
+        self.breaker.probing();
+        request.is_probe = true;
+        request
     }
 
-    fn take(&mut self, key: (Instant, u64)) -> Parcel {
-        let Waiting { parcel, until } =
+    fn take(&mut self, key: (Instant, u64)) -> PendingRequest {
+        let Waiting { request, until } =
             self.waiting.remove(&key).expect("it was found under this key");
         self.hopeful -= usize::from(until == Until::Accepted);
-        self.accused_bytes -= parcel.accused_bytes(&self.settings);
-        parcel
+        self.suspect_bytes -= request.suspect_bytes(&self.settings);
+        request
     }
 
     /// Makes those due now whose wait ends, in the order they came.
     fn release(&mut self, now: Instant, ends: impl Fn(Until, bool) -> bool) {
-        let traffic = &self.traffic;
+        let breaker = &self.breaker;
         let ends = |waiting: &Waiting| {
-            let failed_at = waiting.parcel.history.as_ref().and_then(|it| it.failed_at);
-            ends(waiting.until, traffic.others_pass(failed_at))
+            let failed_at = waiting.request.history.as_ref().and_then(|it| it.failed_at);
+            ends(waiting.until, breaker.others_pass(failed_at))
         };
         let later = self.waiting.range((now, u64::MAX)..);
         let keys: Vec<_> = later.filter(|(_, it)| ends(it)).map(|(key, _)| *key).collect();
         for key in keys {
-            let parcel = self.take(key);
-            self.insert((now, key.1), Waiting { parcel, until: Until::Drained });
+            let request = self.take(key);
+            self.insert((now, key.1), Waiting { request, until: Until::Drained });
         }
     }
 }
@@ -401,19 +410,19 @@ mod tests {
         Queue::new(Limits { capacity, max_batch: 100, full_batch: 100, flush_interval })
     }
 
-    fn line(settings: &RetrySettings) -> Line {
+    fn scheduler(settings: &RetrySettings) -> Scheduler {
         let settings = RetrySettings { randomization_factor: 0.0, ..settings.clone() };
-        Line::new(&settings, &QueueSettings::default())
+        Scheduler::new(&settings, &QueueSettings::default())
     }
 
     /// The next request, which is sent and fails.
-    async fn fails(line: &Line, queue: &Queue, told: Option<Duration>) {
-        let mut parcel = line.next(queue).await;
-        let was_sent = parcel.was_sent();
-        let attempt = line.sent(&mut parcel);
-        let failure = Failure { retry_after: told, ..failure(tonic::Code::Unavailable) };
-        line.failed(parcel, attempt, &failure, queue);
-        line.done(was_sent, queue);
+    async fn fails(scheduler: &Scheduler, queue: &Queue, delay: Option<Duration>) {
+        let mut request = scheduler.next(queue).await;
+        let was_sent = request.was_sent();
+        let attempt = scheduler.sent(&mut request);
+        let failure = Failure { retry_after: delay, ..failure(tonic::Code::Unavailable) };
+        scheduler.failed(request, attempt, &failure, queue);
+        scheduler.done(was_sent, queue);
     }
 
     /// Scenario: a request has failed so often that its own wait is long, the backend was well for a
@@ -421,27 +430,27 @@ mod tests {
     /// Guarantees: it goes as soon as the backend may be asked again.
     #[tokio::test(start_paused = true)]
     async fn what_waits_for_the_backend_goes_when_that_may_be_asked() {
-        let (line, queue) = (line(&RetrySettings::default()), queue());
+        let (scheduler, queue) = (scheduler(&RetrySettings::default()), queue());
         queue.push(chunk(1, 10)).unwrap();
-        let mut slow = line.next(&queue).await;
-        let attempt = line.sent(&mut slow);
+        let mut slow = scheduler.next(&queue).await;
+        let attempt = scheduler.sent(&mut slow);
         queue.push(chunk(2, 10)).unwrap();
         for _ in 0..5 {
-            fails(&line, &queue, None).await;
+            fails(&scheduler, &queue, None).await;
         }
         // It was sent before, so it is no evidence, but the backend is well.
-        line.accepted(attempt, &queue);
+        scheduler.accepted(attempt, &queue);
         queue.push(chunk(3, 10)).unwrap();
-        fails(&line, &queue, None).await;
-        line.accepted(attempt, &queue);
+        fails(&scheduler, &queue, None).await;
+        scheduler.accepted(attempt, &queue);
         // One that asks for minutes, and then the one before again.
         queue.push(chunk(4, 10)).unwrap();
-        fails(&line, &queue, Some(Duration::from_secs(300))).await;
-        fails(&line, &queue, None).await;
-        assert!(line.lock().traffic.is_down());
-        line.sweep(|chunk| chunk.ticket.delivery.0 == 3);
+        fails(&scheduler, &queue, Some(Duration::from_secs(300))).await;
+        fails(&scheduler, &queue, None).await;
+        assert!(scheduler.lock().breaker.is_down());
+        scheduler.sweep(|chunk| chunk.ticket.delivery.0 == 3);
         let start = Instant::now();
-        let next = line.next(&queue).await;
+        let next = scheduler.next(&queue).await;
         assert_eq!(next.chunks[0].ticket.delivery.0, 2);
         assert_eq!(start.elapsed(), Duration::from_millis(7500));
     }
@@ -450,10 +459,11 @@ mod tests {
     async fn what_was_said_is_kept_only_for_what_may_be_given_up() {
         let mut settings = RetrySettings::default();
         for is_kept in [false, true] {
-            let (line, queue) = (line(&settings), queue());
+            let (scheduler, queue) = (scheduler(&settings), queue());
             queue.push(chunk(1, 10)).unwrap();
-            fails(&line, &queue, None).await;
-            let has_text = !line.lock().waiting.values().next().unwrap().parcel.said.is_empty();
+            fails(&scheduler, &queue, None).await;
+            let has_text =
+                !scheduler.lock().waiting.values().next().unwrap().request.said.is_empty();
             assert_eq!(has_text, is_kept);
             settings.max_elapsed_time = Duration::from_secs(3600);
         }

@@ -14,7 +14,7 @@ use http_body_util::BodyExt as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::super::page;
+use super::super::proxy_page;
 use super::super::rpc_status::with_retry_info;
 
 /// How much of a page is read, and for how long: its status says enough.
@@ -27,7 +27,7 @@ pub(super) async fn translated(response: Response<Body>) -> Response<Body> {
         return response;
     }
     let (parts, body) = response.into_parts();
-    let said = page::text(&beginning(body).await);
+    let said = proxy_page::text(&beginning(body).await);
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.unwrap_or("no content type");
     let message = format!(
@@ -35,7 +35,7 @@ pub(super) async fn translated(response: Response<Body>) -> Response<Body> {
         parts.status
     );
     let code = code(parts.status);
-    let status = match page::retry_after(&parts.headers) {
+    let status = match proxy_page::retry_after(&parts.headers) {
         Some(wait) => Status::with_details(code, message, with_retry_info(wait)),
         None => Status::new(code, message),
     };

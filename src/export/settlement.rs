@@ -78,7 +78,7 @@ impl Shared {
             let ask = || self.fence.status(partition, generation) == GenerationStatus::Ended;
             *known.borrow_mut().entry((partition, generation)).or_insert_with(ask)
         };
-        let mut swept = self.line.sweep(is_over);
+        let mut swept = self.scheduler.sweep(is_over);
         swept.over.extend(self.queue.sweep(is_over));
         self.abandoned(swept.over);
         for (chunks, said) in swept.given_up {
