@@ -101,7 +101,7 @@ impl Credentials {
             Err(error) => {
                 if let Some(suppressed) = self.trouble.allow_at(Instant::now().into_std()) {
                     let effect = "the token that was read last is used";
-                    tracing::warn!(%error, suppressed, effect, "export_token_reload_failed");
+                    tracing::warn!(%error, suppressed, effect, "export.token_reload_failed");
                 }
             }
         }

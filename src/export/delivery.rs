@@ -137,7 +137,7 @@ impl Shared {
                 others_are_accepted = after.others_pass,
                 wait_seconds = wait.as_secs_f64(),
                 suppressed,
-                "export_retry"
+                "export.retry"
             );
         }
     }

@@ -94,7 +94,7 @@ impl Health {
         // What the log was not told about needs no end either.
         if self.say(Said::Up) {
             let (exporter, endpoint) = (&self.exporter, &self.endpoint);
-            tracing::info!(exporter, endpoint, "export_backend_up");
+            tracing::info!(exporter, endpoint, "export.backend_up");
         }
     }
 
@@ -122,7 +122,7 @@ impl Health {
             held_bytes,
             suppressed,
             effect = "kept traces wait, kafka is held back, nothing is lost; retrying",
-            "export_backend_down"
+            "export.backend_down"
         );
     }
 
@@ -190,26 +190,26 @@ mod tests {
 
         health.accepted();
         health.accepted();
-        assert_eq!(lines.count("export_backend_up"), 1);
+        assert_eq!(lines.count("export.backend_up"), 1);
         for _ in 0..5 {
             health.failed(&down, 17);
         }
-        assert_eq!(lines.count("export_backend_down"), 1);
+        assert_eq!(lines.count("export.backend_down"), 1);
         assert_eq!(lines.count("http://tempo:4317"), 2);
         assert_eq!(lines.count("held_bytes=17"), 1);
         tokio::time::advance(REPEAT).await;
         health.failed(&down, 17);
-        assert_eq!(lines.count("export_backend_down"), 2);
+        assert_eq!(lines.count("export.backend_down"), 2);
         assert_eq!(lines.count("suppressed=4"), 1);
         health.accepted();
-        assert_eq!(lines.count("export_backend_up"), 2);
+        assert_eq!(lines.count("export.backend_up"), 2);
 
         // Flapping is not told each time.
         for _ in 0..5 {
             health.failed(&down, 17);
             health.accepted();
         }
-        assert_eq!(lines.count("export_backend_down"), 2);
-        assert_eq!(lines.count("export_backend_up"), 2);
+        assert_eq!(lines.count("export.backend_down"), 2);
+        assert_eq!(lines.count("export.backend_up"), 2);
     }
 }

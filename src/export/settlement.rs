@@ -120,7 +120,7 @@ impl Shared {
                 request_spans = spans,
                 error = shortened(&reply.message),
                 suppressed,
-                "export_partial_success"
+                "export.partial_success"
             );
         }
         self.settle(chunks, Outcome::Delivered, |_| None);
@@ -139,7 +139,7 @@ impl Shared {
                 spans,
                 suppressed,
                 effect = "these kept traces go to the dead letters; without them they are lost to the backend",
-                "export_refused"
+                "export.refused"
             );
         }
         let message = shortened(error);

@@ -97,7 +97,7 @@ impl Tls {
                 %error,
                 suppressed,
                 effect = "new connections use the certificates that were read last",
-                "export_tls_reload_failed"
+                "export.tls_reload_failed"
             );
         }
     }

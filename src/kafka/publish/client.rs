@@ -41,9 +41,9 @@ impl<R: DeliveryReports> ClientContext for Context<R> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                error!(facility, message, "librdkafka");
+                error!(facility, message, "kafka.client_log");
             }
-            _ => debug!(facility, message, "librdkafka"),
+            _ => debug!(facility, message, "kafka.client_log"),
         }
     }
 

@@ -243,11 +243,11 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             // Said by who sees that the client is of no use any more.
-            _ if facility == "FATAL" => debug!(facility, message, "librdkafka"),
+            _ if facility == "FATAL" => debug!(facility, message, "kafka.client_log"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                error!(facility, message, "librdkafka");
+                error!(facility, message, "kafka.client_log");
             }
-            _ => debug!(facility, message, "librdkafka"),
+            _ => debug!(facility, message, "kafka.client_log"),
         }
     }
 

@@ -266,7 +266,7 @@ impl<F> Context<F> {
 
 impl<F: Send + Sync + 'static> ClientContext for Context<F> {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(?level, facility, message, "kafka client");
+        tracing::debug!(?level, facility, message, "generator.client_log");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -274,7 +274,7 @@ impl<F: Send + Sync + 'static> ClientContext for Context<F> {
         let mut last = last.unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|at| at.elapsed() >= ERROR_LOG_INTERVAL) {
             *last = Some(Instant::now());
-            tracing::warn!(%error, reason, "kafka client error");
+            tracing::warn!(%error, reason, "generator.client_error");
         }
     }
 }

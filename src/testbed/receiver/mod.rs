@@ -103,7 +103,7 @@ impl Receiver {
                 .serve_with_incoming(incoming)
                 .await;
             if let Err(error) = served {
-                tracing::error!(%error, "receiver_failed");
+                tracing::error!(%error, "receiver.failed");
             }
         });
         Ok(Self { local_addr, shared, accepting })
