@@ -25,7 +25,7 @@ pub(super) struct Health {
     target: Target,
     up: AtomicBool,
     gauge: Gauge,
-    said: Mutex<Said>,
+    logged: Mutex<Logged>,
     last: Mutex<Last>,
     limit: LogThrottle,
 }
@@ -38,9 +38,9 @@ struct Last {
     trouble: Option<String>,
 }
 
-/// What the log was told last.
+/// What was logged last.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Said {
+enum Logged {
     Nothing,
     Up,
     Down,
@@ -54,7 +54,7 @@ impl Health {
             target,
             up: AtomicBool::new(false),
             gauge,
-            said: Mutex::new(Said::Nothing),
+            logged: Mutex::new(Logged::Nothing),
             last: Mutex::default(),
             limit: LogThrottle::new(REPEAT),
         }
@@ -92,7 +92,7 @@ impl Health {
         }
         self.gauge.set(1.0);
         // What the log was not told about needs no end either.
-        if self.say(Said::Up) {
+        if self.say(Logged::Up) {
             let (exporter, endpoint) = (&self.exporter, &self.endpoint);
             tracing::info!(exporter, endpoint, "export.backend_up");
         }
@@ -112,7 +112,7 @@ impl Health {
         let Some(suppressed) = self.limit.allow_at(Instant::now().into_std()) else {
             return;
         };
-        self.say(Said::Down);
+        self.say(Logged::Down);
         tracing::warn!(
             exporter = self.exporter,
             endpoint = self.endpoint,
@@ -131,9 +131,9 @@ impl Health {
     }
 
     /// Notes what the log is told; whether that is news.
-    fn say(&self, now: Said) -> bool {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *said, now) != now
+    fn say(&self, now: Logged) -> bool {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *logged, now) != now
     }
 }
 

@@ -67,7 +67,7 @@ pub struct Placements(pub [u64; 8]);
 
 /// Who placed the keys of a topic.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Verdict {
+pub enum Detected {
     /// Too few keys were looked at.
     TooFew,
     /// One family did.
@@ -114,25 +114,25 @@ impl Placements {
     /// Who placed these keys. A key that is placed well by chance looks like another family's, so
     /// a few that the majority's does not explain prove nothing, and neither do keys that no
     /// family explains.
-    pub fn verdict(&self) -> Verdict {
+    pub fn detect(&self) -> Detected {
         let total = self.total();
         if total < ENOUGH {
-            return Verdict::TooFew;
+            return Detected::TooFew;
         }
         let most = self.most(0);
         let others = self.count(|explanation| explanation & most.bit() == 0);
         if others * 100 <= total {
-            return Verdict::One(most);
+            return Detected::One(most);
         }
         let unexplained = self.0[0];
         if unexplained * 10 > others {
-            return Verdict::Unknown;
+            return Detected::Unknown;
         }
         if others < ENOUGH_OTHERS {
-            return Verdict::TooFew;
+            return Detected::TooFew;
         }
         let share = others as f64 / total as f64;
-        Verdict::Several { most, other: self.most(most.bit()), share }
+        Detected::Several { most, other: self.most(most.bit()), share }
     }
 }
 
@@ -257,7 +257,7 @@ mod tests {
     }
 
     /// Places `keys` keys each: by some families, or by chance.
-    fn verdict(partitions: u32, by: &[(Option<Family>, usize)]) -> Verdict {
+    fn detect(partitions: u32, by: &[(Option<Family>, usize)]) -> Detected {
         let mut random = StdRng::seed_from_u64(11);
         let mut placements = Placements::default();
         for (family, keys) in by {
@@ -270,7 +270,7 @@ mod tests {
                 placements.add(explanation(&key, partition, partitions));
             }
         }
-        placements.verdict()
+        placements.detect()
     }
 
     #[test]
@@ -278,18 +278,18 @@ mod tests {
         use Family::{Crc32, Fnv1a, Murmur2};
         for partitions in [2, 3, 12, 48] {
             for family in Family::ALL {
-                let one = verdict(partitions, &[(Some(family), 500)]);
-                assert_eq!(one, Verdict::One(family), "{partitions} partitions");
+                let one = detect(partitions, &[(Some(family), 500)]);
+                assert_eq!(one, Detected::One(family), "{partitions} partitions");
             }
-            let two = verdict(partitions, &[(Some(Murmur2), 900), (Some(Crc32), 100)]);
-            let Verdict::Several { most: Murmur2, other: Crc32, share } = two else {
+            let two = detect(partitions, &[(Some(Murmur2), 900), (Some(Crc32), 100)]);
+            let Detected::Several { most: Murmur2, other: Crc32, share } = two else {
                 panic!("{two:?} of {partitions} partitions");
             };
             assert!((0.03..=0.1).contains(&share), "{share} of {partitions} partitions");
-            let own = verdict(partitions, &[(None, 500)]);
-            assert_eq!(own, Verdict::Unknown, "{partitions} partitions");
-            let some = verdict(partitions, &[(Some(Fnv1a), 60)]);
-            assert_eq!(some, Verdict::TooFew);
+            let own = detect(partitions, &[(None, 500)]);
+            assert_eq!(own, Detected::Unknown, "{partitions} partitions");
+            let some = detect(partitions, &[(Some(Fnv1a), 60)]);
+            assert_eq!(some, Detected::TooFew);
         }
     }
 }

@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use tracing::warn;
 
 use crate::ids::{Partition, TraceId};
-use crate::kafka::partitioner::{Placements, Verdict, explanation};
+use crate::kafka::partitioner::{Detected, Placements, explanation};
 use crate::telemetry::books::{Misrouted, Tally};
 use crate::telemetry::log_throttle::LogThrottle;
 
@@ -134,7 +134,7 @@ impl Routing {
         self.placements[explained].fetch_add(1, Ordering::Relaxed);
         let placements =
             Placements(std::array::from_fn(|it| self.placements[it].load(Ordering::Relaxed)));
-        if let Verdict::Several { most, .. } = placements.verdict()
+        if let Detected::Several { most, .. } = placements.detect()
             && most.partition(key, partitions) != partition
         {
             self.saw(Misrouted::TwoPartitioners, tally);

@@ -7,7 +7,7 @@ use super::super::facts::{Facts, Plan};
 use super::super::finding::Finding;
 use super::super::sample::Sample;
 use super::{set_command, unanswered};
-use crate::kafka::partitioner::Verdict;
+use crate::kafka::partitioner::Detected;
 use crate::member::routing;
 use crate::otlp::encoding::Encoding;
 use crate::telemetry::books::Misrouted;
@@ -134,7 +134,7 @@ fn keys(sample: &Sample) -> Finding {
 }
 
 fn partitioner(sample: &Sample) -> Finding {
-    match sample.placements.verdict() {
+    match sample.placements.detect() {
         _ if sample.two_partitions > 0 && !is_several(sample) => {
             let text = format!(
                 "{} spans lie in another partition than the first of their trace",
@@ -144,10 +144,10 @@ fn partitioner(sample: &Sample) -> Finding {
                        the Collector's partitioner (librdkafka: partitioner=fnv1a_random)";
             Finding::error(PARTITIONER, text, fix)
         }
-        Verdict::One(family) => {
+        Detected::One(family) => {
             Finding::ok(PARTITIONER, format!("all producers partition by {}", family.name()))
         }
-        Verdict::Several { most, other, share } => {
+        Detected::Several { most, other, share } => {
             let text = format!(
                 "{:.0}% of the keys were not placed by {}, as most were, but by {} or another one; \
                  {}",
@@ -158,13 +158,13 @@ fn partitioner(sample: &Sample) -> Finding {
             );
             Finding::error(PARTITIONER, text, routing::fix(Misrouted::TwoPartitioners))
         }
-        Verdict::Unknown => {
+        Detected::Unknown => {
             let text = "no known partitioner placed these keys: partitions were added lately, or \
                         the producers have one of their own";
             let fix = "if they have one of their own: make sure that all of them have the same";
             Finding::warning(PARTITIONER, text, fix)
         }
-        Verdict::TooFew => {
+        Detected::TooFew => {
             let text = format!("{} keys are too few to tell", sample.placements.total());
             Finding::skipped(PARTITIONER, text)
         }
@@ -172,7 +172,7 @@ fn partitioner(sample: &Sample) -> Finding {
 }
 
 fn is_several(sample: &Sample) -> bool {
-    matches!(sample.placements.verdict(), Verdict::Several { .. })
+    matches!(sample.placements.detect(), Detected::Several { .. })
 }
 
 fn clocks(plan: &Plan, sample: &Sample) -> Finding {
