@@ -1,7 +1,8 @@
 //! The commands: a file or a folder for each subcommand.
 //!
 //! Wires the parts, starts and stops them, and says how it went: on the terminal, and by exit codes.
-//! Leaves the work itself to the rooms below.
+//! What surrounds the work in its process is the same for all of them: [`process`]. Leaves the work
+//! itself to the rooms below.
 
 pub mod capture;
 pub mod cli;
@@ -10,6 +11,7 @@ pub mod demo;
 pub mod doctor;
 pub mod generate;
 pub mod policy_tests;
+pub mod process;
 pub mod rekey;
 pub mod replay_dead_letters;
 pub mod run;

@@ -1,7 +1,8 @@
 //! `tailsieve schema`: the JSON Schemas of the files, for editors and pipelines.
 
-use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
 
+use super::process::{self, CommandError};
 use crate::config::schema;
 
 /// Print the JSON Schema of a file.
@@ -26,18 +27,16 @@ pub enum Which {
     Tests,
 }
 
-/// Prints the schema to standard output; a reader that has left is not an error.
+/// Prints the schema to standard output.
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn run(args: SchemaArgs) -> io::Result<()> {
+pub fn run(args: SchemaArgs) -> Result<ExitCode, CommandError> {
     let schema = match args.which {
         Which::Policies => schema::policies(),
         Which::Config => schema::config(),
         Which::Tests => schema::policy_tests(),
     };
-    match io::stdout().write_all(schema.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(()),
-    }
+    process::print(&schema)?;
+    Ok(ExitCode::SUCCESS)
 }

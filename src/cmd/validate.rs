@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::process::{self, CommandError};
 use crate::config::{self, Checked, Finding, Surroundings};
 
 /// What the command ends with if there are only warnings and `--strict` is given.
@@ -55,6 +57,20 @@ pub struct Report {
     files: Vec<Checked>,
 }
 
+/// Checks the files, and prints what was found to standard output.
+///
+/// # Errors
+/// When that cannot be written.
+pub fn run(args: &ValidateArgs) -> Result<ExitCode, CommandError> {
+    let report = check(args);
+    let text = match args.output {
+        Output::Text => report.text(),
+        Output::Json => format!("{:#}\n", report.json()),
+    };
+    process::print(&text).map_err(CommandError::usage)?;
+    Ok(ExitCode::from(report.exit_code(args.strict)))
+}
+
 /// Checks the files, each once.
 pub fn check(args: &ValidateArgs) -> Report {
     let mut report = Report { files: Vec::with_capacity(args.files.len()) };
@@ -92,8 +108,7 @@ impl Report {
         &self.files
     }
 
-    /// The exit code.
-    pub fn exit_code(&self, strict: bool) -> u8 {
+    fn exit_code(&self, strict: bool) -> u8 {
         let has_warnings = self.files.iter().any(|file| !file.warnings.is_empty());
         if self.files.iter().any(|file| !file.errors.is_empty()) {
             EXIT_ERRORS
@@ -101,22 +116,6 @@ impl Report {
             EXIT_WARNINGS
         } else {
             0
-        }
-    }
-
-    /// Prints to standard output; a reader that has left is not an error.
-    ///
-    /// # Errors
-    /// When standard output cannot be written.
-    pub fn print(&self, output: Output) -> std::io::Result<()> {
-        use std::io::{ErrorKind, Write};
-        let text = match output {
-            Output::Text => self.text(),
-            Output::Json => format!("{:#}\n", self.json()),
-        };
-        match std::io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(()),
         }
     }
 

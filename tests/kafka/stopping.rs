@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use tailsieve::cmd::run::EXIT_FORCED;
+use tailsieve::cmd::process::EXIT_FORCED;
 use tailsieve::testbed::receiver::Behaviour;
 
 use crate::rig::{POLICIES, Rig, Writing, traffic};

@@ -9,18 +9,13 @@
 mod reader;
 mod selection;
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use rdkafka::error::KafkaError;
-use thiserror::Error;
-
-use crate::cmd::generate;
-use crate::cmd::rekey;
-use crate::cmd::replay_dead_letters;
-use crate::cmd::run::EXIT_USAGE;
+use super::process::{self, CommandError};
+use super::{generate, rekey, replay_dead_letters};
 use crate::config;
 use crate::ids::Timestamp;
 use crate::otlp::Splitter;
@@ -74,51 +69,6 @@ pub struct CaptureArgs {
     pub wait: Duration,
 }
 
-/// Why there is no capture.
-#[derive(Debug, Error)]
-pub enum TakeError {
-    /// The file is wrong.
-    #[error(transparent)]
-    Config(#[from] config::Diagnostics),
-    /// Bytes would go to where people read.
-    #[error("a capture is no text: send it to a file, tailsieve capture ... > spans.capture")]
-    Terminal,
-    /// The topic is not there.
-    #[error("the topic {0} does not exist: name another one with --topic")]
-    NoTopic(String),
-    /// Kafka does not answer, or refuses.
-    #[error("Kafka at {brokers}: {error}")]
-    Kafka {
-        /// Where it was asked.
-        brokers: String,
-        /// Why.
-        error: KafkaError,
-    },
-    /// Kafka says nothing any more.
-    #[error(
-        "nothing came from Kafka at {0} for {seconds} s, and the end of the topic is not reached; \
-         what was read before is written",
-        seconds = reader::PATIENCE.as_secs()
-    )]
-    Stalled(String),
-    /// There is not one span.
-    #[error("there are no spans in that range of {0}")]
-    Nothing(String),
-    /// What was read cannot be written.
-    #[error("the capture cannot be written: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl TakeError {
-    /// The exit code: 2 if the file or an argument has to be mended, 1 otherwise.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_) | Self::Terminal | Self::NoTopic(_) => ExitCode::from(EXIT_USAGE),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
-
 /// Where it is read from.
 struct Origin {
     brokers: String,
@@ -131,23 +81,21 @@ struct Origin {
 ///
 /// # Errors
 /// If it cannot be read to its end, or there is nothing in it.
-pub fn run(args: &CaptureArgs) -> Result<(), TakeError> {
+pub fn run(args: &CaptureArgs) -> Result<ExitCode, CommandError> {
     if io::stdout().is_terminal() {
-        return Err(TakeError::Terminal);
+        let text = "a capture is no text: send it to a file, tailsieve capture ... > spans.capture";
+        return Err(CommandError::usage(text));
     }
     let origin = origin(args)?;
     let reader = Reader::start(&origin)?;
     let most = args.traces.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
     let selection = Selection::new(most, args.wait);
     let out = BufWriter::new(io::stdout().lock());
-    match take(reader, selection, &origin.topic, out) {
-        // Whoever reads has enough.
-        Err(TakeError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
+    process::seen_enough(take(reader, selection, &origin.topic, out))?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn origin(args: &CaptureArgs) -> Result<Origin, TakeError> {
+fn origin(args: &CaptureArgs) -> Result<Origin, CommandError> {
     let (mut properties, mut brokers, mut topic) = Default::default();
     if let Some(file) = &args.config {
         let source = config::load(file)?.source;
@@ -169,7 +117,7 @@ fn take(
     mut selection: Selection,
     topic: &str,
     mut out: impl Write,
-) -> Result<(), TakeError> {
+) -> Result<(), CommandError> {
     let mut splitter = Splitter::new(usize::MAX);
     let mut decoder = Decoder::default();
     let mut unread = 0;
@@ -202,7 +150,11 @@ fn take(
     out.flush()?;
     eprintln!("{}", selection.report(topic, unread));
     read?;
-    if selection.is_empty() { Err(TakeError::Nothing(topic.to_owned())) } else { Ok(()) }
+    if selection.is_empty() {
+        let text = format_args!("there are no spans in that range of {topic}");
+        return Err(CommandError::failed(text));
+    }
+    Ok(())
 }
 
 fn tell_unread(topic: &str, record: &Record, number: u64, error: &dyn std::error::Error) {

@@ -11,7 +11,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 
-use super::{Origin, TakeError};
+use super::Origin;
+use crate::cmd::process::CommandError;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::kafka::cluster;
 
@@ -22,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(100);
 
 /// After so long without a record, and with records left, it is given up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A record.
 pub(super) struct Record {
@@ -52,10 +53,13 @@ struct Lane {
 
 impl Reader {
     /// Asks where to begin and where the ends are.
-    pub(super) fn start(origin: &Origin) -> Result<Self, TakeError> {
+    pub(super) fn start(origin: &Origin) -> Result<Self, CommandError> {
         let reader = cluster::asked_again(|| Self::assign(origin));
         let reader = reader.map_err(|error| kafka(&origin.brokers, error))?;
-        reader.ok_or_else(|| TakeError::NoTopic(origin.topic.clone()))
+        reader.ok_or_else(|| {
+            let (topic, text) = (&origin.topic, "name another one with --topic");
+            CommandError::usage(format_args!("the topic {topic} does not exist: {text}"))
+        })
     }
 
     /// None if there is no such topic.
@@ -97,13 +101,18 @@ impl Reader {
     }
 
     /// The record with the earliest time of those that come next; `None` at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Record>, TakeError> {
+    pub(super) fn next(&mut self) -> Result<Option<Record>, CommandError> {
         let mut deadline = Instant::now() + PATIENCE;
         while self.lanes.iter().any(|lane| lane.waiting.is_empty() && !lane.is_at_end) {
             if self.read()? {
                 deadline = Instant::now() + PATIENCE;
             } else if Instant::now() > deadline {
-                return Err(TakeError::Stalled(self.brokers.clone()));
+                return Err(CommandError::failed(format_args!(
+                    "nothing came from Kafka at {} for {} s, and the end of the topic is not \
+                     reached; what was read before is written",
+                    self.brokers,
+                    PATIENCE.as_secs(),
+                )));
             }
         }
         let earliest = self.lanes.iter_mut().filter(|lane| !lane.waiting.is_empty());
@@ -112,7 +121,7 @@ impl Reader {
     }
 
     /// Looks for records where they are missing. True if something came.
-    fn read(&mut self) -> Result<bool, TakeError> {
+    fn read(&mut self) -> Result<bool, CommandError> {
         let mut came = false;
         for lane in &mut self.lanes {
             if lane.waiting.is_empty() && !lane.is_at_end {
@@ -164,8 +173,8 @@ impl Lane {
     }
 }
 
-fn kafka(brokers: &str, error: KafkaError) -> TakeError {
-    TakeError::Kafka { brokers: brokers.to_owned(), error }
+fn kafka(brokers: &str, error: KafkaError) -> CommandError {
+    CommandError::failed(format_args!("Kafka at {brokers}: {error}"))
 }
 
 fn record(message: &BorrowedMessage<'_>) -> Record {

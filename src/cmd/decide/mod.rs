@@ -9,18 +9,16 @@ mod offline;
 mod summary;
 mod text;
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-use thiserror::Error;
-
-use crate::cmd::run::EXIT_USAGE;
-use crate::config::{self, Diagnostics};
+use super::process::{self, CommandError};
+use crate::config;
 use crate::otlp::encoding;
-use crate::sampling::policy::{CompileError, PolicySet};
+use crate::sampling::policy::PolicySet;
 use crate::testbed::captures::{Capture, CaptureError, EXPECTED};
+use clap::ValueEnum;
 
 pub use ballot::Ballot;
 pub(crate) use json::{VerdictLine, attribution, decision, said};
@@ -71,50 +69,17 @@ pub enum Output {
     Json,
 }
 
-/// Why there are no decisions.
-#[derive(Debug, Error)]
-pub enum DecideError {
-    /// The policy file is wrong.
-    #[error(transparent)]
-    Config(#[from] Diagnostics),
-    /// The policies cannot be compiled.
-    #[error(transparent)]
-    Policies(#[from] CompileError),
-    /// A capture cannot be read.
-    #[error(transparent)]
-    Capture(#[from] CaptureError),
-    /// There is not one span in the captures; what there is instead.
-    #[error("there are no spans in {0}{1}; expected {EXPECTED}")]
-    Nothing(String, String),
-    /// What was found cannot be printed.
-    #[error("the decisions cannot be written: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl DecideError {
-    /// The exit code: 2 if the policy file has to be mended, 1 otherwise.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_) | Self::Policies(_) => ExitCode::from(EXIT_USAGE),
-            Self::Capture(_) | Self::Nothing(..) | Self::Output(_) => ExitCode::FAILURE,
-        }
-    }
-}
-
 /// Decides what the captures hold, and prints it on standard output.
 ///
 /// # Errors
 /// If the policy file is wrong, a capture cannot be read, or there are no spans at all.
-pub fn run(args: &DecideArgs) -> Result<(), DecideError> {
+pub fn run(args: &DecideArgs) -> Result<ExitCode, CommandError> {
     let out = BufWriter::new(io::stdout().lock());
-    match decide(args, out) {
-        // Whoever reads has seen enough.
-        Err(DecideError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
+    process::seen_enough(decide(args, out))?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn decide(args: &DecideArgs, out: impl Write) -> Result<(), DecideError> {
+fn decide(args: &DecideArgs, out: impl Write) -> Result<(), CommandError> {
     let file = config::load_policies_of(&args.policies, args.processor.as_deref())?;
     for note in &file.notes {
         eprintln!("note: {}: {note}", args.policies.display());
@@ -126,7 +91,7 @@ fn decide(args: &DecideArgs, out: impl Write) -> Result<(), DecideError> {
     let standard_input = [PathBuf::from("-")];
     let spans = if args.spans.is_empty() { &standard_input[..] } else { &args.spans };
     for path in spans {
-        session.read(open(path)?)?;
+        session.read(open(path).map_err(CommandError::failed)?)?;
     }
     let names: Vec<String> = spans.iter().map(|path| name(path)).collect();
     session.finish(&names.join(", "))
@@ -174,7 +139,7 @@ impl<W: Write> Session<W> {
     }
 
     /// Takes in a capture up to its end.
-    fn read(&mut self, capture: Capture) -> Result<(), DecideError> {
+    fn read(&mut self, capture: Capture) -> Result<(), CommandError> {
         let name = capture.name().to_owned();
         for record in capture {
             let record = match record {
@@ -184,7 +149,7 @@ impl<W: Write> Session<W> {
                     self.refuse(&error.to_string());
                     continue;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(CommandError::failed(error)),
             };
             let waiting = &mut self.printer.waiting;
             let taken = self.offline.take_in(record.timestamp, &record.payload, &mut |verdict| {
@@ -215,10 +180,12 @@ impl<W: Write> Session<W> {
     }
 
     /// Decides what is left, and prints what all came to.
-    fn finish(mut self, names: &str) -> Result<(), DecideError> {
+    fn finish(mut self, names: &str) -> Result<(), CommandError> {
         let Self { offline, printer, .. } = &mut self;
         if offline.counts().spans == 0 {
-            return Err(DecideError::Nothing(names.to_owned(), nothing(offline.counts())));
+            let there_is = nothing(offline.counts());
+            let text = format_args!("there are no spans in {names}{there_is}; expected {EXPECTED}");
+            return Err(CommandError::failed(text));
         }
         let waiting = &mut printer.waiting;
         offline.run_on(None, &mut |verdict| waiting.push(verdict));

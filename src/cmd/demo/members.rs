@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use super::DemoError;
 use super::stage::{DECISIONS, GROUP, Stage, TOPIC};
+use crate::cmd::process::CommandError;
 use crate::config::PolicyFile;
 use crate::export::ExportSettings;
 use crate::kafka::decision_log::DecisionLogSettings;
@@ -40,7 +40,7 @@ impl Members {
         stage: &Stage,
         file: &PolicyFile,
         runtime: Handle,
-    ) -> Result<Self, DemoError> {
+    ) -> Result<Self, CommandError> {
         let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
         let mut members = Self {
             members: Vec::new(),

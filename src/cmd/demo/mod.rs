@@ -16,16 +16,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
-use tokio::runtime::Builder;
+use rdkafka::error::KafkaError;
 
-use crate::cmd::run::EXIT_USAGE;
-use crate::config::{self, Diagnostics, PolicyFile};
-use crate::export::ExportError;
-use crate::member::app::StartError;
-use crate::sampling::policy;
-use crate::telemetry::admin::{self, AdminError};
-use crate::testbed::generator::ProduceError;
+use super::process::{self, CommandError, LogOptions};
+use crate::config::{self, PolicyFile};
+use crate::telemetry::admin;
+use crate::telemetry::logs::LogFormat;
 use crate::testbed::ledger::Expectation;
 use figures::Figures;
 use members::Members;
@@ -71,57 +67,14 @@ pub struct DemoArgs {
     seed: u64,
 }
 
-/// Why the demo cannot be shown.
-#[derive(Debug, Error)]
-pub enum DemoError {
-    /// The policy file is wrong.
-    #[error(transparent)]
-    Config(#[from] Diagnostics),
-    /// The policies cannot be compiled.
-    #[error(transparent)]
-    Policies(#[from] policy::CompileError),
-    /// The metrics recorder cannot be installed.
-    #[error("metrics cannot be set up: {0}")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    /// No address for the pages.
-    #[error(transparent)]
-    Admin(#[from] AdminError),
-    /// The embedded broker does not start, or does not answer.
-    #[error("the embedded Kafka broker: {0}")]
-    Broker(#[from] rdkafka::error::KafkaError),
-    /// A member does not start.
-    #[error(transparent)]
-    Member(#[from] StartError),
-    /// Traffic could not be written.
-    #[error(transparent)]
-    Produce(#[from] ProduceError),
-    /// `--export` cannot be used.
-    #[error("--export: {0}")]
-    Export(#[from] ExportError),
-    /// The system refuses threads or sockets.
-    #[error("the system refuses: {0}")]
-    System(#[from] std::io::Error),
-    /// Something does not come to its end.
-    #[error("gave up after {PATIENCE:?} of waiting for {0}")]
-    Patience(&'static str),
-}
-
-impl DemoError {
-    /// The exit code: 2 if a file or an option has to be mended, 1 otherwise.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_) | Self::Policies(_) | Self::Export(_) => ExitCode::from(EXIT_USAGE),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
-
-/// Runs the demo. True if the ledger balances.
+/// Runs the demo, which succeeds if the ledger balances.
 ///
 /// # Errors
 /// When it cannot be shown at all.
-pub fn run(args: &DemoArgs) -> Result<bool, DemoError> {
-    let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
+pub fn run(args: &DemoArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> {
+    // A demo is looked at: only what is wrong is logged, unless more is asked for.
+    logs.init(LogFormat::Auto, Some("error"))?;
+    let runtime = process::runtime()?;
     let (file, expectation) = policies(args)?;
     let recorder = admin::install()?;
     let stage = runtime.block_on(Stage::start(args.export.as_deref(), expectation))?;
@@ -162,10 +115,16 @@ pub fn run(args: &DemoArgs) -> Result<bool, DemoError> {
     let figures = Figures::of(&render());
     println!("{figures}\n\n{verdict}");
     stage.finish(&runtime);
-    Ok(verdict.is_balanced() && figures.balance())
+    let is_balanced = verdict.is_balanced() && figures.balance();
+    Ok(if is_balanced { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn policies(args: &DemoArgs) -> Result<(PolicyFile, Expectation), DemoError> {
+/// What an error of the embedded broker is.
+fn broker(error: KafkaError) -> CommandError {
+    CommandError::failed(format_args!("the embedded Kafka broker: {error}"))
+}
+
+fn policies(args: &DemoArgs) -> Result<(PolicyFile, Expectation), CommandError> {
     if let Some(path) = &args.policies {
         return Ok((config::load_policies(path)?, Expectation::WholeOnly));
     }
@@ -176,12 +135,13 @@ fn policies(args: &DemoArgs) -> Result<(PolicyFile, Expectation), DemoError> {
 
 fn wait_for(
     what: &'static str,
-    mut is_done: impl FnMut() -> Result<bool, DemoError>,
-) -> Result<(), DemoError> {
+    mut is_done: impl FnMut() -> Result<bool, CommandError>,
+) -> Result<(), CommandError> {
     let deadline = Instant::now() + PATIENCE;
     while !is_done()? {
         if Instant::now() > deadline {
-            return Err(DemoError::Patience(what));
+            let text = format_args!("gave up after {PATIENCE:?} of waiting for {what}");
+            return Err(CommandError::failed(text));
         }
         std::thread::sleep(TICK);
     }

@@ -13,7 +13,8 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::{Handle, Runtime};
 
-use super::DemoError;
+use super::broker;
+use crate::cmd::process::CommandError;
 use crate::export::{Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Fence, Ticket};
 use crate::ids::{Generation, Partition, TraceId};
 use crate::kafka::source::GenerationStatus;
@@ -45,14 +46,15 @@ impl Stage {
     pub(super) async fn start(
         export: Option<&str>,
         expectation: Expectation,
-    ) -> Result<Self, DemoError> {
-        let cluster = MockCluster::new(1)?;
-        cluster.create_topic(TOPIC, PARTITIONS, 1)?;
-        cluster.create_topic(DECISIONS, PARTITIONS, 1)?;
+    ) -> Result<Self, CommandError> {
+        let cluster = MockCluster::new(1).map_err(broker)?;
+        cluster.create_topic(TOPIC, PARTITIONS, 1).map_err(broker)?;
+        cluster.create_topic(DECISIONS, PARTITIONS, 1).map_err(broker)?;
         let observer = ClientConfig::new()
             .set("bootstrap.servers", cluster.bootstrap_servers())
             .set("group.id", GROUP)
-            .create_with_context(DefaultConsumerContext)?;
+            .create_with_context(DefaultConsumerContext)
+            .map_err(broker)?;
         let check = Arc::new(Mutex::new(Check::new(expectation)));
         let forwarder = export.map(forwarder).transpose()?;
         let receiver = Receiver::start(LOCALHOST, sink(&check, forwarder.clone())).await?;
@@ -69,12 +71,13 @@ impl Stage {
 
     /// True if the group has committed everything up to `ends`: all of it is decided, and what
     /// was kept is delivered.
-    pub(super) fn is_committed(&self, ends: &Ends) -> Result<bool, DemoError> {
+    pub(super) fn is_committed(&self, ends: &Ends) -> Result<bool, CommandError> {
         let mut partitions = TopicPartitionList::with_capacity(ends.len());
         for partition in ends.keys() {
             partitions.add_partition(TOPIC, partition.0);
         }
-        let committed = self.observer.committed_offsets(partitions, BROKER_TIMEOUT)?;
+        let committed = self.observer.committed_offsets(partitions, BROKER_TIMEOUT);
+        let committed = committed.map_err(broker)?;
         let is_at_end = |(partition, end): (&Partition, &i64)| {
             let element = committed.find_partition(TOPIC, partition.0);
             element.is_some_and(|element| element.offset() == Offset::Offset(*end))
@@ -134,12 +137,13 @@ impl Fence for Unfenced {
     }
 }
 
-fn forwarder(endpoint: &str) -> Result<Exporter, DemoError> {
+fn forwarder(endpoint: &str) -> Result<Exporter, CommandError> {
     let settings = ExportSettings { endpoint: endpoint.to_owned(), ..ExportSettings::default() };
     let fence = Arc::new(Unfenced);
     let no_acks = vec![Box::new(|_| {}) as crate::export::AckSink];
     // What is forwarded is not part of what the metrics tell about the members.
     let metrics =
         metrics::with_local_recorder(&metrics::NoopRecorder, || ExportMetrics::new(&settings));
-    Ok(Exporter::start(&settings, &Handle::current(), fence, no_acks, metrics)?)
+    Exporter::start(&settings, &Handle::current(), fence, no_acks, metrics)
+        .map_err(|error| CommandError::usage(format_args!("--export: {error}")))
 }

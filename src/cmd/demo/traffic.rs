@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::DemoArgs;
 use super::stage::{Ends, Stage, TOPIC};
-use super::{DemoArgs, DemoError};
+use crate::cmd::process::CommandError;
 use crate::kafka::source;
 use crate::testbed::generator::{
     Acknowledged, Counters, Model, ModelSettings, ProduceError, ProducerSettings, produce,
@@ -29,7 +30,7 @@ struct Written {
 }
 
 impl Traffic {
-    pub(super) fn start(stage: &Stage, args: &DemoArgs) -> Result<Self, DemoError> {
+    pub(super) fn start(stage: &Stage, args: &DemoArgs) -> Result<Self, CommandError> {
         // Without a decision log, a new owner does not know what the crashed member had decided,
         // and judges late spans by themselves.
         let (late_fraction, late_by) = if args.crash { (0.0, LATE.1) } else { LATE };
@@ -66,9 +67,10 @@ impl Traffic {
     }
 
     /// Waits for the last acknowledgement.
-    pub(super) fn finish(&mut self) -> Result<(Ledger, Ends), DemoError> {
+    pub(super) fn finish(&mut self) -> Result<(Ledger, Ends), CommandError> {
         if let Some(producing) = self.producing.take() {
-            producing.join().expect("the producer does not panic")?;
+            let produced = producing.join().expect("the producer does not panic");
+            produced.map_err(CommandError::failed)?;
         }
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let Written { ledger, ends } = std::mem::take(&mut *written);

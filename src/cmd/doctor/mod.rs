@@ -16,17 +16,16 @@ mod sample;
 mod tests;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use super::process::{self, CommandError};
 use crate::cmd::validate::{self, Output, ValidateArgs};
 use crate::config;
 
 use facts::Plan;
 use finding::{Finding, State};
-
-/// What the command ends with if something is wrong.
-pub const EXIT_ERRORS: u8 = 1;
 
 /// How long all questions together may take.
 const DEADLINE: Duration = Duration::from_secs(25);
@@ -47,22 +46,19 @@ pub struct DoctorArgs {
     pub output: Output,
 }
 
-/// Looks at everything, prints what was found, and returns the exit code.
+/// Looks at everything, and prints what was found.
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn run(args: &DoctorArgs) -> std::io::Result<u8> {
-    use std::io::{ErrorKind, Write as _};
+pub fn run(args: &DoctorArgs) -> Result<ExitCode, CommandError> {
     let findings = examine(args);
     let text = match args.output {
         Output::Text => finding::text(&findings),
         Output::Json => format!("{:#}\n", finding::json(&findings)),
     };
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
-        _ => {}
-    }
-    Ok(if finding::worst(&findings) == State::Error { EXIT_ERRORS } else { 0 })
+    process::print(&text)?;
+    let is_wrong = finding::worst(&findings) == State::Error;
+    Ok(if is_wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn examine(args: &DoctorArgs) -> Vec<Finding> {

@@ -1,18 +1,19 @@
 //! The `generate` command: its options, its progress on stderr, its ledger file.
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use thiserror::Error;
-
+use super::process::{CommandError, LogOptions, Process};
 use crate::ids::Timestamp;
+use crate::telemetry::logs::LogFormat;
 use crate::testbed::generator::{
-    Acknowledged, Counters, Layout, Model, ModelSettings, ProduceError, ProducerSettings, produce,
+    Acknowledged, Counters, Layout, Model, ModelSettings, ProducerSettings, produce,
 };
 use crate::testbed::ledger::Ledger;
 
@@ -90,28 +91,6 @@ pub struct GenerateArgs {
     pub properties: Vec<(String, String)>,
 }
 
-/// Why generating failed.
-#[derive(Debug, Error)]
-pub enum GenerateError {
-    /// As fast as possible, without an end.
-    #[error("--rate 0 needs --duration, --spans or --traces")]
-    Endless,
-    /// The topic does not hold everything.
-    #[error(transparent)]
-    Produce(#[from] ProduceError),
-    /// The ledger could not be written.
-    #[error("cannot write the ledger {path}: {error}")]
-    Ledger {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// There is no way to be told to stop.
-    #[error("cannot listen for signals: {0}")]
-    Signals(io::Error),
-}
-
 fn fraction(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "not a number")?;
     let valid = (0.0..=1.0).contains(&share);
@@ -137,10 +116,10 @@ pub(crate) fn property(text: &str) -> Result<(String, String), String> {
 
 impl GenerateArgs {
     /// The traffic that is asked for; `now` is the start time unless there is one.
-    pub fn model_settings(&self, now: SystemTime) -> Result<ModelSettings, GenerateError> {
+    pub fn model_settings(&self, now: SystemTime) -> Result<ModelSettings, CommandError> {
         let limited = self.duration.is_some() || self.spans.is_some() || self.traces.is_some();
         if self.rate == 0.0 && !limited {
-            return Err(GenerateError::Endless);
+            return Err(CommandError::usage("--rate 0 needs --duration, --spans or --traces"));
         }
         let mut settings = ModelSettings {
             seed: self.seed,
@@ -180,12 +159,20 @@ fn timestamp(time: SystemTime) -> Timestamp {
     Timestamp(0).after(since_epoch.unwrap_or_default())
 }
 
-/// Generates what `args` ask for, until it is done or SIGINT or SIGTERM comes. An error if any
-/// record was not acknowledged; the ledger then holds those that were.
-pub fn run(args: &GenerateArgs) -> Result<(), GenerateError> {
+/// Generates what `args` ask for, until it is done or SIGINT or SIGTERM comes.
+///
+/// # Errors
+/// If any record was not acknowledged; the ledger then holds those that were.
+pub fn run(args: &GenerateArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> {
+    logs.init(LogFormat::Auto, None)?;
+    let (_runtime, stop) = Process::start()?.stop_flag();
+    generate(args, &stop)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn generate(args: &GenerateArgs, stop: &AtomicBool) -> Result<(), CommandError> {
     let settings = args.model_settings(SystemTime::now())?;
     let producer = args.producer_settings(settings.start);
-    let stop = stop_on_signal()?;
     let ledger = Arc::new(Mutex::new(Ledger::new(settings.describe())));
     let keeps_ledger = args.ledger.is_some();
     let entries = Arc::clone(&ledger);
@@ -204,40 +191,17 @@ pub fn run(args: &GenerateArgs) -> Result<(), GenerateError> {
         record
     });
     let produced = with_progress(&counters, &traces, || {
-        produce(records, &producer, &counters, &stop, acknowledged)
+        produce(records, &producer, &counters, stop, acknowledged)
     });
     if let Some(path) = &args.ledger {
         let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        File::create(path)
-            .and_then(|file| ledger.write(BufWriter::new(file)))
-            .map_err(|error| GenerateError::Ledger { path: path.clone(), error })?;
+        let written = File::create(path).and_then(|file| ledger.write(BufWriter::new(file)));
+        written.map_err(|error| {
+            let path = path.display();
+            CommandError::failed(format_args!("cannot write the ledger {path}: {error}"))
+        })?;
     }
-    Ok(produced?)
-}
-
-/// A flag that SIGINT and SIGTERM set.
-fn stop_on_signal() -> Result<Arc<AtomicBool>, GenerateError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let stop = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(GenerateError::Signals)?;
-    let entered = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(GenerateError::Signals)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(GenerateError::Signals)?;
-    drop(entered);
-    let flag = Arc::clone(&stop);
-    thread::spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        });
-        flag.store(true, Ordering::Relaxed);
-    });
-    Ok(stop)
+    produced.map_err(CommandError::failed)
 }
 
 /// Prints progress to stderr while `work` runs, and a summary after it.

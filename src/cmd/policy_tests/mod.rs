@@ -7,14 +7,12 @@ mod check;
 mod report;
 mod spans;
 
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use thiserror::Error;
-
+use super::process::{self, CommandError};
 use crate::cmd::decide::Output;
-use crate::cmd::run::EXIT_USAGE;
 use crate::config::policy_tests::{self, PolicyTests};
 
 pub use check::{CheckError, Difference, Outcome, TraceOutcome, check};
@@ -36,37 +34,6 @@ pub struct TestArgs {
     pub files: Vec<PathBuf>,
 }
 
-/// Why tests cannot be run.
-#[derive(Debug, Error)]
-pub enum TestError {
-    /// Files are wrong.
-    #[error("{0}")]
-    Config(String),
-    /// A test cannot be run as it is.
-    #[error("{file}:{line}: {error}")]
-    Check {
-        /// The file.
-        file: String,
-        /// The line of the test.
-        line: usize,
-        /// Why.
-        error: Box<CheckError>,
-    },
-    /// What was found cannot be printed.
-    #[error("the results cannot be written: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl TestError {
-    /// The exit code: 2 if files have to be mended, 1 otherwise.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_) | Self::Check { .. } => ExitCode::from(EXIT_USAGE),
-            Self::Output(_) => ExitCode::FAILURE,
-        }
-    }
-}
-
 /// How many tests passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Score {
@@ -80,7 +47,7 @@ pub struct Score {
 ///
 /// # Errors
 /// If a file is wrong: then no test is run.
-pub fn run(args: &TestArgs) -> Result<Score, TestError> {
+pub fn run(args: &TestArgs) -> Result<ExitCode, CommandError> {
     let mut files = Vec::new();
     let mut errors = Vec::new();
     for path in &args.files {
@@ -90,15 +57,12 @@ pub fn run(args: &TestArgs) -> Result<Score, TestError> {
         }
     }
     if !errors.is_empty() {
-        return Err(TestError::Config(errors.join("\n\n")));
+        return Err(CommandError::Usage(errors.join("\n\n")));
     }
     let mut out = BufWriter::new(io::stdout().lock());
     let mut score = Score::default();
-    match run_all(&files, args.output, &mut out, &mut score) {
-        // Whoever reads has seen enough.
-        Err(TestError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(score),
-        result => result.map(|()| score),
-    }
+    process::seen_enough(run_all(&files, args.output, &mut out, &mut score))?;
+    Ok(if score.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run_all(
@@ -106,13 +70,12 @@ fn run_all(
     output: Output,
     out: &mut impl Write,
     score: &mut Score,
-) -> Result<(), TestError> {
+) -> Result<(), CommandError> {
     for (file, PolicyTests { policies, tests }) in files {
         report::file(output, out, file)?;
         for test in tests {
             let outcome = check(policies, test).map_err(|error| {
-                let (file, line, error) = (file.clone(), test.line, Box::new(error));
-                TestError::Check { file, line, error }
+                CommandError::usage(format_args!("{file}:{}: {error}", test.line))
             })?;
             match outcome.passed() {
                 true => score.passed += 1,

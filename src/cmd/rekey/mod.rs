@@ -15,28 +15,24 @@ mod worker;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::cmd::run::{EXIT_USAGE, Signals, end_by_force};
+use super::process::{CommandError, LogOptions, Process};
 use crate::config::{self, Settings};
 use crate::kafka::publish::{Publisher, PublisherSettings};
 use crate::kafka::source::{self, ConsumerHandle, KeptHeaders, OwnershipTable, SourceSettings};
-use crate::telemetry::admin::{self, AdminError, Check, Pages};
-use crate::telemetry::logs::{self, LogFormat, TelemetryError};
+use crate::telemetry::admin::{Check, Pages};
 
 use metrics::RekeyMetrics;
 use receipts::Settle;
 use worker::{Parts, Worker};
 
-pub use topics::TopicsError;
 pub(crate) use value::split;
 
 /// Write a topic that is keyed by trace id out of one that is not.
@@ -62,56 +58,13 @@ pub struct RekeyArgs {
     pub create_topics: bool,
 }
 
-/// Why it does not run.
-#[derive(Debug, Error)]
-pub enum RekeyError {
-    /// The file is wrong.
-    #[error(transparent)]
-    Config(#[from] config::Diagnostics),
-    /// Logs cannot be set up.
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    /// The metrics recorder cannot be installed.
-    #[error("metrics cannot be set up: {0}")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    /// The topics are not as they have to be.
-    #[error(transparent)]
-    Topics(#[from] TopicsError),
-    /// The admin pages cannot be served.
-    #[error(transparent)]
-    Admin(#[from] AdminError),
-    /// The consumer cannot be started.
-    #[error(transparent)]
-    Source(#[from] source::StartError),
-    /// The producer cannot be started.
-    #[error("the Kafka producer refuses its settings: {0}")]
-    Publisher(#[from] rdkafka::error::KafkaError),
-    /// The system refuses threads or signal handlers.
-    #[error("the system refuses: {0}")]
-    System(#[from] std::io::Error),
-}
-
-impl RekeyError {
-    /// The exit code: 2 if files or arguments have to be mended, 1 otherwise.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_)
-            | Self::Telemetry(TelemetryError::Filter { .. })
-            | Self::Topics(TopicsError::Same(_)) => ExitCode::from(EXIT_USAGE),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
-
 /// Runs until SIGTERM or SIGINT, then hands everything over.
 ///
 /// # Errors
 /// When it cannot be started.
-pub fn run(args: &RekeyArgs, log_format: LogFormat, log: Option<&str>) -> Result<(), RekeyError> {
+pub fn run(args: &RekeyArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> {
     let settings = config::load(&args.config)?;
-    let telemetry = &settings.telemetry;
-    let format = if log_format == LogFormat::Auto { telemetry.log_format } else { log_format };
-    logs::init(format, log.or(telemetry.log.as_deref()))?;
+    logs.init(settings.telemetry.log_format, settings.telemetry.log.as_deref())?;
     let to = args.to.clone().unwrap_or_else(|| settings.source.topic.clone());
     let group_id = args.group.clone();
     let source = SourceSettings {
@@ -120,75 +73,59 @@ pub fn run(args: &RekeyArgs, log_format: LogFormat, log: Option<&str>) -> Result
         headers: KeptHeaders::All,
         ..settings.source.clone()
     };
-    let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
-    // Before anything that takes time: process 1 of a container ignores what it does not handle.
-    let mut signals = Signals::new(&runtime)?;
+    let mut process = Process::start()?;
     info!(brokers = source.brokers, "topics.checking");
     let (own, target, create) = (source.clone(), to.clone(), args.create_topics);
-    match signals.unless_before(&runtime, move || topics::check(&own, &target, create)) {
-        Ok(max_bytes) => serve(&settings, source, &to, max_bytes?, &runtime, signals),
-        Err(signal) => {
-            info!(signal, "rekey.stopped: before it started");
-            runtime.shutdown_background();
-            Ok(())
+    match process.unless_stopped(move || topics::check(&own, &target, create)) {
+        Ok(max_bytes) => {
+            let target = Target { to, max_bytes: max_bytes? };
+            serve(process, &settings, source, target)?;
         }
+        Err(signal) => info!(signal, "rekey.stopped: before it started"),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The topic to write.
+struct Target {
+    to: String,
+    /// How large the values of its records may be.
+    max_bytes: usize,
 }
 
 fn serve(
+    process: Process,
     settings: &Settings,
     source: SourceSettings,
-    to: &str,
-    max_bytes: usize,
-    runtime: &Runtime,
-    mut signals: Signals,
-) -> Result<(), RekeyError> {
-    let recorder = admin::install()?;
-    let listener = runtime.block_on(admin::bind(settings.admin_listen))?;
+    target: Target,
+) -> Result<(), CommandError> {
+    let admin = process.admin(settings.admin_listen)?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         brokers = source.brokers,
         from = source.topic,
-        to,
+        to = target.to,
         group_id = source.group_id,
-        max_bytes,
+        max_bytes = target.max_bytes,
         "rekey.starting"
     );
-    let rekeying = Rekeying::start(settings, source, to, max_bytes)?;
-    let is_stopping = Arc::new(AtomicBool::new(false));
-    let stop_pages = CancellationToken::new();
-    let render = recorder.clone();
+    let rekeying = Rekeying::start(settings, source, &target)?;
+    let consumers: Vec<_> = rekeying.consumers.iter().map(ConsumerHandle::status).collect();
+    let kafka = move || consumers.iter().try_for_each(|consumer| consumer.ready());
+    let render = admin.recorder.clone();
     let pages = Pages {
         metrics: Arc::new(move || render.render()),
-        readiness: checks(&rekeying, Arc::clone(&is_stopping)),
+        readiness: Arc::new(move || vec![Check { name: "kafka", state: kafka() }]),
         notes: Arc::new(Vec::new),
         policies: None,
     };
-    let pages = runtime.spawn(admin::serve(listener, pages, stop_pages.clone()));
-    runtime.spawn(recorder.upkeep());
-    let name = runtime.block_on(signals.next());
-    is_stopping.store(true, Ordering::Relaxed);
-    info!(signal = name, "rekey.stopping");
-    end_by_force(signals, settings.shutdown_timeout, runtime);
-    rekeying.stop(settings.shutdown_timeout);
-    stop_pages.cancel();
-    // The pages are gone or were aborted with the runtime; neither is worth an error.
-    let _ = runtime.block_on(pages);
+    let pages = process.serve(admin, pages);
+    let timeout = settings.shutdown_timeout;
+    process.stop_when_told(pages, timeout, |signal| {
+        info!(signal, "rekey.stopping");
+        rekeying.stop(timeout);
+    });
     Ok(())
-}
-
-type Checks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
-
-fn checks(rekeying: &Rekeying, is_stopping: Arc<AtomicBool>) -> Checks {
-    let consumers: Vec<_> = rekeying.consumers.iter().map(ConsumerHandle::status).collect();
-    Arc::new(move || {
-        let running = match is_stopping.load(Ordering::Relaxed) {
-            true => Err("the process is shutting down".to_owned()),
-            false => Ok(()),
-        };
-        let kafka = consumers.iter().try_for_each(|consumer| consumer.ready());
-        vec![Check { name: "kafka", state: kafka }, Check { name: "running", state: running }]
-    })
 }
 
 /// The parts that run.
@@ -203,23 +140,32 @@ impl Rekeying {
     fn start(
         settings: &Settings,
         source: SourceSettings,
-        to: &str,
-        max_bytes: usize,
-    ) -> Result<Self, RekeyError> {
+        Target { to, max_bytes }: &Target,
+    ) -> Result<Self, CommandError> {
         let (senders, inboxes) = source::inboxes(settings.workers, settings.queue_bytes);
         let (tell, told): (Vec<_>, Vec<_>) =
             (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
         let producer =
             PublisherSettings::new("tailsieve-rekey", &source.brokers, &source.properties);
-        let publisher = Arc::new(Publisher::start(producer, Settle::new(to, tell))?);
+        let publisher = Publisher::start(producer, Settle::new(to, tell)).map_err(|error| {
+            CommandError::failed(format_args!("the Kafka producer refuses its settings: {error}"))
+        })?;
+        let publisher = Arc::new(publisher);
         let metrics = RekeyMetrics::new();
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
         for (index, (inbox, settled)) in inboxes.into_iter().zip(told).enumerate() {
-            let (publisher, to) = (Arc::clone(&publisher), to.to_owned());
+            let (publisher, to) = (Arc::clone(&publisher), to.clone());
             let metrics = metrics.clone();
-            let worker =
-                Worker::new(Parts { index, inbox, settled, publisher, to, max_bytes, metrics });
+            let worker = Worker::new(Parts {
+                index,
+                inbox,
+                settled,
+                publisher,
+                to,
+                max_bytes: *max_bytes,
+                metrics,
+            });
             let stop = stop_workers.clone();
             let runtime = Builder::new_current_thread().enable_time().build()?;
             let thread = thread::Builder::new().name(format!("rekey-worker-{index}"));
@@ -233,7 +179,9 @@ impl Rekeying {
                 *instance = format!("{instance}-rekey-{index}");
             }
             let name = format!("rekey-kafka-{index}");
-            consumers.push(source::start(name, source, Arc::clone(&ownership), senders.clone())?);
+            let (ownership, senders) = (Arc::clone(&ownership), senders.clone());
+            let consumer = source::start(name, source, ownership, senders);
+            consumers.push(consumer.map_err(CommandError::failed)?);
         }
         Ok(Self { consumers, workers, stop_workers, publisher })
     }

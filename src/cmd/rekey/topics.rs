@@ -9,6 +9,7 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::{info, warn};
 
+use crate::cmd::process::CommandError;
 use crate::kafka::cluster::{self, ClusterError};
 use crate::kafka::source::SourceSettings;
 
@@ -29,7 +30,7 @@ const CONFIG: [(&str, &str); 1] = [("message.timestamp.type", "LogAppendTime")];
 
 /// Why the topics cannot be used.
 #[derive(Debug, Error)]
-pub enum TopicsError {
+pub(super) enum TopicsError {
     /// It would read what it writes.
     #[error(
         "the topic to read and the topic to write are the same ({0}): give --from or --to another one"
@@ -59,6 +60,15 @@ pub enum TopicsError {
         /// Why.
         error: KafkaError,
     },
+}
+
+impl From<TopicsError> for CommandError {
+    fn from(error: TopicsError) -> Self {
+        match error {
+            TopicsError::Same(_) => Self::usage(error),
+            _ => Self::failed(error),
+        }
+    }
 }
 
 /// Checks the topics; with `create`, creates `to` if it is missing. Returns how large the values

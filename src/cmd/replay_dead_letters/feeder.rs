@@ -45,7 +45,7 @@ const SLICE: Duration = Duration::from_millis(100);
 
 /// Why a batch is not settled. Its offsets must not be committed.
 #[derive(Debug, Error)]
-pub enum FeedError {
+pub(super) enum FeedError {
     /// The producer does not start.
     #[error("the Kafka producer refuses its settings: {0}")]
     Producer(#[from] KafkaError),

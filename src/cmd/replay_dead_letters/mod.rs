@@ -13,25 +13,20 @@ mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use rdkafka::error::KafkaError;
-use thiserror::Error;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
-use crate::cmd::run::{EXIT_USAGE, Signals};
+use super::process::{CommandError, LogOptions, Process};
 use crate::config::{self, Settings};
 use crate::kafka::dead_letters::DeadLetterSettings;
-use crate::telemetry::logs::{self, LogFormat, TelemetryError};
+use crate::telemetry::logs::LogFormat;
 
 use feeder::Feeder;
 use found::{Course, Found, Place, Wanted};
 use reader::{Limits, Reader};
 use report::{Fate, Report};
-
-pub use feeder::FeedError;
 
 /// How much is under way at once.
 const BATCH: Limits = Limits { letters: 1000, bytes: 32 << 20 };
@@ -74,75 +69,19 @@ pub(crate) fn since(text: &str) -> Result<SystemTime, String> {
     time.ok_or_else(|| "expected a time such as 2026-05-01T12:00:00Z, or 2h for 2h ago".to_owned())
 }
 
-/// Why letters are not fed back.
-#[derive(Debug, Error)]
-pub enum ReplayError {
-    /// The file is wrong.
-    #[error(transparent)]
-    Config(#[from] config::Diagnostics),
-    /// There are no letters in this configuration.
-    #[error("{0} has no section `dead_letter`: add it, with the topic that letters are on")]
-    NoDeadLetters(String),
-    /// Letters would be fed back to where they are.
-    #[error("--to names the dead-letter topic itself ({0}): name the one that members read")]
-    Circle(String),
-    /// A topic is not there.
-    #[error("the topic {topic} does not exist ({from}): create it, or name another one")]
-    NoTopic {
-        /// The topic.
-        topic: String,
-        /// What names it.
-        from: &'static str,
-    },
-    /// Logs cannot be set up.
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    /// Kafka does not answer, or refuses.
-    #[error("Kafka at {brokers}: {error}; offsets were committed of what was fed back before")]
-    Kafka {
-        /// `kafka.brokers`.
-        brokers: String,
-        /// Why.
-        error: KafkaError,
-    },
-    /// A batch is not settled.
-    #[error(transparent)]
-    Feed(#[from] FeedError),
-    /// The system refuses threads or signal handlers.
-    #[error("the system refuses: {0}")]
-    System(#[from] std::io::Error),
-}
-
-impl ReplayError {
-    /// The exit code: 2 if files or arguments have to be mended, 1 otherwise.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_)
-            | Self::NoDeadLetters(_)
-            | Self::Circle(_)
-            | Self::NoTopic { .. }
-            | Self::Telemetry(TelemetryError::Filter { .. }) => ExitCode::from(EXIT_USAGE),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
-
-/// Feeds letters back until the end that their topic has now, or a signal. True if all that was
-/// asked for is fed back.
+/// Feeds letters back until the end that their topic has now, or a signal.
 ///
 /// # Errors
 /// When it cannot go on. What was settled until then is committed.
-pub fn run(
-    args: &ReplayDeadLettersArgs,
-    log_format: LogFormat,
-    log: Option<&str>,
-) -> Result<bool, ReplayError> {
+pub fn run(args: &ReplayDeadLettersArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> {
     let settings = config::load(&args.config)?;
     // The report is what is looked at: only what is wrong is logged, unless more is asked for.
-    logs::init(log_format, log.or(Some("warn")))?;
-    let Some(dead_letter) = &settings.dead_letter else {
-        return Err(ReplayError::NoDeadLetters(args.config.display().to_string()));
-    };
+    logs.init(LogFormat::Auto, Some("warn"))?;
+    let dead_letter = settings.dead_letter.as_ref().ok_or_else(|| {
+        let file = args.config.display();
+        let text = "has no section `dead_letter`: add it, with the topic that letters are on";
+        CommandError::usage(format_args!("{file} {text}"))
+    })?;
     let wanted = Wanted {
         since: args.since,
         reasons: args.reasons.clone(),
@@ -151,30 +90,18 @@ pub fn run(
         exporters: settings.exporters(),
     };
     if wanted.target() == dead_letter.topic {
-        return Err(ReplayError::Circle(dead_letter.topic.clone()));
+        let (topic, text) = (&dead_letter.topic, "name the one that members read");
+        let text = format_args!("--to names the dead-letter topic itself ({topic}): {text}");
+        return Err(CommandError::usage(text));
     }
-    let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
-    let stop = stop_on_signal(&runtime)?;
-    replay(&settings, dead_letter, &wanted, args.dry_run, &runtime, &|| {
+    let (runtime, stop) = Process::start()?.stop_flag();
+    let is_whole = replay(&settings, dead_letter, &wanted, args.dry_run, &runtime, &|| {
         stop.load(Ordering::Relaxed)
-    })
+    })?;
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The first signal asks to stop after the batch that is under way; the second ends the process.
-fn stop_on_signal(runtime: &Runtime) -> Result<Arc<AtomicBool>, ReplayError> {
-    let mut signals = Signals::new(runtime)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    runtime.spawn(async move {
-        let name = signals.next().await;
-        told.store(true, Ordering::Relaxed);
-        eprintln!("{name}: stops after the letters under way; once more to end at once");
-        signals.next().await;
-        std::process::exit(1);
-    });
-    Ok(stop)
-}
-
+/// True if all that was asked for is fed back.
 fn replay(
     settings: &Settings,
     dead_letter: &DeadLetterSettings,
@@ -182,12 +109,18 @@ fn replay(
     dry_run: bool,
     runtime: &Runtime,
     stop: &dyn Fn() -> bool,
-) -> Result<bool, ReplayError> {
+) -> Result<bool, CommandError> {
     let source = &settings.source;
-    let kafka = |error| ReplayError::Kafka { brokers: source.brokers.clone(), error };
+    let kafka = |error| {
+        let (brokers, text) =
+            (&source.brokers, "offsets were committed of what was fed back before");
+        CommandError::failed(format_args!("Kafka at {brokers}: {error}; {text}"))
+    };
     let partitions = |topic: &str, from| {
-        let no_topic = || ReplayError::NoTopic { topic: topic.to_owned(), from };
-        reader::partitions(source, topic).map_err(kafka)?.ok_or_else(no_topic)
+        let text = "create it, or name another one";
+        let no_topic = format_args!("the topic {topic} does not exist ({from}): {text}");
+        let partitions = reader::partitions(source, topic).map_err(kafka)?;
+        partitions.ok_or_else(|| CommandError::usage(no_topic))
     };
     let letters = partitions(&dead_letter.topic, "dead_letter.topic")?;
     let from = if wanted.to.is_some() { "--to" } else { "kafka.topic" };
@@ -216,21 +149,22 @@ fn replay(
                 Some(feeder) => Feeder::feed(feeder, &batch),
                 None => {
                     let runtime = runtime.handle().clone();
-                    let new = Feeder::start(settings, dead_letter, wanted, target, runtime, stop)?;
+                    let new = Feeder::start(settings, dead_letter, wanted, target, runtime, stop)
+                        .map_err(CommandError::failed)?;
                     feeder.insert(new).feed(&batch)
                 }
             }
         };
         let fates: Vec<Fate> = match fates {
             Ok(fates) => fates,
-            Err(error) => break Err(error.into()),
+            Err(error) => break Err(CommandError::failed(error)),
         };
         batch.iter().zip(fates).for_each(|((_, found), fate)| report.add(found, fate));
         if !dry_run && let Err(error) = reader.commit() {
             break Err(kafka(error));
         }
         if let Some(error) = feeder.as_ref().and_then(Feeder::gave_up) {
-            break Err(error.into());
+            break Err(CommandError::failed(error));
         }
     };
     println!("{report}");

@@ -1,48 +1,27 @@
 //! `tailsieve run`: a member of the consumer group as a process of its own.
 //!
-//! Owns what surrounds the member: files, logs, the admin pages, signals and the exit code.
+//! Owns what is shown of the member: what it logs of its start, when it is ready, the admin pages.
 
 mod topics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use thiserror::Error;
-use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::process::{CommandError, EXIT_STUCK, LogOptions, Process};
 use crate::config::{self, PolicyFile, Settings, Surroundings};
-use crate::member::app::{Member, MemberSettings, Readiness, StartError};
+use crate::member::app::{Member, MemberSettings, Readiness};
 use crate::member::reload::{self, Answer, ReloadSettings, Reloader};
 use crate::member::watchdog;
 use crate::member::worker::{Annotations, PoliciesInForce};
-use crate::sampling::policy;
-use crate::telemetry::admin::{self, AdminError, Check, Pages, PolicyPages};
+use crate::telemetry::admin::{Check, Pages, PolicyPages};
 use crate::telemetry::books::Books;
-use crate::telemetry::logs::{self, LogFormat, TelemetryError};
 use crate::telemetry::memory::Memory;
 
 use topics::Checked;
-pub use topics::TopicsError;
-
-/// What a process ends with whose files or arguments are wrong, as clap does.
-pub const EXIT_USAGE: u8 = 2;
-
-/// What a process ends with that was ended before everything was handed over: by a second signal,
-/// or because `shutdown_timeout` was over.
-pub const EXIT_FORCED: u8 = 3;
-
-/// What a process ends with one of whose workers hangs, which only a defect can cause: its
-/// partitions go to others.
-pub const EXIT_STUCK: u8 = 4;
-
-/// How long after `shutdown_timeout` the process may still take before it ends by force.
-const LAST_SECONDS: Duration = Duration::from_secs(5);
 
 /// How often it is looked at whether the member is ready, for the log.
 const READINESS_INTERVAL: Duration = Duration::from_millis(500);
@@ -58,88 +37,78 @@ pub struct RunArgs {
     pub create_topics: bool,
 }
 
-/// Why the member does not run.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// The files are wrong.
-    #[error(transparent)]
-    Config(#[from] config::Errors),
-    /// Logs cannot be set up.
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
-    /// The metrics recorder cannot be installed.
-    #[error("metrics cannot be set up: {0}")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    /// The policies cannot be compiled.
-    #[error(transparent)]
-    Policies(#[from] policy::CompileError),
-    /// The admin pages cannot be served.
-    #[error(transparent)]
-    Admin(#[from] AdminError),
-    /// A topic is not as it has to be.
-    #[error(transparent)]
-    Topics(#[from] TopicsError),
-    /// A part cannot be started.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The system refuses threads or signal handlers.
-    #[error("the system refuses: {0}")]
-    System(#[from] std::io::Error),
-}
-
-impl RunError {
-    /// The exit code: 2 if files have to be mended, 1 otherwise.
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Config(_)
-            | Self::Policies(_)
-            | Self::Topics(_)
-            | Self::Telemetry(TelemetryError::Filter { .. }) => ExitCode::from(EXIT_USAGE),
-            _ => ExitCode::FAILURE,
-        }
-    }
-}
-
-/// Runs until SIGTERM or SIGINT, then hands everything over. `log_format` and `log` win over
-/// what the file says.
+/// Runs until SIGTERM or SIGINT, then hands everything over.
 ///
 /// # Errors
 /// When it cannot be started; Kafka or a backend out of reach is not an error.
-pub fn run(args: &RunArgs, log_format: LogFormat, log: Option<&str>) -> Result<(), RunError> {
+pub fn run(args: &RunArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> {
     let (settings, policies) = config::load_both(&args.config)?;
-    let telemetry = &settings.telemetry;
-    let format = if log_format == LogFormat::Auto { telemetry.log_format } else { log_format };
-    logs::init(format, log.or(telemetry.log.as_deref()))?;
-    let runtime = Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()?;
-    // Before anything that takes time: process 1 of a container ignores what it does not handle.
-    let mut signals = Signals::new(&runtime)?;
+    logs.init(settings.telemetry.log_format, settings.telemetry.log.as_deref())?;
+    let mut process = Process::start()?;
     info!(brokers = settings.source.brokers, "topics.checking");
     let (own, create) = (settings.clone(), args.create_topics);
-    match signals.unless_before(&runtime, move || topics::check(&own, create)) {
-        Ok(checked) => match checked? {
+    match process.unless_stopped(move || topics::check(&own, create)) {
+        Ok(checked) => match checked.map_err(CommandError::usage)? {
             Checked::Well => {}
             Checked::Unknown => topics::check_when_reachable(settings.clone(), create)?,
         },
         Err(signal) => {
             info!(signal, "member.stopped: before it started");
-            runtime.shutdown_background();
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
     }
-    serve(&settings, &policies, &runtime, signals)
+    serve(&settings, &policies, process)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn serve(
-    settings: &Settings,
-    file: &PolicyFile,
-    runtime: &Runtime,
-    mut signals: Signals,
-) -> Result<(), RunError> {
-    let recorder = admin::install()?;
+fn serve(settings: &Settings, file: &PolicyFile, process: Process) -> Result<(), CommandError> {
+    let admin = process.admin(settings.admin_listen)?;
     let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
     let books = Arc::new(Books::new());
     let memory = Arc::new(Memory::new(settings.max_bytes));
-    let listener = runtime.block_on(admin::bind(settings.admin_listen))?;
+    log_start(settings, file);
+    let member = Member::start(
+        "tailsieve",
+        member_settings(settings, file),
+        Arc::clone(&policies),
+        Arc::clone(&books),
+        memory,
+        process.runtime(),
+    )?;
+    watchdog::watch(member.pulses(), || std::process::exit(EXIT_STUCK.into()))?;
+    let readiness = member.readiness();
+    let checks = checks(readiness.clone());
+    let reload_settings = ReloadSettings {
+        path: settings.policies.clone(),
+        surroundings: Surroundings {
+            processor: settings.policies_processor.clone(),
+            exporters: Some(settings.exporters()),
+        },
+        poll_interval: settings.policies_poll_interval,
+    };
+    let reloader = {
+        let _context = process.runtime().enter();
+        Reloader::start(reload_settings, file, policies, process.ended())?
+    };
+    let (render, standing) = (admin.recorder.clone(), reloader.clone());
+    let pages = Pages {
+        metrics: Arc::new(move || books.read(|| render.render()) + &standing.standing().metrics()),
+        readiness: Arc::clone(&checks),
+        notes: Arc::new(move || readiness.routing()),
+        policies: Some(policy_pages(reloader)),
+    };
+    let pages = process.serve(admin, pages);
+    let (runtime, timeout) = (process.runtime().clone(), settings.shutdown_timeout);
+    let watch = runtime.spawn(tell_readiness(checks));
+    process.stop_when_told(pages, timeout, |signal| {
+        watch.abort();
+        info!(signal, "member.stopping");
+        member.stop(&runtime, timeout);
+    });
+    Ok(())
+}
+
+fn log_start(settings: &Settings, file: &PolicyFile) {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         brokers = settings.source.brokers,
@@ -151,65 +120,10 @@ fn serve(
         policy_hash = file.hash,
         "member.starting"
     );
-    for note in &settings.notes {
-        info!(note, "config.note");
-    }
-    for warning in &settings.warnings {
-        warn!(warning, "config.warning");
-    }
-    for note in &file.notes {
-        info!(note, "policies.note");
-    }
-    for warning in &file.warnings {
-        warn!(warning, "policies.warning");
-    }
-    let member_settings = member_settings(settings, file);
-    let member = Member::start(
-        "tailsieve",
-        member_settings,
-        Arc::clone(&policies),
-        Arc::clone(&books),
-        memory,
-        runtime.handle(),
-    )?;
-    watchdog::watch(member.pulses(), || std::process::exit(EXIT_STUCK.into()))?;
-    let is_stopping = Arc::new(AtomicBool::new(false));
-    let readiness = member.readiness();
-    let checks = checks(readiness.clone(), Arc::clone(&is_stopping));
-    let stop_pages = CancellationToken::new();
-    let reload_settings = ReloadSettings {
-        path: settings.policies.clone(),
-        surroundings: Surroundings {
-            processor: settings.policies_processor.clone(),
-            exporters: Some(settings.exporters()),
-        },
-        poll_interval: settings.policies_poll_interval,
-    };
-    let reloader = {
-        let _context = runtime.enter();
-        Reloader::start(reload_settings, file, policies, stop_pages.clone())?
-    };
-    let (render, standing) = (recorder.clone(), reloader.clone());
-    let pages = Pages {
-        metrics: Arc::new(move || books.read(|| render.render()) + &standing.standing().metrics()),
-        readiness: Arc::clone(&checks),
-        notes: Arc::new(move || readiness.routing()),
-        policies: Some(policy_pages(reloader)),
-    };
-    let pages = runtime.spawn(admin::serve(listener, pages, stop_pages.clone()));
-    runtime.spawn(recorder.upkeep());
-    let watch = runtime.spawn(tell_readiness(checks));
-
-    let name = runtime.block_on(signals.next());
-    is_stopping.store(true, Ordering::Relaxed);
-    watch.abort();
-    info!(signal = name, "member.stopping");
-    end_by_force(signals, settings.shutdown_timeout, runtime);
-    member.stop(runtime.handle(), settings.shutdown_timeout);
-    stop_pages.cancel();
-    // The pages are gone or were aborted with the runtime; neither is worth an error.
-    let _ = runtime.block_on(pages);
-    Ok(())
+    settings.notes.iter().for_each(|note| info!(note, "config.note"));
+    settings.warnings.iter().for_each(|warning| warn!(warning, "config.warning"));
+    file.notes.iter().for_each(|note| info!(note, "policies.note"));
+    file.warnings.iter().for_each(|warning| warn!(warning, "policies.warning"));
 }
 
 fn policy_pages(reloader: Reloader) -> PolicyPages {
@@ -253,18 +167,12 @@ pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings
 
 type Checks = Arc<dyn Fn() -> Vec<Check> + Send + Sync>;
 
-fn checks(readiness: Readiness, is_stopping: Arc<AtomicBool>) -> Checks {
+fn checks(readiness: Readiness) -> Checks {
     Arc::new(move || {
-        let running = if is_stopping.load(Ordering::Relaxed) {
-            Err("the process is shutting down".to_owned())
-        } else {
-            Ok(())
-        };
         vec![
             Check { name: "kafka", state: readiness.kafka() },
             Check { name: "decision_log", state: readiness.decision_log() },
             Check { name: "backend", state: readiness.backend() },
-            Check { name: "running", state: running },
         ]
     })
 }
@@ -284,66 +192,4 @@ async fn tell_readiness(checks: Checks) {
         }
         tokio::time::sleep(READINESS_INTERVAL).await;
     }
-}
-
-/// SIGTERM and SIGINT.
-pub struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// Takes both from now on.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn new(runtime: &Runtime) -> std::io::Result<Self> {
-        let _context = runtime.enter();
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// What `work` comes to, which may block; the name of a signal if one comes before that.
-    ///
-    /// # Errors
-    /// The signal. The work goes on then.
-    pub fn unless_before<T: Send + 'static>(
-        &mut self,
-        runtime: &Runtime,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, &'static str> {
-        let work = runtime.spawn_blocking(work);
-        runtime.block_on(async {
-            tokio::select! {
-                done = work => match done {
-                    Ok(done) => Ok(done),
-                    Err(error) => std::panic::resume_unwind(error.into_panic()),
-                },
-                name = self.next() => Err(name),
-            }
-        })
-    }
-
-    /// The name of the next one.
-    pub async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
-
-/// A second signal, or a stop that hangs, ends the process as it is: whatever is not committed is
-/// read again by the next owner.
-pub fn end_by_force(mut signals: Signals, timeout: Duration, runtime: &Runtime) {
-    runtime.spawn(async move {
-        let why = tokio::select! {
-            name = signals.next() => name,
-            () = tokio::time::sleep(timeout + LAST_SECONDS) => "shutdown_timeout",
-        };
-        warn!(why, "member.ended_by_force: what is not committed will be read again");
-        std::process::exit(EXIT_FORCED.into());
-    });
 }

@@ -38,7 +38,7 @@ const HEADERS: u64 = 64 << 10;
 
 /// What is wrong with a topic.
 #[derive(Debug, Error)]
-pub enum TopicsError {
+pub(super) enum TopicsError {
     /// That of the decision log, or the input topic.
     #[error(transparent)]
     DecisionLog(#[from] TopicError),
