@@ -1,15 +1,14 @@
 //! A worker: splits the records of some partitions by trace, and holds their offsets back until
 //! all that was made of them is on the other topic.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::metrics::{Fate, RekeyMetrics};
 use super::receipts::{Receipt, Settle, Settled, Written};
@@ -18,7 +17,8 @@ use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
 use crate::kafka::publish::{Outgoing, Publisher, Refusal};
 use crate::kafka::record_headers;
 use crate::kafka::source::{
-    Acquisition, CaughtUp, CommitMetadata, Event, Inbox, LogGone, Rebalance, Record, RecordBatch,
+    Acquisition, CaughtUp, CommitMetadata, Event, Inbox, LogGone, Partitions, Rebalance, Record,
+    RecordBatch, Revocation,
 };
 use crate::otlp::encoding::Decoder;
 use crate::otlp::{SplitRecord, Splitter};
@@ -54,7 +54,7 @@ pub(super) struct Worker {
     parts: Parts,
     decoder: Decoder,
     splitter: Splitter,
-    partitions: HashMap<Partition, State>,
+    partitions: Partitions<State>,
     /// What the producer has no room for, or has given back. While there is any, no records are
     /// taken, so it is bounded by a batch and by what the producer holds.
     waiting: VecDeque<(Instant, Written)>,
@@ -65,18 +65,17 @@ struct State {
     acquisition: Arc<Acquisition>,
     watermark: Watermark,
     in_flight: usize,
-    revocation: Option<(Instant, std::sync::mpsc::Sender<Partition>)>,
 }
 
 impl State {
     fn new(acquisition: Arc<Acquisition>, start: Position) -> Self {
         let watermark = Watermark::new(start, NO_CLOCK);
-        Self { acquisition, watermark, in_flight: 0, revocation: None }
+        Self { acquisition, watermark, in_flight: 0 }
     }
 
-    /// Takes note of a record; false if it was read before, or is not to be read any more.
+    /// Takes note of a record; false if it was read before.
     fn read(&mut self, record: &Record<'_>) -> bool {
-        if self.revocation.is_some() || record.offset.next() <= self.watermark.next() {
+        if record.offset.next() <= self.watermark.next() {
             return false;
         }
         self.watermark.read(record.offset, NO_CLOCK);
@@ -108,7 +107,7 @@ impl State {
 impl Worker {
     pub(super) fn new(parts: Parts) -> Self {
         let splitter = Splitter::new(parts.max_bytes);
-        let (partitions, waiting) = (HashMap::new(), VecDeque::new());
+        let (partitions, waiting) = (Partitions::default(), VecDeque::new());
         let (decoder, log) = (Decoder::default(), LogThrottle::new(LOG_INTERVAL));
         Self { parts, decoder, splitter, partitions, waiting, log }
     }
@@ -118,8 +117,7 @@ impl Worker {
         loop {
             let is_stalled = !self.waiting.is_empty();
             let retry = self.waiting.iter().map(|(due, _)| *due).min();
-            let revoke = self.partitions.values().filter_map(|state| state.revocation.as_ref());
-            let revoke = revoke.map(|(deadline, _)| *deadline).min();
+            let revoke = self.partitions.deadline();
             tokio::select! {
                 biased;
                 rebalance = self.parts.inbox.rebalances.recv() => match rebalance {
@@ -134,7 +132,8 @@ impl Worker {
                     Event::Records(batch) => self.take_in(&batch),
                     Event::CaughtUp(partitions) => self.caught_up(&partitions),
                     Event::LogGone(LogGone { partition, generation, timeout, done }) => {
-                        self.revoke(partition, generation, timeout, done);
+                        let deadline = Instant::now() + timeout;
+                        self.revoke(Revocation { partition, generation, deadline, done });
                     }
                 },
             }
@@ -145,45 +144,24 @@ impl Worker {
         match event {
             Rebalance::Resized { .. } => {}
             Rebalance::Assigned { partition, acquisition, start, .. } => {
-                self.assigned(partition, acquisition, start)
+                let generation = acquisition.generation;
+                self.partitions.assign(partition, generation, State::new(acquisition, start));
             }
             Rebalance::Revoked { partition, generation, timeout, done } => {
-                self.revoke(partition, generation, timeout, done);
+                let deadline = Instant::now() + timeout;
+                self.revoke(Revocation { partition, generation, deadline, done });
             }
             Rebalance::Lost { partition, generation } => {
-                if self.current(partition, generation).is_some() {
-                    self.partitions.remove(&partition);
+                if self.partitions.lost(partition, generation).is_some() {
                     self.forget(partition, generation);
                 }
             }
         }
     }
 
-    fn revoke(
-        &mut self,
-        partition: Partition,
-        generation: Generation,
-        timeout: Duration,
-        done: Sender<Partition>,
-    ) {
-        match self.current(partition, generation) {
-            Some(state) => state.revocation = Some((Instant::now() + timeout, done)),
-            // A partition that this worker does not have is done with.
-            None => {
-                let _ = done.send(partition);
-            }
-        }
+    fn revoke(&mut self, revocation: Revocation) {
+        self.partitions.revoke(revocation);
         self.finish_revocations();
-    }
-
-    fn assigned(&mut self, partition: Partition, acquisition: Arc<Acquisition>, start: Position) {
-        self.partitions.insert(partition, State::new(acquisition, start));
-    }
-
-    /// The state of a partition, if `generation` is its current one.
-    fn current(&mut self, partition: Partition, generation: Generation) -> Option<&mut State> {
-        let state = self.partitions.get_mut(&partition);
-        state.filter(|state| state.acquisition.generation == generation)
     }
 
     /// Drops what waits of an ownership that ended: the next owner reads it again.
@@ -197,7 +175,7 @@ impl Worker {
     fn take_in(&mut self, batch: &RecordBatch) {
         for record in batch.records() {
             let (partition, generation) = (batch.partition, batch.generation);
-            let Some(state) = self.current(partition, generation) else { return };
+            let Some(state) = self.partitions.current(partition, generation) else { return };
             if !state.read(&record) {
                 continue;
             }
@@ -258,7 +236,7 @@ impl Worker {
     ) {
         let (worker, timestamp) = (self.parts.index, record.timestamp);
         let bytes = value.as_ref().map_or(0, Vec::len);
-        let Some(state) = self.current(partition, generation) else { return };
+        let Some(state) = self.partitions.get(partition, generation) else { return };
         let pin = state.watermark.pin(record.offset);
         state.in_flight += 1;
         let headers = record.headers.into();
@@ -316,13 +294,14 @@ impl Worker {
                 Settled::Done(receipt) => {
                     self.parts.metrics.written.increment(1);
                     self.parts.metrics.written_bytes.increment(receipt.bytes as u64);
-                    if let Some(state) = self.current(receipt.partition, receipt.generation) {
+                    if let Some(state) = self.partitions.get(receipt.partition, receipt.generation)
+                    {
                         state.written(receipt.pin);
                     }
                 }
                 Settled::Again(written) => {
                     let receipt = &written.receipt;
-                    if self.current(receipt.partition, receipt.generation).is_some() {
+                    if self.partitions.get(receipt.partition, receipt.generation).is_some() {
                         self.parts.metrics.retried.increment(1);
                         self.waiting.push_back((Instant::now() + RETRY_WAIT, written));
                     }
@@ -334,7 +313,7 @@ impl Worker {
 
     fn caught_up(&mut self, caught_up: &[CaughtUp]) {
         for quiet in caught_up {
-            if let Some(state) = self.current(quiet.partition, quiet.generation) {
+            if let Some(state) = self.partitions.get(quiet.partition, quiet.generation) {
                 state.skip_to(quiet.position);
             }
         }
@@ -342,22 +321,9 @@ impl Worker {
 
     /// Lets go of revoked partitions that have nothing in flight, or no time left.
     fn finish_revocations(&mut self) {
-        let now = Instant::now();
-        let is_done = |(partition, state): (&Partition, &State)| {
-            let (deadline, _) = state.revocation.as_ref()?;
-            (state.in_flight == 0 || *deadline <= now).then_some(*partition)
-        };
-        let done: Vec<Partition> = self.partitions.iter().filter_map(is_done).collect();
-        for partition in done {
-            let Some(state) = self.partitions.remove(&partition) else { continue };
-            state.publish();
+        let (now, in_flight) = (Instant::now(), |state: &State| state.in_flight);
+        for (partition, state) in self.partitions.finish(now, in_flight, |state| state.publish()) {
             self.forget(partition, state.acquisition.generation);
-            if let Some((_, done)) = state.revocation {
-                let unfinished = state.in_flight;
-                info!(partition = partition.0, unfinished, "partition.handed_over");
-                // The consumer may have given up waiting.
-                let _ = done.send(partition);
-            }
         }
     }
 }
