@@ -39,7 +39,7 @@ impl Family {
         let hash = match self {
             Self::Fnv1a => fnv1a(key),
             Self::Murmur2 => murmur2(key) & 0x7fff_ffff,
-            Self::Crc32 => crc32(key),
+            Self::Crc32 => crc32fast::hash(key),
         };
         Partition((hash % partitions).cast_signed())
     }
@@ -164,28 +164,6 @@ fn murmur2(key: &[u8]) -> u32 {
     hash = hash.wrapping_mul(M);
     hash ^ hash >> 15
 }
-
-/// The CRC32 of zlib.
-fn crc32(key: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| CRC32[usize::from(crc as u8 ^ byte)] ^ crc >> 8;
-    !key.iter().fold(!0, step)
-}
-
-static CRC32: [u32; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut crc = byte as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
-            bit += 1;
-        }
-        table[byte] = crc;
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {
