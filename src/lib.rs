@@ -37,6 +37,7 @@ pub mod clock;
 pub mod cmd;
 pub mod config;
 pub mod export;
+pub mod fnv;
 pub mod ids;
 pub mod kafka;
 pub mod member;

@@ -9,7 +9,6 @@
 //! [`circuit_breaker`](super::circuit_breaker).
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -176,7 +175,7 @@ impl Scheduler {
         queue: &Queue,
     ) -> AfterFailure {
         let mut state = self.lock();
-        let (now, random) = (Instant::now(), random());
+        let (now, random) = (Instant::now(), rand::random());
         let suspect_bytes = state.suspect_bytes + request.suspect_bytes(&self.settings);
         let mut history = request.history.take().expect("what was sent has a history");
         let others_pass = state.breaker.others_pass(history.failed_at);
@@ -391,12 +390,6 @@ impl State {
             self.insert((now, key.1), Waiting { request, until: Until::Drained });
         }
     }
-}
-
-/// An even draw from 0 to 1. Jitter needs no more than the standard library's hash keys.
-fn random() -> f64 {
-    let bits = RandomState::new().hash_one(Instant::now());
-    bits as f64 / u64::MAX as f64
 }
 
 #[cfg(test)]

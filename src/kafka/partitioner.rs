@@ -5,6 +5,7 @@
 //! a topic. Promises to agree with librdkafka's own on every key. Two families on one topic put
 //! the spans of a trace into different partitions, so that is what has to be told.
 
+use crate::fnv;
 use crate::ids::Partition;
 
 /// A family of partitioners: producers of one family agree on where a key belongs.
@@ -37,7 +38,8 @@ impl Family {
     /// If there are no partitions.
     pub fn partition(self, key: &[u8], partitions: u32) -> Partition {
         let hash = match self {
-            Self::Fnv1a => fnv1a(key),
+            // Made positive as Sarama does it.
+            Self::Fnv1a => fnv::hash_32(key.iter().copied()).cast_signed().unsigned_abs(),
             Self::Murmur2 => murmur2(key) & 0x7fff_ffff,
             Self::Crc32 => crc32fast::hash(key),
         };
@@ -134,14 +136,6 @@ impl Placements {
         let share = others as f64 / total as f64;
         Detected::Several { most, other: self.most(most.bit()), share }
     }
-}
-
-/// 32 bits, made positive as Sarama does it.
-fn fnv1a(key: &[u8]) -> u32 {
-    let hash = key
-        .iter()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
-    hash.cast_signed().unsigned_abs()
 }
 
 /// MurmurHash2 with the seed of the Java client.

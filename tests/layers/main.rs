@@ -75,7 +75,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "config",
         layer: Layer::Edge,
-        uses: &["export", "kafka", "sampling", "telemetry", "units", "ids"],
+        uses: &["export", "kafka", "sampling", "telemetry", "units", "fnv", "ids"],
         modules: &[],
     },
     Room {
@@ -98,7 +98,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "kafka",
         layer: Layer::Edge,
-        uses: &["sampling", "telemetry", "otlp", "clock", "proto", "ids"],
+        uses: &["sampling", "telemetry", "otlp", "clock", "proto", "fnv", "ids"],
         modules: &[
             ("source", &["cluster", "dead_letters", "record_headers"]),
             ("decision_log", &["cluster", "publish"]),
@@ -112,7 +112,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "sampling",
         layer: Layer::Pure,
-        uses: &["otlp", "ids"],
+        uses: &["otlp", "fnv", "ids"],
         modules: &[
             ("trace", &["facts"]),
             ("policy", &["ottl", "facts"]),
@@ -139,6 +139,7 @@ const ROOMS: &[Room] = &[
     Room { name: "units", layer: Layer::Edge, uses: &[], modules: &[] },
     // Messages and no more.
     Room { name: "proto", layer: Layer::Pure, uses: &[], modules: &[] },
+    Room { name: "fnv", layer: Layer::Pure, uses: &[], modules: &[] },
     Room { name: "ids", layer: Layer::Pure, uses: &[], modules: &[] },
 ];
 

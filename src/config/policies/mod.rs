@@ -19,6 +19,7 @@ use super::document::{Document, Node, Value};
 use super::locate::Found;
 use super::reader::{Problems, Section};
 use super::{PolicyFile, Surroundings, lint};
+use crate::fnv;
 use crate::sampling::policy;
 use crate::sampling::policy::spec::PolicySpec;
 
@@ -144,18 +145,14 @@ fn policy_file<'d>(reader: &Reader<'d>, node: &'d Node, file: &mut PolicyFile) -
     placed
 }
 
-/// Names the contents of a file and of its variables, alike in every build: FNV-1a, 64 bit. Not
-/// made to withstand forgery.
+/// Names the contents of a file and of its variables, alike in every build.
 fn hash<'t>(contents: impl Iterator<Item = &'t str>) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for (number, text) in contents.enumerate() {
+    let bytes = contents.enumerate().flat_map(|(number, text)| {
         // Texts do not have this byte, so it parts them.
         let parting = (number > 0).then_some(0xff);
-        for byte in parting.into_iter().chain(text.bytes()) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    format!("{hash:016x}")
+        parting.into_iter().chain(text.bytes())
+    });
+    format!("{:016x}", fnv::hash_64(bytes))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::super::*;
 use super::backend::{acks, start, trace};
+use crate::kafka::partitioner::Family;
 
 const PARTITIONS: i32 = 4;
 
@@ -60,12 +61,9 @@ fn records(cluster: &Cluster, count: usize) -> Vec<(i32, String, Bytes)> {
     records
 }
 
-/// What the Collector's exporter does: FNV-1a, 32 bit, without its sign, by the partitions.
+/// What the Collector's exporter does.
 fn partition_of(key: &str) -> i32 {
-    let hash = key
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    hash.cast_signed().wrapping_abs() % PARTITIONS
+    Family::Fnv1a.partition(key.as_bytes(), PARTITIONS.cast_unsigned()).0
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,12 +3,12 @@
 //! Reading never fails on what another version or another program wrote: it says what is not
 //! understood, and the record is passed over.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use prost::Message;
 use thiserror::Error;
 
+use crate::fnv;
 use crate::ids::{Offset, Timestamp, TopicId, TraceId};
 use crate::otlp::probability::Threshold;
 use crate::proto::trace_decision::{Outcome, Trigger as WireTrigger};
@@ -22,8 +22,7 @@ pub struct OwnerId(pub u64);
 impl OwnerId {
     /// A new one.
     pub fn draw() -> Self {
-        // The standard library's hash keys are random, which is all that is asked for.
-        Self(RandomState::new().hash_one(std::process::id()))
+        Self(rand::random())
     }
 }
 
@@ -34,11 +33,7 @@ pub struct GroupHash(u32);
 impl GroupHash {
     /// The hash of a group's name (FNV-1a).
     pub fn of(group_id: &str) -> Self {
-        Self(
-            group_id
-                .bytes()
-                .fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)),
-        )
+        Self(fnv::hash_32(group_id.bytes()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::budget::{BudgetIndex, Budgets};
 use super::condition::TraceCondition;
 use super::vote::{LeafIndex, Odds, Vote};
+use crate::fnv;
 use crate::ids::Timestamp;
 use crate::otlp::probability::Threshold;
 use crate::sampling::facts::Summary;
@@ -258,10 +259,7 @@ fn composite(total: BudgetIndex, children: &[Child], asked: &mut Asked<'_>) -> V
 /// FNV-1a, 64 bit, over the salt and then the trace id: the rule of the Collector's
 /// `tail_sampling` processor.
 fn salted_hash(salt: &[u8], trace: &Summary) -> u64 {
-    let bytes = salt.iter().chain(trace.trace_id.as_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    fnv::hash_64(salt.iter().chain(trace.trace_id.as_bytes()).copied())
 }
 
 #[cfg(test)]
@@ -270,17 +268,9 @@ mod tests {
     use crate::ids::TraceId;
 
     #[test]
-    fn the_salted_hash_is_fnv_1a() {
-        // FNV-1a 64 of "foobar" is 0x85944171f73967e8 (the reference implementation's vectors);
-        // the id's bytes continue it.
+    fn the_salt_comes_before_the_id() {
         let id = TraceId::from_slice(b"foobarfoobarfoob").expect("not all zero");
-        let trace = Summary::new(id);
-        let whole = salted_hash(b"", &trace);
-        let mut expected = 0xcbf2_9ce4_8422_2325_u64;
-        for byte in b"foobarfoobarfoob" {
-            expected = (expected ^ u64::from(*byte)).wrapping_mul(1_099_511_628_211);
-        }
-        assert_eq!(whole, expected);
-        assert_ne!(salted_hash(b"salt", &trace), whole);
+        let whole = fnv::hash_64(b"saltfoobarfoobarfoob".iter().copied());
+        assert_eq!(salted_hash(b"salt", &Summary::new(id)), whole);
     }
 }

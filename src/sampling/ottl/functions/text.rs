@@ -6,6 +6,7 @@ use std::iter;
 use memchr::memmem;
 
 use super::{Answer, Args, Prepared};
+use crate::fnv;
 use crate::sampling::ottl::convert::{self, readable};
 use crate::sampling::ottl::error::EvalError;
 use crate::sampling::ottl::operand::Operand;
@@ -298,9 +299,7 @@ pub(super) fn hex<'v>(args: Args<'v, '_>) -> Answer<'v> {
 
 /// FNV-1a of 64 bits, as a whole number with a sign.
 pub(super) fn fnv<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    let hash = args.text(0)?.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = fnv::hash_64(args.text(0)?.iter().copied());
     Ok(Value::Int(hash.cast_signed()))
 }
 
