@@ -2,8 +2,7 @@
 
 use std::error::Error;
 
-const MESSAGES: [&str; 2] =
-    ["proto/tailsieve/v1/rpc_status.proto", "proto/tailsieve/v1/decision_log.proto"];
+const MESSAGES: [&str; 1] = ["proto/tailsieve/v1/decision_log.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

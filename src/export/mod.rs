@@ -30,7 +30,6 @@ mod pool;
 mod proxy_page;
 mod queue;
 mod retry;
-mod rpc_status;
 mod scheduler;
 mod secret;
 mod settings;

@@ -81,7 +81,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "testbed",
         layer: Layer::Edge,
-        uses: &["otlp", "proto", "ids"],
+        uses: &["otlp", "ids"],
         modules: &[
             ("captures", &[]),
             ("generator", &["ledger"]),
@@ -89,12 +89,7 @@ const ROOMS: &[Room] = &[
             ("receiver", &[]),
         ],
     },
-    Room {
-        name: "export",
-        layer: Layer::Edge,
-        uses: &["kafka", "telemetry", "proto", "ids"],
-        modules: &[],
-    },
+    Room { name: "export", layer: Layer::Edge, uses: &["kafka", "telemetry", "ids"], modules: &[] },
     Room {
         name: "kafka",
         layer: Layer::Edge,

@@ -25,6 +25,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 use tonic::{Code as GrpcCode, Status, TimeoutExpired};
+use tonic_types::StatusExt as _;
 use tower_service::Service;
 
 use super::body;
@@ -34,7 +35,6 @@ use super::credentials::Credentials;
 use super::endpoint::Endpoint;
 use super::error_chain::{sources, with_sources};
 use super::pool::{Condition, Pool};
-use super::rpc_status::retry_info;
 use super::settings::{Compression, ExportSettings};
 use super::transport::{Failure, Reply, Request, Transport, USER_AGENT};
 
@@ -191,12 +191,17 @@ fn read_status(status: &Status) -> (Condition, Failure) {
         return (Condition::Broken, Failure::unavailable(status.message()));
     }
     let failure = Failure {
-        retry_after: retry_info(status.details()),
+        retry_after: retry_info(status),
         is_too_large: is_too_large(status),
         ..Failure::new(status.code(), status.message())
     };
     let is_well = failure.is_too_large;
     (if is_well { Condition::Answered } else { Condition::Refused }, failure)
+}
+
+/// The delay of the `RetryInfo` in the details, zero if it has none or a negative one.
+fn retry_info(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info().map(|info| info.retry_delay.unwrap_or_default())
 }
 
 /// Whether a receiver says that the message is larger than it takes, in the very words of the gRPC
@@ -259,7 +264,23 @@ impl Decoder for ReplyCodec {
 
 #[cfg(test)]
 mod tests {
+    use tonic_types::ErrorDetails;
+
     use super::*;
+
+    #[test]
+    fn that_there_is_retry_info_counts_even_without_a_delay() {
+        let asked =
+            |details| retry_info(&Status::with_error_details(GrpcCode::Unavailable, "", details));
+        let mut details = ErrorDetails::with_debug_info(vec!["x".to_owned()], "y");
+        assert_eq!(asked(details.clone()), None);
+        details.set_retry_info(None);
+        assert_eq!(asked(details.clone()), Some(Duration::ZERO));
+        details.set_retry_info(Some(Duration::from_millis(2500)));
+        assert_eq!(asked(details), Some(Duration::from_millis(2500)));
+        let garbage = Bytes::from_static(b"\xff\xff\xff");
+        assert_eq!(retry_info(&Status::with_details(GrpcCode::Unavailable, "", garbage)), None);
+    }
 
     #[test]
     fn only_the_words_of_grpc_itself_say_that_a_message_is_too_large() {

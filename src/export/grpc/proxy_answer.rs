@@ -13,9 +13,9 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::super::proxy_page;
-use super::super::rpc_status::with_retry_info;
 
 /// How much of a page is read, and for how long: its status says enough.
 const MAX_PAGE_BYTES: usize = 16 * 1024;
@@ -36,7 +36,10 @@ pub(super) async fn translated(response: Response<Body>) -> Response<Body> {
     );
     let code = code(parts.status);
     let status = match proxy_page::retry_after(&parts.headers) {
-        Some(wait) => Status::with_details(code, message, with_retry_info(wait)),
+        Some(wait) => {
+            let details = ErrorDetails::with_retry_info(Some(wait));
+            Status::with_error_details(code, message, details)
+        }
         None => Status::new(code, message),
     };
     status.into_http()
@@ -83,7 +86,7 @@ async fn beginning(mut body: Body) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::rpc_status::retry_info;
+    use super::super::retry_info;
     use super::*;
 
     fn page(status: u16, headers: &[(&'static str, &'static str)]) -> Response<Body> {
@@ -127,10 +130,10 @@ mod tests {
     async fn a_page_may_say_when_to_come_again() {
         for (text, wait) in [("7", 7), ("99999999999", 99_999_999_999)] {
             let found = status_of(page(503, &[("retry-after", text)])).await.unwrap();
-            assert_eq!(retry_info(found.details()), Some(Duration::from_secs(wait)));
+            assert_eq!(retry_info(&found), Some(Duration::from_secs(wait)));
         }
         let found = status_of(page(503, &[])).await.unwrap();
-        assert_eq!(retry_info(found.details()), None);
+        assert_eq!(retry_info(&found), None);
     }
 
     #[tokio::test]

@@ -5,11 +5,11 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
+use tonic_types::Status;
 
 use super::super::code::Code;
 use super::super::proxy_page;
 use super::super::transport::{Failure, Reply};
-use crate::proto::RpcStatus;
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -89,7 +89,7 @@ impl Answer {
     /// The message of the `google.rpc.Status` in the body, or whatever text a proxy put there.
     fn message(&self) -> String {
         match self.media_type().as_deref() {
-            Some(PROTOBUF) => RpcStatus::decode(self.body.clone()).unwrap_or_default().message,
+            Some(PROTOBUF) => Status::decode(self.body.clone()).unwrap_or_default().message,
             Some(JSON) => {
                 let status = serde_json::from_slice::<serde_json::Value>(&self.body).ok();
                 let message = status.as_ref().and_then(|status| status.get("message")?.as_str());
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_message_is_found_in_whatever_form_it_comes() {
-        let status = RpcStatus { message: "no".to_owned(), ..RpcStatus::default() };
+        let status = Status { message: "no".to_owned(), ..Status::default() };
         let bodies = [
             ("application/x-protobuf", status.encode_to_vec()),
             ("application/json; charset=utf-8", br#"{"code":3,"message":"no"}"#.to_vec()),

@@ -17,9 +17,9 @@ use tonic::codegen::http::{self, header};
 use tonic::codegen::{BoxFuture, Service};
 use tonic::server::{Grpc, NamedService};
 use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{Behaviour, Shared};
-use crate::proto::{Delay, Detail, RetryInfo, RpcStatus};
 
 /// What gRPC receivers take by default, after decompression.
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
@@ -215,29 +215,12 @@ fn has_spans(request: &Bytes) -> bool {
 fn status(code: Code, delay: Option<Duration>) -> Status {
     let message = "told to answer so";
     match delay {
-        Some(delay) => Status::with_details(code, message, retry_info(code, message, delay)),
+        Some(delay) => {
+            let details = ErrorDetails::with_retry_info(Some(delay));
+            Status::with_error_details(code, message, details)
+        }
         None => Status::new(code, message),
     }
-}
-
-/// A `google.rpc.Status` with one detail, `google.rpc.RetryInfo`.
-fn retry_info(code: Code, message: &str, delay: Duration) -> Bytes {
-    let info = RetryInfo {
-        retry_delay: Some(Delay {
-            seconds: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
-            nanos: i32::try_from(delay.subsec_nanos())
-                .expect("less than a thousand million nanoseconds are in a second"),
-        }),
-    };
-    let status = RpcStatus {
-        code: code as i32,
-        message: message.to_owned(),
-        details: vec![Detail {
-            type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
-            value: info.encode_to_vec(),
-        }],
-    };
-    status.encode_to_vec().into()
 }
 
 /// Takes requests as bytes, encodes answers.
