@@ -65,7 +65,7 @@ pub(super) fn settings(document: &Document, folder: &Path) -> Reading {
     root.read("shutdown_timeout", &mut shutdown_timeout, values::wait);
     let policies = root.required("policies", "policies.yaml", policies_file).unwrap_or_default();
     let policies_processor = root.optional("policies_processor", processor);
-    let mut policies_poll_interval = Duration::from_secs(5);
+    let mut policies_poll_interval = Duration::from_secs(1);
     root.read("policies_poll_interval", &mut policies_poll_interval, values::wait);
     root.finish();
     let default_listen = || ADMIN_LISTEN.parse().expect("the default is an address");

@@ -40,8 +40,7 @@ pub(super) struct Config {
     /// Which processor of the policy file is meant, if it is a Collector configuration with several.
     #[schemars(extend("pattern" = "^tail_sampling(/.*)?$|\\$\\{"))]
     policies_processor: Option<String>,
-    /// How often the contents of the policy file are looked at, beside the watch on its directory;
-    /// 5s by default.
+    /// How often the contents of the policy file are looked at; 1s by default.
     policies_poll_interval: Option<Duration>,
 }
 

@@ -25,6 +25,16 @@ pub(super) enum Attempt {
     Bad(Fingerprint, String),
 }
 
+impl Attempt {
+    /// What the file holds, if that is something else than it did.
+    pub(super) fn change(&self) -> Option<Fingerprint> {
+        match self {
+            Self::Same | Self::InForce(_) => None,
+            Self::Good(fingerprint, ..) | Self::Bad(fingerprint, _) => Some(*fingerprint),
+        }
+    }
+}
+
 /// Reads and checks the file, unless it is as it was when `seen` was made. `hash` is that of the
 /// policies in force. Blocks.
 pub(super) fn attempt(settings: &ReloadSettings, seen: Option<Fingerprint>, hash: &str) -> Attempt {

@@ -1,8 +1,8 @@
 //! The policy file while the process runs: noticed when it changes, put in force when it is good.
 //!
-//! One task owns reloading, whatever asks for it: the file's directory, which is watched, a look at
-//! the contents every few seconds where watching does not help, SIGHUP, and the admin pages.
-//! Promises that a file is read and checked whole before anything changes, that a bad one changes
+//! One task owns reloading, whatever asks for it: a look at the contents every second, SIGHUP, and the
+//! admin pages. Contents are looked at, and nothing is watched: a link somewhere on the way to the file
+//! may be swapped, and network file systems tell nothing. Promises that a file is read and checked whole before anything changes, that a bad one changes
 //! nothing and is told of once, with all its errors, and that [`Standing`] says what is in force
 //! and since when. Leaves the change of open traces to the workers.
 
@@ -10,8 +10,6 @@ mod attempt;
 mod metrics;
 mod standing;
 mod task;
-#[cfg_attr(not(target_os = "linux"), path = "watch_nothing.rs")]
-mod watch;
 
 use std::io;
 use std::path::PathBuf;
@@ -37,15 +35,13 @@ pub struct ReloadSettings {
     pub path: PathBuf,
     /// What is known around it: which processor is meant, and which exporters there are.
     pub surroundings: Surroundings,
-    /// How often the contents are looked at, whatever the file system says.
+    /// How often the contents are looked at.
     pub poll_interval: Duration,
 }
 
 /// Why the file is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trigger {
-    /// Something happened in its directory.
-    Watch,
     /// It was time.
     Poll,
     /// SIGHUP.
@@ -58,7 +54,6 @@ impl Trigger {
     /// Its name in logs and pages.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Watch => "watch",
             Self::Poll => "poll",
             Self::Signal => "SIGHUP",
             Self::Request => "request",
@@ -67,7 +62,7 @@ impl Trigger {
 
     /// Nobody asked, so nobody wants to hear that nothing changed.
     fn is_automatic(self) -> bool {
-        matches!(self, Self::Watch | Self::Poll)
+        self == Self::Poll
     }
 }
 

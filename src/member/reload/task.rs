@@ -6,34 +6,31 @@ use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch as published};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use super::attempt::{Attempt, Fingerprint, attempt};
 use super::metrics::ReloadMetrics;
 use super::standing::{Changed, Failure, Standing};
-use super::watch::Watch;
 use super::{Answer, Message, ReloadSettings, Trigger};
 use crate::config::PolicyFile;
 use crate::member::worker::{InForce, PoliciesInForce};
 
-/// How long nothing must happen in the directory before the file is read: editors and ConfigMaps
-/// take several steps.
+/// How long the contents must stay as they are before a poll believes them: the file may be in the
+/// middle of being written.
 const QUIET: Duration = Duration::from_millis(100);
-
-/// The longest time that is waited for that.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) struct Task {
     settings: ReloadSettings,
     policies: Arc<PoliciesInForce>,
     standing: published::Sender<Arc<Standing>>,
     metrics: ReloadMetrics,
-    watch: Watch,
     hangup: Signal,
     /// What the file held when it was looked at last; `None` before the first look.
     seen: Option<Fingerprint>,
+    /// What a poll found instead, and the next look has to find, too.
+    changing: Option<Fingerprint>,
     /// `decision_cache.max_entries` as the process started with it.
     cache_entries: u64,
 }
@@ -47,10 +44,9 @@ impl Task {
     ) -> io::Result<Self> {
         let metrics = ReloadMetrics::new(standing.borrow().since);
         let hangup = signal(SignalKind::hangup())?;
-        let watch = Watch::new();
         let cache_entries = loaded.decision_cache_entries;
-        let seen = None;
-        Ok(Self { settings, policies, standing, metrics, watch, hangup, seen, cache_entries })
+        let (seen, changing) = (None, None);
+        Ok(Self { settings, policies, standing, metrics, hangup, seen, changing, cache_entries })
     }
 
     pub(super) async fn run(
@@ -58,15 +54,12 @@ impl Task {
         mut requests: mpsc::Receiver<Message>,
         stop: CancellationToken,
     ) {
-        self.watch.arm(&self.settings.path);
         // It may have changed since it was loaded.
         self.look(Trigger::Poll).await;
         let poll_interval = self.settings.poll_interval;
         let mut poll = interval_at(Instant::now() + poll_interval, poll_interval);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut pause = Pause::default();
         loop {
-            self.watch.arm(&self.settings.path);
             let mut reply = None;
             let trigger = tokio::select! {
                 () = stop.cancelled() => return,
@@ -78,15 +71,12 @@ impl Task {
                     None => return,
                 },
                 Some(()) = self.hangup.recv() => Trigger::Signal,
-                () = self.watch.event() => {
-                    pause.disturb(Instant::now());
-                    continue;
-                }
-                () = pause.over() => Trigger::Watch,
                 _ = poll.tick() => Trigger::Poll,
             };
-            pause = Pause::default();
             let answer = self.look(trigger).await;
+            if self.changing.is_some() {
+                poll.reset_after(QUIET.min(poll_interval));
+            }
             if let Some(reply) = reply {
                 // Who asked may be gone.
                 let _ = reply.send(answer);
@@ -100,7 +90,13 @@ impl Task {
         let seen = if trigger.is_automatic() { self.seen } else { None };
         let hash = self.standing.borrow().hash.clone();
         let attempt = tokio::task::spawn_blocking(move || attempt(&settings, seen, &hash)).await;
-        match attempt.expect("reading a policy file does not panic") {
+        let attempt = attempt.expect("reading a policy file does not panic");
+        let before = std::mem::replace(&mut self.changing, attempt.change());
+        if trigger == Trigger::Poll && self.changing != before {
+            return Answer::Unchanged;
+        }
+        self.changing = None;
+        match attempt {
             Attempt::Same => Answer::Unchanged,
             Attempt::InForce(fingerprint) => {
                 self.seen = Some(fingerprint);
@@ -174,27 +170,5 @@ impl Task {
         let failure = Some(Failure { at, trigger, errors: errors.clone() });
         self.standing.send_replace(Arc::new(Standing { failure, ..standing }));
         Answer::Refused(errors)
-    }
-}
-
-/// Waits until nothing happens in the directory any more.
-#[derive(Debug, Default)]
-struct Pause {
-    /// When it is over: at the first, unless something more happens before, and at the latest.
-    ends: Option<(Instant, Instant)>,
-}
-
-impl Pause {
-    fn disturb(&mut self, now: Instant) {
-        let latest = self.ends.map_or(now + LONGEST_WAIT, |(_, latest)| latest);
-        self.ends = Some((latest.min(now + QUIET), latest));
-    }
-
-    /// Returns when it is over; never if nothing has happened.
-    async fn over(&self) {
-        match self.ends {
-            Some((end, _)) => sleep_until(end).await,
-            None => std::future::pending().await,
-        }
     }
 }
