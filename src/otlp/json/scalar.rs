@@ -1,6 +1,9 @@
 //! Scalars, as protobuf's JSON mapping has them, and as they are written besides: text where a
 //! number belongs and the other way round.
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::Value;
 
 use super::FieldError;
@@ -143,30 +146,23 @@ pub(super) fn bytes(value: &Value) -> Option<Vec<u8>> {
     }
 }
 
+/// Base64 without padding, whatever the bits are that its last digit has too many.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true),
+);
+
 /// Base64 of either alphabet, with or without padding.
 pub fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
-    let digits = &text[..text.len() - padding];
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
-    let (mut bits, mut held) = (0_u32, 0);
-    for digit in digits {
-        let six = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-        }
-    }
-    // A lone last digit holds no byte; of padding there are at most two.
-    (digits.len() % 4 != 1 && padding <= 2).then_some(bytes)
+    let digits = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
+    let standard = |digit: &u8| match digit {
+        b'-' => b'+',
+        b'_' => b'/',
+        digit => *digit,
+    };
+    BASE64.decode(digits.iter().map(standard).collect::<Vec<u8>>()).ok()
 }
 
 /// A value as messages show it: short.

@@ -6,6 +6,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::error::EvalError;
 use super::value::{Entry, Value};
 
@@ -169,7 +172,7 @@ fn json(value: &Value<'_>, out: &mut String) -> Result<(), EvalError> {
         Value::Bytes(bytes) if bytes.is_empty() => out.push_str("null"),
         Value::Bytes(bytes) => {
             out.push('"');
-            base64(bytes, out);
+            STANDARD.encode_string(bytes, out);
             out.push('"');
         }
         Value::TraceId(id) => out.push_str(&numbers(id)),
@@ -219,18 +222,6 @@ fn string_json(text: &str, out: &mut String) {
         }
     }
     out.push('"');
-}
-
-fn base64(bytes: &[u8], out: &mut String) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let value = (bits >> (18 - 6 * digit)) as usize & 0x3f;
-            out.push(if digit > chunk.len() { '=' } else { char::from(DIGITS[value]) });
-        }
-    }
 }
 
 /// Strings that may end inside of a character: each byte that belongs to none becomes U+FFFD,

@@ -1,3 +1,5 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use proptest::prelude::*;
@@ -443,7 +445,7 @@ fn to_json(value: &AnyValue) -> Value {
         Any::BoolValue(value) => json!({ "boolValue": value }),
         Any::IntValue(value) => json!({ "intValue": value.to_string() }),
         Any::DoubleValue(value) => json!({ "doubleValue": value }),
-        Any::BytesValue(bytes) => json!({ "bytesValue": encode_base64(bytes) }),
+        Any::BytesValue(bytes) => json!({ "bytesValue": STANDARD.encode(bytes) }),
         Any::ArrayValue(array) => {
             let values: Vec<Value> = array.values.iter().map(to_json).collect();
             json!({ "arrayValue": { "values": values } })
@@ -456,21 +458,6 @@ fn to_json(value: &AnyValue) -> Value {
         }
         Any::StringValueStrindex(_) => unreachable!("not of traces"),
     }
-}
-
-fn encode_base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let chunk = |chunk: &[u8]| {
-        let mut three = [0; 3];
-        three[..chunk.len()].copy_from_slice(chunk);
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        let digit = |at: usize| match at <= chunk.len() {
-            true => char::from(DIGITS[(bits >> (18 - 6 * at)) as usize & 63]),
-            false => '=',
-        };
-        (0..4).map(digit).collect::<String>()
-    };
-    bytes.chunks(3).map(chunk).collect()
 }
 
 fn any_values() -> impl Strategy<Value = AnyValue> {

@@ -1,5 +1,7 @@
 //! OTLP JSON to OTLP messages, as far as the traces of the tests go.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{
     AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList,
@@ -35,20 +37,6 @@ fn hex(json: &Value) -> Vec<u8> {
     digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
 }
 
-fn base64(text: &str) -> Vec<u8> {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let digits = text.bytes().filter(|byte| *byte != b'=');
-    let bits: String = digits.map(|byte| format!("{:06b}", value(byte))).collect();
-    let bytes = bits.as_bytes().chunks_exact(8).map(|byte| std::str::from_utf8(byte).unwrap());
-    bytes.map(|byte| u8::from_str_radix(byte, 2).unwrap()).collect()
-}
-
 fn double(json: &Value) -> f64 {
     match json.as_str() {
         Some("NaN") => f64::NAN,
@@ -67,7 +55,7 @@ fn any_value(json: &Value) -> AnyValue {
         "boolValue" => Any::BoolValue(value.as_bool().unwrap()),
         "intValue" => Any::IntValue(number(value)),
         "doubleValue" => Any::DoubleValue(double(value)),
-        "bytesValue" => Any::BytesValue(base64(&text(value))),
+        "bytesValue" => Any::BytesValue(STANDARD.decode(text(value)).unwrap()),
         "arrayValue" => Any::ArrayValue(ArrayValue { values: list(&value["values"], any_value) }),
         "kvlistValue" => Any::KvlistValue(KeyValueList { values: attributes(&value["values"]) }),
         other => panic!("{other} is no kind of value"),
