@@ -34,14 +34,14 @@ pub enum BackendCheckError {
 }
 
 /// Sends one request without spans, as the exporter would send one with spans: connection, TLS,
-/// credentials and all, and with what goes `along` (see [`record_headers`](crate::kafka::record_headers)).
+/// credentials and all, and with what goes `forwarded` (see [`record_headers`](crate::kafka::record_headers)).
 /// Of a topic of Kafka it only asks whether it is there.
 ///
 /// # Errors
 /// When the backend does not take it.
 pub async fn check_backend(
     settings: &ExportSettings,
-    along: Bytes,
+    forwarded: Bytes,
 ) -> Result<(), BackendCheckError> {
     let refused = |failure: Failure, target: Target| BackendCheckError::Refused {
         code: failure.code.name().to_owned(),
@@ -50,7 +50,7 @@ pub async fn check_backend(
     };
     if settings.protocol == Protocol::Kafka {
         return KafkaTransport::new(settings)?
-            .probe(along)
+            .probe(forwarded)
             .await
             .map_err(|it| refused(it, Target::TOPIC));
     }
@@ -58,9 +58,9 @@ pub async fn check_backend(
     let credentials = Credentials::new(&settings.headers, settings.auth.as_ref())?;
     let connector = connector(settings, &endpoint, system_resolver())?;
     let answer = if settings.protocol == Protocol::Http {
-        HttpTransport::new(settings, &endpoint, connector, credentials).probe(along).await
+        HttpTransport::new(settings, &endpoint, connector, credentials).probe(forwarded).await
     } else {
-        GrpcTransport::new(settings, &endpoint, connector, credentials).probe(along).await
+        GrpcTransport::new(settings, &endpoint, connector, credentials).probe(forwarded).await
     };
     answer.map_err(|it| refused(it, Target::new(settings.protocol, &endpoint)))
 }

@@ -69,9 +69,9 @@ impl Credentials {
     ///
     /// # Errors
     /// When one of them cannot be sent, so that the spans would go to somebody else.
-    pub(super) fn headers_with(&self, along: &[u8]) -> Result<HeaderMap, Failure> {
+    pub(super) fn headers_with(&self, forwarded: &[u8]) -> Result<HeaderMap, Failure> {
         let mut headers = self.headers();
-        for (name, value) in record_headers::iter(along) {
+        for (name, value) in record_headers::iter(forwarded) {
             let sent = HeaderName::from_str(name).ok().zip(HeaderValue::from_bytes(value).ok());
             let Some((key, mut value)) = sent.filter(|(_, value)| value.to_str().is_ok()) else {
                 let what = format!("the header {name} of its records is not visible ASCII");

@@ -33,7 +33,7 @@ pub(super) struct Shared {
     /// Whether a request that nothing goes along with lacks what the backend may ask for.
     pub(super) forwards_without_default: bool,
     /// What went along with the request that was accepted last.
-    pub(super) last_along: Mutex<Option<Bytes>>,
+    pub(super) last_forwarded: Mutex<Option<Bytes>>,
 }
 
 /// Sends one request after the other, for ever.
@@ -81,7 +81,7 @@ async fn send<T: Transport>(
 ) -> Result<Reply, Failure> {
     let piece = |chunk: &Chunk| Piece { trace_id: chunk.trace_id, bytes: chunk.bytes.clone() };
     let pieces = request.chunks.iter().map(piece).collect();
-    let request = Request { pieces, along: request.along(), not_over: request.failed_over };
+    let request = Request { pieces, forwarded: request.forwarded(), not_over: request.failed_over };
     let bytes = request.len();
     let started = Instant::now();
     let result = {
@@ -95,15 +95,15 @@ async fn send<T: Transport>(
 
 impl Shared {
     /// What went along with the request that was accepted last, if there was one.
-    pub(super) fn last_along(&self) -> Option<Bytes> {
-        self.last_along.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn last_forwarded(&self) -> Option<Bytes> {
+        self.last_forwarded.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn accepted(&self, request: &PendingRequest, attempt: Attempt) {
         self.scheduler.accepted(attempt, &self.queue);
         self.health.accepted();
-        let mut last = self.last_along.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(request.along());
+        let mut last = self.last_forwarded.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(request.forwarded());
     }
 
     /// Leaves out what must not be sent, or not now, and returns the rest if there is any.

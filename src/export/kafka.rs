@@ -114,7 +114,7 @@ impl KafkaTransport {
 
 impl Transport for KafkaTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
-        let headers: Vec<_> = record_headers::iter(&request.along).collect();
+        let headers: Vec<_> = record_headers::iter(&request.forwarded).collect();
         let records = request.pieces.iter().map(|piece| self.publish(piece, &headers));
         let records: Vec<_> = records.collect();
         let mut taken = Vec::with_capacity(records.len());

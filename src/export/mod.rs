@@ -85,7 +85,7 @@ pub struct Chunk {
     pub bytes: Bytes,
     /// Headers of the records that the spans were read from, which go along with them: see
     /// [`record_headers`](crate::kafka::record_headers). Chunks with others go in other requests.
-    pub along: Bytes,
+    pub forwarded: Bytes,
     /// The trace that the spans are of.
     pub trace_id: TraceId,
     /// How many spans are in it.
@@ -135,7 +135,7 @@ pub struct Refusal {
     /// The bytes of the chunk.
     pub bytes: Bytes,
     /// What went along with it.
-    pub along: Bytes,
+    pub forwarded: Bytes,
     /// The code of the backend, or the limit that was passed: one of a fixed set of names.
     pub reason: &'static str,
     /// What the backend said, shortened.
@@ -400,7 +400,7 @@ fn shared(
         max_request_bytes: settings.max_request_bytes,
         log_limits: LogLimits::default(),
         forwards_without_default: settings.forwards_without_default,
-        last_along: Mutex::default(),
+        last_forwarded: Mutex::default(),
     }
 }
 

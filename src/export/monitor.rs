@@ -26,9 +26,9 @@ pub(super) async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) 
     loop {
         let is_unknown = !shared.health.is_up() || shared.health.is_quiet(QUIET);
         if is_unknown && shared.queue.held_chunks() == 0 {
-            let along = shared.last_along();
-            let is_nobodys = along.is_none() && shared.forwards_without_default;
-            match transport.probe(along.unwrap_or_default()).await {
+            let forwarded = shared.last_forwarded();
+            let is_nobodys = forwarded.is_none() && shared.forwards_without_default;
+            match transport.probe(forwarded.unwrap_or_default()).await {
                 Ok(()) => shared.health.accepted(),
                 // It answers, and whose spans they are is said by the spans: those will show.
                 Err(failure) if is_nobodys && failure.is_for_want_of_identity() => {

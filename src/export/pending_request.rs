@@ -31,8 +31,8 @@ impl PendingRequest {
     }
 
     /// What goes along with it.
-    pub(super) fn along(&self) -> Bytes {
-        self.chunks.first().map(|chunk| chunk.along.clone()).unwrap_or_default()
+    pub(super) fn forwarded(&self) -> Bytes {
+        self.chunks.first().map(|chunk| chunk.forwarded.clone()).unwrap_or_default()
     }
 
     /// Its bytes, if it is one trace that half of what would have it refused speaks against.

@@ -214,7 +214,8 @@ impl State {
         let mut others = Vec::new();
         while let Some(next) = self.waiting.pop_front() {
             let with_next = batch_bytes + next.chunk.bytes.len();
-            let is_other = batch.first().is_some_and(|first| first.along != next.chunk.along);
+            let is_other =
+                batch.first().is_some_and(|first| first.forwarded != next.chunk.forwarded);
             if is_other {
                 others.push(next);
                 if others.len() >= MOST_OTHERS {
@@ -279,14 +280,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_goes_along_with_a_batch_is_the_same_and_order_is_kept() {
         let queue = Queue::new(Limits { capacity: 1000, ..LIMITS });
-        for (pin, along) in [(1, "blue"), (2, ""), (3, "blue"), (4, "red"), (5, ""), (6, "blue")] {
-            let chunk = Chunk { along: along.as_bytes().into(), ..chunk(pin, 10) };
+        for (pin, forwarded) in
+            [(1, "blue"), (2, ""), (3, "blue"), (4, "red"), (5, ""), (6, "blue")]
+        {
+            let chunk = Chunk { forwarded: forwarded.as_bytes().into(), ..chunk(pin, 10) };
             queue.push(chunk).unwrap();
         }
         let mut batches = Vec::new();
         for _ in 0..3 {
             let batch = take(&queue).await;
-            assert!(batch.iter().all(|chunk| chunk.along == batch[0].along));
+            assert!(batch.iter().all(|chunk| chunk.forwarded == batch[0].forwarded));
             batches.push(batch.iter().map(|chunk| chunk.ticket.delivery.0).collect::<Vec<_>>());
         }
         assert_eq!(batches, [vec![1, 3, 6], vec![2, 5], vec![4]]);

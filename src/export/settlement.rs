@@ -144,8 +144,8 @@ impl Shared {
         }
         let message = shortened(error);
         self.settle(chunks, Outcome::Refused, |chunk| {
-            let (bytes, along) = (chunk.bytes.clone(), chunk.along.clone());
-            Some(Box::new(Refusal { bytes, along, reason, message: message.to_owned() }))
+            let (bytes, forwarded) = (chunk.bytes.clone(), chunk.forwarded.clone());
+            Some(Box::new(Refusal { bytes, forwarded, reason, message: message.to_owned() }))
         });
     }
 

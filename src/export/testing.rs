@@ -22,7 +22,7 @@ pub(super) fn chunk(pin: u64, size: usize) -> Chunk {
     let trace_id = TraceId::from_slice(&trace_id).unwrap();
     Chunk {
         bytes: Bytes::from(bytes),
-        along: Bytes::new(),
+        forwarded: Bytes::new(),
         trace_id,
         spans: 1,
         traces: 1,
@@ -103,7 +103,7 @@ pub(super) struct Scripted<F> {
     sent: Log<Sent>,
     listens: Arc<AtomicBool>,
     probes: Arc<AtomicU64>,
-    probed_along: Log<Bytes>,
+    probed_forwarded: Log<Bytes>,
 }
 
 /// One attempt that a [`Scripted`] transport saw.
@@ -141,8 +141,8 @@ where
         answer
     }
 
-    async fn probe(&self, along: Bytes) -> Result<(), Failure> {
-        self.probed_along.lock().unwrap().push(along);
+    async fn probe(&self, forwarded: Bytes) -> Result<(), Failure> {
+        self.probed_forwarded.lock().unwrap().push(forwarded);
         self.probes.fetch_add(1, Ordering::Relaxed);
         if self.listens.load(Ordering::Relaxed) {
             return Ok(());
@@ -166,7 +166,7 @@ pub(super) struct Harness {
     /// How many there were.
     pub(super) probes: Arc<AtomicU64>,
     /// What went along with them.
-    pub(super) probed_along: Log<Bytes>,
+    pub(super) probed_forwarded: Log<Bytes>,
     recorder: PrometheusRecorder,
 }
 
@@ -197,13 +197,13 @@ impl Harness {
             Health::new(&settings.name, "scripted".to_owned(), Target::TOPIC, metrics.up.clone());
         let shared = shared(settings, health, fence.clone(), sinks, metrics);
         let sent = Log::default();
-        let (listens, probes, probed_along) = (Arc::default(), Arc::default(), Log::default());
+        let (listens, probes, probed_forwarded) = (Arc::default(), Arc::default(), Log::default());
         let transport = Scripted {
             answer,
             sent: Arc::clone(&sent),
             listens: Arc::clone(&listens),
             probes: Arc::clone(&probes),
-            probed_along: Arc::clone(&probed_along),
+            probed_forwarded: Arc::clone(&probed_forwarded),
         };
         Self {
             exporter: Exporter::spawn(settings, &Handle::current(), shared, transport),
@@ -212,7 +212,7 @@ impl Harness {
             sent,
             listens,
             probes,
-            probed_along,
+            probed_forwarded,
             recorder,
         }
     }

@@ -18,9 +18,9 @@ pub(super) trait Transport: Send + Sync + 'static {
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, Failure>> + Send;
 
     /// Whether the backend takes requests: sends one without spans, with all that belongs to it and
-    /// with what goes `along`.
-    fn probe(&self, along: Bytes) -> impl Future<Output = Result<(), Failure>> + Send {
-        async { self.send(Request::without_spans(along)).await.map(drop) }
+    /// with what goes `forwarded`.
+    fn probe(&self, forwarded: Bytes) -> impl Future<Output = Result<(), Failure>> + Send {
+        async { self.send(Request::without_spans(forwarded)).await.map(drop) }
     }
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Request {
     /// Their concatenation is the message.
     pub(super) pieces: Vec<Piece>,
     /// What goes along with all of them: see [`record_headers`](crate::kafka::record_headers).
-    pub(super) along: Bytes,
+    pub(super) forwarded: Bytes,
     /// The connection not to be sent over, if there is another one that works.
     pub(super) not_over: Option<usize>,
 }
@@ -49,10 +49,10 @@ pub(super) struct Piece {
 
 impl Request {
     /// A request that holds no spans.
-    fn without_spans(along: Bytes) -> Self {
+    fn without_spans(forwarded: Bytes) -> Self {
         let trace_id = TraceId::from_slice(&[1; 16]).expect("it is not zero");
         let piece = Piece { trace_id, bytes: Bytes::from_static(NO_SPANS) };
-        Self { pieces: vec![piece], along, not_over: None }
+        Self { pieces: vec![piece], forwarded, not_over: None }
     }
 
     /// The size of the message in bytes, before compression.

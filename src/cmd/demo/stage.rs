@@ -125,7 +125,7 @@ fn whole_request(bytes: Bytes) -> Chunk {
         worker: 0,
     };
     let trace_id = TraceId::from_slice(&[0xff; 16]).expect("16 bytes that are not zero");
-    Chunk { bytes, along: Bytes::new(), trace_id, spans: 0, traces: 0, ticket }
+    Chunk { bytes, forwarded: Bytes::new(), trace_id, spans: 0, traces: 0, ticket }
 }
 
 /// Nothing of `--export` depends on who owns a partition.

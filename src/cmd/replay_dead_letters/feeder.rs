@@ -246,9 +246,9 @@ impl<'a> Feeder<'a> {
         let (place, found) = &progress.batch[letter];
         match self.wanted.course(found, self.partitions) {
             Course::Topic(partition) => {
-                let (attempts, along) = (found.attempts().to_string(), found.along());
+                let (attempts, forwarded) = (found.attempts().to_string(), found.foreign_headers());
                 let attempts = std::iter::once((ATTEMPTS, attempts.as_bytes()));
-                let headers: Vec<_> = attempts.chain(record_headers::iter(&along)).collect();
+                let headers: Vec<_> = attempts.chain(record_headers::iter(&forwarded)).collect();
                 let outgoing = Outgoing {
                     topic: self.wanted.target(),
                     partition,
@@ -290,8 +290,8 @@ impl<'a> Feeder<'a> {
             return Ok(());
         };
         let bytes = Bytes::copy_from_slice(value);
-        let along = progress.batch[letter].1.forwarded(&self.settings.source.headers);
-        let along = Bytes::from(along);
+        let forwarded = progress.batch[letter].1.forwarded(&self.settings.source.headers);
+        let forwarded = Bytes::from(forwarded);
         for exporter in exporters {
             let ticket = Ticket {
                 partition: progress.batch[letter].0.partition,
@@ -301,7 +301,7 @@ impl<'a> Feeder<'a> {
             };
             let mut chunk = Chunk {
                 bytes: bytes.clone(),
-                along: along.clone(),
+                forwarded: forwarded.clone(),
                 trace_id,
                 spans,
                 traces: 1,
@@ -325,10 +325,10 @@ impl<'a> Feeder<'a> {
         Some((self.scan.spans.first()?.trace_id, spans))
     }
 
-    /// Starts them if all backends take what goes `along` with the first letter.
-    fn start_exporters(&mut self, along: &Bytes) -> Result<(), FeedError> {
+    /// Starts them if all backends take what goes `forwarded` with the first letter.
+    fn start_exporters(&mut self, forwarded: &Bytes) -> Result<(), FeedError> {
         for settings in &self.settings.exports {
-            let answer = self.runtime.block_on(check_backend(settings, along.clone()));
+            let answer = self.runtime.block_on(check_backend(settings, forwarded.clone()));
             let exporter = || settings.name.clone();
             answer.map_err(|error| FeedError::Backend { exporter: exporter(), error })?;
         }
@@ -391,7 +391,7 @@ impl<'a> Feeder<'a> {
                 let partition = found.partition().unwrap_or(place.partition);
                 let mut again = Letter::refused(partition, &bytes, name, reason, &message);
                 again.attempts = found.attempts();
-                again.along = found.along();
+                again.forwarded = found.foreign_headers();
                 progress.fates[letter] = Fate::RefusedAgain;
                 progress.back.push((letter, Back::RefusedAgain(again)));
             }
@@ -412,9 +412,9 @@ impl<'a> Feeder<'a> {
                     let topic = found.topic().unwrap_or(&self.wanted.input);
                     let own = again.headers(topic, SystemTime::now()).into_iter();
                     let own = own.map(|(key, value)| (key.to_owned(), value.into_bytes()));
-                    let along = record_headers::iter(&again.along);
-                    let along = along.map(|(key, value)| (key.to_owned(), value.to_vec()));
-                    let headers: Vec<_> = own.chain(along).collect();
+                    let forwarded = record_headers::iter(&again.forwarded);
+                    let forwarded = forwarded.map(|(key, value)| (key.to_owned(), value.to_vec()));
+                    let headers: Vec<_> = own.chain(forwarded).collect();
                     self.put_back_one(*letter, found, &headers, None)?;
                 }
             }

@@ -49,22 +49,22 @@ impl Found {
 
     /// Those of its headers that go along with requests, under the names that they have there.
     pub(super) fn forwarded(&self, kept: &KeptHeaders) -> Vec<u8> {
-        let mut along = Vec::new();
+        let mut forwarded = Vec::new();
         for (name, value) in self.headers.iter().filter(|(name, _)| !name.starts_with(OWN_HEADERS))
         {
             if let Some(name) = kept.name(name) {
-                record_headers::push(&mut along, name, value);
+                record_headers::push(&mut forwarded, name, value);
             }
         }
-        along
+        forwarded
     }
 
     /// All the headers that are not those of a letter, see [`record_headers`].
-    pub(super) fn along(&self) -> Vec<u8> {
-        let mut along = Vec::new();
+    pub(super) fn foreign_headers(&self) -> Vec<u8> {
+        let mut forwarded = Vec::new();
         let foreign = self.headers.iter().filter(|(name, _)| !name.starts_with(OWN_HEADERS));
-        foreign.for_each(|(name, value)| record_headers::push(&mut along, name, value));
-        along
+        foreign.for_each(|(name, value)| record_headers::push(&mut forwarded, name, value));
+        forwarded
     }
 
     /// What it says it holds; `None` if it is no letter.
@@ -261,15 +261,16 @@ mod tests {
     #[test]
     fn requests_get_only_the_headers_that_are_forwarded_and_topics_get_all() {
         let letter = record(&[("x-scope-orgid", "blue"), ("traceparent", "00-1"), ("Host", "a")]);
-        let pairs = |along: &[u8]| -> Vec<(String, Vec<u8>)> {
-            let pairs = record_headers::iter(along);
+        let pairs = |forwarded: &[u8]| -> Vec<(String, Vec<u8>)> {
+            let pairs = record_headers::iter(forwarded);
             pairs.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
         };
         let kept = KeptHeaders::Named(vec!["X-Scope-OrgID".to_owned()]);
         let forwarded = pairs(&letter.forwarded(&kept));
         assert_eq!(forwarded, [("X-Scope-OrgID".to_owned(), b"blue".to_vec())]);
         assert!(letter.forwarded(&KeptHeaders::None).is_empty());
-        let all: Vec<String> = pairs(&letter.along()).into_iter().map(|(name, _)| name).collect();
+        let all: Vec<String> =
+            pairs(&letter.foreign_headers()).into_iter().map(|(name, _)| name).collect();
         assert_eq!(all, ["x-scope-orgid", "traceparent", "Host"]);
     }
 

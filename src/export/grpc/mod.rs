@@ -163,15 +163,15 @@ impl Service<http::Request<Body>> for Sender {
 
 impl Transport for GrpcTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
-        let (not_over, along) = (request.not_over, request.along.clone());
-        let headers = self.credentials.headers_with(&along)?;
+        let (not_over, forwarded) = (request.not_over, request.forwarded.clone());
+        let headers = self.credentials.headers_with(&forwarded)?;
         let message = framed(request, self.compression).await?;
         let result = self.attempt(message.clone(), headers.clone(), not_over).await;
         match result {
             Err(Failure { code: Code::Grpc(GrpcCode::Unauthenticated), .. })
                 if self.credentials.renewed(&headers) =>
             {
-                self.attempt(message, self.credentials.headers_with(&along)?, not_over).await
+                self.attempt(message, self.credentials.headers_with(&forwarded)?, not_over).await
             }
             result => result,
         }

@@ -95,8 +95,8 @@ impl HttpTransport {
 
     /// The headers of a request with which these go along. What no header can be is named by the
     /// status of a bad request, for metrics and logs know only those of HTTP.
-    fn headers(&self, along: &[u8]) -> Result<HeaderMap, Failure> {
-        let headers = self.credentials.headers_with(along);
+    fn headers(&self, forwarded: &[u8]) -> Result<HeaderMap, Failure> {
+        let headers = self.credentials.headers_with(forwarded);
         headers.map_err(|failure| Failure { code: Code::Http(400), ..failure })
     }
 
@@ -122,13 +122,13 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Reply, Failure> {
-        let (not_over, along) = (request.not_over, request.along.clone());
-        let headers = self.headers(&along)?;
+        let (not_over, forwarded) = (request.not_over, request.forwarded.clone());
+        let headers = self.headers(&forwarded)?;
         let body = Pieces::packed(request, self.compression).await?;
         let result = self.attempt(body.clone(), headers.clone(), not_over).await;
         match result {
             Err(Failure { code: Code::Http(401), .. }) if self.credentials.renewed(&headers) => {
-                self.attempt(body, self.headers(&along)?, not_over).await
+                self.attempt(body, self.headers(&forwarded)?, not_over).await
             }
             result => result,
         }

@@ -268,9 +268,9 @@ async fn a_value_that_no_header_can_have_ends_under_a_status_of_http() {
     settings.retry_on_failure.refuse_after_time = Duration::ZERO;
     settings.sending_queue.num_consumers = 1;
     let (exporter, mut ack_receiver) = start(&settings);
-    let mut along = Vec::new();
-    crate::kafka::record_headers::push(&mut along, "X-Scope-OrgID", b"team\n1");
-    exporter.try_send(Chunk { along: along.into(), ..trace(1, 10) }).unwrap();
+    let mut forwarded = Vec::new();
+    crate::kafka::record_headers::push(&mut forwarded, "X-Scope-OrgID", b"team\n1");
+    exporter.try_send(Chunk { forwarded: forwarded.into(), ..trace(1, 10) }).unwrap();
     for pin in 2.. {
         exporter.try_send(trace(pin, 10)).unwrap();
         let batch = ack_receiver.recv().await.expect("the exporter is alive");
@@ -301,9 +301,9 @@ async fn a_backend_of_tenants_is_there_before_there_is_a_tenant() {
         assert_eq!(exporter.trouble(), None);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let mut along = Vec::new();
-    crate::kafka::record_headers::push(&mut along, "tenant", b"blue");
-    assert_eq!(check_backend(&settings, along.into()).await, Ok(()));
+    let mut forwarded = Vec::new();
+    crate::kafka::record_headers::push(&mut forwarded, "tenant", b"blue");
+    assert_eq!(check_backend(&settings, forwarded.into()).await, Ok(()));
     assert!(check_backend(&settings, Bytes::new()).await.is_err());
 }
 

@@ -394,13 +394,13 @@ async fn in_a_quiet_time_the_backend_is_asked_as_it_was_sent_to_last() {
     let mut harness = Harness::start(&settings(), |_, _| accept());
     harness.listens.store(true, Ordering::Relaxed);
     for (pin, tenant) in [(1, "blue"), (2, "red")] {
-        harness.exporter.try_send(Chunk { along: tenant.into(), ..chunk(pin, 10) }).unwrap();
+        harness.exporter.try_send(Chunk { forwarded: tenant.into(), ..chunk(pin, 10) }).unwrap();
         harness.acks(1).await;
     }
-    let before = harness.probed_along.lock().unwrap().len();
+    let before = harness.probed_forwarded.lock().unwrap().len();
     tokio::time::sleep(QUIET + 2 * PROBE_INTERVAL).await;
-    let asked = harness.probed_along.lock().unwrap()[before..].to_vec();
-    assert!(!asked.is_empty() && asked.iter().all(|along| along == "red"), "{asked:?}");
+    let asked = harness.probed_forwarded.lock().unwrap()[before..].to_vec();
+    assert!(!asked.is_empty() && asked.iter().all(|forwarded| forwarded == "red"), "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]

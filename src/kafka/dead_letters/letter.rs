@@ -79,7 +79,7 @@ pub struct Letter {
     /// What was refused.
     pub value: Option<Vec<u8>>,
     /// The headers that went along with it, see [`record_headers`](crate::kafka::record_headers).
-    pub along: Vec<u8>,
+    pub forwarded: Vec<u8>,
 }
 
 impl Letter {
@@ -102,7 +102,7 @@ impl Letter {
             attempts: 0,
             key: None,
             value: Some(bytes.to_vec()),
-            along: Vec::new(),
+            forwarded: Vec::new(),
         }
     }
 

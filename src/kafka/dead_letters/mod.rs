@@ -146,7 +146,7 @@ impl DeadLetters {
         };
         let headers = letter.headers(&open.input_topic, SystemTime::now());
         let own = headers.iter().map(|(key, value)| (*key, value.as_bytes()));
-        let headers: Vec<_> = own.chain(record_headers::iter(&letter.along)).collect();
+        let headers: Vec<_> = own.chain(record_headers::iter(&letter.forwarded)).collect();
         let outgoing = Outgoing {
             topic: &open.topic,
             partition: None,

@@ -9,9 +9,9 @@ use super::*;
 
 /// The header of a record that goes along with it.
 fn tenant() -> Vec<u8> {
-    let mut along = Vec::new();
-    record_headers::push(&mut along, "X-Scope-OrgID", b"blue");
-    along
+    let mut forwarded = Vec::new();
+    record_headers::push(&mut forwarded, "X-Scope-OrgID", b"blue");
+    forwarded
 }
 
 fn letter() -> Letter {
@@ -25,7 +25,7 @@ fn letter() -> Letter {
         attempts: 1,
         key: Some(b"key".to_vec()),
         value: Some(b"\xff\x00value".to_vec()),
-        along: tenant(),
+        forwarded: tenant(),
     }
 }
 

@@ -45,8 +45,8 @@ fn log_timestamp_type(timestamp: rdkafka::Timestamp) {
 
 /// What the header [`ATTEMPTS`] says, and the headers that go along; nearly no record has any.
 fn read_headers(message: &BorrowedMessage<'_>, kept: &KeptHeaders) -> (u32, Vec<u8>) {
-    let (mut attempts, mut along) = (0, Vec::new());
-    let Some(headers) = message.headers() else { return (attempts, along) };
+    let (mut attempts, mut forwarded) = (0, Vec::new());
+    let Some(headers) = message.headers() else { return (attempts, forwarded) };
     for header in headers.iter() {
         let Some(value) = header.value else { continue };
         if header.key == ATTEMPTS {
@@ -54,10 +54,10 @@ fn read_headers(message: &BorrowedMessage<'_>, kept: &KeptHeaders) -> (u32, Vec<
             attempts = text.and_then(|text| text.parse().ok()).unwrap_or(0);
         }
         if let Some(name) = kept.name(header.key) {
-            record_headers::push(&mut along, name, value);
+            record_headers::push(&mut forwarded, name, value);
         }
     }
-    (attempts, along)
+    (attempts, forwarded)
 }
 
 /// A batch that is being filled.

@@ -129,8 +129,9 @@ impl PartitionState {
         let resource_index = scope.resource as usize;
         let resource = &found.resources[resource_index];
         let held = &mut self.resources[resource_index].header;
-        let resource = *held
-            .get_or_insert_with(|| headers.hold_along(record.headers, pieces(resource.header)));
+        let resource = *held.get_or_insert_with(|| {
+            headers.hold_with_forwarded(record.headers, pieces(resource.header))
+        });
         let held = &mut self.scopes[scope_index];
         let scope = *held.get_or_insert_with(|| headers.hold(pieces(scope.header)));
         Segment { resource, scope }

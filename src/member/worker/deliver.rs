@@ -135,7 +135,7 @@ impl Undelivered {
 #[derive(Debug)]
 pub(super) struct Framed {
     /// The headers of their records, see [`record_headers`](crate::kafka::record_headers).
-    along: Bytes,
+    forwarded: Bytes,
     chunk: FramedChunk,
 }
 
@@ -148,17 +148,17 @@ impl PartitionState {
         additions: &Additions<'_>,
     ) -> Vec<Framed> {
         let headers = &self.headers;
-        let mut alongs: SmallVec<[&[u8]; 1]> = SmallVec::new();
+        let mut forwarded_sets: SmallVec<[&[u8]; 1]> = SmallVec::new();
         for (segment, _) in segments.clone() {
-            let along = headers.along(segment.resource);
-            if !alongs.contains(&along) {
-                alongs.push(along);
+            let forwarded = headers.forwarded(segment.resource);
+            if !forwarded_sets.contains(&forwarded) {
+                forwarded_sets.push(forwarded);
             }
         }
-        let mut chunks = Vec::with_capacity(alongs.len());
-        for along in alongs {
+        let mut chunks = Vec::with_capacity(forwarded_sets.len());
+        for forwarded in forwarded_sets {
             let of_it = segments.clone().filter_map(|(segment, spans)| {
-                let is_of_it = headers.along(segment.resource) == along;
+                let is_of_it = headers.forwarded(segment.resource) == forwarded;
                 is_of_it.then(|| SpanSegment {
                     resource: headers.get(segment.resource),
                     scope: headers.get(segment.scope),
@@ -169,9 +169,9 @@ impl PartitionState {
             desk.tally.oversized_spans += u64::from(framed.oversized_spans);
             desk.tally.malformed_tracestate += u64::from(framed.malformed_tracestate);
             desk.tally.not_utf8_spans += u64::from(framed.not_utf8);
-            let along = Bytes::copy_from_slice(along);
+            let forwarded = Bytes::copy_from_slice(forwarded);
             let framed = framed.chunks.into_iter();
-            chunks.extend(framed.map(|chunk| Framed { along: along.clone(), chunk }));
+            chunks.extend(framed.map(|chunk| Framed { forwarded: forwarded.clone(), chunk }));
         }
         chunks
     }
@@ -208,9 +208,9 @@ impl PartitionState {
             delivery,
             worker: self.worker,
         };
-        let chunk = |(number, Framed { along, chunk }): (usize, Framed)| Chunk {
+        let chunk = |(number, Framed { forwarded, chunk }): (usize, Framed)| Chunk {
             bytes: chunk.bytes.into(),
-            along,
+            forwarded,
             trace_id: of.0,
             spans: chunk.spans,
             traces: u32::from(number == 0 && part == Part::Covered),
@@ -288,9 +288,9 @@ impl PartitionState {
             return false;
         }
         let exporter = shared.exporters.get(exporter).map_or("", String::as_str);
-        let Refusal { bytes, along, reason, message } = refusal;
+        let Refusal { bytes, forwarded, reason, message } = refusal;
         let mut letter = Letter::refused(self.partition, bytes, exporter, reason, message);
-        letter.along = along.to_vec();
+        letter.forwarded = forwarded.to_vec();
         let ticket = dead_letters::LetterTicket {
             partition: self.partition,
             generation: self.generation(),

@@ -202,7 +202,7 @@ mod tests {
         };
         let trace_id = TraceId::from_slice(&[1; 16]).unwrap();
         let bytes = Bytes::from(vec![0; bytes]);
-        let chunk = Chunk { bytes, along: Bytes::new(), trace_id, spans: 1, traces: 1, ticket };
+        let chunk = Chunk { bytes, forwarded: Bytes::new(), trace_id, spans: 1, traces: 1, ticket };
         Outbound { targets: Targets::of(&[String::new()], &[]), chunk }
     }
 

@@ -170,7 +170,7 @@ impl PartitionState {
             attempts: record.attempts,
             key: record.key.map(<[u8]>::to_vec),
             value,
-            along: record.headers.to_vec(),
+            forwarded: record.headers.to_vec(),
         }
     }
 

@@ -13,7 +13,7 @@ pub struct HeaderId(u32);
 struct Header {
     bytes: Box<[u8]>,
     /// How many of them, at the beginning, are what went along with the record.
-    along: u32,
+    forwarded: u32,
     hash: u64,
     holders: u32,
 }
@@ -31,22 +31,22 @@ pub struct Headers {
 impl Headers {
     /// The header that `pieces` make up, one after the other, with one more holder.
     pub fn hold<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]> + Clone) -> HeaderId {
-        self.hold_along(&[], pieces)
+        self.hold_with_forwarded(&[], pieces)
     }
 
-    /// The same, of records with which `along` goes: with something else it is another header.
-    pub fn hold_along<'a>(
+    /// The same, of records with which `forwarded` goes: with something else it is another header.
+    pub fn hold_with_forwarded<'a>(
         &mut self,
-        along: &'a [u8],
+        forwarded: &'a [u8],
         pieces: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> HeaderId {
-        let pieces = std::iter::once(along).chain(pieces);
-        let along = along.len() as u32;
+        let pieces = std::iter::once(forwarded).chain(pieces);
+        let forwarded = forwarded.len() as u32;
         let hash = self.hash(pieces.clone());
         let headers = &self.headers;
         let same = |id: &HeaderId| {
             let header = &headers[id.0 as usize];
-            header.along == along && is_made_of(&header.bytes, pieces.clone())
+            header.forwarded == forwarded && is_made_of(&header.bytes, pieces.clone())
         };
         if let Some(id) = self.index.find(hash, same) {
             self.headers[id.0 as usize].holders += 1;
@@ -54,7 +54,7 @@ impl Headers {
         }
         let bytes: Vec<u8> = pieces.flatten().copied().collect();
         self.bytes += bytes.len() as u64;
-        let header = Header { bytes: bytes.into_boxed_slice(), along, hash, holders: 1 };
+        let header = Header { bytes: bytes.into_boxed_slice(), forwarded, hash, holders: 1 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.headers[id.0 as usize] = header;
@@ -95,13 +95,13 @@ impl Headers {
     /// The bytes of a header that is held.
     pub fn get(&self, id: HeaderId) -> &[u8] {
         let header = &self.headers[id.0 as usize];
-        &header.bytes[header.along as usize..]
+        &header.bytes[header.forwarded as usize..]
     }
 
     /// What went along with the records of a header that is held.
-    pub fn along(&self, id: HeaderId) -> &[u8] {
+    pub fn forwarded(&self, id: HeaderId) -> &[u8] {
         let header = &self.headers[id.0 as usize];
-        &header.bytes[..header.along as usize]
+        &header.bytes[..header.forwarded as usize]
     }
 
     /// Bytes of all headers that are held.
@@ -152,11 +152,11 @@ mod tests {
     fn what_goes_along_makes_another_header() {
         let mut headers = Headers::default();
         let none = headers.hold([b"ab".as_slice()].into_iter());
-        let one = headers.hold_along(b"a", [b"b".as_slice()].into_iter());
-        let other = headers.hold_along(b"b", [b"b".as_slice()].into_iter());
-        assert_eq!(headers.hold_along(b"a", [b"b".as_slice()].into_iter()), one);
+        let one = headers.hold_with_forwarded(b"a", [b"b".as_slice()].into_iter());
+        let other = headers.hold_with_forwarded(b"b", [b"b".as_slice()].into_iter());
+        assert_eq!(headers.hold_with_forwarded(b"a", [b"b".as_slice()].into_iter()), one);
         assert!(none != one && one != other);
-        let read = [none, one, other].map(|id| (headers.along(id), headers.get(id)));
+        let read = [none, one, other].map(|id| (headers.forwarded(id), headers.get(id)));
         assert_eq!(read, [(&b""[..], &b"ab"[..]), (b"a", b"b"), (b"b", b"b")]);
     }
 

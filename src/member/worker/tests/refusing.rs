@@ -217,7 +217,7 @@ fn a_refused_chunk_is_not_done_before_its_letter_is() {
     let delivery = bench.desk.kept.pop().unwrap().chunk.ticket.delivery;
     let refusal = Refusal {
         bytes: Bytes::from_static(b"spans"),
-        along: Bytes::new(),
+        forwarded: Bytes::new(),
         reason: "INVALID_ARGUMENT",
         message: "no".to_owned(),
     };
