@@ -2,20 +2,12 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, Unit};
+use metrics::{Counter, Gauge, Histogram};
+
+use crate::telemetry::metrics::table;
 
 use super::code::{self, Code};
 use super::settings::ExportSettings;
-
-const SPANS: &str = "tailsieve_export_spans_total";
-const REQUESTS: &str = "tailsieve_export_requests_total";
-const RETRIES: &str = "tailsieve_export_retries_total";
-const DURATION: &str = "tailsieve_export_request_duration_seconds";
-const SENT_BYTES: &str = "tailsieve_export_sent_bytes_total";
-const IN_FLIGHT: &str = "tailsieve_export_in_flight_requests";
-const QUEUE_BYTES: &str = "tailsieve_export_queue_bytes";
-const QUEUE_CAPACITY: &str = "tailsieve_export_queue_capacity_bytes";
-const UP: &str = "tailsieve_export_up";
 
 /// Handles of every series the exporter writes. Made after the recorder is installed.
 pub struct ExportMetrics {
@@ -35,41 +27,24 @@ pub struct ExportMetrics {
 }
 
 impl ExportMetrics {
-    /// Describes the series to the installed recorder and takes their handles, for an exporter
-    /// with these settings.
+    /// Takes the handles from the installed recorder, for an exporter with these settings.
     pub fn new(settings: &ExportSettings) -> Self {
-        describe();
-        let name = || settings.name.clone();
-        let spans = |outcome: &'static str| {
-            let counter = metrics::counter!(SPANS, "exporter" => name(), "outcome" => outcome);
-            counter.increment(0);
-            counter
-        };
-        let gauge = |gauge: Gauge| {
-            gauge.set(0.0);
-            gauge
-        };
-        let counter = |counter: Counter| {
-            counter.increment(0);
-            counter
-        };
-        let requests = |code: &'static str| {
-            let requests = metrics::counter!(REQUESTS, "exporter" => name(), "code" => code);
-            (code, counter(requests))
-        };
+        let name = settings.name.as_str();
+        let spans = |outcome| table::EXPORT_SPANS.with(&[name, outcome]);
+        let requests = |code| (code, table::EXPORT_REQUESTS.with(&[name, code]));
         Self {
             delivered_spans: spans("delivered"),
             refused_spans: spans("refused"),
             rejected_spans: spans("rejected"),
             abandoned_spans: spans("abandoned"),
-            retries: counter(metrics::counter!(RETRIES, "exporter" => name())),
-            in_flight: gauge(metrics::gauge!(IN_FLIGHT, "exporter" => name())),
-            queue_bytes: gauge(metrics::gauge!(QUEUE_BYTES, "exporter" => name())),
-            queue_capacity: gauge(metrics::gauge!(QUEUE_CAPACITY, "exporter" => name())),
-            up: gauge(metrics::gauge!(UP, "exporter" => name())),
+            retries: table::EXPORT_RETRIES.with(&[name]),
+            in_flight: table::EXPORT_IN_FLIGHT.with(&[name]),
+            queue_bytes: table::EXPORT_QUEUE.with(&[name]),
+            queue_capacity: table::EXPORT_QUEUE_CAPACITY.with(&[name]),
+            up: table::EXPORT_UP.with(&[name]),
             requests: code::names(settings.protocol).into_iter().map(requests).collect(),
-            duration: metrics::histogram!(DURATION, "exporter" => name()),
-            sent_bytes: counter(metrics::counter!(SENT_BYTES, "exporter" => name())),
+            duration: table::EXPORT_DURATION.with(&[name]),
+            sent_bytes: table::EXPORT_SENT_BYTES.with(&[name]),
         }
     }
 
@@ -86,44 +61,17 @@ impl ExportMetrics {
     }
 }
 
-fn describe() {
-    use metrics::{describe_counter, describe_gauge, describe_histogram};
-    describe_counter!(
-        SPANS,
-        Unit::Count,
-        "spans that left the exporter: delivered, refused by the backend while it took others, rejected by it \
-         in a partial success, or abandoned because their partition has a new owner"
-    );
-    describe_counter!(
-        REQUESTS,
-        Unit::Count,
-        "attempts to send a request, by the gRPC code or HTTP status they ended with; a broken \
-         connection is UNAVAILABLE, a time-out DEADLINE_EXCEEDED"
-    );
-    describe_counter!(RETRIES, Unit::Count, "attempts that repeat a failed one");
-    describe_histogram!(DURATION, Unit::Seconds, "how long one attempt took");
-    describe_counter!(SENT_BYTES, Unit::Bytes, "bytes of all attempts, before compression");
-    describe_gauge!(IN_FLIGHT, Unit::Count, "attempts that wait for an answer");
-    describe_gauge!(
-        QUEUE_BYTES,
-        Unit::Bytes,
-        "bytes of kept traces that wait, are on their way or wait for a retry"
-    );
-    describe_gauge!(QUEUE_CAPACITY, Unit::Bytes, "queue bytes at which Kafka is held back");
-    describe_gauge!(
-        UP,
-        Unit::Count,
-        "1 if the backend accepted lately what it was sent, if only a request without spans; 0 if it \
-         accepts nothing"
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::super::settings::Protocol;
     use super::*;
+    use crate::telemetry::metrics::Metric;
+
+    fn name<H>(metric: &Metric<H>) -> &'static str {
+        metric.family().name
+    }
 
     #[test]
     fn every_series_is_there_at_zero() {
@@ -134,13 +82,16 @@ mod tests {
                 metrics::with_local_recorder(&recorder, || ExportMetrics::new(&settings));
             let text = recorder.handle().render();
             let has = |series: String| assert!(text.contains(&series), "{series} not in\n{text}");
+            let [spans, requests] = [&table::EXPORT_SPANS, &table::EXPORT_REQUESTS].map(name);
             for outcome in ["delivered", "refused", "rejected", "abandoned"] {
-                has(format!("{SPANS}{{exporter=\"a\",outcome=\"{outcome}\"}} 0"));
+                has(format!("{spans}{{exporter=\"a\",outcome=\"{outcome}\"}} 0"));
             }
             for name in code::names(protocol) {
-                has(format!("{REQUESTS}{{exporter=\"a\",code=\"{name}\"}} 0"));
+                has(format!("{requests}{{exporter=\"a\",code=\"{name}\"}} 0"));
             }
-            for name in [RETRIES, SENT_BYTES, IN_FLIGHT, QUEUE_BYTES, UP] {
+            let gauges = [&table::EXPORT_IN_FLIGHT, &table::EXPORT_QUEUE, &table::EXPORT_UP];
+            let counters = [&table::EXPORT_RETRIES, &table::EXPORT_SENT_BYTES];
+            for name in counters.map(name).into_iter().chain(gauges.map(name)) {
                 has(format!("\n{name}{{exporter=\"a\"}} 0"));
             }
         }
@@ -156,7 +107,8 @@ mod tests {
         }
         let text = recorder.handle().render();
         for (code, count) in [("200", 2), ("429", 1), ("4xx", 1), ("503", 0)] {
-            let series = format!("{REQUESTS}{{exporter=\"default\",code=\"{code}\"}} {count}");
+            let requests = name(&table::EXPORT_REQUESTS);
+            let series = format!("{requests}{{exporter=\"default\",code=\"{code}\"}} {count}");
             assert!(text.contains(&series), "{series} not in\n{text}");
         }
     }

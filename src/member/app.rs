@@ -24,7 +24,7 @@ use crate::member::worker::{
     Annotations, PoliciesInForce, Pulse, Refusals, Shared, Stalls, Told, Worker,
 };
 use crate::sampling::trace::DecidedTraces;
-use crate::telemetry::books::Books;
+use crate::telemetry::accounts::Accounts;
 use crate::telemetry::memory::Memory;
 
 /// What a member has to know.
@@ -128,7 +128,7 @@ impl Member {
         name: &str,
         settings: MemberSettings,
         policies: Arc<PoliciesInForce>,
-        books: Arc<Books>,
+        accounts: Arc<Accounts>,
         memory: Arc<Memory>,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
@@ -164,7 +164,7 @@ impl Member {
             decided: DecidedTraces::new(settings.decision_cache_entries),
             stalls: Stalls::default(),
             memory,
-            books,
+            accounts,
             routing: Arc::clone(&routing),
             refusals: Refusals::default(),
             dead_letters: dead_letters.clone(),

@@ -14,8 +14,9 @@ use tracing::warn;
 
 use crate::ids::{Partition, TraceId};
 use crate::kafka::partitioner::{Detected, Placements, explanation};
-use crate::telemetry::books::{Misrouted, Tally};
+use crate::telemetry::accounts::Counts;
 use crate::telemetry::log_throttle::LogThrottle;
+use crate::telemetry::metrics::Misrouted;
 
 /// One trace in so many is looked at closely.
 pub const SAMPLED: u64 = 64;
@@ -86,23 +87,23 @@ impl Routing {
         key: Option<&[u8]>,
         trace: TraceId,
         is_alone: bool,
-        tally: &mut Tally,
+        counts: &mut Counts,
     ) {
         let is_key = |key: &[u8]| key == trace.as_bytes() || TraceId::from_hex(key) == Some(trace);
         match key {
-            None => self.saw(Misrouted::NullKey, tally),
-            Some(_) if !is_alone => self.saw(Misrouted::ManyTraces, tally),
-            Some(key) if !is_key(key) => self.saw(Misrouted::ForeignKey, tally),
-            Some(key) if is_sampled(trace) => self.check_placement(partition, key, tally),
+            None => self.saw(Misrouted::NullKey, counts),
+            Some(_) if !is_alone => self.saw(Misrouted::ManyTraces, counts),
+            Some(key) if !is_key(key) => self.saw(Misrouted::ForeignKey, counts),
+            Some(key) if is_sampled(trace) => self.check_placement(partition, key, counts),
             Some(_) => return,
         }
         if is_sampled(trace) && self.is_elsewhere(partition, trace) {
-            self.saw(Misrouted::TwoPartitions, tally);
+            self.saw(Misrouted::TwoPartitions, counts);
         }
     }
 
     /// Takes note of how many partitions the topic has.
-    pub fn resized(&self, partitions: u32, tally: &mut Tally) {
+    pub fn resized(&self, partitions: u32, counts: &mut Counts) {
         let before = self.partitions.swap(partitions, Ordering::Relaxed);
         if before == partitions {
             return;
@@ -110,7 +111,7 @@ impl Routing {
         // Keys were placed among fewer partitions until now.
         self.placements.iter().for_each(|count| count.store(0, Ordering::Relaxed));
         if before > 0 && partitions > before {
-            self.saw(Misrouted::PartitionsAdded, tally);
+            self.saw(Misrouted::PartitionsAdded, counts);
         }
     }
 
@@ -125,7 +126,7 @@ impl Routing {
         shown.map(|kind| format!("{}: {}; {}", kind.label(), what(*kind), fix(*kind))).collect()
     }
 
-    fn check_placement(&self, partition: Partition, key: &[u8], tally: &mut Tally) {
+    fn check_placement(&self, partition: Partition, key: &[u8], counts: &mut Counts) {
         let partitions = self.partitions.load(Ordering::Relaxed);
         if partitions < 2 {
             return;
@@ -137,7 +138,7 @@ impl Routing {
         if let Detected::Several { most, .. } = placements.detect()
             && most.partition(key, partitions) != partition
         {
-            self.saw(Misrouted::TwoPartitioners, tally);
+            self.saw(Misrouted::TwoPartitioners, counts);
         }
         if placements.total() >= MOST_KEYS {
             let halve = |count: &AtomicU64| {
@@ -159,8 +160,8 @@ impl Routing {
         }
     }
 
-    fn saw(&self, kind: Misrouted, tally: &mut Tally) {
-        tally.misrouted[kind as usize] += 1;
+    fn saw(&self, kind: Misrouted, counts: &mut Counts) {
+        counts.misrouted[kind as usize] += 1;
         let state = &self.kinds[kind as usize];
         state.last_seen.store(self.now().max(1), Ordering::Relaxed);
         if let Some(suppressed) = state.log.allow() {
@@ -233,9 +234,9 @@ mod tests {
         ids.filter_map(|id| TraceId::from_slice(&id.to_be_bytes())).filter(|id| is_sampled(*id))
     }
 
-    fn counted(tally: &Tally) -> Vec<(&'static str, u64)> {
+    fn counted(counts: &Counts) -> Vec<(&'static str, u64)> {
         let counted =
-            Misrouted::ALL.iter().map(|kind| (kind.label(), tally.misrouted[*kind as usize]));
+            Misrouted::ALL.iter().map(|kind| (kind.label(), counts.misrouted[*kind as usize]));
         counted.filter(|(_, count)| *count > 0).collect()
     }
 
@@ -249,10 +250,10 @@ mod tests {
     #[test]
     fn keys_are_held_against_the_trace() {
         let routing = Routing::default();
-        let mut tally = Tally::new(0, 0);
+        let mut counts = Counts::new(0, 0);
         let id = TraceId::from_hex(b"0af7651916cd43dd8448eb211c80319c").unwrap();
         let mut check = |key: Option<&[u8]>, is_alone| {
-            routing.check(Partition(0), key, id, is_alone, &mut tally);
+            routing.check(Partition(0), key, id, is_alone, &mut counts);
         };
         check(Some(id.to_string().as_bytes()), true);
         check(Some(id.as_bytes()), true);
@@ -261,7 +262,7 @@ mod tests {
         check(Some(b"service-7"), true);
         check(Some(id.to_string().as_bytes()), false);
         let expected = [("null_key", 2), ("foreign_key", 1), ("many_traces", 1)];
-        assert_eq!(counted(&tally), expected);
+        assert_eq!(counted(&counts), expected);
         assert_eq!(routing.notes().len(), 3);
         assert!(routing.notes()[0].contains("partition_traces_by_id: true"));
     }
@@ -269,29 +270,29 @@ mod tests {
     #[test]
     fn a_trace_on_two_partitions_is_seen() {
         let routing = Routing::default();
-        let mut tally = Tally::new(0, 0);
+        let mut counts = Counts::new(0, 0);
         let mut ids = sampled();
         let (whole, split) = (ids.next().unwrap(), ids.next().unwrap());
         for (id, partition) in [(whole, 1), (whole, 1), (split, 1), (split, 2), (whole, 1)] {
             let key = id.to_string();
-            routing.check(Partition(partition), Some(key.as_bytes()), id, true, &mut tally);
+            routing.check(Partition(partition), Some(key.as_bytes()), id, true, &mut counts);
         }
-        assert_eq!(counted(&tally), [("two_partitions", 1)]);
+        assert_eq!(counted(&counts), [("two_partitions", 1)]);
     }
 
     /// What is counted of 2000 records of which one in `share` was placed by another family.
     fn with_families(share: usize) -> Vec<(&'static str, u64)> {
         let routing = Routing::default();
-        let mut tally = Tally::new(0, 0);
-        routing.resized(12, &mut tally);
+        let mut counts = Counts::new(0, 0);
+        routing.resized(12, &mut counts);
         for (number, id) in sampled().take(2000).enumerate() {
             let is_other = share > 0 && number % share == 0;
             let family = if is_other { Family::Murmur2 } else { Family::Fnv1a };
             let key = id.to_string();
             let partition = family.partition(key.as_bytes(), 12);
-            routing.check(partition, Some(key.as_bytes()), id, true, &mut tally);
+            routing.check(partition, Some(key.as_bytes()), id, true, &mut counts);
         }
-        counted(&tally)
+        counted(&counts)
     }
 
     #[test]
@@ -305,10 +306,10 @@ mod tests {
     #[test]
     fn added_partitions_are_told_once_for_all_workers() {
         let routing = Routing::default();
-        let mut tally = Tally::new(0, 0);
+        let mut counts = Counts::new(0, 0);
         for partitions in [12, 12, 24, 24, 24] {
-            routing.resized(partitions, &mut tally);
+            routing.resized(partitions, &mut counts);
         }
-        assert_eq!(counted(&tally), [("partitions_added", 1)]);
+        assert_eq!(counted(&counts), [("partitions_added", 1)]);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use metrics::{Gauge, Unit, describe_gauge, gauge};
+use metrics::Gauge;
+
+use super::metrics::table;
 
 /// Share of the bound that is left in use after room was made: making room one trace at a time
 /// would cost a sort for each.
@@ -19,12 +21,8 @@ pub struct Memory {
 impl Memory {
     /// Nothing in use of `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        let text = "bytes of memory that open and waiting traces are accounted for";
-        describe_gauge!("tailsieve_buffer_bytes", Unit::Bytes, text);
-        let text = "the bound on tailsieve_buffer_bytes";
-        describe_gauge!("tailsieve_buffer_limit_bytes", Unit::Bytes, text);
-        gauge!("tailsieve_buffer_limit_bytes").set(limit as f64);
-        Self { limit, used: AtomicU64::new(0), gauge: gauge!("tailsieve_buffer_bytes") }
+        table::BUFFER_LIMIT.handle().set(limit as f64);
+        Self { limit, used: AtomicU64::new(0), gauge: table::BUFFER_BYTES.handle() }
     }
 
     /// Takes note that a worker's use went from `before` to `now`.

@@ -1,7 +1,8 @@
 //! What tailsieve tells about itself: logs, metrics, the admin endpoint, and the account of memory.
 
+pub mod accounts;
 pub mod admin;
-pub mod books;
 pub mod log_throttle;
 pub mod logs;
 pub mod memory;
+pub mod metrics;

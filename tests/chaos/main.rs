@@ -40,7 +40,7 @@ use crate::world::World;
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Scenario: one to four members, and everything that a [`fault::Fault`] can be, drawn from a seed.
-/// Guarantees: those of [`verdict::Verdict::defects`]; the books of the members that are left
+/// Guarantees: those of [`verdict::Verdict::defects`]; the accounts of the members that are left
 /// balance, and what is committed is the end of the log.
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]

@@ -24,7 +24,9 @@ use crate::plan::{BASE, Event, SLOTS};
 use crate::proxy::{Mode, Proxy};
 use crate::slot::Slot;
 use crate::soak::{self, Vitals};
-use crate::support::{Kafka, Scratch, Topic, check_books, eventually, promtool_check_metrics};
+use crate::support::{
+    Kafka, Scratch, Topic, check_accounts, check_table, eventually, promtool_check_metrics,
+};
 use crate::traffic::{PARTITIONS, Traffic, Written, poison};
 use crate::verdict::{Verdict, policies};
 
@@ -448,7 +450,7 @@ impl World {
         }
     }
 
-    /// The books and the metrics of those that are left.
+    /// The accounts and the metrics of those that are left.
     fn check_members(&mut self) {
         for number in 0..SLOTS {
             let complaint = self.slots[number].wait_left();
@@ -457,7 +459,8 @@ impl World {
             // The last fault may have been its end, and it has only just been started again.
             member.wait_ready();
             let scrape = member.scrape();
-            let checks = [check_books(&scrape), promtool_check_metrics(&scrape)];
+            let checks =
+                [check_accounts(&scrape), check_table(&scrape), promtool_check_metrics(&scrape)];
             for problem in checks.into_iter().filter_map(Result::err) {
                 self.complaints.push(format!("member {number}: {problem}"));
             }

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use otlp_json::Traces;
 use pipeline::Pipeline;
-use support::{check_books, eventually};
+use support::{check_accounts, eventually};
 
 /// The 10 % of tests/interop/policies.yaml, as threshold of 56 bits and as written in `ot=th`.
 const TENTH: (u64, &str) = (0xe6_6600_0000_0000, "e666");
@@ -105,7 +105,7 @@ fn settle(pipeline: &mut Pipeline, sent: &Traces) -> Vec<Traces> {
         let open = scrape.get("tailsieve_open_spans") != Some(0.0);
         !open && scrape.sum("tailsieve_received_spans_total") >= spans
     });
-    check_books(&scrape).unwrap();
+    check_accounts(&scrape).unwrap();
     assert_eq!(scrape.sum("tailsieve_received_spans_total"), spans);
     let late = scrape.get("tailsieve_late_spans_total{decision=\"keep\"}").unwrap_or(0.0);
     let kept = scrape.sum("tailsieve_kept_spans_total") + late;

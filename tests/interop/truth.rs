@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::otlp_json::Traces;
 use crate::pipeline::{collector, member, topic};
 use crate::support::{
-    Kafka, Member, Process, Scratch, Topic, check_books, eventually, free_address,
+    Kafka, Member, Process, Scratch, Topic, check_accounts, eventually, free_address,
 };
 use crate::traffic::{RANGE, Traffic};
 
@@ -58,7 +58,7 @@ impl Measured {
             let is_open = scrape.get("tailsieve_open_spans") != Some(0.0);
             !is_open && scrape.sum("tailsieve_received_traces_total") >= traces
         });
-        check_books(&scrape).unwrap();
+        check_accounts(&scrape).unwrap();
         let kept = scrape.sum("tailsieve_kept_spans_total") as usize;
         eventually("the kept spans to arrive", PATIENCE, || {
             (occurrences(&self.spans, "\"spanId\"") >= kept).then_some(())

@@ -14,7 +14,7 @@ use tonic::Code;
 use crate::rig::{POLICIES, Rig, checked_scrape, traffic};
 use crate::support::Member;
 
-/// Waits for the end of everything, checks the books of `members`, and that each trace that the
+/// Waits for the end of everything, checks the accounts of `members`, and that each trace that the
 /// policies keep was delivered whole, and no other.
 pub fn assert_nothing_lost(test: &str, rig: &Rig, ledger: &Ledger, members: &[&Member]) -> u64 {
     rig.settle();

@@ -13,6 +13,7 @@ mod capture;
 mod chaos;
 mod doctor;
 mod membership;
+mod metrics;
 mod misrouting;
 mod nginx;
 mod overload;

@@ -19,7 +19,7 @@ use crate::support::{Process, Topic, eventually, free_address, http_get, tailsie
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running `tailsieve rekey` from `from` into the topic of the rig.
-fn rekey(rig: &Rig, from: &Topic, name: &str) -> (Process, String) {
+pub fn rekey(rig: &Rig, from: &Topic, name: &str) -> (Process, String) {
     let admin = free_address();
     let file = rig.scratch.path().join(format!("{name}.yaml"));
     fs::write(&file, rig.config().replace("$ADMIN", &admin)).unwrap();

@@ -19,7 +19,8 @@ use tailsieve::testbed::receiver::Receiver;
 use tokio::runtime::Runtime;
 
 use crate::support::{
-    Kafka, Member, Scrape, Scratch, Topic, check_books, eventually, promtool_check_metrics,
+    Kafka, Member, Scrape, Scratch, Topic, check_accounts, check_table, eventually,
+    promtool_check_metrics,
 };
 
 const LOCALHOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -271,10 +272,12 @@ pub fn traffic(seed: u64) -> ModelSettings {
     }
 }
 
-/// The metrics of a member, which balance and of which promtool has nothing to say.
+/// The metrics of a member, which balance, are as the table says, and of which promtool has nothing to
+/// say.
 pub fn checked_scrape(member: &Member) -> Scrape {
     let scrape = member.scrape();
-    check_books(&scrape).unwrap();
+    check_accounts(&scrape).unwrap();
+    check_table(&scrape).unwrap();
     promtool_check_metrics(&scrape).unwrap();
     scrape
 }

@@ -1,8 +1,11 @@
-//! A scrape of `/metrics`: its series, and whether the books in it balance.
+//! A scrape of `/metrics`: its series, whether the accounts in it balance, and whether it is what the
+//! table of metrics says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
+
+use tailsieve::telemetry::metrics::{Family, Kind, table::GROUPS};
 
 /// One answer of `/metrics`.
 pub struct Scrape {
@@ -38,6 +41,12 @@ impl Scrape {
         self.series.iter().filter(|(series, _)| of_metric(series)).map(|(_, value)| value).sum()
     }
 
+    /// The names of the metrics in it.
+    pub fn names(&self) -> BTreeSet<&str> {
+        let kinds = self.text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        kinds.filter_map(|line| Some(line.split_once(' ')?.0)).collect()
+    }
+
     /// All series whose text begins with `prefix`.
     pub fn starting(&self, prefix: &str) -> Vec<(&str, f64)> {
         let series = self.series.iter().filter(|(series, _)| series.starts_with(prefix));
@@ -47,7 +56,7 @@ impl Scrape {
 
 /// Checks that everything received is accounted for, in traces, spans and bytes:
 /// received = kept + dropped + open + late + invalid + revoked.
-pub fn check_books(scrape: &Scrape) -> Result<(), String> {
+pub fn check_accounts(scrape: &Scrape) -> Result<(), String> {
     // A trace is received when it is opened: late and invalid spans make none.
     balance(scrape, "traces", &["kept", "dropped", "revoked"])?;
     balance(scrape, "spans", &["kept", "dropped", "late", "invalid", "revoked", "replayed"])?;
@@ -66,6 +75,48 @@ fn balance(scrape: &Scrape, unit: &str, gone: &[&str]) -> Result<(), String> {
     let parts: Vec<String> = gone.iter().map(|what| format!("{what} {}", total(what))).collect();
     let parts = parts.join(", ");
     Err(format!("{unit}: received {received}, but accounted for {accounted}: open {open}, {parts}"))
+}
+
+/// Checks that each metric of a scrape is in the table, with this kind, help and labels.
+pub fn check_table(scrape: &Scrape) -> Result<(), String> {
+    for name in scrape.names() {
+        let family = GROUPS.iter().flat_map(|group| group.families).find(|it| it.name == name);
+        let family = family.ok_or_else(|| format!("{name} is not in the table of metrics"))?;
+        for line in [
+            format!("# TYPE {name} {}", family.kind.name()),
+            format!("# HELP {name} {}", family.help),
+        ] {
+            if !scrape.text.lines().any(|found| found == line) {
+                return Err(format!("no line {line:?}"));
+            }
+        }
+        for series in scrape.series.keys() {
+            check_labels(family, series)?;
+        }
+    }
+    Ok(())
+}
+
+/// What the names of a histogram's series end in.
+const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
+
+/// Checks the labels of a series, if it is one of this family.
+fn check_labels(family: &Family, series: &str) -> Result<(), String> {
+    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+    let is_histogram = family.kind == Kind::Histogram;
+    let is_its = |part: &str| part.is_empty() || is_histogram && PARTS.contains(&part);
+    if !name.strip_prefix(family.name).is_some_and(is_its) {
+        return Ok(());
+    }
+    let labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
+    let labels: Vec<_> = labels.filter(|(label, _)| !(is_histogram && *label == "le")).collect();
+    let mut pairs = family.labels.iter().zip(&labels);
+    let is_as_told = pairs
+        .all(|(told, (label, value))| told.name == *label && told.may_be(value.trim_matches('"')));
+    if is_as_told && labels.len() == family.labels.len() {
+        return Ok(());
+    }
+    Err(format!("{series} has other labels than the table says"))
 }
 
 /// Checks a scrape with `promtool check metrics`, which must have nothing to say.
@@ -113,8 +164,8 @@ tailsieve_invalid_bytes_total{reason=\"span_id\"} 10
 ";
 
     #[test]
-    fn balanced_books_are_accepted() {
-        assert_eq!(check_books(&Scrape::parse(BALANCED)), Ok(()));
+    fn balanced_accounts_are_accepted() {
+        assert_eq!(check_accounts(&Scrape::parse(BALANCED)), Ok(()));
     }
 
     #[test]
@@ -122,7 +173,7 @@ tailsieve_invalid_bytes_total{reason=\"span_id\"} 10
         for series in Scrape::parse(BALANCED).series.keys() {
             let line = |line: &&str| !line.starts_with(series.as_str());
             let text: String = BALANCED.lines().filter(line).map(|l| format!("{l}\n")).collect();
-            assert!(check_books(&Scrape::parse(&text)).is_err(), "without {series}");
+            assert!(check_accounts(&Scrape::parse(&text)).is_err(), "without {series}");
         }
     }
 }

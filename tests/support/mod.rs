@@ -14,7 +14,7 @@ mod metrics;
 mod process;
 
 pub use kafka::{Kafka, Topic};
-pub use metrics::{Scrape, check_books, promtool_check_metrics};
+pub use metrics::{Scrape, check_accounts, check_table, promtool_check_metrics};
 pub use process::{Member, Process, collector_tool, tailsieve};
 
 use std::fs;

@@ -9,7 +9,8 @@ use super::offline::{Counts, Verdict};
 use super::summary::{Share, Summary};
 use crate::otlp::probability::Threshold;
 use crate::sampling::policy::{Decision, PolicyIndex, PolicySet, Said};
-use crate::telemetry::books::{Amount, TRIGGERS};
+use crate::telemetry::accounts::Amount;
+use crate::telemetry::metrics::TRIGGERS;
 
 /// A decision as JSON has it.
 #[derive(Serialize)]

@@ -18,7 +18,7 @@ use crate::sampling::policy::{self, Budgets, CompileError, Decision, PolicySet, 
 use crate::sampling::trace::{
     Decided, DecidedTraces, Headers, OpenTrace, OpenTraces, Segment, Slot, Trigger,
 };
-use crate::telemetry::books::Amount;
+use crate::telemetry::accounts::Amount;
 
 use super::ballot::{Ballot, ballots};
 

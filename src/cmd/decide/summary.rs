@@ -3,7 +3,7 @@
 use super::ballot::Ballot;
 use super::offline::Verdict;
 use crate::sampling::policy::{Decision, InEffect, PolicyIndex, PolicySet, Said};
-use crate::telemetry::books::Amount;
+use crate::telemetry::accounts::Amount;
 
 /// What all decisions came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,8 @@ use super::summary::Summary;
 use crate::otlp::probability::Threshold;
 use crate::sampling::policy::spec::PolicyKind;
 use crate::sampling::policy::{Decision, PolicyIndex, PolicySet};
-use crate::telemetry::books::{Amount, TRIGGERS};
+use crate::telemetry::accounts::Amount;
+use crate::telemetry::metrics::TRIGGERS;
 
 /// Writes one decision, and a line for each policy.
 pub(super) fn write_verdict(

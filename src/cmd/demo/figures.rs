@@ -86,7 +86,7 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<18}{:>12}{:>12}{:>12}", "books", "traces", "spans", "MB")?;
+        writeln!(f, "{:<18}{:>12}{:>12}{:>12}", "accounts", "traces", "spans", "MB")?;
         let rows = [
             ("received", self.received),
             ("kept", self.kept),

@@ -16,8 +16,8 @@ use crate::kafka::source::{KeptHeaders, SourceSettings, StartFrom};
 use crate::member::app::{Member, MemberSettings, Readiness, StartError};
 use crate::member::reload;
 use crate::member::worker::{Annotations, PoliciesInForce};
+use crate::telemetry::accounts::Accounts;
 use crate::telemetry::admin::{self, AdminError, Check, Pages};
-use crate::telemetry::books::Books;
 use crate::telemetry::memory::Memory;
 
 const MEMORY_LIMIT: u64 = 1 << 30;
@@ -28,7 +28,7 @@ pub(super) struct Members {
     readiness: Arc<Mutex<Vec<Readiness>>>,
     settings: MemberSettings,
     policies: Arc<PoliciesInForce>,
-    books: Arc<Books>,
+    accounts: Arc<Accounts>,
     memory: Arc<Memory>,
     runtime: Handle,
     started: usize,
@@ -46,7 +46,7 @@ impl Members {
             members: Vec::new(),
             readiness: Arc::default(),
             settings: settings(stage, file),
-            books: Arc::new(Books::new()),
+            accounts: Arc::new(Accounts::new()),
             memory: Arc::new(Memory::new(MEMORY_LIMIT)),
             policies,
             runtime,
@@ -64,7 +64,7 @@ impl Members {
             &format!("member-{}", self.started),
             self.settings.clone(),
             Arc::clone(&self.policies),
-            Arc::clone(&self.books),
+            Arc::clone(&self.accounts),
             Arc::clone(&self.memory),
             &self.runtime,
         )?;
@@ -75,8 +75,8 @@ impl Members {
         Ok(())
     }
 
-    pub(super) fn books(&self) -> Arc<Books> {
-        Arc::clone(&self.books)
+    pub(super) fn accounts(&self) -> Arc<Accounts> {
+        Arc::clone(&self.accounts)
     }
 
     pub(super) fn are_ready(&self) -> bool {

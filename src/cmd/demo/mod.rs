@@ -79,8 +79,8 @@ pub fn run(args: &DemoArgs, logs: &LogOptions) -> Result<ExitCode, CommandError>
     let recorder = admin::install()?;
     let stage = runtime.block_on(Stage::start(args.export.as_deref(), expectation))?;
     let mut members = Members::start(&stage, &file, runtime.handle().clone())?;
-    let books = members.books();
-    let render = move || books.read(|| recorder.render());
+    let accounts = members.accounts();
+    let render = move || accounts.read(|| recorder.render());
     let render: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(render);
     let listen = runtime.block_on(members.serve_pages(args.listen, Arc::clone(&render)))?;
     eprintln!(

@@ -1,8 +1,10 @@
 //! What is counted.
 
-use metrics::{Counter, counter, describe_counter};
+use metrics::Counter;
 
-/// What became of a record that was read.
+use crate::telemetry::metrics::table;
+
+/// What became of a record that was read, in the order of the label `fate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It held one trace: it went on as it was, with the trace's id as its key.
@@ -30,22 +32,12 @@ pub(super) struct RekeyMetrics {
 impl RekeyMetrics {
     /// Registers every series with the installed recorder.
     pub(super) fn new() -> Self {
-        let text = "records read from the topic that is rekeyed, by what became of them";
-        describe_counter!("tailsieve_rekey_read_records_total", text);
-        describe_counter!("tailsieve_rekey_read_bytes_total", "bytes of the values of these");
-        describe_counter!("tailsieve_rekey_written_records_total", "records written and on disk");
-        describe_counter!("tailsieve_rekey_written_bytes_total", "bytes of the values of these");
-        let text = "records that Kafka did not take and that are written again";
-        describe_counter!("tailsieve_rekey_retried_records_total", text);
-        let fates = ["keyed", "split", "without_spans", "null_value", "unreadable"];
-        let read =
-            |fate: &str| counter!("tailsieve_rekey_read_records_total", "fate" => fate.to_owned());
         Self {
-            read: fates.into_iter().map(read).collect(),
-            read_bytes: counter!("tailsieve_rekey_read_bytes_total"),
-            written: counter!("tailsieve_rekey_written_records_total"),
-            written_bytes: counter!("tailsieve_rekey_written_bytes_total"),
-            retried: counter!("tailsieve_rekey_retried_records_total"),
+            read: table::REKEY_READ_RECORDS.each(&[]),
+            read_bytes: table::REKEY_READ_BYTES.handle(),
+            written: table::REKEY_WRITTEN_RECORDS.handle(),
+            written_bytes: table::REKEY_WRITTEN_BYTES.handle(),
+            retried: table::REKEY_RETRIED_RECORDS.handle(),
         }
     }
 

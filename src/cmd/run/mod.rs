@@ -17,8 +17,8 @@ use crate::member::app::{Member, MemberSettings, Readiness};
 use crate::member::reload::{self, Answer, ReloadSettings, Reloader};
 use crate::member::watchdog;
 use crate::member::worker::{Annotations, PoliciesInForce};
+use crate::telemetry::accounts::Accounts;
 use crate::telemetry::admin::{Check, Pages, PolicyPages};
-use crate::telemetry::books::Books;
 use crate::telemetry::memory::Memory;
 
 use topics::Checked;
@@ -64,14 +64,14 @@ pub fn run(args: &RunArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> 
 fn serve(settings: &Settings, file: &PolicyFile, process: Process) -> Result<(), CommandError> {
     let admin = process.admin(settings.admin_listen)?;
     let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
-    let books = Arc::new(Books::new());
+    let accounts = Arc::new(Accounts::new());
     let memory = Arc::new(Memory::new(settings.max_bytes));
     log_start(settings, file);
     let member = Member::start(
         "tailsieve",
         member_settings(settings, file),
         Arc::clone(&policies),
-        Arc::clone(&books),
+        Arc::clone(&accounts),
         memory,
         process.runtime(),
     )?;
@@ -92,7 +92,9 @@ fn serve(settings: &Settings, file: &PolicyFile, process: Process) -> Result<(),
     };
     let (render, standing) = (admin.recorder.clone(), reloader.clone());
     let pages = Pages {
-        metrics: Arc::new(move || books.read(|| render.render()) + &standing.standing().metrics()),
+        metrics: Arc::new(move || {
+            accounts.read(|| render.render()) + &standing.standing().metrics()
+        }),
         readiness: Arc::clone(&checks),
         notes: Arc::new(move || readiness.routing()),
         policies: Some(policy_pages(reloader)),

@@ -11,7 +11,7 @@ mod letter;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use metrics::{Counter, counter, describe_counter};
+use metrics::Counter;
 use rdkafka::error::KafkaError;
 use tokio::sync::{Notify, mpsc};
 use tracing::error;
@@ -22,6 +22,7 @@ use crate::kafka::publish::{
 };
 use crate::kafka::record_headers;
 use crate::telemetry::log_throttle::LogThrottle;
+use crate::telemetry::metrics::table;
 
 pub use letter::{
     ATTEMPTS, EXPORTER, KIND, Kind, Letter, MESSAGE, OWN_HEADERS, PARTITION, REASON, TIMESTAMP,
@@ -124,9 +125,7 @@ impl DeadLetters {
 
     /// Registers the metrics of a process that has no dead-letter topic, or none yet.
     pub fn describe() {
-        let text = "letters to the dead-letter topic, by what became of them";
-        describe_counter!("tailsieve_dead_letters_total", text);
-        let _ = ["written", "failed"].map(outcome);
+        let _ = table::DEAD_LETTERS.each(&[]);
     }
 
     /// True if there is a dead-letter topic. If not, nothing is to be sent.
@@ -246,7 +245,7 @@ impl DeliveryReports for LetterReports {
 }
 
 fn outcome(outcome: &'static str) -> Counter {
-    counter!("tailsieve_dead_letters_total", "outcome" => outcome)
+    table::DEAD_LETTERS.with(&[outcome])
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Histogram};
 use tracing::warn;
 
 use crate::kafka::publish::Failed;
 use crate::telemetry::log_throttle::LogThrottle;
+use crate::telemetry::metrics::table;
 
 /// Handles, taken once.
 pub(super) struct LogMetrics {
@@ -22,17 +23,15 @@ pub(super) struct LogMetrics {
 
 impl LogMetrics {
     pub(super) fn new() -> Self {
-        describe();
-        let read =
-            |outcome| counter!("tailsieve_decision_log_read_records_total", "outcome" => outcome);
+        let read = |outcome| table::LOG_READ_RECORDS.with(&[outcome]);
         Self {
-            written: counter!("tailsieve_decision_log_written_records_total"),
-            written_decisions: counter!("tailsieve_decision_log_written_decisions_total"),
-            failures: counter!("tailsieve_decision_log_failures_total"),
+            written: table::LOG_WRITTEN_RECORDS.handle(),
+            written_decisions: table::LOG_WRITTEN_DECISIONS.handle(),
+            failures: table::LOG_FAILURES.handle(),
             read: read("read"),
             void: read("superseded"),
             unread: read("not_understood"),
-            read_back: histogram!("tailsieve_decision_log_read_back_seconds"),
+            read_back: table::LOG_READ_BACK.handle(),
             trouble: LogThrottle::new(Duration::from_secs(10)),
         }
     }
@@ -47,20 +46,4 @@ impl LogMetrics {
             warn!(%error, partition, suppressed, "decision_log.write_failed: {text}");
         }
     }
-}
-
-fn describe() {
-    let text = "records that are safe on the decision log; each holds some decisions";
-    describe_counter!("tailsieve_decision_log_written_records_total", text);
-    let text = "decisions that are safe on the decision log; those of kept traces come once more \
-                when they are delivered";
-    describe_counter!("tailsieve_decision_log_written_decisions_total", text);
-    let text = "records that could not be written, and are written again";
-    describe_counter!("tailsieve_decision_log_failures_total", text);
-    let text = "what was read back from the decision log when partitions came in: records that \
-                were read, decisions that are superseded by a later owner's, and what is \
-                not_understood";
-    describe_counter!("tailsieve_decision_log_read_records_total", text);
-    let text = "from when a partition came in to when its decision log was read back";
-    describe_histogram!("tailsieve_decision_log_read_back_seconds", Unit::Seconds, text);
 }

@@ -11,7 +11,8 @@ use crate::kafka::decision_log::{DecisionRecord, SamplingDecision};
 use crate::kafka::source::Record;
 use crate::otlp::Scan;
 use crate::sampling::trace::{Decided, Segment, Slot, Trigger};
-use crate::telemetry::books::{Amount, Replayed};
+use crate::telemetry::accounts::Amount;
+use crate::telemetry::metrics::Replayed;
 
 impl PartitionState {
     /// Takes in what a scan found in a record.
@@ -53,7 +54,7 @@ impl PartitionState {
         run: &SpanRun<'_>,
     ) {
         let (id, offset) = (run.trace_id(), record.offset);
-        desk.tally.received.add(run.amount());
+        desk.counts.received.add(run.amount());
         if let Some(recorded) = self.replay.find(id, offset) {
             let recorded = recorded.clone();
             let segment = self.hold_segment(record, value, found, run);
@@ -64,7 +65,7 @@ impl PartitionState {
             Some(slot) => slot,
             None => {
                 let decided = self.decided_before(shared, id, offset);
-                desk.tally.cache_lookups[usize::from(decided.is_none())] += 1;
+                desk.counts.cache_lookups[usize::from(decided.is_none())] += 1;
                 if let Some(decided) = decided {
                     let segment = self.hold_segment(record, value, found, run);
                     let spans = (segment, run.framed.of(value));
@@ -72,7 +73,7 @@ impl PartitionState {
                     return;
                 }
                 let opened = Amount { traces: 1, ..Amount::default() };
-                desk.tally.received.add(opened);
+                desk.counts.received.add(opened);
                 desk.opened.add(opened);
                 self.traces.open(id, offset, self.watermark.pin(offset))
             }
@@ -148,13 +149,13 @@ impl PartitionState {
         decided: &Decided<Remembered>,
     ) {
         let age = self.traces.clock().since(decided.at);
-        shared.books.late_age.record(age.as_secs_f64());
+        shared.accounts.late_age.record(age.as_secs_f64());
         let Remembered { decision: verdict, covers: (first, last), trigger } = &decided.decision;
         let SamplingDecision::Kept(kept) = verdict else {
-            desk.tally.late_dropped.add(run.amount());
+            desk.counts.late_dropped.add(run.amount());
             return;
         };
-        desk.tally.late_kept.add(run.amount());
+        desk.counts.late_kept.add(run.amount());
         let (id, additions) = (run.trace_id(), shared.annotations.of(kept));
         let of = (id, *first);
         let chunks = self.frame(desk, std::iter::once(spans), &additions);
@@ -188,13 +189,13 @@ impl PartitionState {
     ) {
         let amount = run.amount();
         let kept = match &recorded.decision {
-            SamplingDecision::Dropped => return desk.tally.replay(Replayed::Dropped, amount),
+            SamplingDecision::Dropped => return desk.counts.replay(Replayed::Dropped, amount),
             SamplingDecision::Kept(_) if recorded.delivered => {
-                return desk.tally.replay(Replayed::Delivered, amount);
+                return desk.counts.replay(Replayed::Delivered, amount);
             }
             SamplingDecision::Kept(kept) => kept.clone(),
         };
-        desk.tally.replay(Replayed::Forwarded, amount);
+        desk.counts.replay(Replayed::Forwarded, amount);
         let (of, additions) = ((run.trace_id(), recorded.first), shared.annotations.of(&kept));
         let chunks = self.frame(desk, std::iter::once(spans), &additions);
         let is_last = offset >= recorded.last;
@@ -216,5 +217,5 @@ fn check_routing(
     let Some(first) = found.spans.first() else { return };
     let id = first.trace_id;
     let is_alone = found.spans.iter().all(|span| span.trace_id == id);
-    shared.routing.check(partition, record.key, id, is_alone, &mut desk.tally);
+    shared.routing.check(partition, record.key, id, is_alone, &mut desk.counts);
 }

@@ -12,7 +12,7 @@ use crate::otlp::probability::Threshold;
 use crate::otlp::{Additions, Chance};
 use crate::sampling::policy::{Decision, PolicySet};
 use crate::sampling::trace::{Decided, OpenTrace, Trigger};
-use crate::telemetry::books::TRIGGERS;
+use crate::telemetry::metrics::TRIGGERS;
 
 /// What is remembered of a decision, for the spans that come after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl PartitionState {
     ) {
         let amount = amount_of(trace);
         desk.closed.add(amount);
-        desk.tally.triggers[trigger as usize] += 1;
+        desk.counts.triggers[trigger as usize] += 1;
         self.observe(shared, trace);
         let now = self.traces.clock();
         let policies = &self.in_force.policies;
@@ -177,12 +177,12 @@ impl PartitionState {
     }
 
     fn observe(&self, shared: &Shared, trace: &OpenTrace) {
-        let (books, summary) = (&shared.books, &trace.summary);
+        let (accounts, summary) = (&shared.accounts, &trace.summary);
         let delay = self.traces.clock().since(trace.opened_at);
-        books.decision_delay.record(delay.as_secs_f64());
-        books.trace_spans.record(f64::from(summary.spans));
-        books.trace_bytes.record(summary.bytes as f64);
-        books.trace_duration.record(summary.duration().as_secs_f64());
+        accounts.decision_delay.record(delay.as_secs_f64());
+        accounts.trace_spans.record(f64::from(summary.spans));
+        accounts.trace_bytes.record(summary.bytes as f64);
+        accounts.trace_duration.record(summary.duration().as_secs_f64());
     }
 }
 
@@ -199,5 +199,5 @@ fn verdict(policies: &PolicySet, decision: &Decision) -> (SamplingDecision, Opti
     }
 }
 
-// What the tally's places are numbered by.
+// What the counts's places are numbered by.
 const _: () = assert!(Trigger::LogGone as usize + 1 == TRIGGERS.len());

@@ -166,9 +166,9 @@ impl PartitionState {
                 })
             });
             let framed = desk.framer.frame(of_it, additions);
-            desk.tally.oversized_spans += u64::from(framed.oversized_spans);
-            desk.tally.malformed_tracestate += u64::from(framed.malformed_tracestate);
-            desk.tally.not_utf8_spans += u64::from(framed.not_utf8);
+            desk.counts.oversized_spans += u64::from(framed.oversized_spans);
+            desk.counts.malformed_tracestate += u64::from(framed.malformed_tracestate);
+            desk.counts.not_utf8_spans += u64::from(framed.not_utf8);
             let forwarded = Bytes::copy_from_slice(forwarded);
             let framed = framed.chunks.into_iter();
             chunks.extend(framed.map(|chunk| Framed { forwarded: forwarded.clone(), chunk }));

@@ -10,7 +10,7 @@ use crate::otlp::{Framer, Scan};
 use crate::sampling::policy::{
     Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said,
 };
-use crate::telemetry::books::{Amount, Tally};
+use crate::telemetry::accounts::{Amount, Counts};
 
 use super::in_force::InForce;
 use super::outbound::Outbound;
@@ -24,7 +24,7 @@ pub(super) struct Desk {
     /// Taken out for as long as what it decoded is read; made for the first value that needs it.
     pub(super) decoder: Option<Box<Decoder>>,
     pub(super) framer: Framer,
-    pub(super) tally: Tally,
+    pub(super) counts: Counts,
     /// What shadow policies said of the trace in hand.
     shadows: Vec<(PolicyIndex, Said)>,
     /// What the others said of it.
@@ -52,7 +52,7 @@ impl Desk {
             scan: None,
             decoder: None,
             framer: Framer::new(max_chunk_bytes),
-            tally: Tally::default(),
+            counts: Counts::default(),
             shadows: Vec::new(),
             in_effect: InEffect::default(),
             opened: Amount::default(),
@@ -75,35 +75,35 @@ impl Desk {
 
     /// Counts for these policies from now on; what was counted for others is posted.
     pub(super) fn count_for(&mut self, in_force: &InForce) {
-        self.tally = in_force.tally();
+        self.counts = in_force.counts();
         self.shadows = Vec::with_capacity(in_force.policies.names().count());
     }
 
     /// Writes down who says what of the trace in hand.
     pub(super) fn votes<'a>(&'a mut self, policies: &'a PolicySet) -> Votes<'a> {
-        let Self { tally, shadows, in_effect, .. } = self;
+        let Self { counts, shadows, in_effect, .. } = self;
         shadows.clear();
         *in_effect = InEffect::default();
-        Votes { policies, tally, shadows, in_effect }
+        Votes { policies, counts, shadows, in_effect }
     }
 
     /// Counts what became of a trace that `policies` decided.
     pub(super) fn account(&mut self, policies: &PolicySet, decision: &Decision, amount: Amount) {
-        let Self { tally, shadows, in_effect, .. } = self;
+        let Self { counts, shadows, in_effect, .. } = self;
         match decision {
-            Decision::Drop { policy: None } => tally.unwanted.add(amount),
+            Decision::Drop { policy: None } => counts.unwanted.add(amount),
             Decision::Drop { policy: Some(policy) } => {
-                tally.policies[usize::from(policy.0)].dropped.add(amount);
+                counts.policies[usize::from(policy.0)].dropped.add(amount);
             }
             Decision::Keep { policy, leaf, .. } => {
-                tally.policies[usize::from(policy.0)].kept.add(amount);
+                counts.policies[usize::from(policy.0)].kept.add(amount);
                 if let Some(leaf) = leaf {
-                    tally.leaves[usize::from(leaf.0)].kept.add(amount);
+                    counts.leaves[usize::from(leaf.0)].kept.add(amount);
                 }
             }
         }
         for (policy, said) in shadows.drain(..) {
-            let shadow = &mut tally.policies[usize::from(policy.0)];
+            let shadow = &mut counts.policies[usize::from(policy.0)];
             match in_effect.changed_by(policies, policy, said) {
                 Some(Said::Keep) => shadow.shadow_kept.add(amount),
                 Some(Said::Drop) => shadow.shadow_dropped.add(amount),
@@ -116,7 +116,7 @@ impl Desk {
 /// Counts who said what.
 pub(super) struct Votes<'a> {
     policies: &'a PolicySet,
-    tally: &'a mut Tally,
+    counts: &'a mut Counts,
     shadows: &'a mut Vec<(PolicyIndex, Said)>,
     in_effect: &'a mut InEffect,
 }
@@ -124,7 +124,7 @@ pub(super) struct Votes<'a> {
 impl Observer for Votes<'_> {
     fn voted(&mut self, policy: PolicyIndex, said: Said) {
         // In the order of `VOTES`.
-        self.tally.policies[usize::from(policy.0)].votes[said as usize] += 1;
+        self.counts.policies[usize::from(policy.0)].votes[said as usize] += 1;
         if !self.policies.is_shadow(policy) {
             self.in_effect.enter(self.policies, policy, said);
         } else if said != Said::None {
@@ -133,10 +133,10 @@ impl Observer for Votes<'_> {
     }
 
     fn failed(&mut self, policy: PolicyIndex) {
-        self.tally.policies[usize::from(policy.0)].errors += 1;
+        self.counts.policies[usize::from(policy.0)].errors += 1;
     }
 
     fn leaf_voted(&mut self, leaf: LeafIndex) {
-        self.tally.leaves[usize::from(leaf.0)].votes += 1;
+        self.counts.leaves[usize::from(leaf.0)].votes += 1;
     }
 }

@@ -17,7 +17,7 @@ impl Worker {
     pub(super) fn rebalance(&mut self, event: Rebalance) {
         match event {
             Rebalance::Resized { partitions } => {
-                self.shared.routing.resized(partitions, &mut self.desk.tally);
+                self.shared.routing.resized(partitions, &mut self.desk.counts);
                 self.share_out(partitions);
             }
             Rebalance::Assigned { partition, acquisition, start, metadata } => {

@@ -13,7 +13,7 @@ use super::outbound::Targets;
 use crate::otlp::AttributeKeys;
 use crate::sampling::policy::PolicySet;
 use crate::sampling::trace::Limits;
-use crate::telemetry::books::{CountedLeaf, CountedPolicy, PolicyCounters, Tally};
+use crate::telemetry::accounts::{CountedLeaf, CountedPolicy, Counts, PolicyCounters};
 
 /// One version of what the policy file says.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct InForce {
     pub hash: String,
     /// What a scan has to look at for these policies.
     pub(super) keys: AttributeKeys,
-    /// Where their tallies are posted.
+    /// Where their counts are posted.
     pub(super) counters: PolicyCounters,
 }
 
@@ -55,9 +55,9 @@ impl InForce {
         Targets::of(all, named.map_or(&[], |spec| &spec.exporters))
     }
 
-    /// A tally for these policies.
-    pub(super) fn tally(&self) -> Tally {
-        Tally::new(self.policies.names().count(), self.policies.leaves().len())
+    /// A counts for these policies.
+    pub(super) fn counts(&self) -> Counts {
+        Counts::new(self.policies.names().count(), self.policies.leaves().len())
     }
 }
 

@@ -43,7 +43,7 @@ use crate::kafka::decision_log::{Log, LogEvent};
 use crate::kafka::source::{Acquisition, CaughtUp, Event, Inbox, Rebalance, RecordBatch};
 use crate::member::routing::Routing;
 use crate::sampling::trace::DecidedTraces;
-use crate::telemetry::books::Books;
+use crate::telemetry::accounts::Accounts;
 use crate::telemetry::memory::Memory;
 
 pub use decide::{Annotations, Remembered};
@@ -86,8 +86,8 @@ pub struct Shared {
     pub stalls: Stalls,
     /// The bound on open traces.
     pub memory: Arc<Memory>,
-    /// The books.
-    pub books: Arc<Books>,
+    /// The accounts.
+    pub accounts: Arc<Accounts>,
     /// Whether the topic keeps each trace in one partition.
     pub routing: Arc<Routing>,
     /// What is said of records that are refused.
@@ -133,7 +133,7 @@ pub struct Worker {
     told: Told,
     /// Tells of policies that came into force.
     policies: watch::Receiver<Arc<InForce>>,
-    /// Those that the partitions judge by and the tally is of.
+    /// Those that the partitions judge by and the counts is of.
     in_force: Arc<InForce>,
     /// Partitions of the topic, over which limits are shared out.
     topic_size: u32,
@@ -341,11 +341,11 @@ impl Worker {
     fn post(&mut self) {
         self.forget_what_is_left();
         self.post_memory();
-        let Desk { tally, opened, closed, .. } = &mut self.desk;
+        let Desk { counts, opened, closed, .. } = &mut self.desk;
         let (opened, closed) = (std::mem::take(opened), std::mem::take(closed));
-        self.shared.books.post(&self.in_force.counters, tally, opened, closed);
+        self.shared.accounts.post(&self.in_force.counters, counts, opened, closed);
         let decided = &self.shared.decided;
-        self.shared.books.cache(decided.len(), decided.bytes());
+        self.shared.accounts.cache(decided.len(), decided.bytes());
     }
 }
 

@@ -21,7 +21,7 @@ use crate::sampling::trace::{
     HeaderId, Headers, OpenTrace, OpenTraces, Slot, TRACE_OVERHEAD, Trigger,
 };
 use crate::sampling::watermark::Watermark;
-use crate::telemetry::books::Amount;
+use crate::telemetry::accounts::Amount;
 
 /// A partition that is being given up: who waits for it, and how long.
 #[derive(Debug)]
@@ -164,13 +164,13 @@ impl PartitionState {
     /// Handles one record: what is due before it, then its spans.
     pub(super) fn take_in(&mut self, shared: &Shared, desk: &mut Desk, record: &Record<'_>) {
         if record.offset.next() <= self.watermark.next() {
-            desk.tally.repeated_records += 1;
+            desk.counts.repeated_records += 1;
             return;
         }
         self.traces.advance_clock(record.timestamp);
         self.decide_due(shared, desk);
         self.watermark.read(record.offset, self.traces.clock());
-        desk.tally.records += 1;
+        desk.counts.records += 1;
         self.read_value(shared, desk, record);
         self.replay.passed(self.watermark.next());
     }
@@ -237,7 +237,7 @@ impl PartitionState {
         self.tell_held(desk, Held::default());
         for trace in self.traces.take_all() {
             let amount = amount_of(&trace);
-            desk.tally.revoked.add(amount);
+            desk.counts.revoked.add(amount);
             desk.closed.add(amount);
         }
     }

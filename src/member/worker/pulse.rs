@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use metrics::{Gauge, describe_gauge, gauge};
+use metrics::Gauge;
+
+use crate::telemetry::metrics::table;
 
 /// The sign of life of one worker.
 #[derive(Debug, Default)]
@@ -64,16 +66,7 @@ pub struct Stalls([Gauge; 4]);
 
 impl Default for Stalls {
     fn default() -> Self {
-        let text = "workers that take no records at the moment, by what they wait for: room in an \
-                    exporter's queue, the decision log, the dead-letter topic, or the group's word \
-                    that this process still is a member";
-        describe_gauge!("tailsieve_stalled_workers", text);
-        let at_zero = |(_, reason)| {
-            let gauge = gauge!("tailsieve_stalled_workers", "reason" => reason);
-            gauge.set(0.0);
-            gauge
-        };
-        Self(STALLS.map(at_zero))
+        Self(STALLS.map(|(_, reason)| table::STALLED_WORKERS.with(&[reason])))
     }
 }
 

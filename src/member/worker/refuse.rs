@@ -12,8 +12,9 @@ use crate::kafka::dead_letters::{DeadLetters, Holds, Kind, Letter, LetterTicket}
 use crate::kafka::source::Record;
 use crate::otlp::encoding::{self, Compression, DecodeError, Decoded, Encoding};
 use crate::otlp::{InvalidReason, Scan, ScanError, not_understood, only_invalid, scan};
-use crate::telemetry::books::{Amount, Invalid};
+use crate::telemetry::accounts::Amount;
 use crate::telemetry::log_throttle::LogThrottle;
+use crate::telemetry::metrics::Invalid;
 
 /// Why a whole record is refused.
 enum Refused {
@@ -28,7 +29,7 @@ impl PartitionState {
             self.refuse(shared, desk, record, &Refused::NullValue);
             return;
         };
-        desk.tally.record_bytes += value.len() as u64;
+        desk.counts.record_bytes += value.len() as u64;
         if encoding::is_plain(value) {
             self.read_protobuf(shared, desk, record, value, Encoding::OtlpProto);
             return;
@@ -36,12 +37,12 @@ impl PartitionState {
         let mut decoder = desk.decoder.take().unwrap_or_default();
         let Decoded { encoding, compression, protobuf } = decoder.decode(value);
         if let Some(compression) = compression {
-            desk.tally.compressed[compression as usize] += 1;
+            desk.counts.compressed[compression as usize] += 1;
         }
         match protobuf {
             Ok(protobuf) => self.read_protobuf(shared, desk, record, protobuf, encoding),
             Err(error) => {
-                desk.tally.encoded[encoding as usize] += 1;
+                desk.counts.encoded[encoding as usize] += 1;
                 self.refuse(shared, desk, record, &Refused::Decode(error));
             }
         }
@@ -59,14 +60,14 @@ impl PartitionState {
         let mut found = desk.scan.take().unwrap_or_default();
         let scanned = scan(protobuf, &self.in_force.keys, &mut found);
         if scanned.is_ok() && !found.spans.is_empty() {
-            desk.tally.encoded[encoding as usize] += 1;
+            desk.counts.encoded[encoding as usize] += 1;
             self.arrive(shared, desk, record, protobuf, &found);
         } else {
             // JSON that was read is what it is.
             let is_doubtful = encoding == Encoding::OtlpProto;
             let again = if is_doubtful { encoding::look_again(protobuf) } else { None };
             let encoding = again.as_ref().map_or(encoding, |(other, _)| *other);
-            desk.tally.encoded[encoding as usize] += 1;
+            desk.counts.encoded[encoding as usize] += 1;
             match (again, scanned) {
                 (Some((_, Ok(json))), _) => match scan(&json, &self.in_force.keys, &mut found) {
                     Ok(()) => self.arrive_or_not(shared, desk, record, &json, &found),
@@ -97,7 +98,7 @@ impl PartitionState {
                 self.refuse(shared, desk, record, &Refused::Decode(error));
                 return;
             }
-            desk.tally.empty_records += 1;
+            desk.counts.empty_records += 1;
         }
         self.arrive(shared, desk, record, protobuf, found);
     }
@@ -106,9 +107,9 @@ impl PartitionState {
     fn refuse(&mut self, shared: &Shared, desk: &mut Desk, record: &Record<'_>, why: &Refused) {
         let bytes = record.value.map_or(0, <[u8]>::len) as u64;
         let (reason, amount) = (why.reason(), Amount { traces: 0, spans: 0, bytes });
-        desk.tally.received.add(amount);
-        desk.tally.refuse(reason, amount);
-        desk.tally.invalid_records[reason as usize] += 1;
+        desk.counts.received.add(amount);
+        desk.counts.refuse(reason, amount);
+        desk.counts.invalid_records[reason as usize] += 1;
         let message = why.message();
         shared.refusals.record(self.partition, record.offset, reason, &message);
         if shared.dead_letters.is_open() {
@@ -132,8 +133,8 @@ impl PartitionState {
         }
         for span in &found.invalid {
             let amount = Amount { traces: 0, spans: 1, bytes: span.framed.len() as u64 };
-            desk.tally.received.add(amount);
-            desk.tally.refuse(invalid(span.reason), amount);
+            desk.counts.received.add(amount);
+            desk.counts.refuse(invalid(span.reason), amount);
         }
         for (why, message) in [
             (InvalidReason::TraceId, "the trace id is not 16 bytes, or all zeros"),
@@ -272,7 +273,7 @@ impl Refusals {
     }
 }
 
-// What the tally's places are numbered by.
+// What the counts's places are numbered by.
 const _: () = assert!(
     Invalid::SpanId as usize + 1 == Invalid::ALL.len()
         && Encoding::MangledText as usize + 1 == Encoding::ALL.len()

@@ -2,7 +2,7 @@
 
 use crate::ids::TraceId;
 use crate::otlp::span::{Slice, SpanRef};
-use crate::telemetry::books::Amount;
+use crate::telemetry::accounts::Amount;
 
 /// Spans of one trace that stand back to back in one scope of a record.
 #[derive(Clone, Copy, Debug)]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::process;
+use crate::telemetry::metrics::{Kind, table};
 
 /// How often what histograms have collected is put into their buckets. A scrape does it too; this
 /// bounds the memory between scrapes.
@@ -26,13 +26,18 @@ pub struct Recorder(PrometheusHandle);
 /// # Errors
 /// When one is installed already.
 pub fn install() -> Result<Recorder, BuildError> {
-    let builder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Suffix("_bytes".into()), &BYTES)?
-        .set_buckets(&COUNTS)?;
+    let families = table::GROUPS.iter().flat_map(|group| group.families);
+    let mut builder = PrometheusBuilder::new();
+    for family in families.filter(|family| family.kind == Kind::Histogram) {
+        let buckets: &[f64] = match family.unit {
+            "seconds" => &SECONDS,
+            "bytes" => &BYTES,
+            _ => &COUNTS,
+        };
+        builder = builder.set_buckets_for_metric(Matcher::Full(family.name.to_owned()), buckets)?;
+    }
     let recorder = Recorder(builder.install_recorder()?);
-    describe_gauge!("tailsieve_build_info", "always 1; the version is in the label");
-    gauge!("tailsieve_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    table::BUILD_INFO.with(&[env!("CARGO_PKG_VERSION")]).set(1.0);
     Ok(recorder)
 }
 

@@ -4,8 +4,9 @@
 //! They are written by hand because counters of the recorder are whole numbers, and CPU time is
 //! not.
 
-use std::fmt::Write as _;
 use std::fs;
+
+use crate::telemetry::metrics::{Metric, table};
 
 /// Clock ticks a second in `/proc`: `USER_HZ`, part of the kernel's interface.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -18,27 +19,25 @@ const START_TICKS: usize = 19;
 
 /// The process's metrics, in the text format of Prometheus.
 pub(super) fn render() -> String {
-    let mut text = String::new();
-    let mut put = |name: &str, kind: &str, help: &str, value: Option<f64>| {
-        if let Some(value) = value {
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
-        }
-    };
     let stat = fs::read_to_string("/proc/self/stat").ok();
     let field = |place| stat.as_deref().and_then(|stat| stat_field(stat, place));
     let cpu = field(USER_TICKS).zip(field(SYSTEM_TICKS)).map(|(user, system)| user + system);
-    let help = "Total user and system CPU time in seconds.";
-    put("process_cpu_seconds_total", "counter", help, cpu.map(|ticks| ticks / TICKS_PER_SECOND));
-    let help = "Resident memory in bytes.";
-    put("process_resident_memory_bytes", "gauge", help, resident_bytes());
     let start = boot_time().zip(field(START_TICKS));
     let start = start.map(|(boot, ticks)| boot + ticks / TICKS_PER_SECOND);
-    let help = "Start of the process in seconds since the Unix epoch.";
-    put("process_start_time_seconds", "gauge", help, start);
-    let open = fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as f64);
-    put("process_open_fds", "gauge", "Open file descriptors.", open);
-    put("process_threads", "gauge", "Threads of the process.", field(THREADS));
-    text
+    let files = fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as f64);
+    [
+        text(&table::PROCESS_CPU, cpu.map(|ticks| ticks / TICKS_PER_SECOND)),
+        text(&table::PROCESS_MEMORY, resident_bytes()),
+        text(&table::PROCESS_START, start),
+        text(&table::PROCESS_FILES, files),
+        text(&table::PROCESS_THREADS, field(THREADS)),
+    ]
+    .concat()
+}
+
+/// A metric of which the value is known.
+fn text<H>(metric: &Metric<H>, value: Option<f64>) -> String {
+    value.map_or_else(String::new, |value| metric.text(&[], value))
 }
 
 /// A numeric field of a `stat` line. The command may hold blanks and brackets, so counting starts

@@ -10,7 +10,7 @@ use super::{set_command, unanswered};
 use crate::kafka::partitioner::Detected;
 use crate::member::routing;
 use crate::otlp::encoding::Encoding;
-use crate::telemetry::books::Misrouted;
+use crate::telemetry::metrics::Misrouted;
 
 const RECORDS: &str = "records";
 const ENCODING: &str = "encoding";

@@ -23,7 +23,7 @@ use crate::sampling::facts::Summary;
 use crate::sampling::policy::spec::{Mode, PolicyKind, PolicySpec, StatusCode};
 use crate::sampling::policy::{self, Decision};
 use crate::sampling::trace::{DecidedTraces, Limits};
-use crate::telemetry::books::Books;
+use crate::telemetry::accounts::Accounts;
 use crate::telemetry::memory::Memory;
 
 pub const LIMITS: Limits = Limits {
@@ -147,7 +147,7 @@ pub fn shared(policies: InForce) -> Shared {
         decided: DecidedTraces::new(1000),
         stalls: Stalls::default(),
         memory: Arc::new(Memory::new(1 << 30)),
-        books: Arc::new(Books::new()),
+        accounts: Arc::new(Accounts::new()),
         routing: Arc::default(),
         refusals: Refusals::default(),
         dead_letters: DeadLetters::default(),

@@ -4,11 +4,11 @@ use super::bench::*;
 use crate::sampling::policy::spec::{
     CompositeChild, Mode, PolicyKind, PolicySpec, RuleScope, Sample,
 };
-use crate::telemetry::books::{Amount, LeafTally};
+use crate::telemetry::accounts::{Amount, LeafCounts};
 
-/// The tally of the policy at `place`, as (kept, dropped, none, keep, drop).
+/// The counts of the policy at `place`, as (kept, dropped, none, keep, drop).
 fn counted(bench: &Bench, place: usize) -> (u64, u64, [u64; 3]) {
-    let policy = &bench.desk.tally.policies[place];
+    let policy = &bench.desk.counts.policies[place];
     (policy.kept.traces, policy.dropped.traces, policy.votes)
 }
 
@@ -24,8 +24,8 @@ fn votes_and_amounts_are_counted_by_policy() {
     assert_eq!(counted(&bench, 0), (1, 0, [1, 2, 0]));
     assert_eq!(counted(&bench, 1), (0, 1, [2, 0, 1]));
     assert_eq!(counted(&bench, 2), (1, 0, [0, 3, 0]));
-    assert_eq!(bench.desk.tally.policies[0].kept.spans, 2);
-    assert_eq!(bench.desk.tally.unwanted, Amount::default());
+    assert_eq!(bench.desk.counts.policies[0].kept.spans, 2);
+    assert_eq!(bench.desk.counts.unwanted, Amount::default());
 }
 
 #[test]
@@ -41,15 +41,15 @@ fn shadow_policies_are_counted_by_what_they_would_have_changed() {
     bench.take_in(0, "shop", vec![span(2)]);
     bench.take_in(0, "bank", vec![span(3), span(3), span(3)]);
     bench.run_clock_to(30_000);
-    let tally = &bench.desk.tally;
-    let (more, less) = (&tally.policies[1], &tally.policies[2]);
+    let counts = &bench.desk.counts;
+    let (more, less) = (&counts.policies[1], &counts.policies[2]);
     assert_eq!(more.votes, [0, 3, 0]);
     assert_eq!((more.shadow_kept.traces, more.shadow_kept.spans), (2, 4));
     assert_eq!(less.votes, [1, 0, 2]);
     assert_eq!((less.shadow_dropped.traces, less.shadow_dropped.spans), (1, 2));
     let none = (more.kept, more.dropped, more.shadow_dropped, less.kept, less.shadow_kept);
     assert_eq!(none, Default::default(), "it has no effect");
-    assert_eq!((tally.unwanted.traces, tally.unwanted.spans), (2, 4));
+    assert_eq!((counts.unwanted.traces, counts.unwanted.spans), (2, 4));
 }
 
 fn rule(name: &str, when: &str, sample: Sample) -> PolicySpec {
@@ -80,8 +80,8 @@ fn shadow_policies_are_not_counted_where_they_would_change_nothing() {
         bench.take_in(0, "shop", vec![failed(span(1))]);
         bench.run_clock_to(30_000);
         let shadow = policies.iter().position(|policy| policy.mode == Mode::Shadow).unwrap();
-        let tally = &bench.desk.tally.policies[shadow];
-        let counted = (tally.shadow_kept.traces, tally.shadow_dropped.traces);
+        let counts = &bench.desk.counts.policies[shadow];
+        let counted = (counts.shadow_kept.traces, counts.shadow_dropped.traces);
         assert_eq!(counted, expected, "{name}");
     }
 }
@@ -99,8 +99,8 @@ fn children_of_composites_are_counted() {
     bench.take_in(0, "shop", vec![span(3), span(3)]);
     bench.run_clock_to(30_000);
     let kept = |traces, spans| (traces, traces, spans);
-    let leaf = |leaf: &LeafTally| (leaf.votes, leaf.kept.traces, leaf.kept.spans);
-    let leaves: Vec<_> = bench.desk.tally.leaves.iter().map(leaf).collect();
+    let leaf = |leaf: &LeafCounts| (leaf.votes, leaf.kept.traces, leaf.kept.spans);
+    let leaves: Vec<_> = bench.desk.counts.leaves.iter().map(leaf).collect();
     assert_eq!(leaves, [kept(1, 2), kept(1, 1)], "the third is over budget");
     assert_eq!(counted(&bench, 0), (2, 0, [1, 2, 0]));
 }
@@ -112,6 +112,6 @@ fn a_switch_counts_from_the_start() {
     bench.switch(in_force(&[errors("other")]));
     bench.run_clock_to(30_000);
     assert_eq!(counted(&bench, 0), (0, 0, [1, 0, 0]));
-    assert_eq!(bench.desk.tally.policies.len(), 1);
-    assert_eq!(bench.desk.tally.unwanted.traces, 1);
+    assert_eq!(bench.desk.counts.policies.len(), 1);
+    assert_eq!(bench.desk.counts.unwanted.traces, 1);
 }

@@ -24,7 +24,7 @@ use crate::member::worker::partition::PartitionState;
 use crate::member::worker::{Desk, InForce, Shared};
 use crate::sampling::policy;
 use crate::sampling::trace::Limits;
-use crate::telemetry::books::Tally;
+use crate::telemetry::accounts::Counts;
 
 const TRACES: u8 = 5;
 const GROUP: &str = "shop";
@@ -276,7 +276,7 @@ impl World {
         let fresh = owner(self.owners, &self.in_force, self.committed, self.ttl);
         let mut old = std::mem::replace(&mut self.owner, fresh);
         old.state.abandon(&mut old.desk);
-        self.check_books(&old);
+        self.check_accounts(&old);
         self.owners += 1;
         if self.remembers() {
             // Else one owner may have forgotten, by the wall clock, what another one follows; who
@@ -322,7 +322,7 @@ impl World {
         self.collect();
         self.close();
         self.settle();
-        self.check_books(&self.owner);
+        self.check_accounts(&self.owner);
         let position = self.owner.committable().0;
         self.check_position(position);
     }
@@ -561,15 +561,16 @@ impl World {
         of_trace.max_by_key(|((_, first), _)| *first).map(|(_, stands)| stands)
     }
 
-    fn check_books(&self, owner: &Owner) {
-        let Tally { received, policies, unwanted, late_kept, late_dropped, .. } = &owner.desk.tally;
+    fn check_accounts(&self, owner: &Owner) {
+        let Counts { received, policies, unwanted, late_kept, late_dropped, .. } =
+            &owner.desk.counts;
         let decided: u64 = policies.iter().map(|it| it.kept.spans + it.dropped.spans).sum();
         let late = late_kept.spans + late_dropped.spans;
-        let replayed: u64 = owner.desk.tally.replayed.iter().map(|it| it.spans).sum();
+        let replayed: u64 = owner.desk.counts.replayed.iter().map(|it| it.spans).sum();
         let open = owner.desk.opened.spans - owner.desk.closed.spans;
-        let revoked = owner.desk.tally.revoked.spans;
+        let revoked = owner.desk.counts.revoked.spans;
         let accounted = decided + unwanted.spans + late + replayed + open + revoked;
-        assert_eq!(received.spans, accounted, "the books of owner {} balance", owner.number);
+        assert_eq!(received.spans, accounted, "the accounts of owner {} balance", owner.number);
     }
 
     /// Everything is read, decided, written and delivered; then nothing may be missing.

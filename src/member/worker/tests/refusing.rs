@@ -14,7 +14,8 @@ use crate::ids::Position;
 use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, Kind, LetterTicket};
 use crate::member::worker::refuse::send_letters;
 use crate::otlp::encoding::Encoding;
-use crate::telemetry::books::{Amount, Invalid, Tally};
+use crate::telemetry::accounts::{Amount, Counts};
+use crate::telemetry::metrics::Invalid;
 
 fn bench() -> Bench {
     Bench::new(in_force(&[everything("all")]))
@@ -34,14 +35,14 @@ fn bench_with_letters(brokers: &str) -> (Bench, mpsc::UnboundedReceiver<LetterTi
 /// A value, why it is refused, and what it is counted as.
 type Case = (Option<&'static [u8]>, Invalid, Option<Encoding>);
 
-fn assert_balanced(tally: &Tally) {
+fn assert_balanced(counts: &Counts) {
     let mut sum = Amount::default();
-    tally.invalid.iter().for_each(|amount| sum.add(*amount));
-    assert_eq!(tally.received, sum, "nothing else was received");
+    counts.invalid.iter().for_each(|amount| sum.add(*amount));
+    assert_eq!(counts.received, sum, "nothing else was received");
 }
 
 #[test]
-fn each_reason_is_counted_and_the_books_balance() {
+fn each_reason_is_counted_and_the_accounts_balance() {
     let cases: [Case; 12] = [
         (None, Invalid::NullValue, None),
         (Some(b"\xff\xff"), Invalid::Malformed, Some(Encoding::OtlpProto)),
@@ -68,15 +69,15 @@ fn each_reason_is_counted_and_the_books_balance() {
     for (value, reason, encoding) in cases {
         let mut bench = bench();
         bench.take_in_value(value);
-        let tally = &bench.desk.tally;
-        assert_eq!(tally.invalid_records[reason as usize], 1, "{value:?}");
-        assert_eq!(tally.invalid_records.iter().sum::<u64>(), 1, "{value:?}");
+        let counts = &bench.desk.counts;
+        assert_eq!(counts.invalid_records[reason as usize], 1, "{value:?}");
+        assert_eq!(counts.invalid_records.iter().sum::<u64>(), 1, "{value:?}");
         let bytes = value.map_or(0, <[u8]>::len) as u64;
-        assert_eq!(tally.invalid[reason as usize].bytes, bytes);
-        assert_balanced(tally);
+        assert_eq!(counts.invalid[reason as usize].bytes, bytes);
+        assert_balanced(counts);
         let encoded: Vec<_> = Encoding::ALL
             .into_iter()
-            .filter(|encoding| tally.encoded[*encoding as usize] == 1)
+            .filter(|encoding| counts.encoded[*encoding as usize] == 1)
             .collect();
         assert_eq!(encoded, Vec::from_iter(encoding));
         assert_eq!(
@@ -98,10 +99,10 @@ fn json_and_compressed_records_are_spans_like_others() {
     bench.take_in(0, "shop", vec![span(1)]);
     bench.run_clock_to(40_000);
     assert_eq!(bench.forwarded().len(), 3);
-    let tally = &bench.desk.tally;
-    assert_eq!(tally.encoded[Encoding::OtlpProto as usize], 2);
-    assert_eq!(tally.encoded[Encoding::OtlpJson as usize], 1);
-    assert_eq!(tally.compressed, [0, 1]);
+    let counts = &bench.desk.counts;
+    assert_eq!(counts.encoded[Encoding::OtlpProto as usize], 2);
+    assert_eq!(counts.encoded[Encoding::OtlpJson as usize], 1);
+    assert_eq!(counts.compressed, [0, 1]);
 }
 
 #[test]
@@ -126,9 +127,9 @@ fn json_may_come_behind_a_line_feed_in_lines_or_in_a_list() {
     }
     bench.run_clock_to(40_000);
     assert_eq!(bench.forwarded().len(), 6);
-    let tally = &bench.desk.tally;
-    assert_eq!(tally.encoded[Encoding::OtlpJson as usize], 4);
-    assert_eq!(tally.invalid_records, [0; Invalid::ALL.len()]);
+    let counts = &bench.desk.counts;
+    assert_eq!(counts.encoded[Encoding::OtlpJson as usize], 4);
+    assert_eq!(counts.invalid_records, [0; Invalid::ALL.len()]);
 }
 
 #[test]
@@ -139,8 +140,8 @@ fn what_is_empty_is_counted_and_no_fault() {
     for value in values {
         bench.take_in_value(Some(value));
     }
-    assert_eq!(bench.desk.tally.empty_records, 5);
-    assert_eq!(bench.desk.tally.invalid_records, [0; Invalid::ALL.len()]);
+    assert_eq!(bench.desk.counts.empty_records, 5);
+    assert_eq!(bench.desk.counts.invalid_records, [0; Invalid::ALL.len()]);
 }
 
 #[test]
@@ -152,8 +153,8 @@ fn text_that_is_not_utf8_is_forwarded_as_it_is_and_counted() {
     bytes[at..at + 3].copy_from_slice(b"\xe2\x28\xa1");
     bench.take_in_value(Some(&bytes));
     bench.run_clock_to(40_000);
-    assert_eq!(bench.desk.tally.not_utf8_spans, 1);
-    assert_eq!(bench.desk.tally.invalid_records, [0; Invalid::ALL.len()]);
+    assert_eq!(bench.desk.counts.not_utf8_spans, 1);
+    assert_eq!(bench.desk.counts.invalid_records, [0; Invalid::ALL.len()]);
 }
 
 #[test]

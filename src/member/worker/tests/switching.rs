@@ -167,7 +167,7 @@ fn late_spans_follow_a_decision_of_policies_that_are_gone() {
     assert_eq!(late, kept, "the late span is written as the ones before");
     assert_eq!(value_of(&late[0], "tailsieve.policy").as_deref(), Some("half"));
     assert_eq!(late[0].trace_state, "ot=th:8;rv:80000000000000");
-    assert_eq!((bench.desk.tally.late_kept.spans, bench.desk.tally.late_dropped.spans), (1, 1));
+    assert_eq!((bench.desk.counts.late_kept.spans, bench.desk.counts.late_dropped.spans), (1, 1));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn the_time_to_live_of_decisions_is_that_of_the_policies_in_force() {
     );
     bench.switch(short);
     bench.take_in(35_000, "shop", vec![span(1)]);
-    assert_eq!(bench.desk.tally.late_dropped.spans, 1, "still remembered");
+    assert_eq!(bench.desk.counts.late_dropped.spans, 1, "still remembered");
     bench.take_in(35_001, "shop", vec![span(1)]);
     assert!(bench.state.traces.find(id(1)).is_some(), "forgotten: a trace of its own");
 }

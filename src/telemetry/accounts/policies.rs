@@ -3,10 +3,12 @@
 //! Made when the set comes into force: all its series are there, at 0, from then on, and those of
 //! policies that were there before go on.
 
-use metrics::{Counter, Label, Unit, counter, describe_counter};
+use metrics::Counter;
 
+use crate::telemetry::metrics::table;
+
+use super::Counts;
 use super::counters::{AmountCounters, post_all};
-use super::{Tally, VOTES};
 
 /// The policy label of what no policy voted to keep and none dropped.
 const NO_POLICY: &str = "none";
@@ -29,7 +31,7 @@ pub struct CountedLeaf<'a> {
     pub name: &'a str,
 }
 
-/// Where the tallies of a policy set are posted.
+/// Where the counts of a policy set are posted.
 #[derive(Debug)]
 pub struct PolicyCounters {
     policies: Vec<OnePolicy>,
@@ -41,8 +43,8 @@ pub struct PolicyCounters {
 struct OnePolicy {
     kept: AmountCounters,
     dropped: AmountCounters,
-    /// In the order of [`VOTES`].
-    votes: [Counter; 3],
+    /// In the order of [`VOTES`](crate::telemetry::metrics::VOTES).
+    votes: Vec<Counter>,
     errors: Counter,
     /// What would have been kept and dropped, if the policy is a shadow one.
     shadow: Option<(AmountCounters, AmountCounters)>,
@@ -60,18 +62,18 @@ impl PolicyCounters {
         policies: impl Iterator<Item = CountedPolicy<'a>>,
         leaves: impl Iterator<Item = CountedLeaf<'a>>,
     ) -> Self {
-        describe();
+        let dropped = [&table::DROPPED_TRACES, &table::DROPPED_SPANS, &table::DROPPED_BYTES];
         Self {
             policies: policies.map(OnePolicy::new).collect(),
             leaves: leaves.map(OneLeaf::new).collect(),
-            unwanted: AmountCounters::new("dropped", &[label("policy", NO_POLICY)]),
+            unwanted: AmountCounters::new(dropped, &[NO_POLICY]),
         }
     }
 
-    pub(super) fn post(&self, tally: &Tally) {
-        debug_assert_eq!(self.policies.len(), tally.policies.len(), "the tally is of this set");
-        debug_assert_eq!(self.leaves.len(), tally.leaves.len(), "the tally is of this set");
-        for (to, policy) in self.policies.iter().zip(&tally.policies) {
+    pub(super) fn post(&self, counts: &Counts) {
+        debug_assert_eq!(self.policies.len(), counts.policies.len(), "the counts are of this set");
+        debug_assert_eq!(self.leaves.len(), counts.leaves.len(), "the counts are of this set");
+        for (to, policy) in self.policies.iter().zip(&counts.policies) {
             to.kept.post(policy.kept);
             to.dropped.post(policy.dropped);
             post_all(&to.votes, &policy.votes);
@@ -81,65 +83,52 @@ impl PolicyCounters {
                 dropped.post(policy.shadow_dropped);
             }
         }
-        for (to, leaf) in self.leaves.iter().zip(&tally.leaves) {
+        for (to, leaf) in self.leaves.iter().zip(&counts.leaves) {
             to.votes.increment(leaf.votes);
             to.kept.post(leaf.kept);
         }
-        self.unwanted.post(tally.unwanted);
+        self.unwanted.post(counts.unwanted);
     }
 }
 
 impl OnePolicy {
     fn new(policy: CountedPolicy<'_>) -> Self {
-        let labels = [label("policy", policy.name)];
-        let amounts = |what: &str| AmountCounters::new(what, &labels);
-        let vote = |vote: &'static str| {
-            let labels = vec![label("policy", policy.name), label("vote", vote)];
-            counter!("tailsieve_policy_votes_total", labels)
+        let name = [policy.name];
+        let amounts = |metrics| AmountCounters::new(metrics, &name);
+        let shadow = || {
+            let kept =
+                [&table::SHADOW_KEPT_TRACES, &table::SHADOW_KEPT_SPANS, &table::SHADOW_KEPT_BYTES];
+            let dropped = [
+                &table::SHADOW_DROPPED_TRACES,
+                &table::SHADOW_DROPPED_SPANS,
+                &table::SHADOW_DROPPED_BYTES,
+            ];
+            (amounts(kept), amounts(dropped))
         };
         Self {
-            kept: amounts("kept"),
-            dropped: amounts("dropped"),
-            votes: VOTES.map(vote),
-            errors: counter!("tailsieve_policy_errors_total", labels.to_vec()),
-            shadow: policy.is_shadow.then(|| (amounts("shadow_kept"), amounts("shadow_dropped"))),
+            kept: amounts([&table::KEPT_TRACES, &table::KEPT_SPANS, &table::KEPT_BYTES]),
+            dropped: amounts([
+                &table::DROPPED_TRACES,
+                &table::DROPPED_SPANS,
+                &table::DROPPED_BYTES,
+            ]),
+            votes: table::POLICY_VOTES.each(&name),
+            errors: table::POLICY_ERRORS.with(&name),
+            shadow: policy.is_shadow.then(shadow),
         }
     }
 }
 
 impl OneLeaf {
     fn new(leaf: CountedLeaf<'_>) -> Self {
-        let labels = [label("policy", leaf.policy), label("sub_policy", leaf.name)];
-        Self {
-            votes: counter!("tailsieve_composite_votes_total", labels.to_vec()),
-            kept: AmountCounters::new("composite_kept", &labels),
-        }
+        let names = [leaf.policy, leaf.name];
+        let kept = [
+            &table::COMPOSITE_KEPT_TRACES,
+            &table::COMPOSITE_KEPT_SPANS,
+            &table::COMPOSITE_KEPT_BYTES,
+        ];
+        Self { votes: table::COMPOSITE_VOTES.with(&names), kept: AmountCounters::new(kept, &names) }
     }
-}
-
-fn label(key: &'static str, value: &str) -> Label {
-    Label::new(key, value.to_owned())
-}
-
-fn describe() {
-    let amounts = [
-        ("shadow_kept", "that were dropped and that a shadow policy would have kept"),
-        ("shadow_dropped", "that were kept and that a shadow policy would have dropped"),
-        ("composite_kept", "kept by a child of a composite policy"),
-    ];
-    for (name, of) in amounts {
-        describe_counter!(format!("tailsieve_{name}_traces_total"), format!("traces {of}"));
-        describe_counter!(format!("tailsieve_{name}_spans_total"), format!("spans of traces {of}"));
-        let bytes = format!("tailsieve_{name}_bytes_total");
-        let text = format!("wire bytes of spans of traces {of}");
-        describe_counter!(bytes, Unit::Bytes, text);
-    }
-    let text = "what policies said when they were asked, shadow ones too";
-    describe_counter!("tailsieve_policy_votes_total", text);
-    let text = "traces of which a policy could not evaluate something";
-    describe_counter!("tailsieve_policy_errors_total", text);
-    let text = "times that a child of a composite policy voted keep and had budget";
-    describe_counter!("tailsieve_composite_votes_total", text);
 }
 
 #[cfg(test)]
@@ -147,7 +136,7 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
-    use crate::telemetry::books::{Amount, Books};
+    use crate::telemetry::accounts::{Accounts, Amount};
 
     fn counters(policies: &[(&str, bool)], leaves: &[(&str, &str)]) -> PolicyCounters {
         let policies =
@@ -170,20 +159,20 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         let scrape = recorder.handle();
         metrics::with_local_recorder(&recorder, || {
-            let books = Books::new();
+            let accounts = Accounts::new();
             let first = counters(&[("a", false), ("gone", false)], &[]);
-            let mut tally = Tally::new(2, 0);
-            tally.policies[0].votes = [0, 3, 0];
-            tally.policies[0].kept = Amount { traces: 2, spans: 5, bytes: 70 };
-            tally.policies[1].errors = 1;
-            books.post(&first, &mut tally, Amount::default(), Amount::default());
+            let mut counts = Counts::new(2, 0);
+            counts.policies[0].votes = [0, 3, 0];
+            counts.policies[0].kept = Amount { traces: 2, spans: 5, bytes: 70 };
+            counts.policies[1].errors = 1;
+            accounts.post(&first, &mut counts, Amount::default(), Amount::default());
             let next =
                 counters(&[("new", true), ("a", false), ("shares", false)], &[("shares", "x")]);
-            let mut tally = Tally::new(3, 1);
-            tally.policies[1].votes = [1, 1, 0];
-            tally.policies[0].shadow_kept = Amount { traces: 1, spans: 2, bytes: 3 };
-            tally.leaves[0].votes = 4;
-            books.post(&next, &mut tally, Amount::default(), Amount::default());
+            let mut counts = Counts::new(3, 1);
+            counts.policies[1].votes = [1, 1, 0];
+            counts.policies[0].shadow_kept = Amount { traces: 1, spans: 2, bytes: 3 };
+            counts.leaves[0].votes = 4;
+            accounts.post(&next, &mut counts, Amount::default(), Amount::default());
         });
         let scrape = scrape.render();
         let votes = |policy| {

@@ -1,10 +1,12 @@
 //! Counters that come in threes: traces, spans and bytes.
 
-use metrics::{Counter, Label, counter};
+use metrics::Counter;
+
+use crate::telemetry::metrics::Metric;
 
 use super::Amount;
 
-/// The counters `tailsieve_{what}_{traces,spans,bytes}_total` with the same labels.
+/// Counters of traces, spans and bytes with the same labels.
 #[derive(Debug)]
 pub(super) struct AmountCounters {
     traces: Counter,
@@ -13,9 +15,10 @@ pub(super) struct AmountCounters {
 }
 
 impl AmountCounters {
-    pub(super) fn new(what: &str, labels: &[Label]) -> Self {
-        let one = |unit: &str| counter!(format!("tailsieve_{what}_{unit}_total"), labels.to_vec());
-        Self { traces: one("traces"), spans: one("spans"), bytes: one("bytes") }
+    /// Those of traces, spans and bytes, whose labels have these values.
+    pub(super) fn new(metrics: [&Metric<Counter>; 3], values: &[&str]) -> Self {
+        let [traces, spans, bytes] = metrics.map(|metric| metric.with(values));
+        Self { traces, spans, bytes }
     }
 
     pub(super) fn post(&self, amount: Amount) {
@@ -35,15 +38,21 @@ pub(super) struct SpanCounters {
 }
 
 impl SpanCounters {
-    pub(super) fn new(what: &str, label: &'static str, value: &'static str) -> Self {
-        let one = |unit: &str| counter!(format!("tailsieve_{what}_{unit}_total"), label => value);
-        Self { spans: one("spans"), bytes: one("bytes") }
+    /// One of each value of the label, in their order.
+    pub(super) fn each(spans: &Metric<Counter>, bytes: &Metric<Counter>) -> Vec<Self> {
+        let pairs = spans.each(&[]).into_iter().zip(bytes.each(&[]));
+        pairs.map(|(spans, bytes)| Self { spans, bytes }).collect()
     }
 
     pub(super) fn post(&self, amount: Amount) {
         self.spans.increment(amount.spans);
         self.bytes.increment(amount.bytes);
     }
+}
+
+/// Adds each amount to its counters.
+pub(super) fn post_spans(counters: &[SpanCounters], amounts: &[Amount]) {
+    counters.iter().zip(amounts).for_each(|(counters, amount)| counters.post(*amount));
 }
 
 /// Adds each count to its counter.
