@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
 use prost::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tailsieve::testbed::receiver::Receiver;
+use tailsieve::testing::testbed::receiver::Receiver;
 use tokio::runtime::Runtime;
 
 use support::{Kafka, Member, Scratch, Topic, eventually};

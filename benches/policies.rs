@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tailsieve::config;
-use tailsieve::ids::{Timestamp, TraceId};
-use tailsieve::member::worker::{ask_resource, gather, keys_for};
-use tailsieve::otlp::{AttributeKeys, Scan, scan};
-use tailsieve::sampling::facts::Summary;
-use tailsieve::sampling::policy::{self, PolicySet};
-use tailsieve::testbed::generator::{Model, ModelSettings};
+use tailsieve::testing::config;
+use tailsieve::testing::ids::{Timestamp, TraceId};
+use tailsieve::testing::member::worker::{ask_resource, gather, keys_for};
+use tailsieve::testing::otlp::{AttributeKeys, Scan, scan};
+use tailsieve::testing::sampling::facts::Summary;
+use tailsieve::testing::sampling::policy::{self, PolicySet};
+use tailsieve::testing::testbed::generator::{Model, ModelSettings};
 
 const FILES: [(&str, &str); 2] = [
     ("three policies", include_str!("../config/policies.yaml")),

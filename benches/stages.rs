@@ -18,18 +18,18 @@ use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
-use tailsieve::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
-use tailsieve::kafka::decision_log::{
+use tailsieve::testing::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
+use tailsieve::testing::kafka::decision_log::{
     DecisionRecord, GroupHash, Kept, LogBatch, OwnerId, SamplingDecision,
 };
-use tailsieve::member::worker::next_run;
-use tailsieve::otlp::probability::Threshold;
-use tailsieve::otlp::{Additions, AttributeKeys, Chance, Framer, Scan, SpanSegment, scan};
-use tailsieve::sampling::trace::{
+use tailsieve::testing::member::worker::next_run;
+use tailsieve::testing::otlp::probability::Threshold;
+use tailsieve::testing::otlp::{Additions, AttributeKeys, Chance, Framer, Scan, SpanSegment, scan};
+use tailsieve::testing::sampling::trace::{
     Decided, DecidedTraces, Headers, Limits, OpenTrace, OpenTraces, Segment, Trigger,
 };
-use tailsieve::testbed::captures::Capture;
-use tailsieve::testbed::generator::{Layout, Model, ModelSettings};
+use tailsieve::testing::testbed::captures::Capture;
+use tailsieve::testing::testbed::generator::{Layout, Model, ModelSettings};
 
 const SPANS: u64 = 20_000;
 
@@ -170,7 +170,7 @@ fn assemble(records: &Records, scans: &[Scan]) -> (OpenTraces, Headers) {
             first += run.spans.len();
             let scope = &found.scopes[run.spans[0].scope as usize];
             let resource = &found.resources[scope.resource as usize];
-            let mut hold = |header: tailsieve::otlp::span::Run| {
+            let mut hold = |header: tailsieve::testing::otlp::span::Run| {
                 headers.hold(header.of(&found.pieces).iter().map(|piece| piece.of(record)))
             };
             let segment = Segment { resource: hold(resource.header), scope: hold(scope.header) };

@@ -28,22 +28,26 @@
 //!
 //! # Rooms, in reading order
 //!
-//! - The commands: [`cmd`]. What they run: [`member`]. What they are told: [`config`].
-//! - The edges, with threads and sockets: [`kafka`], [`export`], [`telemetry`].
-//! - The pure core: [`sampling`], [`otlp`], [`ids`].
-//! - What a pipeline is tried with: [`testbed`].
+//! - The commands: `cmd`. What they run: `member`. What they are told: `config`.
+//! - The edges, with threads and sockets: `kafka`, `export`, `telemetry`.
+//! - The pure core: `sampling`, `otlp`, `ids`.
+//! - What a pipeline is tried with: `testbed`.
 
-pub mod clock;
-pub mod cmd;
-pub mod config;
-pub mod export;
-pub mod fnv;
-pub mod ids;
-pub mod kafka;
-pub mod member;
-pub mod otlp;
-pub mod proto;
-pub mod sampling;
-pub mod telemetry;
-pub mod testbed;
-pub mod units;
+mod clock;
+mod cmd;
+mod config;
+mod export;
+mod fnv;
+mod ids;
+mod kafka;
+mod member;
+mod otlp;
+mod proto;
+mod sampling;
+mod telemetry;
+mod testbed;
+#[doc(hidden)]
+pub mod testing;
+mod units;
+
+pub use cmd::cli::Cli;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tailsieve::cmd::cli::Cli;
+use tailsieve::Cli;
 
 /// For librdkafka, too: its buffers come and go with every fetch, and glibc gives their pages
 /// back to the kernel each time.

@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tailsieve::ids::{Timestamp, TraceId};
-use tailsieve::otlp::{AttributeKeys, Scan, scan};
-use tailsieve::sampling::trace::Limits;
-use tailsieve::testbed::generator::Acknowledged;
+use tailsieve::testing::ids::{Timestamp, TraceId};
+use tailsieve::testing::otlp::{AttributeKeys, Scan, scan};
+use tailsieve::testing::sampling::trace::Limits;
+use tailsieve::testing::testbed::generator::Acknowledged;
 
 /// When the traces that were produced are due.
 #[derive(Debug)]

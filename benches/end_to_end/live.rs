@@ -19,13 +19,15 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tailsieve::config;
-use tailsieve::ids::Timestamp;
-use tailsieve::kafka::source;
-use tailsieve::member::reload;
-use tailsieve::testbed::generator::{Counters, Model, ModelSettings, ProducerSettings, produce};
-use tailsieve::testbed::ledger::{Check, Expectation, Ledger};
-use tailsieve::testbed::receiver::Receiver;
+use tailsieve::testing::config;
+use tailsieve::testing::ids::Timestamp;
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::member::reload;
+use tailsieve::testing::testbed::generator::{
+    Counters, Model, ModelSettings, ProducerSettings, produce,
+};
+use tailsieve::testing::testbed::ledger::{Check, Expectation, Ledger};
+use tailsieve::testing::testbed::receiver::Receiver;
 use tokio::runtime::Runtime;
 
 use crate::collector::{self, Progress, Settled};
@@ -298,7 +300,7 @@ impl Traffic {
         let counters = Arc::new(Counters::default());
         let (entries, counted) = (Arc::clone(&ledger), Arc::clone(&counters));
         let thread = thread::spawn(move || {
-            let enter = move |record: tailsieve::testbed::generator::Acknowledged| {
+            let enter = move |record: tailsieve::testing::testbed::generator::Acknowledged| {
                 let (ledger, due) = &mut *entries.lock().expect("unharmed");
                 due.produced(&record);
                 ledger.record(&record.spans);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use tailsieve::testbed::generator::Layout;
+use tailsieve::testing::testbed::generator::Layout;
 
 /// What a span costs, against a bare consumer.
 #[derive(Clone, Debug, clap::Parser)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
-use tailsieve::otlp::{AttributeKeys, Scan, scan};
-use tailsieve::testbed::receiver::Receiver;
+use tailsieve::testing::otlp::{AttributeKeys, Scan, scan};
+use tailsieve::testing::testbed::receiver::Receiver;
 
 /// Plays a part if the arguments name one.
 pub fn play(arguments: &[String]) -> bool {

@@ -9,7 +9,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde::{Deserialize, Serialize};
-use tailsieve::testbed::generator::{Model, ModelSettings};
+use tailsieve::testing::testbed::generator::{Model, ModelSettings};
 
 use crate::kafka::Kafka;
 use crate::options::Options;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use tailsieve::ids::TraceId;
-use tailsieve::testbed::receiver::{Behaviour, Receiver};
+use tailsieve::testing::ids::TraceId;
+use tailsieve::testing::testbed::receiver::{Behaviour, Receiver};
 use tonic::Code;
 
 use crate::book::{Book, Delivery, decode, spans, traces};

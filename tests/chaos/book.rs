@@ -7,7 +7,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{Span, TracesData};
 use prost::Message;
-use tailsieve::ids::{SpanId, TraceId};
+use tailsieve::testing::ids::{SpanId, TraceId};
 
 /// A request that was taken.
 #[derive(Clone, Copy, Debug)]

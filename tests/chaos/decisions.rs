@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 use rdkafka::Message as _;
 use rdkafka::message::OwnedMessage;
-use tailsieve::ids::TraceId;
+use tailsieve::testing::ids::TraceId;
 
 use crate::support::{Kafka, Topic};
 use crate::traffic::PARTITIONS;

@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
 use prost::Message;
-use tailsieve::testbed::receiver::Behaviour;
+use tailsieve::testing::testbed::receiver::Behaviour;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::Code;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rdkafka::Message as _;
 use rdkafka::message::{Headers as _, OwnedMessage};
-use tailsieve::ids::{SpanId, TraceId};
+use tailsieve::testing::ids::{SpanId, TraceId};
 
 use crate::book::{decode, ids, spans};
 use crate::support::{Kafka, Topic};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use tailsieve::testbed::ledger::Ledger;
+use tailsieve::testing::testbed::ledger::Ledger;
 use tokio::runtime::Runtime;
 
 use crate::ONE_AT_A_TIME;

@@ -11,12 +11,12 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tailsieve::ids::{Offset, Partition, Timestamp, TraceId};
-use tailsieve::kafka::source;
-use tailsieve::testbed::generator::{
+use tailsieve::testing::ids::{Offset, Partition, Timestamp, TraceId};
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::{
     Acknowledged, Counters, GeneratedRecord, Model, ModelSettings, ProducerSettings, produce,
 };
-use tailsieve::testbed::ledger::Ledger;
+use tailsieve::testing::testbed::ledger::Ledger;
 
 /// Partitions of the topic.
 pub const PARTITIONS: i32 = 12;

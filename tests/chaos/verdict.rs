@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use tailsieve::ids::TraceId;
-use tailsieve::testbed::ledger::{Ledger, SpanEntry, TraceEntry, sampling_threshold};
+use tailsieve::testing::ids::TraceId;
+use tailsieve::testing::testbed::ledger::{Ledger, SpanEntry, TraceEntry, sampling_threshold};
 
 use crate::book::{Arrived, Book};
 use crate::decisions::{Decision, Decisions};
@@ -394,8 +394,8 @@ impl fmt::Display for Verdict {
 mod tests {
     use std::time::Duration;
 
-    use tailsieve::ids::SpanId;
-    use tailsieve::testbed::ledger::SpanFact;
+    use tailsieve::testing::ids::SpanId;
+    use tailsieve::testing::testbed::ledger::SpanFact;
 
     use super::*;
     use crate::book::Delivery;

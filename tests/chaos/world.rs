@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::message::OwnedMessage;
-use tailsieve::ids::Timestamp;
+use tailsieve::testing::ids::Timestamp;
 use tokio::runtime::Runtime;
 
 use crate::backend::{Backend, speaks_http};

@@ -57,7 +57,7 @@ fn dumped(values: &[&[u8]]) -> Vec<u8> {
 #[test]
 fn answers_dumps_and_compressed_files_are_read() {
     let (resource, whole) = (resource_spans("scopeSpans"), whole());
-    let protobuf = tailsieve::otlp::json::to_protobuf(whole.as_bytes()).unwrap();
+    let protobuf = tailsieve::testing::otlp::json::to_protobuf(whole.as_bytes()).unwrap();
     let base64 = whole
         .replace("0af7651916cd43dd8448eb211c803101", "CvdlGRbNQ92ESOshHIAxAQ==")
         .replace("00f067aa0ba90201", "APBnqgupAgE=")
@@ -140,7 +140,7 @@ fn spoiled(name: &str, attributes: &str) -> Vec<u8> {
     let json = whole()
         .replace(r#""name":"a""#, &format!(r#""name":"{name}""#))
         .replace(r#""kind":2"#, &format!(r#""attributes":[{attributes}]"#));
-    let mut protobuf = tailsieve::otlp::json::to_protobuf(json.as_bytes()).unwrap();
+    let mut protobuf = tailsieve::testing::otlp::json::to_protobuf(json.as_bytes()).unwrap();
     while let Some(at) = protobuf.windows(3).position(|it| it == b"xxx") {
         protobuf[at..at + 3].copy_from_slice(b"\xe2\x28\xa1");
     }
@@ -206,7 +206,8 @@ fn values_out_of_range_and_text_that_is_no_utf8_cost_no_span() {
     let json = [&json[..at], b"\xe2\x28\xa1\"", &json[at..]].concat();
     assert_one("JSON", &json);
     let mut protobuf =
-        tailsieve::otlp::json::to_protobuf(whole().replace("\"a\"", "\"xxx\"").as_bytes()).unwrap();
+        tailsieve::testing::otlp::json::to_protobuf(whole().replace("\"a\"", "\"xxx\"").as_bytes())
+            .unwrap();
     let at = protobuf.windows(3).position(|it| it == b"xxx").unwrap();
     protobuf[at..at + 3].copy_from_slice(b"\xe2\x28\xa1");
     assert_one("protobuf", &protobuf);

@@ -145,7 +145,7 @@ fn broken_records_are_named_and_counted_and_the_others_decided() {
     let (lines, err, code) = run(&file(&[errors()]), &[("spans", b"\x0a\x05x")], b"");
     assert_eq!((code, lines.len()), (1, 0), "{err}");
     assert!(err.contains("spans:byte 0: not OTLP protobuf: a field is longer"), "{err}");
-    let good = tailsieve::otlp::json::to_protobuf(good.as_bytes()).unwrap();
+    let good = tailsieve::testing::otlp::json::to_protobuf(good.as_bytes()).unwrap();
     let framed =
         [&b"\x00\x00\x00\x03\x0a\x05x\x00\x00\x00"[..], &[good.len() as u8], &good].concat();
     let (lines, _, code) = run(&file(&[errors()]), &[("spans", &framed)], b"");

@@ -197,7 +197,7 @@ impl Written {
 /// Bytes of a span with its tag and length.
 fn wire_bytes(span: &Value) -> usize {
     let record = json!({ "resourceSpans": [{ "scopeSpans": [{ "spans": [span] }] }] });
-    let payload = tailsieve::otlp::json::read(&record).unwrap().protobuf;
+    let payload = tailsieve::testing::otlp::json::read(&record).unwrap().protobuf;
     let data = TracesData::decode(&payload[..]).unwrap();
     data.resource_spans[0].scope_spans[0].encoded_len()
 }

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use flate2::write::GzEncoder;
 use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tailsieve::kafka::source;
-use tailsieve::otlp::encoding::MAX_UNPACKED_BYTES;
-use tailsieve::testbed::generator::ModelSettings;
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::otlp::encoding::MAX_UNPACKED_BYTES;
+use tailsieve::testing::testbed::generator::ModelSettings;
 
 use crate::rig::{POLICIES, Rig, checked_scrape};
 use crate::support::{Kafka, Topic};

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use tailsieve::kafka::source;
-use tailsieve::testbed::generator::ModelSettings;
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::ModelSettings;
 
 use crate::rig::{KEEP_ALL, Rig, checked_scrape};
 use crate::support::{eventually, http_get};

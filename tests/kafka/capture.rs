@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use tailsieve::kafka::source;
-use tailsieve::testbed::generator::{Layout, ModelSettings};
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::{Layout, ModelSettings};
 
 use crate::rig::{POLICIES, Rig};
 use crate::support::{Topic, tailsieve};

@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use tailsieve::testbed::ledger::Ledger;
-use tailsieve::testbed::receiver::Behaviour;
+use tailsieve::testing::testbed::ledger::Ledger;
+use tailsieve::testing::testbed::receiver::Behaviour;
 use tonic::Code;
 
 use crate::rig::{POLICIES, Rig, checked_scrape, traffic};

@@ -8,10 +8,10 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
-use tailsieve::kafka::cluster;
-use tailsieve::kafka::decision_log::{DecisionLogSettings, topic as log_topic};
-use tailsieve::kafka::source;
-use tailsieve::testbed::generator::{Layout, ModelSettings};
+use tailsieve::testing::kafka::cluster;
+use tailsieve::testing::kafka::decision_log::{DecisionLogSettings, topic as log_topic};
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::{Layout, ModelSettings};
 
 use crate::rig::{POLICIES, Rig};
 use crate::support::{Topic, eventually, free_address, tailsieve};

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tailsieve::kafka::source;
-use tailsieve::telemetry::metrics::{Family, table::GROUPS};
-use tailsieve::testbed::generator::ModelSettings;
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::telemetry::metrics::{Family, table::GROUPS};
+use tailsieve::testing::testbed::generator::ModelSettings;
 
 use crate::rekey::rekey;
 use crate::rig::{KEEP_ALL, Rig, checked_scrape};

@@ -6,8 +6,8 @@ use rdkafka::Message as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tailsieve::kafka::source;
-use tailsieve::testbed::generator::ModelSettings;
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::ModelSettings;
 
 use crate::rig::{POLICIES, Rig, checked_scrape};
 use crate::support::http_get;

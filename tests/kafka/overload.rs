@@ -6,9 +6,9 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
 use prost::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use tailsieve::ids::{SpanId, TraceId};
-use tailsieve::testbed::ledger::{Ledger, SpanFact};
-use tailsieve::testbed::receiver::Behaviour;
+use tailsieve::testing::ids::{SpanId, TraceId};
+use tailsieve::testing::testbed::ledger::{Ledger, SpanFact};
+use tailsieve::testing::testbed::receiver::Behaviour;
 use tonic::Code;
 
 use crate::rig::{KEEP_ALL, Rig, checked_scrape};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
-use tailsieve::ids::TraceId;
+use tailsieve::testing::ids::TraceId;
 
 use crate::rig::{Rig, checked_scrape, one_span};
 use crate::support::{Member, Scrape};

@@ -7,10 +7,10 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message as _;
 use rdkafka::Message as _;
-use tailsieve::ids::{Partition, TraceId};
-use tailsieve::kafka::partitioner::Family;
-use tailsieve::kafka::source;
-use tailsieve::testbed::generator::{Layout, ModelSettings};
+use tailsieve::testing::ids::{Partition, TraceId};
+use tailsieve::testing::kafka::partitioner::Family;
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::{Layout, ModelSettings};
 
 use crate::bad_input::{assert_has_all_texts, record_of_texts};
 use crate::rig::{POLICIES, Rig};
@@ -155,7 +155,7 @@ fn what_cannot_be_read_is_passed_on() {
     let mut found: Vec<_> = records.iter().map(|record| (record.key(), record.payload())).collect();
     found.sort();
     let id = b"0af7651916cd43dd8448eb211c80319c".as_slice();
-    let protobuf = tailsieve::otlp::json::to_protobuf(json).unwrap();
+    let protobuf = tailsieve::testing::otlp::json::to_protobuf(json).unwrap();
     let mut expected = vec![odd[0], odd[1], odd[2], (Some(id), Some(protobuf.as_slice()))];
     expected.sort();
     assert_eq!(found, expected);

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use tailsieve::kafka::source;
-use tailsieve::testbed::generator::ModelSettings;
-use tailsieve::testbed::ledger::{Ledger, TraceEntry, sampling_threshold};
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::ModelSettings;
+use tailsieve::testing::testbed::ledger::{Ledger, TraceEntry, sampling_threshold};
 
 use crate::rig::{Rig, checked_scrape};
 use crate::support::{Member, http_get, http_post};

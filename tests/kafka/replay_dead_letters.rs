@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Tra
 use prost::Message as _;
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tailsieve::testbed::receiver::Behaviour;
+use tailsieve::testing::testbed::receiver::Behaviour;
 
 use crate::rig::{Rig, checked_scrape};
 use crate::support::{Topic, eventually, tailsieve};

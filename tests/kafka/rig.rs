@@ -11,11 +11,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
 use prost::Message as _;
-use tailsieve::ids::TraceId;
-use tailsieve::kafka::source;
-use tailsieve::testbed::generator::{Counters, Model, ModelSettings, ProducerSettings, produce};
-use tailsieve::testbed::ledger::{Check, Expectation, Ledger, Verdict};
-use tailsieve::testbed::receiver::Receiver;
+use tailsieve::testing::ids::TraceId;
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::{
+    Counters, Model, ModelSettings, ProducerSettings, produce,
+};
+use tailsieve::testing::testbed::ledger::{Check, Expectation, Ledger, Verdict};
+use tailsieve::testing::testbed::receiver::Receiver;
 use tokio::runtime::Runtime;
 
 use crate::support::{
@@ -191,7 +193,7 @@ policies: policies.yaml
         let counters = Arc::new(Counters::default());
         let (entries, counted) = (Arc::clone(&ledger), Arc::clone(&counters));
         let thread = thread::spawn(move || {
-            let enter = move |record: tailsieve::testbed::generator::Acknowledged| {
+            let enter = move |record: tailsieve::testing::testbed::generator::Acknowledged| {
                 entries.lock().unwrap().record(&record.spans);
             };
             produce(Model::new(settings), &producer, &counted, &AtomicBool::new(false), enter)

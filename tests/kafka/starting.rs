@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use tailsieve::kafka::source;
-use tailsieve::testbed::generator::ModelSettings;
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::ModelSettings;
 
 use crate::rig::{POLICIES, Rig, checked_scrape};
 use crate::support::{Member, free_address, http_get};
@@ -62,7 +62,7 @@ fn start_from_is_where_a_new_group_starts() {
     let old = ModelSettings { start: source::now().before(Duration::from_secs(600)), ..some(1) };
     let old = rig.write(old, false).finish();
     let new = rig.write(some(2), true).finish();
-    let count = |ledger: &tailsieve::testbed::ledger::Ledger| {
+    let count = |ledger: &tailsieve::testing::testbed::ledger::Ledger| {
         (ledger.span_count() + ledger.produced_again()) as f64
     };
     let between = std::time::SystemTime::now() - Duration::from_secs(300);

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use tailsieve::cmd::process::EXIT_FORCED;
-use tailsieve::testbed::receiver::Behaviour;
+use tailsieve::testing::cmd::process::EXIT_FORCED;
+use tailsieve::testing::testbed::receiver::Behaviour;
 
 use crate::rig::{POLICIES, Rig, Writing, traffic};
 use crate::support::{Member, Process, Scratch, eventually, free_address, http_get, tailsieve};

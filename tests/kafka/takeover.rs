@@ -9,14 +9,14 @@ use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use serde_json::Value;
-use tailsieve::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
-use tailsieve::kafka::decision_log::{
+use tailsieve::testing::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
+use tailsieve::testing::kafka::decision_log::{
     DecisionLog, DecisionLogSettings, DecisionRecord, Kept, Log as _, LogBatch, LogEvent, LogSink,
     LogTicket, OwnerId, SamplingDecision, Topics,
 };
-use tailsieve::kafka::source::{CommitMetadata, now};
-use tailsieve::otlp::probability::Threshold;
-use tailsieve::sampling::trace::Trigger;
+use tailsieve::testing::kafka::source::{CommitMetadata, now};
+use tailsieve::testing::otlp::probability::Threshold;
+use tailsieve::testing::sampling::trace::Trigger;
 
 use crate::rig::{KEEP_ALL, Rig, checked_scrape, one_span};
 use crate::support::{Topic, eventually};

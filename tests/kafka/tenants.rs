@@ -14,7 +14,7 @@ use prost::Message as _;
 use rdkafka::Message as _;
 use rdkafka::message::{Header, Headers as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tailsieve::ids::TraceId;
+use tailsieve::testing::ids::TraceId;
 
 use crate::rig::{Rig, checked_scrape, one_span};
 use crate::support::{Process, Topic, eventually, free_address, tailsieve};

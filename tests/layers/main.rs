@@ -59,6 +59,7 @@ const IMPURE: [&str; 14] = [
 /// The design, from top to bottom.
 const ROOMS: &[Room] = &[
     Room { name: "main", layer: Layer::App, uses: &[], modules: &[] },
+    Room { name: "testing", layer: Layer::App, uses: &[], modules: &[] },
     Room { name: "cmd", layer: Layer::App, uses: &[], modules: &[] },
     Room {
         name: "member",

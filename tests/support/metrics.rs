@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use tailsieve::telemetry::metrics::{Family, Kind, table::GROUPS};
+use tailsieve::testing::telemetry::metrics::{Family, Kind, table::GROUPS};
 
 /// One answer of `/metrics`.
 pub struct Scrape {
