@@ -6,6 +6,8 @@
 //! is committed only after it is acknowledged where it belongs, or is on the dead-letter topic
 //! again: what is not asked for, cannot be fed back, or is refused again stays there.
 
+mod batch;
+mod exporters;
 mod feeder;
 mod found;
 mod reader;
@@ -13,10 +15,11 @@ mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use tokio::runtime::Runtime;
+use rdkafka::error::KafkaError;
+use tokio::runtime::Handle;
 
 use super::process::{CommandError, LogOptions, Process};
 use crate::config::{self, Settings};
@@ -95,85 +98,108 @@ pub fn run(args: &ReplayDeadLettersArgs, logs: &LogOptions) -> Result<ExitCode, 
         return Err(CommandError::usage(text));
     }
     let (runtime, stop) = Process::start()?.stop_flag();
-    let is_whole = replay(&settings, dead_letter, &wanted, args.dry_run, &runtime, &|| {
-        stop.load(Ordering::Relaxed)
-    })?;
-    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let (dry_run, runtime) = (args.dry_run, runtime.handle().clone());
+    let replay = Replay { settings: &settings, dead_letter, wanted, dry_run, runtime, stop: &stop };
+    Ok(if replay.run()? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// True if all that was asked for is fed back.
-fn replay(
-    settings: &Settings,
-    dead_letter: &DeadLetterSettings,
-    wanted: &Wanted,
+/// What a replay goes by.
+struct Replay<'a> {
+    settings: &'a Settings,
+    dead_letter: &'a DeadLetterSettings,
+    wanted: Wanted,
     dry_run: bool,
-    runtime: &Runtime,
-    stop: &dyn Fn() -> bool,
-) -> Result<bool, CommandError> {
-    let source = &settings.source;
-    let kafka = |error| {
-        let (brokers, text) =
-            (&source.brokers, "offsets were committed of what was fed back before");
-        CommandError::failed(format_args!("Kafka at {brokers}: {error}; {text}"))
-    };
-    let partitions = |topic: &str, from| {
-        let text = "create it, or name another one";
-        let no_topic = format_args!("the topic {topic} does not exist ({from}): {text}");
-        let partitions = reader::partitions(source, topic).map_err(kafka)?;
-        partitions.ok_or_else(|| CommandError::usage(no_topic))
-    };
-    let letters = partitions(&dead_letter.topic, "dead_letter.topic")?;
-    let from = if wanted.to.is_some() { "--to" } else { "kafka.topic" };
-    let target = partitions(wanted.target(), from)?;
-    let mut reader = Reader::start(source, &dead_letter.topic, letters).map_err(kafka)?;
-    println!(
-        "{}: {} letters at most, {}",
-        dead_letter.topic,
-        reader.left(),
-        if dry_run { "looked at only" } else { "fed back" },
-    );
-    let mut report = Report::default();
-    let (mut feeder, mut to_show) = (None, MOST_SHOWN);
-    let result = loop {
-        let batch = match reader.next_batch(BATCH, stop) {
-            Ok(batch) => batch,
-            Err(error) => break Err(kafka(error)),
+    runtime: Handle,
+    /// Set once it is told to stop.
+    stop: &'a AtomicBool,
+}
+
+impl Replay<'_> {
+    /// True if all that was asked for is fed back.
+    fn run(&self) -> Result<bool, CommandError> {
+        let topic = &self.dead_letter.topic;
+        let letters = self.partitions(topic, "dead_letter.topic")?;
+        let from = if self.wanted.to.is_some() { "--to" } else { "kafka.topic" };
+        let target = self.partitions(self.wanted.target(), from)?;
+        let reader = Reader::start(&self.settings.source, topic, letters);
+        let mut reader = reader.map_err(|error| self.kafka(error))?;
+        let feeder = (!self.dry_run).then(|| Feeder::start(self, target)).transpose();
+        let feeder = feeder.map_err(CommandError::failed)?;
+        println!(
+            "{topic}: {} letters at most, {}",
+            reader.left(),
+            if self.dry_run { "looked at only" } else { "fed back" },
+        );
+        let mut report = Report::default();
+        let result = match feeder {
+            Some(feeder) => self.feed_all(&mut reader, feeder, &mut report),
+            None => self.look_at_all(&mut reader, target, &mut report),
         };
-        if batch.is_empty() {
-            break Ok(());
+        println!("{report}");
+        result?;
+        let is_whole = reader.left() == 0;
+        if !is_whole {
+            println!("stopped: {} letters at most are left for next time", reader.left());
         }
-        let fates = if dry_run {
-            Ok(batch.iter().map(|it| look_at(it, wanted, target, &mut to_show)).collect())
-        } else {
-            match &mut feeder {
-                Some(feeder) => Feeder::feed(feeder, &batch),
-                None => {
-                    let runtime = runtime.handle().clone();
-                    let new = Feeder::start(settings, dead_letter, wanted, target, runtime, stop)
-                        .map_err(CommandError::failed)?;
-                    feeder.insert(new).feed(&batch)
-                }
-            }
-        };
-        let fates: Vec<Fate> = match fates {
-            Ok(fates) => fates,
-            Err(error) => break Err(CommandError::failed(error)),
-        };
-        batch.iter().zip(fates).for_each(|((_, found), fate)| report.add(found, fate));
-        if !dry_run && let Err(error) = reader.commit() {
-            break Err(kafka(error));
-        }
-        if let Some(error) = feeder.as_ref().and_then(Feeder::gave_up) {
-            break Err(CommandError::failed(error));
-        }
-    };
-    println!("{report}");
-    result?;
-    let is_whole = reader.left() == 0;
-    if !is_whole {
-        println!("stopped: {} letters at most are left for next time", reader.left());
+        Ok(is_whole && report.count(Fate::Failed) + report.count(Fate::RefusedAgain) == 0)
     }
-    Ok(is_whole && report.count(Fate::Failed) + report.count(Fate::RefusedAgain) == 0)
+
+    fn feed_all(
+        &self,
+        reader: &mut Reader,
+        mut feeder: Feeder<'_>,
+        report: &mut Report,
+    ) -> Result<(), CommandError> {
+        loop {
+            let batch = self.next_batch(reader)?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let fates = feeder.feed(&batch).map_err(CommandError::failed)?;
+            batch.iter().zip(fates).for_each(|((_, found), fate)| report.add(found, fate));
+            reader.commit().map_err(|error| self.kafka(error))?;
+            if let Some(error) = feeder.gave_up() {
+                return Err(CommandError::failed(error));
+            }
+        }
+    }
+
+    fn look_at_all(
+        &self,
+        reader: &mut Reader,
+        partitions: usize,
+        report: &mut Report,
+    ) -> Result<(), CommandError> {
+        let mut to_show = MOST_SHOWN;
+        loop {
+            let batch = self.next_batch(reader)?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            for it in &batch {
+                report.add(&it.1, look_at(it, &self.wanted, partitions, &mut to_show));
+            }
+        }
+    }
+
+    fn next_batch(&self, reader: &mut Reader) -> Result<Vec<(Place, Found)>, CommandError> {
+        reader.next_batch(BATCH, self.stop).map_err(|error| self.kafka(error))
+    }
+
+    /// How many partitions a topic has that `from` names.
+    fn partitions(&self, topic: &str, from: &str) -> Result<usize, CommandError> {
+        let found = reader::partitions(&self.settings.source, topic);
+        found.map_err(|error| self.kafka(error))?.ok_or_else(|| {
+            let text = "create it, or name another one";
+            CommandError::usage(format_args!("the topic {topic} does not exist ({from}): {text}"))
+        })
+    }
+
+    fn kafka(&self, error: KafkaError) -> CommandError {
+        let brokers = &self.settings.source.brokers;
+        let text = "offsets were committed of what was fed back before";
+        CommandError::failed(format_args!("Kafka at {brokers}: {error}; {text}"))
+    }
 }
 
 /// What would become of a letter, which is shown if it is one of the first.

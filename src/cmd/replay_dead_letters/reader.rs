@@ -1,6 +1,7 @@
 //! The dead-letter topic, from where the last replay stopped to the end that it had at the start.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
@@ -78,15 +79,15 @@ impl Reader {
         self.open.values().map(|(position, end)| end.0 - position.0).sum()
     }
 
-    /// The next letters; none when all are read. Ends early when `stop` says so.
+    /// The next letters; none when all are read. Ends early once `stop` is set.
     pub(super) fn next_batch(
         &mut self,
         limits: Limits,
-        stop: &dyn Fn() -> bool,
+        stop: &AtomicBool,
     ) -> Result<Vec<(Place, Found)>, KafkaError> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < limits.letters && bytes < limits.bytes && !self.open.is_empty() {
-            if stop() {
+            if stop.load(Ordering::Relaxed) {
                 break;
             }
             match self.consumer.poll(POLL) {
