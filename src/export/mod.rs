@@ -73,8 +73,7 @@ pub use self::credentials::forwardable;
 pub use self::metrics::ExportMetrics;
 pub use self::secret::Secret;
 pub use self::settings::{
-    Auth, Compression, ExportSettings, KafkaTarget, Protocol, QueueSettings, RetrySettings,
-    TlsSettings, TlsVersion,
+    Auth, Compression, ExportSettings, KafkaTarget, Protocol, TlsSettings, TlsVersion,
 };
 
 /// Spans of one trace, all of them or a part, ready to be sent.

@@ -30,13 +30,13 @@ pub mod tracestate;
 mod unknown;
 mod wire;
 
-pub use found::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef};
-pub use frame::{Framed, FramedChunk, Framer, SpanSegment};
+pub use found::{InvalidReason, Scan};
+pub use frame::{FramedChunk, Framer, SpanSegment};
 pub use keys::{AttributeKeys, Extras};
 pub use leftover::only_invalid;
 pub use scan::scan;
 pub use splice::{Additions, Chance};
-pub use split::{Part, SplitRecord, Splitter};
+pub use split::{SplitRecord, Splitter};
 pub use unknown::not_understood;
 pub use wire::ScanError;
 

@@ -73,14 +73,6 @@ impl Watermark {
         Pin(self.first + self.pinned.len() as u64 - 1)
     }
 
-    /// Adds a holder to a held pin: it is released when each holder has released it.
-    pub fn hold(&mut self, pin: Pin) {
-        match self.record(pin) {
-            Some(record) if record.holders > 0 => record.holders += 1,
-            _ => debug_assert!(false, "only a held pin can have another holder"),
-        }
-    }
-
     /// Releases a pin for one of its holders.
     pub fn release(&mut self, pin: Pin) {
         match self.record(pin) {
@@ -154,12 +146,9 @@ mod tests {
         watermark.read(Offset(0), NONE);
         let one = watermark.pin(Offset(0));
         let other = watermark.pin(Offset(0));
-        watermark.hold(one);
-        for pin in [one, other] {
-            watermark.release(pin);
-            assert_eq!(watermark.committable().position, Position(0));
-        }
         watermark.release(one);
+        assert_eq!(watermark.committable().position, Position(0));
+        watermark.release(other);
         assert_eq!(watermark.committable().position, Position(1));
     }
 
@@ -180,7 +169,6 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Step {
         Read { gap: i64, pins: usize },
-        Hold(usize),
         Release(usize),
         Skip(i64),
     }
@@ -188,7 +176,6 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             4 => (0..3i64, 0..3usize).prop_map(|(gap, pins)| Step::Read { gap, pins }),
-            1 => any::<usize>().prop_map(Step::Hold),
             5 => any::<usize>().prop_map(Step::Release),
             1 => (0..5i64).prop_map(Step::Skip),
         ]
@@ -214,11 +201,6 @@ mod tests {
                             held.push((watermark.pin(offset), offset.0));
                         }
                     }
-                    Step::Hold(which) if !held.is_empty() => {
-                        let again = held[which % held.len()];
-                        watermark.hold(again.0);
-                        held.push(again);
-                    }
                     Step::Release(which) if !held.is_empty() => {
                         let (pin, _) = held.swap_remove(which % held.len());
                         watermark.release(pin);
@@ -227,7 +209,7 @@ mod tests {
                         next += ahead;
                         watermark.skip_to(Position(next), NONE);
                     }
-                    Step::Hold(_) | Step::Release(_) => {}
+                    Step::Release(_) => {}
                 }
                 let by_offset: BTreeMap<i64, ()> = held.iter().map(|(_, o)| (*o, ())).collect();
                 let expected = by_offset.keys().next().copied().unwrap_or(next);

@@ -23,7 +23,7 @@ use clap::ValueEnum;
 pub use ballot::Ballot;
 pub(crate) use json::{VerdictLine, attribution, decision, said};
 pub use offline::{Counts, Offline, Verdict};
-pub use summary::{Share, Summary};
+pub use summary::Summary;
 use text::noun;
 pub(crate) use text::{why, write_ballots};
 

@@ -15,7 +15,7 @@ use super::process::{self, CommandError};
 use crate::cmd::decide::Output;
 use crate::config::policy_tests::{self, PolicyTests};
 
-pub use check::{CheckError, Difference, Outcome, TraceOutcome, check};
+pub use check::check;
 
 /// Test policies: traces written in a few words, and what is to become of them.
 ///

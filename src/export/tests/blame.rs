@@ -340,7 +340,8 @@ async fn a_limit_on_the_rate_costs_no_trace() {
     for limit in limits {
         let start = Instant::now();
         let settings = settings_for(limit.code);
-        let settings = ExportSettings { retry_on_failure: RetrySettings::default(), ..settings };
+        let settings =
+            ExportSettings { retry_on_failure: settings::RetrySettings::default(), ..settings };
         let mut harness = Harness::start(&settings, move |_, attempt| {
             // Irregular, and the same each time.
             let is_lucky = attempt.wrapping_mul(2_654_435_761) % 1000 < 333;

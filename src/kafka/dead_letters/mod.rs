@@ -175,11 +175,6 @@ impl DeadLetters {
         }
     }
 
-    /// Waits until every letter is settled. True if that came in time.
-    pub fn flush(&self, timeout: Duration) -> bool {
-        self.0.as_ref().is_none_or(|open| open.publisher.flush(timeout))
-    }
-
     /// Ends as a crash would: what was not sent yet is forgotten.
     pub fn crash(&self) {
         if let Some(open) = &self.0 {

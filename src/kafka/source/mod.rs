@@ -40,7 +40,7 @@ pub use batch::{Record, RecordBatch};
 pub use commit_metadata::CommitMetadata;
 pub use events::{CaughtUp, LogGone, Rebalance};
 pub use handle::{ConsumerHandle, ConsumerStatus, StartError, start};
-pub use inbox::{Event, Inbox, InboxSender, inboxes};
+pub use inbox::{Event, Inbox, inboxes};
 pub use ownership::{Acquisition, GenerationStatus, OwnershipTable};
 pub use partitions::{Partitions, Revocation};
 pub use settings::{KeptHeaders, SESSION_TIMEOUT, SourceSettings, StartFrom};

@@ -104,11 +104,6 @@ impl OwnershipTable {
         self.partitions.remove(&partition).map(|(_, acquisition)| acquisition)
     }
 
-    /// The current acquisition of a partition.
-    pub fn get(&self, partition: Partition) -> Option<Arc<Acquisition>> {
-        self.partitions.get(&partition).map(|acquisition| Arc::clone(&acquisition))
-    }
-
     /// Whether this process may act for `partition` as it was acquired under `generation`.
     pub fn status(&self, partition: Partition, generation: Generation) -> GenerationStatus {
         match self.partitions.get(&partition) {
@@ -122,11 +117,6 @@ impl OwnershipTable {
     /// Number of partitions owned.
     pub fn len(&self) -> usize {
         self.partitions.len()
-    }
-
-    /// True if no partition is owned.
-    pub fn is_empty(&self) -> bool {
-        self.partitions.is_empty()
     }
 
     /// The worker with the fewest partitions, of `workers`.

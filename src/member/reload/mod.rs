@@ -23,7 +23,7 @@ use crate::config::{PolicyFile, Surroundings};
 use crate::member::worker::PoliciesInForce;
 
 pub use attempt::{in_force, limits};
-pub use standing::{Changed, Failure, Listed, Standing};
+pub use standing::{Changed, Standing};
 
 /// Requests that may wait: each is answered before the next, and nobody asks in such numbers.
 const REQUESTS: usize = 16;

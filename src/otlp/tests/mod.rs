@@ -359,8 +359,8 @@ fn joined(header: crate::otlp::span::Run, scan: &Scan, record: &[u8]) -> Vec<u8>
 /// A span framed by itself is the message that `prost` would have made of it.
 fn same_framed(
     scan: &Scan,
-    resource: &ResourceRef,
-    scope: &ScopeRef,
+    resource: &found::ResourceRef,
+    scope: &found::ScopeRef,
     span: &crate::otlp::span::SpanRef,
     expected: &raw::ResourceSpans,
     record: &[u8],

@@ -26,16 +26,6 @@ impl<'a> Fields<'a> {
         Self { event: Some(event), ..Self::default() }
     }
 
-    /// A trace's root span, if it has one.
-    pub fn of_root(root: Option<&'a SpanView<'a>>) -> Self {
-        Self { root, ..Self::default() }
-    }
-
-    /// A trace.
-    pub fn of_trace(trace: TraceFields) -> Self {
-        Self { trace: Some(trace), ..Self::default() }
-    }
-
     pub(super) fn span(&self) -> Option<&'a SpanView<'a>> {
         self.span.or(self.event.map(|event| &event.span))
     }

@@ -119,7 +119,7 @@ pub fn compile_apart(text: &str, context: Context) -> Result<Condition, OttlErro
 fn compile_unbounded(text: &str, context: Context) -> Result<Condition, OttlError> {
     let expression = resolve::condition(parser::parse(text)?, context)?;
     let mut leaves = Vec::new();
-    let skeleton = skeleton::split(expression, text, &mut leaves);
+    let skeleton = skeleton::split(expression, &mut leaves);
     Ok(Condition { text: text.to_owned(), context, skeleton, leaves })
 }
 
@@ -191,8 +191,7 @@ impl Condition {
     /// pushed into them, for rules whose comparisons may hold on different spans.
     pub fn apart(&self) -> Self {
         let mut leaves = Vec::new();
-        let skeleton =
-            skeleton::apart(&self.skeleton, &self.leaves, false, &self.text, &mut leaves);
+        let skeleton = skeleton::apart(&self.skeleton, &self.leaves, false, &mut leaves);
         Self { text: self.text.clone(), context: self.context, skeleton, leaves }
     }
 

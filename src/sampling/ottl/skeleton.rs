@@ -54,13 +54,11 @@ impl Skeleton {
 pub struct Leaf {
     pub(super) expression: Expression,
     level: Level,
-    text: String,
 }
 
 impl Leaf {
-    fn new(expression: Expression, level: Level, text: &str) -> Self {
-        let text = text.get(expression.range.clone()).unwrap_or_default().to_owned();
-        Self { expression, level, text }
+    fn new(expression: Expression, level: Level) -> Self {
+        Self { expression, level }
     }
 
     /// What it is about.
@@ -73,40 +71,34 @@ impl Leaf {
         self.expression.evaluate(fields)
     }
 
-    /// Its source text, for explanations.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-
     fn negated(mut self) -> Self {
         let Expression { level, range, .. } = self.expression.clone();
         self.expression = Expression { kind: Kind::Not(Box::new(self.expression)), level, range };
-        self.text = format!("not {}", self.text);
         self
     }
 }
 
 /// Cuts `expression` into the largest parts that are about one thing each.
-pub(super) fn split(expression: Expression, text: &str, leaves: &mut Vec<Leaf>) -> Skeleton {
+pub(super) fn split(expression: Expression, leaves: &mut Vec<Leaf>) -> Skeleton {
     let Expression { kind, level, range } = expression;
     if let Some(level) = level {
-        leaves.push(Leaf::new(Expression { kind, level: Some(level), range }, level, text));
+        leaves.push(Leaf::new(Expression { kind, level: Some(level), range }, level));
         return Skeleton::Leaf(leaves.len() - 1);
     }
     match kind {
-        Kind::Not(negated) => Skeleton::Not(Box::new(split(*negated, text, leaves))),
+        Kind::Not(negated) => Skeleton::Not(Box::new(split(*negated, leaves))),
         Kind::And(all) => {
             let parts = grouped(all, Kind::And).into_iter();
-            Skeleton::And(parts.map(|part| split(part, text, leaves)).collect())
+            Skeleton::And(parts.map(|part| split(part, leaves)).collect())
         }
         Kind::Or(any) => {
             let parts = grouped(any, Kind::Or).into_iter();
-            Skeleton::Or(parts.map(|part| split(part, text, leaves)).collect())
+            Skeleton::Or(parts.map(|part| split(part, leaves)).collect())
         }
         kind => {
             // Literals, calls and comparisons have a level.
             debug_assert!(false, "{kind:?} has no level");
-            leaves.push(Leaf::new(Expression { kind, level, range }, Level::Constant, text));
+            leaves.push(Leaf::new(Expression { kind, level, range }, Level::Constant));
             Skeleton::Leaf(leaves.len() - 1)
         }
     }
@@ -151,15 +143,14 @@ pub(super) fn apart(
     skeleton: &Skeleton,
     leaves: &[Leaf],
     negate: bool,
-    text: &str,
     out: &mut Vec<Leaf>,
 ) -> Skeleton {
     let parts = |all: &[Skeleton], out: &mut Vec<Leaf>| {
-        all.iter().map(|part| apart(part, leaves, negate, text, out)).collect()
+        all.iter().map(|part| apart(part, leaves, negate, out)).collect()
     };
     match skeleton {
-        Skeleton::Leaf(index) => single(&leaves[*index].expression, negate, text, out),
-        Skeleton::Not(negated) => apart(negated, leaves, !negate, text, out),
+        Skeleton::Leaf(index) => single(&leaves[*index].expression, negate, out),
+        Skeleton::Not(negated) => apart(negated, leaves, !negate, out),
         Skeleton::And(all) if negate => Skeleton::Or(parts(all, out)),
         Skeleton::Or(any) if negate => Skeleton::And(parts(any, out)),
         Skeleton::And(all) => Skeleton::And(parts(all, out)),
@@ -167,19 +158,19 @@ pub(super) fn apart(
     }
 }
 
-fn single(expression: &Expression, negate: bool, text: &str, out: &mut Vec<Leaf>) -> Skeleton {
+fn single(expression: &Expression, negate: bool, out: &mut Vec<Leaf>) -> Skeleton {
     let parts = |all: &[Expression], out: &mut Vec<Leaf>| {
-        all.iter().map(|part| single(part, negate, text, out)).collect()
+        all.iter().map(|part| single(part, negate, out)).collect()
     };
     match &expression.kind {
-        Kind::Not(negated) => single(negated, !negate, text, out),
+        Kind::Not(negated) => single(negated, !negate, out),
         Kind::And(all) if negate => Skeleton::Or(parts(all, out)),
         Kind::Or(any) if negate => Skeleton::And(parts(any, out)),
         Kind::And(all) => Skeleton::And(parts(all, out)),
         Kind::Or(any) => Skeleton::Or(parts(any, out)),
         Kind::Literal(_) | Kind::Holds(_) | Kind::Compare(_) => {
             let level = expression.level.unwrap_or(Level::Constant);
-            let leaf = Leaf::new(expression.clone(), level, text);
+            let leaf = Leaf::new(expression.clone(), level);
             out.push(if negate { leaf.negated() } else { leaf });
             Skeleton::Leaf(out.len() - 1)
         }

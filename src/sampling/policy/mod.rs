@@ -34,8 +34,7 @@ use crate::otlp::probability::Threshold;
 
 pub use budget::Budgets;
 pub use compile::{CompileError, compile};
-pub use condition::ConditionError;
-pub use explain::{Explanation, Voted};
+pub use explain::Explanation;
 pub use judge::{Decision, Observer, Said};
 pub use predicate::{Predicates, ResourceFacts};
 pub use shadow::InEffect;
@@ -100,11 +99,6 @@ impl PolicySet {
     /// The name of one policy.
     pub fn name(&self, policy: PolicyIndex) -> &Arc<str> {
         &self.policies[usize::from(policy.0)].name
-    }
-
-    /// The names of the exporters that get what the policy keeps; empty: all there are.
-    pub fn exporters(&self, policy: PolicyIndex) -> &[String] {
-        &self.policies[usize::from(policy.0)].spec.exporters
     }
 
     /// True if the votes of the policy have no effect.

@@ -92,7 +92,6 @@ pub struct OpenTraces {
     /// Deadlines from root spans.
     roots: VecDeque<Deadline>,
     bytes: u64,
-    spans: u64,
 }
 
 impl OpenTraces {
@@ -113,7 +112,6 @@ impl OpenTraces {
             waits: VecDeque::new(),
             roots: VecDeque::new(),
             bytes: 0,
-            spans: 0,
         }
     }
 
@@ -190,7 +188,6 @@ impl OpenTraces {
         trace.summary.spans += spans;
         trace.summary.bytes += framed.len() as u64;
         self.bytes += cost;
-        self.spans += u64::from(spans);
     }
 
     /// Takes note that the root of the trace at `slot` came: it may now be complete earlier.
@@ -237,7 +234,6 @@ impl OpenTraces {
         self.index.remove(&trace.summary.trace_id);
         self.free.push(slot);
         self.bytes -= trace.cost;
-        self.spans -= u64::from(trace.summary.spans);
         trace
     }
 
@@ -273,32 +269,10 @@ impl OpenTraces {
         slots.into_iter().map(|slot| self.take(slot)).collect()
     }
 
-    /// Number of open traces.
-    pub fn len(&self) -> usize {
-        self.index.len()
-    }
-
-    /// True if no trace is open.
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
-    }
-
-    /// Number of spans of the open traces.
-    pub fn spans(&self) -> u64 {
-        self.spans
-    }
-
     /// What the open traces cost in memory, about: the wire bytes of their spans and what it takes
     /// to keep them.
     pub fn cost(&self) -> u64 {
         self.bytes
-    }
-
-    /// The clock when the oldest open trace was opened.
-    pub fn oldest(&mut self) -> Option<Timestamp> {
-        Self::forget_gone(&mut self.waits, &self.slots);
-        let oldest = self.waits.front()?;
-        self.slots[oldest.slot.0 as usize].as_ref().map(|trace| trace.opened_at)
     }
 
     fn earliest(&mut self) -> Option<(Deadline, Trigger)> {

@@ -21,7 +21,7 @@ use crate::telemetry::metrics::table;
 
 use counters::{AmountCounters, SpanCounters, post_all, post_spans};
 
-pub use counts::{Amount, Counts, LeafCounts, PolicyCounts};
+pub use counts::{Amount, Counts};
 pub use policies::{CountedLeaf, CountedPolicy, PolicyCounters};
 
 /// The accounts of the process. All series exist, at 0, from the start.

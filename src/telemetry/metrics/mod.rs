@@ -11,5 +11,5 @@ mod labels;
 mod page;
 pub mod table;
 
-pub use family::{Family, Group, Kind, Label, Metric, Values};
+pub use family::{Family, Kind, Metric};
 pub use labels::{Invalid, LOOKUPS, Misrouted, Replayed, TRIGGERS, VOTES};

@@ -119,11 +119,6 @@ impl Check {
         }
     }
 
-    /// Number of different traces received so far.
-    pub fn traces_received(&self) -> u64 {
-        self.received.len() as u64
-    }
-
     /// The different values of the policy attribute on what arrived of a trace, `None` for spans
     /// without one; empty if nothing did.
     pub fn policies_of(&self, trace_id: TraceId) -> &[Option<String>] {

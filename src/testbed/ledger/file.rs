@@ -5,40 +5,25 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
+use serde::Serialize;
 
-use super::{Ledger, SpanEntry, TraceEntry};
-use crate::ids::{SpanId, TraceId};
+use super::{Ledger, TraceEntry};
+use crate::ids::TraceId;
 
-/// The version of the form; others are refused.
+/// The version of the form.
 const VERSION: u32 = 1;
 
-/// Why a ledger could not be read.
-#[derive(Debug, Error)]
-pub enum LedgerError {
-    /// The file could not be read.
-    #[error("cannot read the ledger: {0}")]
-    Io(#[from] io::Error),
-    /// A line is not what it should be.
-    #[error("line {line} of the ledger: {reason}")]
-    Malformed {
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 struct Header {
     tailsieve_ledger: u32,
     settings: BTreeMap<String, String>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 struct TraceLine {
     trace_id: String,
     error: bool,
@@ -51,7 +36,8 @@ struct TraceLine {
     spans: Vec<SpanLine>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 struct SpanLine {
     id: String,
     copies: u32,
@@ -71,35 +57,11 @@ impl Ledger {
         }
         to.flush()
     }
-
-    /// Reads the file form back.
-    pub fn read(from: impl BufRead) -> Result<Self, LedgerError> {
-        let mut lines = from.lines();
-        let first = lines.next().transpose()?.unwrap_or_default();
-        let header: Header = parse(1, &first)?;
-        if header.tailsieve_ledger != VERSION {
-            let reason = format!("unknown version {}", header.tailsieve_ledger);
-            return Err(LedgerError::Malformed { line: 1, reason });
-        }
-        let mut ledger = Self::new(header.settings);
-        for (line, text) in (2..).zip(lines) {
-            let (trace_id, entry) = from_line(parse(line, &text?)?).ok_or_else(|| {
-                LedgerError::Malformed { line, reason: "invalid id or randomness".into() }
-            })?;
-            ledger.traces.insert(trace_id, entry);
-        }
-        Ok(ledger)
-    }
 }
 
 fn write_line(to: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer(&mut *to, value)?;
     to.write_all(b"\n")
-}
-
-fn parse<'a, T: Deserialize<'a>>(line: usize, text: &'a str) -> Result<T, LedgerError> {
-    serde_json::from_str(text)
-        .map_err(|error| LedgerError::Malformed { line, reason: error.to_string() })
 }
 
 fn to_line(id: &TraceId, trace: &TraceEntry) -> TraceLine {
@@ -121,29 +83,40 @@ fn to_line(id: &TraceId, trace: &TraceEntry) -> TraceLine {
     }
 }
 
-fn from_line(line: TraceLine) -> Option<(TraceId, TraceEntry)> {
-    let spans = line.spans.into_iter().map(|span| {
-        Some(SpanEntry {
-            span_id: span_id_from_hex(&span.id)?,
-            late: span.late,
-            copies: span.copies,
-        })
-    });
-    let entry = TraceEntry {
-        spans: spans.collect::<Option<_>>()?,
-        error: line.error,
-        start_unix_nano: line.start_unix_nano,
-        end_unix_nano: line.end_unix_nano,
-        root_missing: line.root_missing,
-        services: line.services,
-        randomness: u64::from_str_radix(&line.randomness, 16).ok()?,
-    };
-    Some((TraceId::from_hex(line.trace_id.as_bytes())?, entry))
-}
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
 
-/// The span id written as 16 hexadecimal digits.
-pub(super) fn span_id_from_hex(hex: &str) -> Option<SpanId> {
-    let all_digits = hex.len() == 16 && hex.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let id = all_digits.then(|| u64::from_str_radix(hex, 16).ok())??;
-    SpanId::from_slice(&id.to_be_bytes())
+    use super::*;
+    use crate::ids::SpanId;
+    use crate::testbed::ledger::SpanEntry;
+
+    impl Ledger {
+        /// Reads the file form back.
+        pub(crate) fn read(from: impl BufRead) -> Self {
+            let mut lines = from.lines().map(Result::unwrap);
+            let header: Header = serde_json::from_str(&lines.next().unwrap()).unwrap();
+            assert_eq!(header.tailsieve_ledger, VERSION);
+            let traces = lines.map(|line| from_line(serde_json::from_str(&line).unwrap()));
+            Self { traces: traces.collect(), ..Self::new(header.settings) }
+        }
+    }
+
+    fn from_line(line: TraceLine) -> (TraceId, TraceEntry) {
+        let spans = line.spans.into_iter().map(|SpanLine { id, copies, late }| {
+            let id = u64::from_str_radix(&id, 16).unwrap();
+            let span_id = SpanId::from_slice(&id.to_be_bytes()).unwrap();
+            SpanEntry { span_id, late, copies }
+        });
+        let entry = TraceEntry {
+            spans: spans.collect(),
+            error: line.error,
+            start_unix_nano: line.start_unix_nano,
+            end_unix_nano: line.end_unix_nano,
+            root_missing: line.root_missing,
+            services: line.services,
+            randomness: u64::from_str_radix(&line.randomness, 16).unwrap(),
+        };
+        (TraceId::from_hex(line.trace_id.as_bytes()).unwrap(), entry)
+    }
 }

@@ -1,7 +1,7 @@
 //! The ledger: what was really put on the topic, span by span, and what follows from it.
 //!
-//! Owns the facts of every produced trace ([`Ledger`], as JSON lines in [`Ledger::write`] and
-//! [`Ledger::read`]) and the comparison with what a backend received ([`Check`], [`Verdict`]).
+//! Owns the facts of every produced trace ([`Ledger`], as JSON lines in [`Ledger::write`])
+//! and the comparison with what a backend received ([`Check`], [`Verdict`]).
 //! Promises independence: expectations are worked out from these facts by a slow, separate
 //! reading of the default policies, sharing no code with the pipeline that is being checked.
 //! Leaves producing to `generate`, and receiving to whoever runs a backend.
@@ -17,8 +17,6 @@ use std::collections::{BTreeMap, HashMap};
 use crate::ids::{SpanId, TraceId};
 
 pub use check::{Check, Expectation, sampling_threshold};
-pub use file::LedgerError;
-pub use received::ReceivedError;
 pub use verdict::Verdict;
 
 /// One span in one produced record.

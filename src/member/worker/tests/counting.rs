@@ -4,7 +4,7 @@ use super::bench::*;
 use crate::sampling::policy::spec::{
     CompositeChild, Mode, PolicyKind, PolicySpec, RuleScope, Sample,
 };
-use crate::telemetry::accounts::{Amount, LeafCounts};
+use crate::telemetry::accounts::Amount;
 
 /// The counts of the policy at `place`, as (kept, dropped, none, keep, drop).
 fn counted(bench: &Bench, place: usize) -> (u64, u64, [u64; 3]) {
@@ -99,8 +99,9 @@ fn children_of_composites_are_counted() {
     bench.take_in(0, "shop", vec![span(3), span(3)]);
     bench.run_clock_to(30_000);
     let kept = |traces, spans| (traces, traces, spans);
-    let leaf = |leaf: &LeafCounts| (leaf.votes, leaf.kept.traces, leaf.kept.spans);
-    let leaves: Vec<_> = bench.desk.counts.leaves.iter().map(leaf).collect();
+    let leaves = bench.desk.counts.leaves.iter();
+    let leaves: Vec<_> =
+        leaves.map(|leaf| (leaf.votes, leaf.kept.traces, leaf.kept.spans)).collect();
     assert_eq!(leaves, [kept(1, 2), kept(1, 1)], "the third is over budget");
     assert_eq!(counted(&bench, 0), (2, 0, [1, 2, 0]));
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::sampling::ottl::expression::Kind;
 use crate::sampling::ottl::{
     Condition, Context, EvalError, Level, Needs, Skeleton, compile, compile_apart,
 };
@@ -12,7 +13,13 @@ fn shape(condition: &Condition) -> String {
         let (name, parts) = match skeleton {
             Skeleton::Leaf(index) => {
                 let leaf = &condition.leaves()[*index];
-                return write!(out, "{:?}<{}>", leaf.level(), leaf.text()).unwrap();
+                let (level, range) = (leaf.level(), &leaf.expression.range);
+                // A negation that was pushed into a comparison stands nowhere in the text.
+                let is_pushed =
+                    matches!(&leaf.expression.kind, Kind::Not(it) if it.range == *range);
+                let not = if is_pushed { "not " } else { "" };
+                return write!(out, "{level:?}<{not}{}>", &condition.text()[range.clone()])
+                    .unwrap();
             }
             Skeleton::Not(negated) => ("not", std::slice::from_ref(&**negated)),
             Skeleton::And(all) => ("and", all.as_slice()),
