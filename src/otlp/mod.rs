@@ -1,7 +1,7 @@
 //! OTLP trace data as bytes: found, not decoded; forwarded, not re-encoded.
 //!
 //! Owns the wire format: one pass over a record finds its spans and what the policies ask of
-//! them ([`scan`]), splicing adds what tailsieve writes on kept spans, and framing puts kept
+//! them ([`scan()`]), splicing adds what tailsieve writes on kept spans, and framing puts kept
 //! spans into requests ([`Framer`]). Promises to accept exactly what a protobuf decoder accepts, and
 //! text that is not UTF-8 besides, never to panic on any input, and to leave every byte of a span that it does not mean to
 //! change as it was, unknown fields included. Leaves to others what a span means.

@@ -4,7 +4,7 @@
 //! Promises that a member does not start without a topic that it would write to, if the cluster
 //! answers; if it does not, the member starts, and they are checked, and created if that is asked
 //! for, once it does. Leaves to
-//! [`topic`](crate::kafka::decision_log::topic) how that of the decision log has to be.
+//! `kafka::decision_log::topic` how that of the decision log has to be.
 
 use std::thread;
 use std::time::Duration;
