@@ -1,7 +1,7 @@
-//! Kafka, as far as it is met here: what is consumed, what is produced, and what brokers are asked.
+//! Kafka: what is consumed, what is produced, and what brokers are asked.
 //!
-//! Threads and clocks live here, and every use of librdkafka but that of the testbed. Knows what a
-//! record is; what is in a span, it leaves to others.
+//! Threads and clocks live here, and every use of librdkafka except that of the testbed. Knows
+//! records; leaves spans to others.
 
 pub mod cluster;
 pub mod dead_letters;

@@ -1,9 +1,9 @@
-//! Which partition a key goes to, by each of the three families of partitioners in use.
+//! The partition of a key, by each of the three families of partitioners that are in use.
 //!
-//! Owns the hashes (FNV-1a as the Collector, Sarama and franz-go have it, murmur2 as Java has it,
-//! CRC32 as librdkafka has it by default), and the judgement of which family placed the records of
-//! a topic. Promises to agree with librdkafka's own on every key. Two families on one topic put
-//! the spans of a trace into different partitions, so that is what has to be told.
+//! Owns the hashes (FNV-1a of the Collector, Sarama and franz-go, murmur2 of Java, CRC32 of
+//! librdkafka by default), and finds out which family has placed the records of a topic. Promises to
+//! agree with librdkafka's own implementation on every key. Two families on one topic put the spans
+//! of a trace into different partitions, so that has to be noticed.
 
 use crate::fnv;
 use crate::ids::Partition;
@@ -15,7 +15,7 @@ pub enum Family {
     Fnv1a,
     /// The Java client; `murmur2_random` of librdkafka.
     Murmur2,
-    /// librdkafka unless it is told otherwise (`consistent_random`).
+    /// librdkafka by default (`consistent_random`).
     Crc32,
 }
 
@@ -23,7 +23,7 @@ impl Family {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Fnv1a, Self::Murmur2, Self::Crc32];
 
-    /// Its name, and who partitions so.
+    /// Its name, and which producers use it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Fnv1a => "FNV-1a (the Collector)",
@@ -51,30 +51,30 @@ impl Family {
     }
 }
 
-/// Which families put `key` into `partition`: an index for [`Placements`].
+/// Which families would put `key` into `partition`: an index into [`Placements`].
 pub fn explanation(key: &[u8], partition: Partition, partitions: u32) -> usize {
     let explains = |family: &&Family| family.partition(key, partitions) == partition;
     Family::ALL.iter().filter(explains).map(|family| family.bit()).sum()
 }
 
-/// Keys needed before anything is said of a topic.
+/// Keys that are needed before anything is said about a topic.
 const ENOUGH: u64 = 64;
 
-/// Keys that the family of the majority does not explain, before another one is suspected.
+/// So many keys that the family of the majority does not explain make another family suspected.
 const ENOUGH_OTHERS: u64 = 24;
 
-/// How many keys were placed as which families would have: by [`explanation`].
+/// How many keys were placed as which families would place them, by [`explanation`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Placements(pub [u64; 8]);
 
-/// Who placed the keys of a topic.
+/// Which families have placed the keys of a topic.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Detected {
     /// Too few keys were looked at.
     TooFew,
-    /// One family did.
+    /// One family.
     One(Family),
-    /// Two did, at least.
+    /// Two families, at least.
     Several {
         /// The one that explains most.
         most: Family,
@@ -83,7 +83,7 @@ pub enum Detected {
         /// The share of keys that `most` does not explain.
         share: f64,
     },
-    /// None of these families: an own partitioner, or partitions were added.
+    /// None of these families: another partitioner, or partitions were added.
     Unknown,
 }
 
@@ -103,19 +103,19 @@ impl Placements {
         counted.map(|(_, count)| count).sum()
     }
 
-    /// The family that explains most of those that `but` does not.
+    /// The family that explains most of the keys that `but` does not explain.
     fn most(&self, but: usize) -> Family {
         let explained = |family: &Family| {
             self.count(|explanation| explanation & but == 0 && explanation & family.bit() != 0)
         };
-        // The first of equals: the Collector's.
+        // Of equals the first: the Collector's.
         let best = Family::ALL.into_iter().rev().max_by_key(explained);
         best.unwrap_or(Family::Fnv1a)
     }
 
-    /// Who placed these keys. A key that is placed well by chance looks like another family's, so
-    /// a few that the majority's does not explain prove nothing, and neither do keys that no
-    /// family explains.
+    /// Which families have placed these keys. By chance, a key of an unknown partitioner is where
+    /// some family would put it. So a few keys that the majority's family does not explain prove
+    /// nothing, and neither do keys that no family explains.
     pub fn detect(&self) -> Detected {
         let total = self.total();
         if total < ENOUGH {

@@ -1,7 +1,7 @@
-//! Some headers of a Kafka record, as one string of bytes that goes along with its spans.
+//! The forwarded headers of a Kafka record, as one string of bytes that travels with its spans.
 //!
-//! Which spans may go together in a request depends on them, so that they are compared and hashed
-//! far more often than they are read. Nearly no record has any, and then it is no bytes.
+//! Only spans with the same headers may share a request, so headers are compared and hashed far more
+//! often than they are read. Few records have any; without any the string is empty.
 
 /// Adds a header to `headers`.
 pub fn push(headers: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -1,10 +1,10 @@
-//! What brokers tell about a topic and a group, and the `rdkafka` crate does not ask.
+//! Questions to the brokers that the `rdkafka` crate does not offer.
 //!
-//! Owns two questions: which id a topic has (`DescribeTopics`, KIP-516), so that a topic that was
-//! deleted and made anew can be told from the old one; and which members of the group have which
-//! `group.instance.id` (`DescribeConsumerGroups`, KIP-345), so that a member that was fenced does not
-//! fence its successor. Both are librdkafka's, and nothing else tells either: hence the only `unsafe`
-//! of this crate. A question never blocks; its answer is picked up later.
+//! Owns two questions: the id of a topic (`DescribeTopics`, KIP-516), so that a topic that was deleted
+//! and created again can be told from the old one; and the `group.instance.id` of each member of a
+//! group (`DescribeConsumerGroups`, KIP-345), so that a fenced member does not fence its successor.
+//! librdkafka has both, and only in C: hence the only `unsafe` of this crate. A question never blocks;
+//! its answer is picked up later.
 
 #![allow(unsafe_code)]
 
@@ -19,13 +19,13 @@ use rdkafka::types::RDKafkaRespErr;
 
 use crate::ids::TopicId;
 
-/// For how long the brokers are asked before there is no answer.
+/// How long the brokers may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A member of a consumer group, as far as it matters here.
+/// A member of a consumer group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
-    /// Its `group.instance.id`; none if it has none.
+    /// Its `group.instance.id`, if it has one.
     pub instance_id: Option<String>,
     /// What it calls itself (`client.id`).
     pub client_id: String,
@@ -39,7 +39,7 @@ pub(crate) enum NoAnswer {
     /// There is no such topic.
     #[error("there is no such topic")]
     NoSuchTopic,
-    /// The brokers could not be asked, or do not let it be seen.
+    /// The brokers do not answer, or do not allow the question.
     #[error("{0}")]
     Failed(String),
 }
@@ -57,7 +57,7 @@ impl NoAnswer {
     }
 }
 
-/// A question on its way. Dropped, it is taken back.
+/// A question that was asked. Dropping it takes it back.
 pub(crate) struct Asked<T> {
     queue: NonNull<sys::rd_kafka_queue_t>,
     read: fn(NonNull<sys::rd_kafka_event_t>) -> Result<T, NoAnswer>,
@@ -72,9 +72,9 @@ impl<T> fmt::Debug for Asked<T> {
     }
 }
 
-/// Asks for the id of `topic`. `None` is the answer of brokers that know no ids (before Kafka 2.8).
+/// Asks for the id of `topic`. Brokers before Kafka 2.8 know no ids and answer `None`.
 ///
-/// The answer has to be picked up, or dropped, before the client is.
+/// The question must be dropped before the client is.
 pub(crate) fn topic_id<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
@@ -92,9 +92,9 @@ pub(crate) fn topic_id<C: ClientContext>(
     })
 }
 
-/// Asks for the members of the group `group_id`; none if there is no such group.
+/// Asks for the members of the group `group_id`. A group that does not exist has none.
 ///
-/// The answer has to be picked up, or dropped, before the client is.
+/// The question must be dropped before the client is.
 pub(crate) fn group_members<C: ClientContext>(
     client: &Client<C>,
     group_id: &str,
@@ -173,7 +173,7 @@ fn ask<C: ClientContext, T>(
     }
 }
 
-/// Topics and groups whose names hold a zero byte do not exist; what is before it is asked for.
+/// No topic or group has a zero byte in its name, so the name is cut there.
 fn c_string(name: &str) -> CString {
     CString::new(name.split('\0').next().unwrap_or_default()).unwrap_or_default()
 }
@@ -234,7 +234,7 @@ fn read_members(event: NonNull<sys::rd_kafka_event_t>) -> Result<Vec<GroupMember
     }
 }
 
-/// What went wrong with the whole question, if something did.
+/// The error of the whole question, if there is one.
 fn failure_of(event: NonNull<sys::rd_kafka_event_t>) -> Result<(), NoAnswer> {
     // Safety: the event is alive; its text is copied.
     unsafe {
@@ -246,7 +246,7 @@ fn failure_of(event: NonNull<sys::rd_kafka_event_t>) -> Result<(), NoAnswer> {
     }
 }
 
-/// What went wrong with the one thing that was asked for.
+/// The error of the one topic or group that was asked for, if there is one.
 ///
 /// # Safety
 /// `error` is null or an error of librdkafka that is alive.

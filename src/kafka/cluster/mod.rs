@@ -1,8 +1,8 @@
-//! A Kafka cluster and its topics: how a client of ours is set up to ask about them, what is asked,
-//! and how a topic is made.
+//! A Kafka cluster and its topics: how a client is set up to ask about them, what it asks, and how a
+//! topic is created.
 //!
-//! Promises that every question ends within seconds, one way or the other. Leaves to others what a
-//! topic has to be like, and what to say about one that is not.
+//! Promises that every question ends within seconds, with an answer or an error. Leaves to others
+//! which settings a topic needs, and what to say if it has others.
 
 pub(crate) mod describe;
 
@@ -20,19 +20,19 @@ use thiserror::Error;
 /// How long one question may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `max.message.bytes` of a topic that was not told otherwise.
+/// The default of a topic's `max.message.bytes`.
 pub const DEFAULT_MAX_MESSAGE_BYTES: u64 = 1_048_588;
 
 /// Why a question has no answer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ClusterError {
-    /// Nobody answers.
+    /// No broker answers.
     #[error("the cluster does not answer: {0}")]
     Unreachable(#[from] KafkaError),
-    /// It does not let that be seen.
+    /// The cluster does not allow the question.
     #[error("{0}")]
     Hidden(RDKafkaErrorCode),
-    /// It does not make the topic.
+    /// The cluster does not create the topic.
     #[error("the topic {topic} cannot be created: {reason}")]
     NotCreated {
         /// The topic.
@@ -42,8 +42,9 @@ pub enum ClusterError {
     },
 }
 
-/// What every client of ours needs that is no member of a group. `properties` are the user's: how
-/// to log in. A `group_id` is needed to be told partitions, and is not joined.
+/// The configuration of a client that is not a member of the group. `properties` are the user's, for
+/// example how to log in. librdkafka needs a `group_id` to assign partitions by hand; the group is not
+/// joined.
 pub fn client_config(
     brokers: &str,
     properties: &[(String, String)],
@@ -65,15 +66,15 @@ pub fn client_config(
 /// Number of partitions of a topic; `None` if there is no such topic.
 ///
 /// # Errors
-/// When nobody answers.
+/// When no broker answers.
 pub fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Option<usize>, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Ok(found.map(|found| found.partitions().len()).filter(|partitions| *partitions > 0))
 }
 
-/// Asks `question` again for some seconds while the cluster changes leaders: a topic that is new, or
-/// whose leader has gone, has none for a moment. Blocks.
+/// Asks `question` again for some seconds while a partition has no leader: a new topic, and one whose
+/// leader has gone, have none for a moment. Blocks.
 ///
 /// # Errors
 /// The last answer.
@@ -98,7 +99,7 @@ fn changes_leaders(error: &KafkaError) -> bool {
 /// The settings of a topic. Blocks.
 ///
 /// # Errors
-/// When nobody answers, or they cannot be seen.
+/// When no broker answers, or the cluster does not allow the question.
 pub fn topic_settings(
     config: &ClientConfig,
     topic: &str,
@@ -113,7 +114,7 @@ pub fn topic_settings(
     Ok(settings)
 }
 
-/// The largest batch that a topic takes, in bytes; `None` if its settings do not say. Blocks.
+/// The largest batch that a topic takes, in bytes; `None` if its settings do not tell. Blocks.
 ///
 /// # Errors
 /// As [`topic_settings`].
@@ -125,7 +126,7 @@ pub fn max_message_bytes(config: &ClientConfig, topic: &str) -> Result<Option<u6
 /// Creates a topic with the cluster's default replication. Blocks.
 ///
 /// # Errors
-/// When it cannot be created; that it is there already is no error.
+/// When it cannot be created. It is no error if it exists already.
 pub fn create_topic(
     config: &ClientConfig,
     topic: &str,
@@ -166,7 +167,7 @@ pub fn create_command(
     )
 }
 
-/// Runs a question of the admin client to its end; it is driven by a thread of its own.
+/// Waits for a question of the admin client, which has a thread of its own.
 fn block_on<T>(question: impl Future<Output = Result<T, KafkaError>>) -> Result<T, KafkaError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

@@ -1,4 +1,4 @@
-//! A letter: what was refused, why, and where it was.
+//! A dead letter: what was refused, why, and where it was read.
 
 use std::time::SystemTime;
 
@@ -24,11 +24,11 @@ pub const TIMESTAMP: &str = "tailsieve.timestamp";
 /// The header that names the reason.
 pub const REASON: &str = "tailsieve.reason";
 
-/// The header that counts how often the contents became a letter. A replay writes it on what it
-/// brings back; without it, it was the first time.
+/// The header that counts how often the contents became a letter. `replay-dead-letters` copies it to
+/// what it feeds back; a record without it was never a letter.
 pub const ATTEMPTS: &str = "tailsieve.attempts";
 
-/// With this begin the names of headers that a letter has for itself.
+/// The names of a letter's own headers begin with this.
 pub const OWN_HEADERS: &str = "tailsieve.";
 
 /// What a letter holds.
@@ -36,8 +36,8 @@ pub const OWN_HEADERS: &str = "tailsieve.";
 pub enum Kind {
     /// A record as it was read, key and value.
     Record,
-    /// The invalid spans of a record that also holds others, or of which the rest is in order: a
-    /// `TracesData` of only those, with the record's key.
+    /// The invalid spans of a record whose other spans are valid: a `TracesData` of only those, with
+    /// the record's key.
     Spans,
     /// Spans of kept traces that a backend refused for good: an `ExportTraceServiceRequest`.
     Refused,
@@ -78,7 +78,7 @@ pub struct Letter {
     pub key: Option<Vec<u8>>,
     /// What was refused.
     pub value: Option<Vec<u8>>,
-    /// The headers that went along with it, see [`record_headers`](crate::kafka::record_headers).
+    /// Its forwarded headers, see [`record_headers`](crate::kafka::record_headers).
     pub forwarded: Vec<u8>,
 }
 
@@ -106,7 +106,7 @@ impl Letter {
         }
     }
 
-    /// Its headers: `topic` is where it was read, `now` when it is refused.
+    /// Its headers. `topic` is where it was read, `now` is when it was refused.
     pub fn headers(&self, topic: &str, now: SystemTime) -> Vec<(&'static str, String)> {
         let mut headers = vec![
             (KIND, self.kind.name().to_owned()),
@@ -128,7 +128,7 @@ impl Letter {
     }
 }
 
-/// The beginning of a message: it may quote what was refused, and a letter has to fit.
+/// Cuts a message, which may quote what was refused, so that the letter fits.
 fn cut(message: &str) -> String {
     const MOST: usize = 1000;
     match message.char_indices().nth(MOST) {

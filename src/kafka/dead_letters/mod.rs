@@ -1,10 +1,10 @@
-//! The dead-letter topic: what was refused for good, byte for byte, with why and from where.
+//! The dead-letter topic: what was refused for good, byte for byte, with the reason and the place.
 //!
-//! Owns the producer of the topic and the headers of a letter. Promises that each letter that was
-//! taken is settled once, written or given up after `message_timeout`, and its ticket comes back
-//! to the worker then; that neither is passed over in silence (counted, logged at a limited rate);
-//! and that a full queue hands the letter back instead of waiting. Leaves to the workers what is
-//! refused, and to hold its offset back until the ticket is there.
+//! Owns the producer of the topic and the headers of a letter. Promises that each letter that it
+//! takes is settled once, written or given up after `message_timeout`, and that its ticket comes back
+//! to the worker then; that both are counted, and failures logged at a limited rate; and that a full
+//! queue hands the letter back instead of waiting. Leaves to the workers what is refused, and to hold
+//! its offset back until the ticket comes back.
 
 mod letter;
 
@@ -32,7 +32,7 @@ pub use letter::{
 /// Bytes of the largest letter, before compression: as large as a record can be elsewhere.
 const MAX_LETTER_BYTES: usize = 64 << 20;
 
-/// Bytes of letters that may wait. More than the largest one, or that would wait for ever.
+/// Bytes of letters that may wait. The largest one has to fit, or it would wait for ever.
 const QUEUE_BYTES: usize = 80 << 20;
 
 /// How often a letter that could not be written is logged.
@@ -43,7 +43,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(10);
 pub struct DeadLetterSettings {
     /// The topic.
     pub topic: String,
-    /// When a letter that Kafka does not take is given up.
+    /// How long to try to write a letter before it is given up.
     pub message_timeout: Duration,
 }
 
@@ -54,7 +54,7 @@ pub struct Input<'a> {
     pub brokers: &'a str,
     /// Further librdkafka settings; they may hold passwords.
     pub properties: &'a [(String, String)],
-    /// The topic that what is refused was read from.
+    /// The input topic.
     pub topic: &'a str,
 }
 
@@ -65,7 +65,7 @@ pub struct LetterTicket {
     pub partition: Partition,
     /// The acquisition of it under which that was read.
     pub generation: Generation,
-    /// What waits for the letter, and holds the offset back until then.
+    /// What waits for the letter, and holds an offset back until then.
     pub holds: Holds,
     /// The worker to tell: an index into the sinks given to [`DeadLetters::start`].
     pub worker: usize,
@@ -74,13 +74,13 @@ pub struct LetterTicket {
 /// What waits for a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// The record that it is about.
+    /// The record that was refused.
     Record(Pin),
-    /// The delivery, as the worker numbers it, of which the letter stands for a chunk.
+    /// The delivery that the refused chunk belongs to, as the worker numbers it.
     Delivery(u64),
 }
 
-/// The way to the dead-letter topic, or to none. Clones are handles of the same one.
+/// The dead-letter topic, or none. Clones are handles of the same one.
 #[derive(Clone, Debug, Default)]
 pub struct DeadLetters(Option<Arc<Open>>);
 
@@ -123,21 +123,21 @@ impl DeadLetters {
         Ok(Self(Some(Arc::new(Open { publisher, topic, input_topic: input.topic.to_owned() }))))
     }
 
-    /// Registers the metrics of a process that has no dead-letter topic, or none yet.
+    /// Registers the metrics, also for a process that has no dead-letter topic.
     pub fn describe() {
         let _ = table::DEAD_LETTERS.each(&[]);
     }
 
-    /// True if there is a dead-letter topic. If not, nothing is to be sent.
+    /// True if there is a dead-letter topic. If not, nothing may be sent.
     pub fn is_open(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Takes a letter over, from any thread. Never blocks. The ticket comes back by the sink of
-    /// its worker, also if the letter can never be written.
+    /// Takes a letter, from any thread. Never blocks. The ticket comes back through the sink of its
+    /// worker, also if the letter cannot be written.
     ///
     /// # Errors
-    /// When too much waits already; [`room`](Self::room) tells when to try again.
+    /// When too many letters wait; [`room`](Self::room) returns when to try again.
     pub fn try_send(&self, letter: &Letter, ticket: LetterTicket) -> Result<(), Full> {
         let Some(open) = &self.0 else {
             debug_assert!(false, "without a topic nothing is sent");
@@ -163,19 +163,19 @@ impl DeadLetters {
         }
     }
 
-    /// Waits until there may be room for another letter. Somebody else may be faster: a
-    /// `try_send` that fails afterwards means to wait again.
+    /// Waits until there may be room for another letter. Another worker may take it first; then
+    /// `try_send` fails again.
     pub async fn room(&self) {
         let Some(open) = &self.0 else { return };
         let mut settled = std::pin::pin!(open.publisher.reports().room.notified());
         settled.as_mut().enable();
-        // What is still under way tells of itself from here on.
+        // Whatever is in flight now notifies when it is settled.
         if open.publisher.in_flight() > 0 {
             settled.await;
         }
     }
 
-    /// Ends as a crash would: what was not sent yet is forgotten.
+    /// Ends as a crash would: forgets what was not sent yet.
     pub fn crash(&self) {
         if let Some(open) = &self.0 {
             open.publisher.crash();
@@ -233,7 +233,7 @@ impl DeliveryReports for LetterReports {
         }
     }
 
-    /// Again, once librdkafka has taken what was told out of its count.
+    /// Notifies again, now that librdkafka does not count the settled letters as in flight.
     fn batch_done(&self) {
         self.room.notify_waiters();
     }

@@ -1,16 +1,16 @@
-//! The decision log: a topic that says of every decided trace what was decided, so that whoever
-//! takes a partition over honours it.
+//! The decision log: a topic with the decision on every decided trace, so that the next owner of a
+//! partition goes by it.
 //!
 //! Owns the topic's records, the producer that writes them and the thread that reads them back.
 //! Promises that
-//! - a worker is told of every record that is safe on the topic, once ([`LogEvent::Written`]), and
-//!   gets back what is not ([`LogEvent::Unwritten`]);
-//! - after [`DecisionLog::read_back`] the worker is told every decision on record from the position
-//!   it asked for, in order, up to and with everything that was written before the call by
-//!   whoever owned the partition then ([`LogEvent::ReadBack`]);
-//! - what an owner writes that has been superseded does not win over what its successor wrote.
+//! - a worker is told once of every log batch that is on the topic ([`LogEvent::Written`]), and gets
+//!   back each one that is not ([`LogEvent::Unwritten`]);
+//! - after [`DecisionLog::read_back`] the worker gets every decision on record from the position that
+//!   it asked for, in order, including everything that was written before the call by whoever owned
+//!   the partition then; [`LogEvent::ReadBack`] ends them;
+//! - what a former owner writes does not win over what its successor has written.
 //!
-//! Leaves to others what a decision means, what waits for it, and what is remembered.
+//! Leaves to others what a decision means, what waits for it, and the decision memory.
 
 mod metrics;
 mod read_back;
@@ -40,37 +40,38 @@ pub use record::{DecisionRecord, GroupHash, Kept, LogBatch, OwnerId, SamplingDec
 pub use settings::DecisionLogSettings;
 pub use supersession::OwnershipMarker;
 
-/// How long a record may wait for others: next to what a trace waits it is nothing, and most of
-/// what a batch costs the client and the broker does not depend on how much is in it.
+/// How long a record may wait for others. It is little compared to the wait of a trace, and the cost of
+/// a Kafka batch hardly depends on its size.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// A good part of a decision is its trace id, which nothing compresses: what packs tighter costs more.
+/// A large part of a decision is its trace id, which cannot be compressed. Stronger algorithms only
+/// cost more.
 const COMPRESSION: &str = "lz4";
 
 /// What a worker is told.
 #[derive(Debug)]
 pub enum LogEvent {
-    /// Records are on the topic.
+    /// Log batches are on the topic.
     Written(Vec<Written>),
-    /// A record is not on the topic: it has to be appended again.
+    /// A log batch is not on the topic: it has to be appended again.
     Unwritten {
-        /// What it was appended with.
+        /// The ticket that it was appended with.
         ticket: LogTicket,
-        /// The record.
+        /// The log batch.
         batch: LogBatch,
     },
-    /// Decisions of a partition whose log is being read back, in the order they were written.
+    /// Decision records of a partition whose log is being read back, in the order they were made.
     Decisions {
-        /// Which partition.
+        /// The partition.
         partition: Partition,
         /// The acquisition.
         generation: Generation,
         /// The decisions.
         decisions: Vec<DecisionRecord>,
     },
-    /// Everything was told.
+    /// The log of a partition was read back.
     ReadBack {
-        /// Which partition.
+        /// The partition.
         partition: Partition,
         /// The acquisition.
         generation: Generation,
@@ -81,29 +82,29 @@ pub enum LogEvent {
     },
 }
 
-/// A record is on the topic.
+/// A log batch is on the topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// What it was appended with.
+    /// The ticket that it was appended with.
     pub ticket: LogTicket,
-    /// Where it is.
+    /// Its offset there.
     pub offset: Offset,
 }
 
-/// What comes back when a record's fate is known.
+/// Comes back when a log batch is written or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogTicket {
     /// The worker to tell.
     pub worker: usize,
     /// The partition.
     pub partition: Partition,
-    /// The acquisition under which it was decided.
+    /// The generation under which its decisions were made.
     pub generation: Generation,
-    /// The worker's number for it.
+    /// The worker's number of the log batch.
     pub sequence: u64,
 }
 
-/// Where the events of one worker go. Must not block.
+/// Takes the events for one worker. Must not block.
 pub type LogSink = Box<dyn Fn(LogEvent) + Send + Sync>;
 
 /// Why the log cannot be started.
@@ -112,34 +113,34 @@ pub enum LogError {
     /// librdkafka refuses the settings.
     #[error("the decision log's Kafka client refuses its settings: {0}")]
     Settings(#[from] KafkaError),
-    /// No thread could be had.
+    /// The thread does not start.
     #[error("the decision log's thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
 }
 
 /// What a worker asks of the decision log.
 pub trait Log: fmt::Debug + Send + Sync {
-    /// The group whose records they are.
+    /// The consumer group whose decisions these are.
     fn group(&self) -> GroupHash;
 
-    /// Appends a record to the log of `ticket.partition`. Never blocks.
+    /// Appends a log batch to the log of `ticket.partition`. Never blocks.
     ///
     /// # Errors
-    /// The record, when the queue is full: to be appended again a little later.
+    /// The log batch, when the queue is full: to be appended again a little later.
     fn append(&self, ticket: LogTicket, batch: LogBatch) -> Result<(), LogBatch>;
 
-    /// Takes the log of a partition over for `owner`, and reads it back from `from`, or as far as it
-    /// reaches if that is not known. `ticket` says whom to tell; its sequence has no
-    /// meaning.
+    /// Writes the ownership marker of `owner` to the log of a partition, and reads the log back from
+    /// `from`, or from its beginning if `from` is not known. `ticket` names the worker and the
+    /// partition; its sequence has no meaning.
     fn read_back(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>);
 }
 
-/// Which input topic a log is about, as far as its id is known.
+/// The input topic that a log is about, if its id is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Topics {
-    /// Where reading back begins.
+    /// At the position where reading back begins.
     pub then: Option<TopicId>,
-    /// Now: another one, if the topic was made anew.
+    /// Now: another one, if the topic was deleted and created again.
     pub now: Option<TopicId>,
 }
 
@@ -153,11 +154,11 @@ pub struct DecisionLog {
 }
 
 impl DecisionLog {
-    /// Starts the log. `sinks` holds one sink for each worker. A broker or a topic that cannot be
-    /// reached is not an error: it is waited for.
+    /// Starts the log. `sinks` holds one sink for each worker. It is not an error if a broker or the
+    /// topic cannot be reached: the log waits for them.
     ///
     /// # Errors
-    /// When librdkafka refuses the settings, or no thread can be had.
+    /// When librdkafka refuses the settings, or the thread does not start.
     pub fn start(settings: &DecisionLogSettings, sinks: Vec<LogSink>) -> Result<Self, LogError> {
         let group = GroupHash::of(&settings.group_id);
         let metrics = Arc::new(LogMetrics::new());
@@ -185,12 +186,12 @@ impl DecisionLog {
         Ok(Self { topic: settings.topic.clone(), group, publisher, reader })
     }
 
-    /// `Ok` if what was asked for is being written and read; else what is wrong.
+    /// `Ok` if the log can be written and read; else what is wrong.
     pub fn ready(&self) -> Result<(), String> {
         self.reader.ready()
     }
 
-    /// Ends as a crash would: what is not on the topic yet never will be.
+    /// Ends as a crash would: what is not on the topic yet is never written.
     pub fn crash(&self) {
         self.publisher.crash();
     }
@@ -223,20 +224,20 @@ impl Log for DecisionLog {
     }
 }
 
-/// What comes back with a record.
+/// What was appended. Comes back with the delivery report.
 #[derive(Debug)]
 enum Appended {
     Batch {
         ticket: LogTicket,
         decisions: u32,
     },
-    /// The first record of an ownership.
+    /// An ownership marker.
     Marker(LogTicket),
 }
 
 struct LogReports {
     sinks: Arc<Vec<LogSink>>,
-    /// By worker: what was told since the last time it was passed on.
+    /// By worker: what was written since workers were told last.
     written: Mutex<HashMap<usize, Vec<Written>>>,
     markers: Mutex<mpsc::Sender<Command>>,
     metrics: Arc<LogMetrics>,

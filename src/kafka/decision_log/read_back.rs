@@ -1,4 +1,4 @@
-//! How far the read back of one partition's log has come.
+//! How far reading back the log of one partition has come.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use super::supersession::Reading;
 use super::{LogTicket, Topics};
 use crate::ids::{Offset, Position};
 
-/// One partition whose log is being taken over.
+/// A partition whose log is being read back.
 pub(super) struct ReadBack {
     pub(super) ticket: LogTicket,
     pub(super) owner: OwnerId,
@@ -25,18 +25,18 @@ pub(super) struct ReadBack {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The first record of the ownership has to be written, not before this.
+    /// The ownership marker has to be written, not before this time.
     Mark(Instant),
-    /// It is on its way.
+    /// The marker is being written.
     Marking,
-    /// It is at `end`; reading has to be started, not before this.
+    /// The marker is at `end`; reading has to be started, not before this time.
     Seek { end: Offset, at: Instant },
-    /// It is at `end`, and the log is being read from `from`.
+    /// The marker is at `end`, and the log is being read from `from` on.
     Read { end: Offset, from: Position },
 }
 
 impl ReadBack {
-    /// Takes a record in; true if it is the last one.
+    /// Reads a record; true if it is the last one.
     pub(super) fn take_in(
         &mut self,
         group: GroupHash,

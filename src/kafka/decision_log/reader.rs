@@ -1,8 +1,7 @@
-//! Reads the logs of partitions that come in back, on a thread of its own.
+//! Reads the logs of newly assigned partitions back, on a thread of its own.
 //!
-//! A recovery first writes the record of the new ownership, and then reads up to it: all that was
-//! on the topic before is below. What cannot be written or read yet is tried for as long as it
-//! takes.
+//! It first writes the ownership marker, and then reads up to it: all that was on the topic before is
+//! below. It tries again, for as long as it takes, what cannot be written or read.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -34,13 +33,13 @@ const WAIT: Duration = Duration::from_millis(20);
 /// How long it waits for work when it has none.
 const IDLE_WAIT: Duration = Duration::from_millis(200);
 
-/// How long a step that failed is waited with.
+/// How long to wait before a failed step is tried again.
 const RETRY_WAIT: Duration = Duration::from_millis(500);
 
-/// How long it may take to find out where a log begins.
+/// How long the look-up of a log's beginning may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a recovery that takes longer is worth a word about.
+/// If reading back takes longer than this, `ready` says so.
 const LONG: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -51,7 +50,7 @@ pub(super) enum Command {
         topics: Topics,
         from: Option<Position>,
     },
-    /// What became of the first record of an ownership.
+    /// An ownership marker is written, or not.
     Marked {
         ticket: LogTicket,
         result: Result<Offset, String>,
@@ -59,7 +58,7 @@ pub(super) enum Command {
     Stop,
 }
 
-/// The thread, from outside.
+/// A handle to the thread.
 #[derive(Debug)]
 pub(super) struct Reader {
     commands: Sender<Command>,
@@ -117,7 +116,7 @@ impl Drop for Reader {
     }
 }
 
-/// A consumer that is no member of any group: it is told what to read.
+/// The configuration of a consumer outside any group: its partitions are assigned by hand.
 fn client_config(settings: &DecisionLogSettings) -> ClientConfig {
     let client_id = format!("{}-log-reader", settings.client_id);
     let DecisionLogSettings { brokers, properties, group_id, .. } = settings;
@@ -175,7 +174,7 @@ impl ReaderThread {
     }
 
     fn begin(&mut self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>) {
-        // What an ownership that ended wanted to know nobody asks any more.
+        // Nobody waits for the log of an acquisition that has ended.
         self.abandon(ticket.partition);
         let now = Instant::now();
         let read_back = ReadBack {
@@ -219,7 +218,7 @@ impl ReaderThread {
         };
     }
 
-    /// Starts what is due.
+    /// Starts the steps that are due.
     fn step(&mut self) {
         let now = Instant::now();
         let partitions: Vec<Partition> = self.read_backs.keys().copied().collect();
@@ -250,7 +249,7 @@ impl ReaderThread {
         };
     }
 
-    /// Begins to read, from where it was asked for or where the log begins.
+    /// Begins to read, from the position that was asked for or from the beginning of the log.
     fn seek(&mut self, partition: Partition, end: Offset) {
         let Some(from) = self.read_backs.get(&partition).map(|read_back| read_back.from) else {
             return;
@@ -287,7 +286,7 @@ impl ReaderThread {
         }
     }
 
-    /// Takes in what there is to read.
+    /// Reads what there is.
     fn read(&mut self) {
         let is_reading =
             self.read_backs.values().any(|read_back| matches!(read_back.step, Step::Read { .. }));
@@ -322,7 +321,7 @@ impl ReaderThread {
         }
     }
 
-    /// A log was read up to the record of the own ownership.
+    /// A log was read up to its own marker.
     fn finish(&mut self, partition: Partition) {
         self.unassign(partition);
         let Some(read_back) = self.read_backs.remove(&partition) else { return };
@@ -345,7 +344,7 @@ impl ReaderThread {
         (self.sinks[worker])(LogEvent::ReadBack { partition, generation, from, markers });
     }
 
-    /// Says what holds partitions up, if something does.
+    /// Updates what `ready` says: what keeps partitions waiting, if something does.
     fn update_trouble(&self) {
         let oldest = self.read_backs.values().filter(|read_back| read_back.since.elapsed() > LONG);
         let trouble = oldest

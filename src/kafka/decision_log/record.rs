@@ -1,7 +1,7 @@
-//! The records of the log: what is known of a decision, to bytes and back.
+//! The records of the log: decisions to bytes and back.
 //!
-//! Reading never fails on what another version or another program wrote: it says what is not
-//! understood, and the record is passed over.
+//! Records of other versions and other programs are no error: reading tells what is not understood,
+//! and passes over it.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::proto::trace_decision::{Outcome, Trigger as WireTrigger};
 use crate::proto::{LogRecord, Ownership, TraceDecision};
 use crate::sampling::trace::Trigger;
 
-/// Which ownership of a partition writes: drawn at random for each acquisition.
+/// Names the writer of a record: a random number for each acquisition of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OwnerId(pub u64);
 
@@ -37,7 +37,8 @@ impl GroupHash {
     }
 }
 
-/// What was decided of a trace. Policies may have changed since, so it refers to none of theirs.
+/// What was decided on a trace. It names policies instead of referring to them, since the policy file
+/// may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SamplingDecision {
     /// It was dropped.
@@ -49,15 +50,15 @@ pub enum SamplingDecision {
 /// Why a trace was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// The name of the policy on whose account.
+    /// The name of the policy that it was kept by.
     pub policy: Arc<str>,
     /// The threshold it passed.
     pub threshold: Threshold,
-    /// Whether that threshold says what the chance was.
+    /// Whether the threshold tells the probability with which it was kept.
     pub consistent: bool,
 }
 
-/// A decision on record.
+/// An entry of the decision log: the decision on one trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionRecord {
     /// The trace.
@@ -72,30 +73,30 @@ pub struct DecisionRecord {
     pub last: Offset,
     /// The partition's clock at the decision.
     pub at: Timestamp,
-    /// Why it was decided then.
+    /// Why it was decided at that time.
     pub trigger: Trigger,
-    /// Every backend has taken what the decision covers.
+    /// All spans that the decision covers are delivered.
     pub delivered: bool,
 }
 
-/// What a record of the log says.
+/// What a record of the log contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// An ownership begins.
+    /// The ownership marker of a new owner.
     Marker {
         /// The input topic, if its id was known.
         topic: Option<TopicId>,
     },
-    /// Something was decided.
+    /// Decisions.
     Decisions {
-        /// What, in order.
+        /// Those that are understood, in order.
         decisions: Vec<DecisionRecord>,
-        /// How many more there are that are not understood.
+        /// How many others there are.
         not_understood: u64,
     },
 }
 
-/// A record that says nothing here.
+/// Why a record is passed over.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Unread {
     /// The record has no value.
@@ -109,13 +110,13 @@ pub enum Unread {
     OtherGroup,
 }
 
-/// A record may grow to so many bytes: some two hundred decisions.
+/// A log batch is full at this size: some two hundred decisions.
 const LARGE: usize = 16 * 1024;
 
 /// The tag of `LogRecord.decisions`: field 4, length-delimited.
 const DECISIONS_TAG: u8 = 4 << 3 | 2;
 
-/// A record of decisions, which grows until it is appended.
+/// Decision records that are written as one Kafka record. It grows until it is appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogBatch {
     pub(super) value: Vec<u8>,
@@ -123,7 +124,7 @@ pub struct LogBatch {
 }
 
 impl LogBatch {
-    /// A record without decisions, in the name of `owner`.
+    /// An empty batch of `owner`.
     pub fn new(group: GroupHash, owner: OwnerId) -> Self {
         Self { value: head(owner, group, None).encode_to_vec(), decisions: 0 }
     }
@@ -138,13 +139,13 @@ impl LogBatch {
         self.decisions += 1;
     }
 
-    /// True if it is time for another one.
+    /// True if the next decision should go to another batch.
     pub fn is_full(&self) -> bool {
         self.value.len() >= LARGE
     }
 }
 
-/// The value of an ownership's first record.
+/// The value of an ownership marker.
 pub fn marker(
     owner: OwnerId,
     group: GroupHash,
@@ -184,7 +185,7 @@ fn wire(record: &DecisionRecord) -> TraceDecision {
 /// Reads a record.
 ///
 /// # Errors
-/// When it says nothing to `group`.
+/// When it is not a record of `group`.
 pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Contents), Unread> {
     let record = LogRecord::decode(value.ok_or(Unread::NoValue)?).map_err(|_| Unread::Malformed)?;
     if record.group != group.0 {

@@ -1,4 +1,4 @@
-//! What the decision log has to know, checked.
+//! The settings of the decision log, checked.
 
 use std::fmt;
 

@@ -1,25 +1,26 @@
-//! Whose word counts: the decisions of one partition's log, as they are read in order.
+//! Which decision records count: those of one partition's log, as they are read in order.
 //!
-//! An ownership begins with a record of its own. A process that was stopped for a while may still
-//! write after its partition went to somebody else; what it says then is *superseded*: it stands
-//! only for traces of which the owner has said nothing. What stands when the next ownership begins
-//! is what that owner goes by, and so as good as its own word.
+//! Each owner first writes an ownership marker. A process that was frozen may still write after its
+//! partition went to another one; its records are then *superseded*: they count only for traces of
+//! which the owner has written nothing. A new owner goes by all records that count when its marker is
+//! written, so from there on they count like its own.
 
 use std::collections::HashMap;
 
 use super::record::{self, Contents, DecisionRecord, GroupHash, OwnerId, SamplingDecision, Unread};
 use crate::ids::{Offset, Position, Timestamp, TopicId, TraceId};
 
-/// What one reading of a log amounts to.
+/// The result of reading a log, so far.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// The owner at this point of the log; `None` before the first ownership record: the
-    /// reading may begin behind it.
+    /// The owner at this point of the log; `None` before the first ownership marker, since the
+    /// reading may begin after one.
     owner: Option<OwnerId>,
-    /// The input topic at this point, as far as owners have known its id.
+    /// The input topic at this point, if owners have known its id.
     topic: Option<TopicId>,
     order: Vec<Entry>,
-    /// Where in `order` the latest record of a decision is: that of a trace from its first record.
+    /// Where in `order` the latest record of a decision is. A decision is known by its trace and the
+    /// first offset that it covers.
     index: HashMap<(TraceId, Offset), usize, foldhash::fast::RandomState>,
     pub(super) superseded: u64,
     markers: Vec<OwnershipMarker>,
@@ -27,12 +28,12 @@ pub(super) struct Reading {
     latest: Option<Timestamp>,
 }
 
-/// The beginning of an ownership, from which a log can be read: who is superseded is known there.
+/// The marker of a new owner. A log can be read from here on: it is known whose records are superseded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnershipMarker {
-    /// Its record.
+    /// The position of the marker.
     pub position: Position,
-    /// No decision before it was made later than this.
+    /// The latest clock of all decisions before it.
     pub latest: Timestamp,
 }
 
@@ -44,8 +45,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// What stands after `owner` said `again` of the same decision. What an owner knows of its own
-    /// only grows, but a record that had to be written again comes after later ones.
+    /// What counts after `owner` has written `again` about the same decision. What an owner knows of
+    /// its own decisions only grows, but a record that had to be written again comes after later ones.
     fn then(&self, owner: OwnerId, again: DecisionRecord) -> DecisionRecord {
         let before = &self.record;
         if self.by != owner || before.decision != again.decision {
@@ -57,16 +58,16 @@ impl Entry {
 }
 
 impl Reading {
-    /// A reading that begins where decisions are about this topic, if that is known.
+    /// A reading that begins where the input topic was this one, if that is known.
     pub(super) fn of(topic: Option<TopicId>) -> Self {
         Self { topic, ..Self::default() }
     }
 
-    /// Takes in the next record of the topic, which is at `position`. Returns how many of its
-    /// decisions are not understood.
+    /// Reads the next record of the log, which is at `position`. Returns how many of its decisions
+    /// are not understood.
     ///
     /// # Errors
-    /// When it says nothing to `group`; then it changes nothing.
+    /// When it is not a record of `group`; then it changes nothing.
     pub(super) fn read(
         &mut self,
         group: GroupHash,
@@ -85,7 +86,7 @@ impl Reading {
         }
     }
 
-    /// From here on it is about this topic.
+    /// From here on the input topic is this one.
     fn turn_to(&mut self, topic: Option<TopicId>) {
         let before = self.topic;
         self.topic = topic.or(before);
@@ -94,19 +95,19 @@ impl Reading {
         }
     }
 
-    /// An ownership begins, of a partition of this topic.
+    /// A new owner's marker, for a partition of this topic.
     fn begin(&mut self, owner: OwnerId, position: Position, topic: Option<TopicId>) {
         self.turn_to(topic);
         let latest = self.latest.unwrap_or(Timestamp(i64::MIN));
         self.markers.push(OwnershipMarker { position, latest });
         self.owner = Some(owner);
-        // What stands now the new owner reads and goes by, whoever said it.
+        // The new owner reads what counts now, whoever has written it, and goes by it.
         self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
     }
 
-    /// The topic was made anew: what was kept stays kept, but no record of the new one is among those
-    /// that it was decided on. What was dropped is decided again if it comes again: until the new
-    /// topic was noticed it may have been read from the middle.
+    /// The topic was deleted and created again. Kept traces stay kept, but their decisions cover no
+    /// record of the new topic. Dropped traces are decided again if their spans come again: before the
+    /// new topic was noticed it may have been read from the middle.
     fn leave_old_topic(&mut self) {
         self.order.retain(|entry| matches!(entry.record.decision, SamplingDecision::Kept(_)));
         for entry in &mut self.order {
@@ -128,8 +129,8 @@ impl Reading {
             if is_superseded && !self.order[place].is_superseded {
                 return;
             }
-            // Decisions come in the order in which they were made; what is said of one again
-            // takes its place.
+            // Decisions come in the order in which they were made. A second record of one takes
+            // the place of the first.
             let record = self.order[place].then(owner, record);
             self.order[place] = Entry { by: owner, record, is_superseded };
             return;
@@ -138,8 +139,8 @@ impl Reading {
         self.order.push(Entry { by: owner, record, is_superseded });
     }
 
-    /// The decisions that stand for who reads this topic now, in the order in which they were made,
-    /// and the markers that were read.
+    /// The decision records that count for this topic, in the order in which they were made, and the
+    /// markers that were read.
     pub(super) fn finish(
         mut self,
         topic: Option<TopicId>,

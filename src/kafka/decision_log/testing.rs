@@ -7,7 +7,8 @@ use super::{Log, LogBatch, LogTicket, Topics};
 use crate::ids::{Offset, Position, Timestamp, TraceId};
 use crate::sampling::trace::Trigger;
 
-/// A trace of sixteen such bytes that was dropped, on the records from `first` to `last`.
+/// The decision to drop a trace, whose id is this byte sixteen times, on the records from `first` to
+/// `last`.
 pub(crate) fn dropped(trace: u8, first: i64, last: i64) -> DecisionRecord {
     DecisionRecord {
         trace_id: TraceId::from_slice(&[trace; 16]).expect("it is not zero"),
@@ -38,17 +39,17 @@ impl Log for ByHand {
 }
 
 impl LogBatch {
-    /// A record with any value.
+    /// A log batch with any value.
     pub(crate) fn of(value: Vec<u8>) -> Self {
         Self { value, decisions: 0 }
     }
 
-    /// The first record of an ownership.
+    /// An ownership marker.
     pub(crate) fn marker(group: GroupHash, owner: OwnerId) -> Self {
         Self::of(record::marker(owner, group, Timestamp(0), None))
     }
 
-    /// A record of these decisions.
+    /// A log batch of these decisions.
     pub(crate) fn with(group: GroupHash, owner: OwnerId, decisions: &[DecisionRecord]) -> Self {
         let mut batch = Self::new(group, owner);
         decisions.iter().for_each(|record| batch.push(record));
@@ -60,7 +61,7 @@ impl LogBatch {
         &self.value
     }
 
-    /// Who decided what, if that is what it says.
+    /// Its owner and its decisions, if it contains decisions.
     pub(crate) fn decisions(&self, group: GroupHash) -> Option<(OwnerId, Vec<DecisionRecord>)> {
         match record::read(group, Some(&self.value)) {
             Ok((owner, Contents::Decisions { decisions, .. })) => Some((owner, decisions)),
@@ -69,7 +70,7 @@ impl LogBatch {
     }
 }
 
-/// What a new owner is told of these records, the first of which is at `from`.
+/// What a new owner gets of these log batches, the first of which is at `from`.
 pub(crate) fn read_back<'a>(
     group: GroupHash,
     from: Position,

@@ -1,4 +1,4 @@
-//! The topic of the decision log: whether it is as it has to be, and how to make it so.
+//! The topic of the decision log: whether its settings are right, and how to correct them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,21 +10,20 @@ use thiserror::Error;
 use super::settings::DecisionLogSettings;
 use crate::kafka::cluster::{self, ClusterError};
 
-/// For how long decisions stay on the topic: the longest outage that is bridged without judging
-/// anything again.
+/// How long decisions stay on the topic: the longest outage after which nothing is decided again.
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
 
-/// The setting that a topic is compacted by.
+/// The setting that makes a topic compacted.
 const COMPACTION: &str = "cleanup.policy";
 
-/// How the topic is made.
+/// The settings with which the topic is created.
 const CONFIG: [(&str, &str); 3] =
     [(COMPACTION, "delete"), ("retention.ms", "86400000"), ("segment.ms", "3600000")];
 
-/// What is wrong with a topic, and the command that mends it.
+/// What is wrong with a topic, and the command that corrects it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TopicError {
-    /// The topic is not there.
+    /// The topic does not exist.
     #[error(
         "the decision log's topic {topic} does not exist; create it:\n  {command}\nor start once \
          with --create-topics; or set `decision_log: {{enabled: false}}` and read what is lost \
@@ -47,20 +46,20 @@ pub enum TopicError {
         topic: String,
         /// The input topic.
         input: String,
-        /// How many it has.
+        /// How many partitions it has.
         found: usize,
-        /// How many the input topic has.
+        /// How many partitions the input topic has.
         wanted: usize,
         /// What to do.
         command: String,
     },
-    /// The input topic is not there.
+    /// The input topic does not exist.
     #[error("the input topic {0} does not exist (kafka.topic)")]
     NoInput(String),
-    /// A setting of the topic is not as it has to be.
+    /// A setting of the topic is wrong.
     #[error(transparent)]
     Setting(Box<WrongSetting>),
-    /// The cluster does not answer, or does not do what it is asked.
+    /// The cluster does not answer, or answers with an error.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
 }
@@ -71,7 +70,7 @@ impl From<KafkaError> for TopicError {
     }
 }
 
-/// A setting of the topic that loses decisions, and the command that mends it.
+/// A setting of the topic that loses decisions, and the command that corrects it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
     "the decision log's topic {topic} has {key}={found}, and {why}; set it:\n  kafka-configs.sh \
@@ -83,11 +82,11 @@ pub struct WrongSetting {
     pub topic: String,
     /// The cluster.
     pub brokers: String,
-    /// The setting.
+    /// The name of the setting.
     pub key: String,
-    /// What it is.
+    /// Its value.
     pub found: String,
-    /// What it should be.
+    /// The value that it should have.
     pub wanted: String,
     /// Why.
     pub why: &'static str,
@@ -110,8 +109,8 @@ pub fn create_command(settings: &DecisionLogSettings, partitions: usize) -> Stri
     cluster::create_command(&settings.brokers, &settings.topic, partitions, &CONFIG)
 }
 
-/// Checks the topic against the input topic; with `create`, creates it if it is missing. What is
-/// returned with success are settings that should be other ones. Blocks.
+/// Checks the topic against the input topic; with `create`, creates it if it is missing. Returns
+/// settings that should be changed and do not keep a member from running. Blocks.
 ///
 /// # Errors
 /// What is wrong.
@@ -143,7 +142,7 @@ pub fn check(
         }
     }
     let found = match cluster::topic_settings(&config, &topic) {
-        // A cluster that does not let this be asked has no wrong settings that we know of.
+        // If the cluster does not allow the question, no setting is known to be wrong.
         Err(ClusterError::Hidden(_)) => BTreeMap::new(),
         found => found?,
     };

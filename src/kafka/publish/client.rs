@@ -14,7 +14,7 @@ use super::{DeliveryReports, Failed, PublisherSettings};
 use crate::ids::{Offset, Partition};
 use crate::telemetry::log_throttle::LogThrottle;
 
-/// How often the same kind of trouble is logged.
+/// How often the same kind of error is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) type Client<R> = BaseProducer<Context<R>>;

@@ -1,9 +1,9 @@
-//! Records out to Kafka: one idempotent producer for each purpose.
+//! Writes records to Kafka: one idempotent producer for each purpose.
 //!
-//! Owns the producer, the thread that serves it, and its renewal after a fatal error. Promises
-//! that every record that was taken is settled exactly once, by [`DeliveryReports::settled`], on that
+//! Owns the producer, the thread that serves it, and its replacement after a fatal error. Promises
+//! that every record that it takes is settled exactly once, by [`DeliveryReports::settled`], on that
 //! thread; and that a full queue hands the record back instead of waiting. Leaves to others what a
-//! record means, and what to do with one that failed.
+//! record means, and what to do if one fails.
 
 mod client;
 
@@ -24,14 +24,14 @@ use crate::ids::{Offset, Partition, Timestamp};
 
 use client::Client;
 
-/// How long the producer's thread gathers what happens.
+/// How long the producer's thread waits for delivery reports.
 ///
-/// rdkafka rounds what is left of a wait down to milliseconds, so it looks again and again in the
-/// last one, unless it is over by then. The odd bit has it wait for whole milliseconds and be done:
-/// without it a producer that has nothing to do takes 2 % of a core.
+/// rdkafka rounds the rest of a wait down to milliseconds, so it polls without pause in the last one.
+/// With these 50 microseconds more it waits for whole milliseconds and is done; without them an idle
+/// producer takes 2 % of a core.
 const POLL_WAIT: Duration = Duration::from_micros(50_050);
 
-/// How long a new producer is waited with after a fatal error.
+/// How long to wait before a new producer is created after a fatal error.
 const RESTART_WAIT: Duration = Duration::from_secs(1);
 
 /// Settings of a producer.
@@ -41,14 +41,14 @@ pub struct PublisherSettings {
     pub name: String,
     /// `bootstrap.servers`.
     pub brokers: String,
-    /// Further librdkafka settings, those of the consumer: how to log in is the same. They may
-    /// hold passwords.
+    /// Further librdkafka settings: those of the consumer, which say how to log in. They may hold
+    /// passwords.
     pub properties: Vec<(String, String)>,
     /// `linger.ms`: how long a record may wait for others.
     pub linger: Duration,
     /// `compression.type`.
     pub compression: &'static str,
-    /// `message.timeout.ms`: when a record is given up; `None`: never.
+    /// `message.timeout.ms`: how long to try to write a record; `None`: for ever.
     pub message_timeout: Option<Duration>,
     /// `message.max.bytes`: the largest record, before compression.
     pub max_message_bytes: usize,
@@ -67,8 +67,7 @@ impl std::fmt::Debug for PublisherSettings {
 }
 
 impl PublisherSettings {
-    /// The usual settings: records may be as large as brokers can be told to take, and are never
-    /// given up.
+    /// The usual settings: records may be large, and are never given up.
     pub fn new(name: &str, brokers: &str, properties: &[(String, String)]) -> Self {
         Self {
             name: name.to_owned(),
@@ -107,7 +106,7 @@ impl PublisherSettings {
 /// A record to write.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
-    /// Where to.
+    /// The topic.
     pub topic: &'a str,
     /// The partition; `None`: the one of the key, as the Collector partitions (FNV-1a).
     pub partition: Option<Partition>,
@@ -119,12 +118,12 @@ pub struct Outgoing<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
-/// A record that Kafka did not take for good, or whose fate is not known.
+/// A record that is not on the topic, or of which this is not known.
 #[derive(Debug)]
 pub struct Failed<'a> {
     /// Why.
     pub error: &'a KafkaError,
-    /// Where it was to go.
+    /// The partition it was for.
     pub partition: Partition,
     /// Its key.
     pub key: Option<&'a [u8]>,
@@ -132,15 +131,15 @@ pub struct Failed<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// What is told of records that were taken. Called on the producer's thread; must not block.
+/// Gets the delivery reports of records. Called on the producer's thread; must not block.
 pub trait DeliveryReports: Send + Sync + 'static {
-    /// What comes back with a record.
+    /// Goes with a record, and comes back with its report.
     type Ticket: Send + Sync + 'static;
 
-    /// A record is on the topic, at this offset, or it is not.
+    /// A record is on the topic at this offset, or it is not there.
     fn settled(&self, ticket: Self::Ticket, result: Result<(Partition, Offset), Failed<'_>>);
 
-    /// Some were told: time to pass them on together.
+    /// Called after some reports, to pass them on together.
     fn batch_done(&self) {}
 }
 
@@ -150,7 +149,7 @@ pub enum Refusal {
     /// Too much waits already; it may be tried again.
     #[error("the producer's queue is full")]
     QueueFull,
-    /// It never will be.
+    /// It never will be taken.
     #[error(transparent)]
     Kafka(KafkaError),
 }
@@ -193,12 +192,12 @@ impl<R: DeliveryReports> Publisher<R> {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// What is told.
+    /// What gets the delivery reports.
     pub fn reports(&self) -> &R {
         &self.shared.reports
     }
 
-    /// Takes a record over, from any thread. Never blocks.
+    /// Takes a record, from any thread. Never blocks.
     ///
     /// # Errors
     /// When it is not taken; the ticket comes back.
@@ -210,7 +209,7 @@ impl<R: DeliveryReports> Publisher<R> {
         self.publish_at(outgoing, None, ticket)
     }
 
-    /// As [`publish`](Self::publish), with a time of its own where the topic takes the producer's.
+    /// As [`publish`](Self::publish), with a timestamp, which counts if the topic has `CreateTime`.
     ///
     /// # Errors
     /// When it is not taken; the ticket comes back.
@@ -243,7 +242,7 @@ impl<R: DeliveryReports> Publisher<R> {
     /// Asks the brokers about a topic, and waits for the answer. Blocks.
     ///
     /// # Errors
-    /// When nobody answers in time, or the topic cannot be written to.
+    /// When no broker answers in time, or the topic cannot be written to.
     pub fn reach(&self, topic: &str, timeout: Duration) -> Result<(), KafkaError> {
         let client = self.shared.client.load_full();
         let metadata = client.client().fetch_metadata(Some(topic), timeout)?;
@@ -254,15 +253,15 @@ impl<R: DeliveryReports> Publisher<R> {
         }
     }
 
-    /// Records that were taken and are not settled.
+    /// The number of records that were taken and are not settled.
     pub fn in_flight(&self) -> usize {
         usize::try_from(self.shared.client.load().in_flight_count()).unwrap_or(0)
     }
 
-    /// Waits until everything that was taken is settled. True if that came in time.
+    /// Waits until everything that was taken is settled. True if that happened in time.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        // What lingers leaves when the queue is flushed; reports are told on the own thread.
+        // Flushing sends what lingers. The reports come on the producer's thread.
         loop {
             if self.in_flight() == 0 {
                 return true;
@@ -272,7 +271,7 @@ impl<R: DeliveryReports> Publisher<R> {
                 return false;
             }
             let slice = left.min(POLL_WAIT);
-            // A time-out is seen in the count.
+            // If it times out, the count shows it.
             let _ = self.shared.client.load().flush(slice);
         }
     }
@@ -309,7 +308,7 @@ impl<R: DeliveryReports> Shared<R> {
         }
     }
 
-    /// Puts a new client in the place of one that is of no use any more. What that one held fails.
+    /// Replaces a client that has a fatal error. The records that it held fail.
     fn renew(&self, old: &Client<R>) {
         while !self.stop.load(Ordering::Relaxed) {
             match client::create(&self.settings, &self.reports) {

@@ -1,7 +1,7 @@
 //! Records on their way to a worker: copied out of librdkafka's buffers once, one buffer a batch.
 //!
-//! Buffers are large and short-lived, which allocators answer with fresh pages from the kernel
-//! each time; so they are used again.
+//! The buffers are large and short-lived. An allocator would take fresh pages from the kernel for
+//! each, so they are reused.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -79,9 +79,9 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value, if it has one.
     pub value: Option<&'a [u8]>,
-    /// How often it was a dead letter: a replay writes that on what it brings back.
+    /// How often it was a dead letter before: `replay-dead-letters` writes that into a header.
     pub attempts: u32,
-    /// Those of its headers that go along with it, see [`record_headers`](crate::kafka::record_headers).
+    /// Its forwarded headers, see [`record_headers`](crate::kafka::record_headers).
     pub headers: &'a [u8],
 }
 
@@ -109,7 +109,7 @@ impl RecordBatch {
         });
     }
 
-    /// The offset behind the last record. A batch that is handed over is not empty.
+    /// The position after the last record. A batch that is handed over is not empty.
     pub(super) fn next_offset(&self) -> Position {
         let last = self.buffers.records.last().expect("a batch is made for a record");
         last.offset.next()

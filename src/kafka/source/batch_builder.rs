@@ -1,4 +1,4 @@
-//! The batches that the consumer's thread fills, one for each partition it reads from.
+//! The batches that the consumer's thread fills: one for each partition that it reads.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,12 +23,11 @@ pub(super) struct BatchBuilder {
     /// The partition of the last record: records come in runs.
     last: Option<(Partition, Arc<AssignedPartition>)>,
     epoch: u64,
-    /// The log says which kind of timestamps the topic has.
+    /// The kind of timestamps was logged.
     timestamp_type_logged: bool,
 }
 
-/// Decisions can be repeated exactly only if the broker sets the timestamps, so it is said which
-/// kind was found.
+/// Logs the kind of timestamps: decisions are reproducible only if the broker sets them.
 fn log_timestamp_type(timestamp: rdkafka::Timestamp) {
     match timestamp {
         rdkafka::Timestamp::LogAppendTime(_) => info!("kafka.timestamps: LogAppendTime"),
@@ -43,7 +42,7 @@ fn log_timestamp_type(timestamp: rdkafka::Timestamp) {
     }
 }
 
-/// What the header [`ATTEMPTS`] says, and the headers that go along; nearly no record has any.
+/// The value of the header [`ATTEMPTS`], and the forwarded headers. Few records have any.
 fn read_headers(message: &BorrowedMessage<'_>, kept: &KeptHeaders) -> (u32, Vec<u8>) {
     let (mut attempts, mut forwarded) = (0, Vec::new());
     let Some(headers) = message.headers() else { return (attempts, forwarded) };
@@ -69,7 +68,7 @@ struct OpenBatch {
 }
 
 impl BatchBuilder {
-    /// Takes in what the client has returned.
+    /// Adds a message that the client has returned.
     pub(super) fn push(
         &mut self,
         context: &Context,
@@ -130,7 +129,7 @@ impl BatchBuilder {
         self.bytes += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
     }
 
-    /// Takes out what is to be handed over, and to whom.
+    /// Takes out the batches that are to be handed over, each with its partition.
     pub(super) fn take(&mut self, context: &Context) -> Vec<(Arc<AssignedPartition>, RecordBatch)> {
         self.bytes = 0;
         let mut batches = Vec::with_capacity(self.batches.len());
@@ -146,9 +145,9 @@ impl BatchBuilder {
     }
 }
 
-/// Throws away what was read under an ownership that is over: it is read again by whoever owns the
-/// partition now. That is true of what was read before that ownership began. Nothing else may be
-/// thrown away; if it is, reading has to start over before anything behind it is committed.
+/// Drops records that were read under an acquisition that has ended. Whoever has the partition now
+/// reads them again, if they were read before the new acquisition began. Nothing else may be dropped;
+/// if it is, reading must start over before anything after it is committed.
 fn throw_away(context: &Context, open: OpenBatch) {
     let partition = open.batch.partition;
     let Some(assigned) = context.partition(partition) else { return };

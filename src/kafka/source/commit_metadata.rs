@@ -1,24 +1,24 @@
-//! What goes with a committed offset, so that the next owner of the partition goes on as if it had
-//! been the owner all the time: Kafka keeps up to 4 kB of text with each (`OffsetCommit`).
+//! The text that is stored with a committed offset, so that the next owner of the partition goes on
+//! from the same state. Kafka stores up to 4 kB of text with each (`OffsetCommit`).
 
 use crate::ids::{Position, Timestamp, TopicId};
 
-/// Names the form of the text.
+/// The version of the format.
 const VERSION: &str = "tailsieve-1";
 
-/// What to go on with.
+/// The state from which the next owner goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommitMetadata {
     /// The partition's clock at the committed position.
     pub clock: Option<Timestamp>,
     /// From where the decision log has to be read back.
     pub log: Option<Position>,
-    /// The topic whose offset was committed: another one of the same name has other offsets.
+    /// The id of the topic whose offset was committed: a recreated topic has other offsets.
     pub topic: Option<TopicId>,
 }
 
 impl CommitMetadata {
-    /// As the text that goes with an offset.
+    /// The text to commit.
     pub fn to_text(self) -> String {
         let mut text = VERSION.to_owned();
         if let Some(clock) = self.clock {
@@ -33,7 +33,7 @@ impl CommitMetadata {
         text
     }
 
-    /// Out of such a text; whatever is not understood is not known.
+    /// Reads such a text. What is not understood is left out.
     pub fn of_text(text: &str) -> Self {
         let mut words = text.split_ascii_whitespace();
         if words.next() != Some(VERSION) {

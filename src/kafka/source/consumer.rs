@@ -29,22 +29,22 @@ const TURN_BYTES: usize = 256 * 1024;
 /// fetched ahead, so it has to be worth it.
 const PAUSE_AFTER: Duration = Duration::from_secs(2);
 
-/// For how long an offset may not move before that is mentioned.
+/// An offset that has not moved for this long is logged.
 const STUCK_AFTER: Duration = Duration::from_secs(300);
 
-/// How long closing a client may take before it is left to itself.
+/// How long to wait for a client to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 enum Turn {
     On,
-    /// The client is of no use any more.
+    /// The client has a fatal error.
     Fatal,
 }
 
-/// A client and what belongs to it; made anew after a fatal error.
+/// A client and its state; replaced by a new one after a fatal error.
 pub(super) struct Consumer {
-    /// Before the client: a question is dropped before it is.
+    /// Declared before the client, so that a pending question is dropped before the client.
     pub(super) topic_watch: TopicWatch,
     pub(super) consumer: BaseConsumer<Context>,
     pub(super) context: Arc<Context>,
@@ -52,11 +52,11 @@ pub(super) struct Consumer {
     leave_timeout: Arc<AtomicU64>,
     batches: BatchBuilder,
     next_commit: Instant,
-    /// When to see to the partitions whose position is not in their log, if there are some.
+    /// When to handle the partitions whose position is out of range, if there are any.
     pub(super) out_of_range_at: Option<Instant>,
-    /// When to try again to leave a topic that was made anew.
+    /// When to try again to leave a topic that was deleted and created again.
     pub(super) leave_topic_at: Instant,
-    /// The client is of no use any more.
+    /// The client has a fatal error.
     is_fatal: bool,
     stuck: LogThrottle,
 }
@@ -91,7 +91,7 @@ impl Consumer {
         })
     }
 
-    /// Runs until it is told to stop. Returns why its client is of no use any more, if it is not.
+    /// Runs until it is stopped, or until its client has a fatal error, which is returned.
     pub(super) fn run(mut self) -> Option<Fatal> {
         loop {
             let state = self.state.load(Ordering::Relaxed);
@@ -107,7 +107,7 @@ impl Consumer {
         }
     }
 
-    /// Polls until there is nothing more or enough, and hands over what was read.
+    /// Polls until nothing is left or enough is read, and hands over what was read.
     fn turn(&mut self) -> Turn {
         let now = clock::now();
         let mut wait = POLL_WAIT;
@@ -154,7 +154,7 @@ impl Consumer {
             batch.room = self.wait_for_room(worker, batch.size());
             let next = batch.next_offset();
             if batch.room.is_none() || self.context.workers[worker].records(batch).is_err() {
-                // Only while the process stops, or if the client is of no use any more.
+                // This happens only while the process stops, or after a fatal error.
                 return;
             }
             assigned.given_up_to(next);
@@ -181,14 +181,14 @@ impl Consumer {
                 }
                 return room;
             }
-            // Also while nothing is read: it is what the lease lives on.
+            // Commits go on while nothing is read: they renew the lease.
             self.commit_when_due();
             if since.elapsed() < PAUSE_AFTER {
                 thread::sleep(Duration::from_millis(2));
                 continue;
             }
             if paused_at != Some(self.context.epoch()) {
-                // Again after a rebalance: what came in with it is not paused.
+                // Pause again after a rebalance: partitions that it brought are not paused.
                 paused_at = Some(self.context.epoch());
                 self.pause();
             }
@@ -196,14 +196,14 @@ impl Consumer {
                 Some(Ok(message)) => self.batches.push(&self.context, &message, clock::now()),
                 Some(Err(error)) => {
                     if let Turn::Fatal = self.on_error(&error) {
-                        // It is said once: what waits is read again.
+                        // It is reported only once. What waits is dropped, and read again.
                         self.is_fatal = true;
                         return None;
                     }
                 }
                 None => {}
             }
-            // The lag, which is what grows meanwhile.
+            // The lag grows meanwhile, so keep its metrics up to date.
             self.pass_on(self.context.take_client_states());
         }
     }
@@ -230,7 +230,7 @@ impl Consumer {
         self.context.set_paused(false);
     }
 
-    /// Passes on what the statistics told, to the workers and to the metrics.
+    /// Passes the latest statistics on to the workers and to the metrics.
     fn pass_on(&self, states: Vec<super::statistics::ClientState>) {
         let Some(state) = states.into_iter().last() else { return };
         let at = clock::now().before(state.age);
@@ -264,8 +264,8 @@ impl Consumer {
         metrics.client_queue_bytes.set(state.queue_bytes as f64);
     }
 
-    /// An offset that does not move is normal for as long as traces are open, and while a backend
-    /// is away; one that does not move for minutes is worth a word.
+    /// It is normal that an offset does not move while traces are open or a backend is down. It is
+    /// logged if that lasts for minutes.
     fn report_held_back(&self) {
         let held = self.context.partitions().into_iter().map(|(partition, assigned)| {
             let (position, since) = assigned.held_back();

@@ -1,8 +1,8 @@
-//! What the callbacks and the poll loop of one consumer share: its partitions, and what is known of
-//! the topic and of the client.
+//! What the callbacks and the poll loop of one consumer share: its partitions, and what is known
+//! about the topic and the client.
 //!
-//! All of it is used on the consumer's thread only. Promises that a change of what is owned begins a
-//! new epoch, so that what was looked up before is known to be stale.
+//! All of it is used on the consumer's thread only. Promises that each change of the assigned
+//! partitions begins a new epoch, so that what was looked up before is known to be stale.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
@@ -28,7 +28,7 @@ pub(super) struct AssignedPartition {
     pub(super) acquisition: Arc<Acquisition>,
     /// The next offset to read; negative as long as it is not known.
     pub(super) position: AtomicI64,
-    /// The offset behind the last record that its worker was given.
+    /// The position after the last record that was handed to its worker.
     pub(super) handed_over: AtomicI64,
     /// The timestamp of the last record read; negative before the first.
     pub(super) last_timestamp: AtomicI64,
@@ -46,32 +46,32 @@ pub(super) struct Context {
     pub(super) ownership: Arc<OwnershipTable>,
     pub(super) workers: Vec<InboxSender>,
     pub(super) metrics: Arc<SourceMetrics>,
-    /// For how long the membership may be believed in.
+    /// How long this process may believe that it is a member.
     pub(super) lease: Arc<Lease>,
     pub(super) assigned: Mutex<HashMap<Partition, Arc<AssignedPartition>>>,
     pub(super) statistics: Mutex<Statistics>,
     pub(super) client_states: Mutex<Vec<ClientState>>,
     /// Partitions of the topic, whoever owns them; 0 before that is known.
     pub(super) topic_size: AtomicU32,
-    /// Counts the changes of what is owned: what was looked up before one is stale after it.
+    /// Counts the changes of the assigned partitions. What was looked up in an older epoch is stale.
     pub(super) epoch: AtomicU64,
-    /// The topic that was read last, if brokers tell ids.
+    /// The id of the topic that is read, if the brokers tell ids.
     topic: Mutex<Option<TopicId>>,
     recreated: AtomicBool,
-    /// The last question for the topic's id was not answered.
+    /// The brokers did not tell the topic's id when they were asked last.
     tells_no_ids: AtomicBool,
-    /// The group was rebalanced, and the topic's id not asked for since.
+    /// There was a rebalance, and the topic's id was not asked for since.
     rebalanced: AtomicBool,
     /// Records that the client has returned so far.
     pub(super) polled: AtomicU64,
     /// Fetching is paused, and what was fetched ahead was thrown away.
     pub(super) paused: AtomicBool,
-    /// Partitions of which something was thrown away that nobody would read again.
+    /// Partitions of which records were dropped that nobody would read again.
     skipped: Mutex<Vec<Partition>>,
     /// The member has had its first assignment, be it empty.
     pub(super) joined: AtomicBool,
     pub(super) connected: AtomicBool,
-    /// Set to leave as a crash would: nothing is waited for, nothing committed.
+    /// Set to leave as a crash would: waits for nothing, commits nothing.
     pub(super) crashed: AtomicBool,
     pub(super) trouble: Arc<LogThrottle>,
     pub(super) errors: Arc<LogThrottle>,
@@ -88,7 +88,7 @@ impl AssignedPartition {
         self.handed_over.store(position.0, Ordering::Relaxed);
     }
 
-    /// Its worker was given everything below `next`.
+    /// Everything below `next` was handed to its worker.
     pub(super) fn given_up_to(&self, next: Position) {
         self.handed_over.store(next.0, Ordering::Relaxed);
     }
@@ -108,9 +108,9 @@ impl AssignedPartition {
         (position, if is_held { since.elapsed() } else { Duration::ZERO })
     }
 
-    /// Everything up to `end` was fetched. If its worker has been given all that was read, and the
-    /// last record was, or nothing that was fetched `is_left` unread, there is nothing to read below
-    /// it: what lies between it and the last record is no record.
+    /// Called when everything below `end` was fetched. True if nothing below `end` is left to read:
+    /// the worker has been given all that was read, and either the last record was read, or no
+    /// fetched record `is_left` unread. Then the offsets from there to `end` hold no records.
     pub(super) fn skip_to(&self, end: Position, is_left: bool) -> bool {
         let position = self.position.load(Ordering::Relaxed);
         if position != self.handed_over.load(Ordering::Relaxed) {
@@ -165,17 +165,17 @@ impl Context {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// The topic that is read, as far as that is known.
+    /// The id of the topic that is read, if it is known.
     pub(super) fn topic(&self) -> Option<TopicId> {
         *lock(&self.topic)
     }
 
-    /// Takes note of the topic that is there now. Returns the one that was known before.
+    /// Sets the id of the topic that exists now. Returns the one that was known before.
     pub(super) fn replace_topic(&self, now: TopicId) -> Option<TopicId> {
         lock(&self.topic).replace(now)
     }
 
-    /// The brokers did not say which topic it is when they were asked last.
+    /// Whether the brokers did not tell the topic's id when they were asked last.
     pub(super) fn tells_no_ids(&self) -> bool {
         self.tells_no_ids.load(Ordering::Relaxed)
     }
@@ -194,7 +194,8 @@ impl Context {
         self.rebalanced.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether the topic was made anew, and partitions may still be read as those of the old one.
+    /// Whether the topic was deleted and created again, and some partitions may still be read as
+    /// those of the old one.
     pub(super) fn is_recreated(&self) -> bool {
         self.recreated.load(Ordering::Relaxed)
     }
@@ -209,20 +210,20 @@ impl Context {
         self.polled.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says whether fetching is paused. What the reports say of positions meanwhile is no evidence.
+    /// Sets whether fetching is paused. Positions in reports of that time prove nothing.
     pub(super) fn set_paused(&self, is_paused: bool) {
         self.paused.store(is_paused, Ordering::Relaxed);
         self.forget_reports();
     }
 
-    /// Records of `partition` were thrown away that were read under the ownership it has now, so
-    /// nobody would read them again.
+    /// Notes that records of `partition` were dropped that were read under its current acquisition,
+    /// so that nobody would read them again.
     pub(super) fn skipped(&self, partition: Partition, records: u64) {
         self.metrics.skipped_records.increment(records);
         lock(&self.skipped).push(partition);
     }
 
-    /// The partitions that [`skipped`](Self::skipped) was said of since the last call.
+    /// The partitions that were passed to [`skipped`](Self::skipped) since the last call.
     pub(super) fn take_skipped(&self) -> Vec<Partition> {
         std::mem::take(&mut lock(&self.skipped))
     }
@@ -243,7 +244,7 @@ impl Context {
         std::mem::take(&mut lock(&self.client_states))
     }
 
-    /// Forgets what the reports so far have told about positions: they were changed.
+    /// Forgets the positions in the reports so far: they were changed from outside.
     pub(super) fn forget_reports(&self) {
         lock(&self.client_states).clear();
         lock(&self.statistics).forget(Instant::now());

@@ -1,4 +1,4 @@
-//! What a consumer tells a worker beside records.
+//! What a consumer tells a worker, beside records.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -8,72 +8,72 @@ use super::commit_metadata::CommitMetadata;
 use super::ownership::Acquisition;
 use crate::ids::{Generation, Partition, Position, Timestamp};
 
-/// A change of what this process owns. It overtakes the records that wait in the inbox: those of
-/// a partition that went away carry an old generation by then.
+/// A change of the partitions of this process. It overtakes the records that wait in the inbox:
+/// records of a partition that was taken away have an old generation then.
 #[derive(Debug)]
 pub enum Rebalance {
-    /// The topic has so many partitions. Said before the first partition is acquired, and when the
-    /// topic has grown.
+    /// The number of partitions of the topic. Sent before the first partition is acquired, and when
+    /// the topic has grown.
     Resized {
-        /// How many.
+        /// The number.
         partitions: u32,
     },
     /// A partition was acquired.
     Assigned {
-        /// Which one.
+        /// The partition.
         partition: Partition,
         /// The acquisition.
         acquisition: Arc<Acquisition>,
         /// Where reading starts.
         start: Position,
-        /// What the one who committed that position left behind.
+        /// What was committed with that position.
         metadata: CommitMetadata,
     },
-    /// A partition is about to be given up: decide nothing more, see what is in flight
-    /// delivered, bring [`Acquisition::set_committable`] up to date, say so, and forget the partition.
+    /// A partition is about to be given up: decide nothing more, wait until what is in flight is
+    /// delivered, call [`Acquisition::set_committable`], answer, and forget the partition.
     Revoked {
-        /// Which one.
+        /// The partition.
         partition: Partition,
         /// The acquisition that ends.
         generation: Generation,
-        /// For how long to wait for what is in flight.
+        /// How long to wait for what is in flight.
         timeout: Duration,
-        /// Told once the worker is done with the partition.
+        /// Gets the partition when the worker is done with it.
         done: Sender<Partition>,
     },
-    /// A partition is gone already: forget it.
+    /// A partition belongs to somebody else already: forget it.
     Lost {
-        /// Which one.
+        /// The partition.
         partition: Partition,
         /// The acquisition that ended.
         generation: Generation,
     },
 }
 
-/// The log that a partition was read from is gone: the topic was made anew, or the log was cut.
-/// What was read of it exists nowhere else any more, so it is to be decided at once, on what there
-/// is, and delivered. Unlike a [`Rebalance`] it comes behind the records that were read before it.
+/// The log that a partition was read from is gone: the topic was deleted and created again, or the
+/// log was cut. The worker has the only copy of what was read, so it decides it at once and delivers
+/// it. Unlike a [`Rebalance`] this comes after the records that were read before it.
 #[derive(Debug)]
 pub struct LogGone {
-    /// Which one.
+    /// The partition.
     pub partition: Partition,
     /// The acquisition that ends.
     pub generation: Generation,
-    /// For how long to wait for what is in flight.
+    /// How long to wait for what is in flight.
     pub timeout: Duration,
-    /// Told once the worker is done with the partition.
+    /// Gets the partition when the worker is done with it.
     pub done: Sender<Partition>,
 }
 
 /// A partition was read to its end, and stayed quiet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CaughtUp {
-    /// Which one.
+    /// The partition.
     pub partition: Partition,
     /// The acquisition.
     pub generation: Generation,
     /// The end: there is nothing to read below.
     pub position: Position,
-    /// The wall clock when that was true at the latest.
+    /// A time of the wall clock at which that was true.
     pub at: Timestamp,
 }

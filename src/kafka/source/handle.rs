@@ -1,5 +1,5 @@
-//! The thread of a consumer, seen from outside: starts it, makes its client anew after a fatal
-//! error, says how it is, stops it.
+//! A handle to the thread of a consumer: starts it, replaces its client after a fatal error, reports
+//! its status, stops it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use super::settings::SourceSettings;
 use super::static_membership::{self, Fatal, NotLetInLog};
 use crate::telemetry::log_throttle::LogThrottle;
 
-/// How long a new client is waited with after a fatal error.
+/// How long to wait before a new client is created after a fatal error.
 const RESTART_WAIT: Duration = Duration::from_secs(1);
 pub(super) const RUNNING: u8 = 0;
 const STOPPING: u8 = 1;
@@ -32,7 +32,7 @@ pub enum StartError {
     /// librdkafka refuses the settings.
     #[error("the Kafka client refuses its settings: {0}")]
     Settings(#[from] KafkaError),
-    /// No thread could be had.
+    /// The thread does not start.
     #[error("the consumer's thread cannot be started: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -47,7 +47,7 @@ pub struct ConsumerHandle {
     thread: JoinHandle<()>,
 }
 
-/// How a consumer is; outlives it.
+/// The status of a consumer; outlives it.
 #[derive(Debug, Default)]
 pub struct ConsumerStatus {
     pub(super) context: ArcSwapOption<Context>,
@@ -82,13 +82,13 @@ impl ConsumerStatus {
 }
 
 impl ConsumerHandle {
-    /// How the consumer is.
+    /// The status of the consumer.
     pub fn status(&self) -> Arc<ConsumerStatus> {
         Arc::clone(&self.status)
     }
 
-    /// Asks the consumer to hand its partitions over, waiting for what is in flight `timeout` at
-    /// most, and to leave the group; [`Self::join`] waits.
+    /// Asks the consumer to hand its partitions over and to leave the group. It waits at most
+    /// `timeout` for what is in flight; [`Self::join`] waits for the consumer.
     pub fn stop(&self, timeout: Duration) {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         self.leave_timeout.store(millis, Ordering::Relaxed);
@@ -108,8 +108,8 @@ impl ConsumerHandle {
     }
 }
 
-/// Starts a consumer that hands records to `workers`. Settings that librdkafka refuses are found
-/// out here; a broker that is out of reach is not an error.
+/// Starts a consumer that hands records to `workers`. Fails if librdkafka refuses the settings; a
+/// broker that cannot be reached is not an error.
 pub fn start(
     name: String,
     settings: SourceSettings,

@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::batch::RecordBatch;
 use super::events::{CaughtUp, LogGone, Rebalance};
 
-/// What one permit of the record lane stands for, so that any bound fits a semaphore.
+/// The bytes that one permit of the record lane stands for, so that any bound fits a semaphore.
 const PERMIT_BYTES: usize = 1024;
 
-/// What comes along the record lane.
+/// What is sent on the record lane.
 #[derive(Debug)]
 pub enum Event {
     /// Records to handle.
@@ -30,7 +30,7 @@ pub enum Event {
 pub struct Inbox {
     /// Changes of ownership.
     pub rebalances: mpsc::UnboundedReceiver<Rebalance>,
-    /// Records, and their absence.
+    /// Records, and events that come in order with them.
     pub events: mpsc::UnboundedReceiver<Event>,
 }
 
@@ -75,7 +75,7 @@ impl InboxSender {
         self.events.send(Event::LogGone(event)).map_err(|_| WorkerGone)
     }
 
-    /// Room for `bytes` bytes, if there is: at most the whole lane, which one batch may fill.
+    /// Room for `bytes` bytes, if there is any: at most the whole lane, which one batch may fill.
     pub(crate) fn try_room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
         let permits = permits.min(self.permits);

@@ -1,8 +1,8 @@
-//! For how long this process may believe that it still is a member of the group.
+//! How long this process may believe that it still is a member of the group.
 //!
-//! A process that was stopped, or cut off, may have lost its partitions without having heard of
-//! it. A commit that succeeds says that it was a member when the commit was sent; from then on the
-//! lease runs. Polling proves nothing: what it returns may have been fetched before.
+//! A process that was stopped or cut off may have lost its partitions without knowing it. A commit
+//! that succeeds proves that it was a member when the commit was sent; from then on the lease runs.
+//! Polling proves nothing: what it returns may have been fetched before.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ impl Lease {
         self.origin.elapsed().saturating_sub(confirmed) < self.length
     }
 
-    /// The membership was confirmed: it was one at `at`.
+    /// The group has confirmed that this process was a member at `at`.
     pub(super) fn renew(&self, at: Instant) {
         let since_origin = at.saturating_duration_since(self.origin).as_millis();
         let since_origin = u64::try_from(since_origin).unwrap_or(u64::MAX);

@@ -4,8 +4,8 @@
 //! Promises that
 //! - every acquisition of a partition has a new [`Generation`](crate::ids::Generation), and what
 //!   was read under an older one can be told from it;
-//! - a process that the group may have expelled meanwhile is told so ([`GenerationStatus::Suspended`]):
-//!   the group has to confirm the membership again and again;
+//! - while it is not known whether this process is still a member, its generations are
+//!   [`GenerationStatus::Suspended`]: the group has to confirm the membership again and again;
 //! - offsets are committed in one place, on the consumer's thread, and never above what the
 //!   partition's worker says is committable;
 //! - on revoke the worker is asked to finish what is in flight, the watermark is committed, and

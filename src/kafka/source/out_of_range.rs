@@ -1,6 +1,5 @@
-//! What happens when a consumer's position is not in its partition's log, or in that of another
-//! topic: retention was faster, the log was cut, the topic was made anew, or nothing was ever
-//! committed.
+//! What happens when a consumer's position is out of range: retention has deleted the records, the
+//! log was cut, the topic was deleted and created again, or nothing was ever committed.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,13 +11,13 @@ use super::commit_metadata::CommitMetadata;
 use super::consumer::Consumer;
 use crate::ids::{Partition, Position};
 
-/// How soon a look-up that failed is tried again.
+/// How soon a failed look-up is tried again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 impl Consumer {
-    /// Finds the partitions whose position is not in the log any more (or never was known), and
-    /// goes on where the log begins. librdkafka does not say which partition it was, and fetches
-    /// nothing of it until it is assigned again.
+    /// Finds the partitions whose position is not in the log any more, or was never known, and goes
+    /// on where the log begins. librdkafka does not tell which partition it was, and fetches nothing
+    /// of it until it is assigned again.
     pub(super) fn return_to_range(&mut self) {
         self.context.learn_topic_id(&self.consumer);
         if self.context.is_recreated() {
@@ -73,8 +72,8 @@ impl Consumer {
         }
     }
 
-    /// Partitions of a topic that was deleted, where another one of its name is now: offsets mean
-    /// other records. Reading starts over where `start_from` says, once that is known for all.
+    /// Leaves a topic that was deleted and created again: its offsets mean other records. Reading
+    /// starts over where `start_from` says, once that position is known for all partitions.
     pub(super) fn leave_old_topic(&mut self) {
         if !self.context.is_recreated() || self.leave_topic_at > Instant::now() {
             return;
@@ -82,27 +81,27 @@ impl Consumer {
         let mut starts = Vec::new();
         for partition in self.context.partitions_of_old_topic() {
             let Some(start) = self.context.start_without_commit(&self.consumer, partition) else {
-                // It stays recreated.
+                // `is_recreated` stays true, so it is tried again.
                 self.leave_topic_at = Instant::now() + RETRY_WAIT;
                 return;
             };
             starts.push((partition, start));
         }
         self.hand_over();
-        // Waiting for room may have met a rebalance.
+        // There may have been a rebalance while `hand_over` waited for room.
         let old = self.context.partitions_of_old_topic();
         starts.retain(|(partition, _)| old.contains(partition));
         self.read_new_log(starts);
         self.context.set_recreated(!self.context.partitions_of_old_topic().is_empty());
     }
 
-    /// Has everything decided that was read of logs that are gone, and reads those that are there
-    /// now from these positions on.
+    /// Makes the workers decide everything that was read of logs that are gone, and reads the new
+    /// logs from these positions on.
     fn read_new_log(&self, starts: Vec<(Partition, Position)>) {
         if starts.is_empty() {
             return;
         }
-        // Looking up takes its time, and what is decided now may only leave under a lease.
+        // The look-ups took time. This commit renews the lease, without which nothing is delivered.
         let owned = self.context.partitions().into_iter().map(|(partition, _)| partition);
         self.context.commit(&self.consumer, owned);
         let partitions: Vec<Partition> = starts.iter().map(|(partition, _)| *partition).collect();
@@ -112,7 +111,7 @@ impl Consumer {
         }
     }
 
-    /// Acquires a partition anew: offsets below those already seen would be taken for repeated.
+    /// Acquires a partition again: offsets below those already seen would be taken for repeated.
     fn start_over(&self, partition: Partition, start: Option<Position>) {
         let (Some(start), Some(assigned)) = (start, self.context.partition(partition)) else {
             return;
@@ -121,8 +120,7 @@ impl Consumer {
         self.acquire_again(partition, (start, CommitMetadata { clock: None, log, topic }));
     }
 
-    /// Something that was read of a partition was thrown away: reads it again from where it is not
-    /// decided, recorded and delivered.
+    /// Reads a partition again from its committable position, after records of it were dropped.
     pub(super) fn read_again(&self, partition: Partition) {
         let Some(assigned) = self.context.partition(partition) else { return };
         let (position, metadata) = assigned.acquisition.committable();

@@ -19,7 +19,7 @@ pub struct Acquisition {
     pub generation: Generation,
     /// Index of the worker that keeps the partition's state.
     pub worker: usize,
-    /// The topic that the partition is of, once it is known.
+    /// The id of its topic, once it is known.
     topic: OnceLock<TopicId>,
     lease: Arc<Lease>,
     committable: Mutex<(Position, CommitMetadata)>,
@@ -30,16 +30,16 @@ pub struct Acquisition {
 pub enum GenerationStatus {
     /// It may.
     Current,
-    /// Nobody knows: the group has not confirmed the membership for so long that it may have
-    /// given the partition to another member. Nothing may be done until that is cleared up.
+    /// Not known: the group has not confirmed the membership for so long that it may have given
+    /// the partition to another member. Nothing may be done until it is known.
     Suspended,
     /// It may not any more.
     Ended,
 }
 
 impl Acquisition {
-    /// Says that everything below `position` is decided and delivered, and what the next owner has
-    /// to know to go on from there.
+    /// Sets the position below which everything is decided and delivered, and what the next owner
+    /// needs to go on from there.
     pub fn set_committable(&self, position: Position, metadata: CommitMetadata) {
         *self.lock() = (position, metadata);
     }
@@ -49,17 +49,17 @@ impl Acquisition {
         *self.lock()
     }
 
-    /// The topic that the partition is of, if that is known.
+    /// The id of its topic, if it is known.
     pub fn topic(&self) -> Option<TopicId> {
         self.topic.get().copied()
     }
 
-    /// Says which topic the partition is of, if that was not known.
+    /// Sets the id of its topic, unless it is known.
     pub(super) fn set_topic_id(&self, topic: TopicId) {
         let _known_before = self.topic.set(topic);
     }
 
-    /// True if one lease is that of both.
+    /// True if both have the same lease.
     pub fn shares_lease(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.lease, &other.lease)
     }
@@ -74,7 +74,7 @@ impl Acquisition {
     }
 }
 
-/// The fence: many readers ask it before they act for a partition, rebalances write it.
+/// The partitions of this process. Read before each act for a partition, written by rebalances.
 #[derive(Debug, Default)]
 pub struct OwnershipTable {
     partitions: DashMap<Partition, Arc<Acquisition>>,
@@ -99,7 +99,7 @@ impl OwnershipTable {
         acquisition
     }
 
-    /// Strikes a partition out.
+    /// Removes a partition.
     pub(super) fn release(&self, partition: Partition) -> Option<Arc<Acquisition>> {
         self.partitions.remove(&partition).map(|(_, acquisition)| acquisition)
     }

@@ -27,7 +27,7 @@ use crate::ids::{Partition, Position, TopicId};
 const WORKER_GRACE: Duration = Duration::from_millis(500);
 
 impl Context {
-    /// Enters a partition of `topic` that starts at `start`, and tells its worker.
+    /// Acquires a partition of `topic`, which is read from `start` on, and tells its worker.
     pub(super) fn acquire(
         &self,
         partition: Partition,
@@ -50,12 +50,12 @@ impl Context {
         self.metrics.assigned.increment(1);
     }
 
-    /// What is owned is about to change.
+    /// Begins a new epoch: the assigned partitions are about to change.
     fn next_epoch(&self) -> u64 {
         self.epoch.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Strikes a partition out.
+    /// Ends the acquisition of a partition.
     fn release(&self, partition: Partition) -> Option<Arc<Acquisition>> {
         self.next_epoch();
         lock(&self.assigned).remove(&partition);
@@ -77,7 +77,8 @@ impl Context {
         self.metrics.owned_partitions.set(lock(&self.assigned).len() as f64);
     }
 
-    /// Has the workers finish with `partitions`, commits their watermarks, and forgets them.
+    /// Asks the workers to finish with `partitions`, commits their watermarks, and ends their
+    /// acquisitions.
     pub(super) fn give_up(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -98,8 +99,9 @@ impl Context {
         }
     }
 
-    /// Has the workers finish with `partitions` whose records are gone: what was read of them exists
-    /// nowhere else any more, so its traces are decided on what there is. To be acquired anew.
+    /// Asks the workers to finish with `partitions` whose records are gone from Kafka. The workers have
+    /// the only copy of what was read, so they decide those traces now. The caller acquires the
+    /// partitions again.
     pub(super) fn end(&self, partitions: &[Partition]) {
         let timeout = self.settings.revoke_timeout;
         self.finish(partitions, timeout, |partition, acquisition, done| {
@@ -160,7 +162,7 @@ impl Context {
         if list.count() == 0 {
             return;
         }
-        // Waited for: librdkafka tells nobody what became of the others.
+        // Synchronous: librdkafka does not report how an asynchronous commit ended.
         let asked = Instant::now();
         match consumer.commit(&list, CommitMode::Sync) {
             Ok(()) => {
@@ -194,14 +196,14 @@ impl Context {
                 Some((start, metadata)) => (Some(*start), *metadata),
                 None => (None, CommitMetadata::default()),
             };
-            // Where the start is not known librdkafka looks the committed offset up itself, for
-            // as long as it takes; and says so if there is none.
+            // If the start is not known, librdkafka looks the committed offset up itself, however
+            // long that takes, and reports an error if there is none.
             let offset = start.map_or(KafkaOffset::Stored, |start| KafkaOffset::Offset(start.0));
             if let Err(error) = list.set_partition_offset(&self.settings.topic, partition.0, offset)
             {
                 warn!(%error, partition = partition.0, "kafka.assign_failed");
             }
-            // If nobody says which topic it is, it is held to be that of the committed offset.
+            // If the brokers do not tell the topic's id, that of the committed offset is assumed.
             let topic = topic.or(metadata.topic).or(self.topic());
             self.acquire(*partition, topic, (start.unwrap_or(Position(-1)), metadata));
         }
@@ -210,7 +212,7 @@ impl Context {
         }
         self.joined.store(true, Ordering::Relaxed);
         self.set_rebalanced();
-        // The group has answered; the next report says it, too.
+        // The group has answered, so a broker is connected. The next statistics confirm it.
         self.connected.store(true, Ordering::Relaxed);
         let owned = self.ownership.len();
         info!(assigned = partitions.len(), owned, "kafka.assigned");
@@ -242,7 +244,7 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
-            // Said by who sees that the client is of no use any more.
+            // Logged where the fatal error is handled.
             _ if facility == "FATAL" => debug!(facility, message, "kafka.client_log"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 error!(facility, message, "kafka.client_log");
@@ -270,7 +272,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         self.metrics.poll_errors.increment(1);
         if Fatal::of(error.rdkafka_error_code()) != Fatal::Other {
-            // What is wrong is said where it is known what to do about it.
+            // Logged where it is handled, with what to do about it.
             return;
         }
         if let Some(suppressed) = self.trouble.allow() {

@@ -1,4 +1,4 @@
-//! What the source has to know, checked.
+//! The settings of the source, checked.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use rdkafka::ClientConfig;
 
 use crate::ids::Timestamp;
 
-/// The session timeout of the classic protocol, which librdkafka would have at 45 s: for that long the
-/// partitions of a member that was killed wait for another one. Short enough that traffic flows again
-/// within ten seconds, long enough for a broker's pause and a busy machine; brokers take 6 s and more.
+/// The session timeout of the classic protocol: how long the partitions of a killed member have no
+/// owner. librdkafka's default is 45 s. Short enough that spans flow again within ten seconds, long
+/// enough for a pause of a broker or a busy machine. Brokers accept 6 s or more.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How often the classic protocol's heartbeats are sent. Members learn by their answers that the group
-/// rebalances, and a partition that moves waits for the slowest of them, twice.
+/// How often heartbeats of the classic protocol are sent. Members learn of a rebalance from the
+/// answers, and a partition that moves waits for the slowest member, twice.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Where reading starts in a partition that has no committed offset.
@@ -21,26 +21,26 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
 pub enum StartFrom {
     /// At the oldest record.
     Earliest,
-    /// Behind the newest record.
+    /// After the newest record.
     Latest,
-    /// At the first record that is not older.
+    /// At the first record that is not older than this.
     Timestamp(Timestamp),
 }
 
-/// Which headers of a record go along with it.
+/// Which headers of a record are forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KeptHeaders {
     /// None.
     #[default]
     None,
-    /// Those with these names, in upper or lower case, under the name that stands here.
+    /// Those with these names, whatever their case; they are forwarded under the names given here.
     Named(Vec<String>),
     /// All of them.
     All,
 }
 
 impl KeptHeaders {
-    /// The name under which a header goes along, if it does.
+    /// The name under which a header is forwarded, if it is.
     pub fn name<'h>(&'h self, header: &'h str) -> Option<&'h str> {
         match self {
             Self::None => None,
@@ -69,14 +69,14 @@ pub struct SourceSettings {
     pub start_from: StartFrom,
     /// How often offsets are committed.
     pub commit_interval: Duration,
-    /// For how long a membership is believed in that the group has not confirmed; shorter than
-    /// the session timeout.
+    /// How long the lease runs after the group has confirmed the membership; shorter than the
+    /// session timeout.
     pub lease_timeout: Duration,
     /// How long a revoke may wait for exports in flight.
     pub revoke_timeout: Duration,
     /// How far ahead of the wall clock a record's timestamp may be before it is clamped.
     pub future_tolerance: Duration,
-    /// Which headers of records go along with their spans.
+    /// Which headers of records are forwarded with their spans.
     pub headers: KeptHeaders,
     /// Further librdkafka settings, checked by whoever made them.
     pub properties: Vec<(String, String)>,
@@ -120,8 +120,8 @@ impl SourceSettings {
             .set("fetch.queue.backoff.ms", "10")
             .set("queued.min.messages", "20000")
             .set("queued.max.messages.kbytes", "32768")
-            // Of one partition in one answer, compressed: more is no faster, and what an answer
-            // unpacks to comes on top of the queue.
+            // For one partition in one answer, compressed. More is no faster, and the unpacked
+            // answer takes memory beside the queue.
             .set("fetch.message.max.bytes", "262144");
         if let Some(instance) = &self.group_instance_id {
             config.set("group.instance.id", instance);

@@ -1,4 +1,4 @@
-//! Where reading starts in a partition that comes in.
+//! Where reading starts in a partition that was assigned.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use super::context::Context;
 use super::settings::StartFrom;
 use crate::ids::{Partition, Position, TopicId};
 
-/// For how long one look-up of offsets may take, inside a rebalance.
+/// How long one look-up of offsets may take, inside a rebalance.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Context {
-    /// Where to start in partitions of `topic` that are coming in; `None` where it could not be found
-    /// out.
+    /// Where to start in partitions of `topic` that are being assigned. Those for which it is not
+    /// known are missing.
     pub(super) fn starts(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -85,7 +85,7 @@ impl Context {
                 let element = found.find_partition(topic, partition.0)?;
                 match element.offset() {
                     KafkaOffset::Offset(offset) => Some(Position(offset)),
-                    // No record is that young: the next one will be.
+                    // No record is that new; the next one will be.
                     _ => self.log_range(consumer, partition).map(|(_, high)| high),
                 }
             }

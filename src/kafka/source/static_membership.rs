@@ -1,10 +1,11 @@
-//! What a member does that the group does not let in under its `group.instance.id` (static
-//! membership, KIP-345 and KIP-848).
+//! Static membership (KIP-345 and KIP-848): what a member does while the group does not let it in
+//! under its `group.instance.id`.
 //!
-//! Two processes with one id cannot both be members. By the classic protocol the newcomer is let in and
-//! the older one is fenced; if that came back it would fence the newcomer, and so on for ever. So it
-//! stays out until nobody in the group has the id. By the protocol `consumer` the newcomer is
-//! refused as long as the other one's session lasts, also if that was killed; so it asks again.
+//! Two processes with one id cannot both be members. With the classic protocol the group lets the
+//! newcomer in and fences the older member. If the older one joined again it would fence the newcomer,
+//! and so on for ever, so it stays out until no member has the id. With the protocol `consumer` the
+//! group refuses the newcomer until the session of the other one ends, even if that was killed; so
+//! the newcomer keeps asking.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
@@ -18,16 +19,16 @@ use super::handle::RUNNING;
 use super::settings::SourceSettings;
 use crate::kafka::cluster::{self, describe};
 
-/// How often a member that is not let in looks again.
+/// How often a member that is not let in tries again.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long one look may take.
+/// How long one question may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// After which time a fenced member joins again if nobody tells who is in the group.
+/// A fenced member joins again after this time if the brokers do not tell who is in the group.
 const BLIND_WAIT: Duration = Duration::from_secs(60);
 
-/// Why a client is of no use any more.
+/// The fatal error of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fatal {
     /// Another process has joined with the `group.instance.id` of this one.
@@ -66,12 +67,12 @@ impl Fatal {
     }
 }
 
-/// Says once, until the member is let in again, that it is not.
+/// Logs once that the member is not let in, until it is let in again.
 #[derive(Debug, Default)]
 pub(super) struct NotLetInLog(Option<Fatal>);
 
 impl NotLetInLog {
-    /// A client ended by this error.
+    /// A client ended with this error. Returns the reason, if the member is not let in.
     pub(super) fn log(&mut self, fatal: Fatal, settings: &SourceSettings) -> Option<String> {
         let reason = fatal.reason(settings)?;
         if self.0.replace(fatal) != Some(fatal) {
@@ -82,7 +83,7 @@ impl NotLetInLog {
     }
 }
 
-/// Waits until a member that was not let in may try again, or `state` says to stop.
+/// Waits until a member that was not let in may try again, or until `state` says to stop.
 pub(super) fn wait(fatal: Fatal, settings: &SourceSettings, state: &AtomicU8) {
     let since = Instant::now();
     let bystander = (fatal == Fatal::Fenced).then(|| bystander(settings)).flatten();
@@ -117,7 +118,7 @@ fn bystander(settings: &SourceSettings) -> Option<BaseConsumer> {
     cluster::client_config(brokers, properties, "tailsieve-bystander", group_id).create().ok()
 }
 
-/// Whether nobody in the group has the id; `None` if that cannot be seen.
+/// Whether no member of the group has the id; `None` if that is not known.
 fn is_free(client: &BaseConsumer, settings: &SourceSettings) -> Option<bool> {
     let asked = describe::group_members(client.client(), &settings.group_id);
     let members = asked.answer(ANSWER_TIMEOUT)?.ok()?;

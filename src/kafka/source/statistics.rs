@@ -1,11 +1,10 @@
-//! What librdkafka's statistics tell: which partitions were read to their end, and the lag.
+//! librdkafka's statistics: which partitions were read to their end, and the lag.
 //!
-//! A partition's end is known from its last fetch response. A report of it is evidence only if
-//! the leader has answered lately, and if the report before it said the same. Whether the last
-//! record was read is then told by its offset; where a log ends in what is no record, by the client's
-//! queue: what was fetched up to the end was in it at the first report, and all of that is read at the
-//! second. Reports do not come in the order of the records around them. See librdkafka's
-//! STATISTICS.md.
+//! The end of a partition is known from its last fetch response. A report counts only if the leader
+//! has answered lately and the report before said the same. Then the offset of the last record tells
+//! whether it was read. If the log ends in something that is no record (a transaction marker), the
+//! client's queue tells: all that was fetched up to the end was in the queue at the first report, and
+//! was read by the second. Reports and records have no common order. See librdkafka's STATISTICS.md.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -14,8 +13,8 @@ use serde::Deserialize;
 
 use crate::ids::{Partition, Position};
 
-/// A leader that was silent for longer tells nothing: every fetch is answered within
-/// `fetch.wait.max.ms`.
+/// What is reported of a leader that was silent for longer does not count: every fetch is answered
+/// within `fetch.wait.max.ms`.
 const SILENCE: Duration = Duration::from_secs(2);
 
 /// The part of a report that is read.
@@ -80,7 +79,7 @@ pub(super) struct ClientState {
 #[derive(Debug)]
 pub(super) struct Statistics {
     client_made: Instant,
-    /// Reports that were made before say nothing.
+    /// Reports that were made before this do not count.
     counts_from: Instant,
     before: Before,
 }
@@ -99,8 +98,8 @@ impl Statistics {
         Self { client_made, counts_from: client_made, before: Before::default() }
     }
 
-    /// What was reported up to `now` is no evidence any more: positions were changed from outside.
-    /// Nor are reports that were made by now and not read yet.
+    /// Nothing that was reported up to `now` counts any more, because positions were changed from
+    /// outside; nor do reports that are made by now and not read yet.
     pub(super) fn forget(&mut self, now: Instant) {
         self.before.at_end.clear();
         self.counts_from = now;

@@ -1,8 +1,8 @@
-//! Which topic it is that is read: its id, and how many partitions it has, over which limits of the
-//! whole group are shared out.
+//! The topic that is read: its id, and its number of partitions, over which the limits of the whole
+//! group are divided.
 //!
-//! A topic that was deleted and made anew has other records at the same offsets, and Kafka's clients
-//! go on at the old offset without a word as soon as the new log is that long. The id tells.
+//! A topic that was deleted and created again has other records at the same offsets. Kafka's clients
+//! go on at the old offset without an error as soon as the new log is long enough. Only the id tells.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -16,13 +16,13 @@ use super::events::Rebalance;
 use crate::ids::{Partition, TopicId};
 use crate::kafka::cluster::describe::{self, Asked, NoAnswer};
 
-/// For how long a look-up may take, inside a rebalance.
+/// How long a look-up may take, inside a rebalance.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often it is asked whether the topic still is the same.
+/// How often the topic's id is asked for.
 const WATCH_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often at most, when something looks as if it were not.
+/// How often at most, when an error looks as if the topic was created again.
 const HURRIED_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Asks for the topic's id from time to time, without waiting for the answer.
@@ -38,17 +38,18 @@ impl TopicWatch {
         Self { asked: None, last: Instant::now(), interval: WATCH_INTERVAL }
     }
 
-    /// Something looks as if the topic were another one.
+    /// An error looks as if the topic was created again.
     pub(super) fn hurry(&mut self) {
         self.interval = HURRIED_INTERVAL;
     }
 
-    /// What is known anew, if something is; asks again when it is time to, and after a rebalance.
+    /// The answer, if one has come. Asks again when it is due, and after a rebalance.
     ///
-    /// Cooperative rebalances come in pairs: partitions are given up in one and taken in the next, for
-    /// which all members have to join again. librdkafka (2.12, `rkcg_join_intvl`) joins once a second
-    /// unless the member gave something up or has heard of topics since, so a member that did not
-    /// would let the partitions of the others wait. This question's answer is such news.
+    /// Cooperative rebalances come in pairs: partitions are revoked in the first and assigned in the
+    /// second, for which all members join again. librdkafka (2.12, `rkcg_join_intvl`) joins once a
+    /// second, unless partitions of the member were revoked or it got metadata of topics since. A
+    /// member without either would keep the partitions of others waiting. The answer to this
+    /// question is such metadata.
     fn look(&mut self, context: &Context, consumer: &BaseConsumer<Context>) -> Option<TopicId> {
         if let Some(asked) = &self.asked {
             let answer = asked.answer(Duration::ZERO)?;
@@ -70,7 +71,7 @@ fn no_answer(context: &Context, error: &NoAnswer) -> Option<TopicId> {
 }
 
 impl Consumer {
-    /// Finds out whether the topic was made anew, and reads the new one if it was.
+    /// Finds out whether the topic was deleted and created again, and reads the new one if so.
     pub(super) fn watch_topic(&mut self) {
         if let Some(now) = self.topic_watch.look(&self.context, &self.consumer) {
             self.context.note_topic_id(now);
@@ -80,7 +81,7 @@ impl Consumer {
 }
 
 impl Context {
-    /// Looks up which topic it is, when partitions come in; `None` if nobody can tell.
+    /// Asks for the topic's id when partitions are assigned; `None` if it is not known.
     pub(super) fn learn_topic_id(&self, consumer: &BaseConsumer<Self>) -> Option<TopicId> {
         if self.tells_no_ids() {
             return None;
@@ -90,14 +91,14 @@ impl Context {
         let now = answer.and_then(|it| it.unwrap_or_else(|error| no_answer(self, &error)));
         match now {
             Some(now) => self.note_topic_id(now),
-            // A rebalance is not held up again for what may never be answered: the watch asks on.
+            // The next rebalance does not wait for an answer that may never come: the watch does.
             None => self.set_tells_no_ids(true),
         }
         now
     }
 
-    /// True if the topic that is read was deleted: then the group takes all its partitions away, and
-    /// nobody will read them again.
+    /// True if the topic that is read was deleted. Then the group takes all its partitions away, and
+    /// nobody reads them again.
     pub(super) fn is_topic_gone(&self, consumer: &BaseConsumer<Self>) -> bool {
         let asked = describe::topic_id(consumer.client(), &self.settings.topic);
         let is_gone = match asked.answer(LOOKUP_TIMEOUT) {
@@ -125,7 +126,7 @@ impl Context {
         self.set_recreated(!is_left);
     }
 
-    /// The partitions that are read of another topic than the one that is there now.
+    /// The partitions that are still read as those of an older topic.
     pub(super) fn partitions_of_old_topic(&self) -> Vec<Partition> {
         let now = self.topic();
         let is_old = |of: Option<TopicId>| of.is_some() && of != now;
@@ -137,7 +138,7 @@ impl Context {
             .collect()
     }
 
-    /// Says that the topic is another one than what was read, and counts it.
+    /// Logs and counts that the topic is another one than the one that was read.
     fn report_recreated(&self, before: Option<TopicId>, now: TopicId) {
         let before = before.map(|before| before.to_string());
         let text = "a topic of this name with another id is there: the one that was read was \
@@ -148,11 +149,11 @@ impl Context {
         self.metrics.topic_recreated.increment(1);
     }
 
-    /// Looks up how many partitions the topic has, when some come in, and tells the workers if
-    /// that is news. A topic that grows rebalances its groups, so this is often enough.
+    /// Looks up the number of partitions of the topic when some are assigned, and tells the workers
+    /// if it has changed. A topic that grows rebalances its groups, so this is often enough.
     pub(super) fn learn_topic_size(&self, consumer: &BaseConsumer<Self>, coming: &[Partition]) {
         let before = self.topic_size.load(Ordering::Relaxed);
-        // If nobody can tell: what came in is there.
+        // If the brokers do not answer: at least the assigned partitions exist.
         let seen = coming.iter().map(|partition| partition.0 + 1).max().unwrap_or(0);
         let at_least = before.max(seen.cast_unsigned());
         let partitions = self.look_up_topic_size(consumer).unwrap_or(at_least);
