@@ -1,4 +1,4 @@
-//! One request without spans: whether the backend takes what the exporter would send.
+//! Sends one request without spans: whether the backend accepts what the exporter would send.
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -14,31 +14,31 @@ use super::settings::{ExportSettings, Protocol};
 use super::transport::{Failure, Transport as _};
 use super::{ExportError, connector};
 
-/// Why the backend would not take spans.
+/// Why the backend would not accept spans.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BackendCheckError {
-    /// It cannot be asked.
+    /// The settings do not allow a connection.
     #[error(transparent)]
     Settings(#[from] ExportError),
-    /// It does not answer, or refuses.
+    /// It does not answer, or refuses the request.
     #[error("{code}: {message}")]
     Refused {
-        /// The code of gRPC or HTTP, for example `UNAUTHENTICATED`; `UNAVAILABLE` if nobody
-        /// answers.
+        /// The code of gRPC or HTTP, for example `UNAUTHENTICATED`; `UNAVAILABLE` if there is no
+        /// answer.
         code: String,
         /// What it says.
         message: String,
-        /// What to do about it, if that can be seen.
+        /// What to do about it, if it is recognised.
         hint: Option<&'static str>,
     },
 }
 
-/// Sends one request without spans, as the exporter would send one with spans: connection, TLS,
-/// credentials and all, and with what goes `forwarded` (see [`record_headers`](crate::kafka::record_headers)).
-/// Of a topic of Kafka it only asks whether it is there.
+/// Sends one request without spans as the exporter would send one with spans: the same connection, TLS
+/// and credentials, and these forwarded headers (see [`record_headers`](crate::kafka::record_headers)).
+/// For a Kafka topic it only asks whether the topic exists.
 ///
 /// # Errors
-/// When the backend does not take it.
+/// When the backend does not accept it.
 pub async fn check_backend(
     settings: &ExportSettings,
     forwarded: Bytes,

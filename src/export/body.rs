@@ -1,4 +1,4 @@
-//! The body of a request: the pieces as they are, or compressed.
+//! The body of a request, plain or compressed.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -13,12 +13,12 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::settings::Compression;
 use super::transport::{Failure, Request};
 
-/// Bytes that go one after the other, without being copied together.
+/// Pieces of bytes that are sent one after the other, without being copied together.
 #[derive(Clone, Debug)]
 pub(super) struct Pieces(VecDeque<Bytes>);
 
 impl Pieces {
-    /// The request as it goes over HTTP.
+    /// The request as HTTP sends it.
     ///
     /// # Errors
     /// When the runtime shuts down.
@@ -34,7 +34,7 @@ impl Pieces {
     }
 }
 
-/// `head`, and then the message of the request, compressed.
+/// `head`, followed by the message of the request, compressed.
 ///
 /// # Errors
 /// When the runtime shuts down.
@@ -46,7 +46,7 @@ pub(super) async fn joined(
     let write = move || written(head, &request, compression);
     let written = match compression {
         Compression::None => write(),
-        // Megabytes take tens of milliseconds, for which others must not wait.
+        // To compress megabytes takes tens of milliseconds; other tasks must not wait for it.
         Compression::Gzip | Compression::Zstd => tokio::task::spawn_blocking(write)
             .await
             .map_err(|_| Failure::unavailable("the exporter is stopped"))?,
@@ -54,8 +54,8 @@ pub(super) async fn joined(
     written.map_err(|error| Failure::unavailable(format!("compression failed: {error}")))
 }
 
-/// gzip at its fastest: the usual level 6 takes twice as long to leave a quarter less. zstd does
-/// better than both in both.
+/// gzip at its fastest level: the usual level 6 takes twice as long and saves a quarter. zstd is faster
+/// and smaller than both.
 fn written(mut head: Vec<u8>, request: &Request, compression: Compression) -> io::Result<Vec<u8>> {
     let mut pieces = request.pieces.iter().map(|piece| &piece.bytes);
     match compression {

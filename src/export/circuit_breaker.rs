@@ -1,12 +1,14 @@
-//! What the exporter's own traffic says about the backend: the evidence, and whether it is down.
+//! Whether the backend is down, and which requests it has accepted: the evidence for
+//! [`retry`](super::retry).
 //!
-//! Only requests with spans count: that one without any is accepted says nothing about the others.
-//! The backend is down when two attempts in a row failed that nothing speaks against but
-//! themselves. Then one request at a time is sent to find out, with growing waits between, and the
-//! first that is accepted ends it. Requests that were never sent have waits of their own, after
-//! one like them failed: if all that waits is at fault itself, others must not wait for it.
+//! Only requests with spans count: if one without spans is accepted, that says nothing about others.
+//! The backend is down when two attempts in a row failed that are not known to be the fault of their
+//! request. Then one request at a time is sent as a probe, with growing waits between, and the first
+//! one that is accepted ends the outage. New requests have a wait of their own, which begins when one
+//! of them fails: if all that were sent before are at fault themselves, new ones must not wait for
+//! them.
 //!
-//! A function of what happened and when; the clock and random numbers are the caller's.
+//! A function of the events and their times; the caller has the clock and the random numbers.
 
 use std::time::Duration;
 
@@ -15,27 +17,27 @@ use tokio::time::Instant;
 use super::retry::Backoff;
 use super::settings::RetrySettings;
 
-/// Failures in a row that make a backend be down.
+/// After so many failures in a row the backend is down.
 const DOWN_AFTER: u32 = 2;
 
-/// A moment among the attempts of an exporter: which was before which.
+/// A logical time: which of an exporter's attempts was before which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tick(u64);
 
-/// What is known of the backend; see the module.
+/// What is known about the backend; see the module.
 #[derive(Debug)]
 pub(super) struct CircuitBreaker {
     settings: RetrySettings,
     last: Tick,
-    /// When the latest of the accepted requests was sent.
+    /// When the latest accepted request was sent.
     accepted: Tick,
-    /// Failures since the last acceptance, without those that are their request's own fault.
+    /// Failures since a request was accepted, without those that are the fault of their request.
     row: u32,
-    /// While it is down: somebody is finding out.
+    /// While it is down: a probe is in flight.
     is_probing: bool,
-    /// While it is down: when to find out next, by a request that was sent before,
+    /// While it is down: when to probe next with a request that was sent before,
     probe_at: Instant,
-    /// or by one that was not.
+    /// or with a new one.
     untried_at: Instant,
     backoff: Backoff,
 }
@@ -45,7 +47,7 @@ pub(super) struct CircuitBreaker {
 pub(super) struct Failed {
     /// The request had never been sent before.
     pub(super) is_first: bool,
-    /// It was to find out whether the backend is down still.
+    /// It was a probe.
     pub(super) is_probe: bool,
     /// An even draw from 0 to 1.
     pub(super) random: f64,
@@ -88,13 +90,12 @@ impl CircuitBreaker {
         failed_at.is_some_and(|failed_at| self.accepted > failed_at)
     }
 
-    /// An attempt failed of which nothing says that it is the request's own fault, and that was to
-    /// find something out, or not. The next try is after `told`, or a growing wait
-    /// if that is longer.
+    /// An attempt failed, and it is not known to be the fault of its request. The next probe is after
+    /// `delay`, or after a growing wait if that is longer.
     pub(super) fn failed(&mut self, failed: Failed, delay: Option<Duration>, now: Instant) -> Tick {
         let was_down = self.is_down();
         self.row = self.row.saturating_add(1);
-        // Others that were on their way when it went down say nothing new.
+        // Others that were in flight when it went down prove nothing new.
         if failed.is_probe || !was_down {
             let step = self.backoff.step(&self.settings, failed.random);
             self.probe_at = now + delay.map_or(step, |delay| delay.max(step));
@@ -115,32 +116,32 @@ impl CircuitBreaker {
         self.row >= DOWN_AFTER
     }
 
-    /// The last attempt that says something about the backend was accepted, or there was none.
+    /// The last attempt that counts was accepted, or there was none.
     pub(super) fn is_well(&self) -> bool {
         self.row == 0
     }
 
-    /// Whether nobody is finding out whether it is down still.
+    /// Whether no probe is in flight.
     pub(super) fn may_probe(&self) -> bool {
         !self.is_probing
     }
 
-    /// Somebody is.
+    /// A probe is sent.
     pub(super) fn probing(&mut self) {
         self.is_probing = true;
     }
 
-    /// Nobody is any more.
+    /// The probe has ended.
     pub(super) fn probed(&mut self) {
         self.is_probing = false;
     }
 
-    /// While it is down: when a request may be sent that `was_sent` before, or was not.
+    /// While it is down: when a request that `was_sent` before, or was not, may be sent as a probe.
     pub(super) fn probe_at(&self, was_sent: bool) -> Instant {
         if was_sent { self.probe_at } else { self.untried_at }
     }
 
-    /// The next try is now.
+    /// The next probe may be sent now.
     pub(super) fn hurry(&mut self, now: Instant) {
         (self.probe_at, self.untried_at) = (now, now);
     }

@@ -1,8 +1,8 @@
-//! How attempts end: the codes of gRPC and HTTP, and their names in logs and metrics.
+//! How attempts end: codes of gRPC and HTTP, and their names in logs and metrics.
 //!
 //! Promises a fixed set of names for each protocol, so that every series is there from the start.
-//! What never reached the backend is named by gRPC codes whatever the protocol: `UNAVAILABLE` for a
-//! connection that is missing or broke, `DEADLINE_EXCEEDED` for a time-out.
+//! An attempt that never reached the backend has a gRPC code, whatever the protocol: `UNAVAILABLE` if
+//! the connection is missing or broke, `DEADLINE_EXCEEDED` for a time-out.
 
 use tonic::Code as GrpcCode;
 
@@ -11,7 +11,7 @@ use super::settings::Protocol;
 /// Why an attempt failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Code {
-    /// A code of gRPC, or what stands for one.
+    /// A code of gRPC, also for an attempt that got no answer.
     Grpc(GrpcCode),
     /// A status of HTTP.
     Http(u16),
@@ -23,7 +23,7 @@ impl From<GrpcCode> for Code {
     }
 }
 
-/// The codes of gRPC as the specification writes them, in the order of their numbers.
+/// The names of the gRPC codes, in the order of their numbers.
 const GRPC: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -44,8 +44,7 @@ const GRPC: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The statuses of HTTP that backends and what stands before them answer with. Others go by their
-/// class.
+/// The HTTP statuses that backends and proxies answer with. Others are named by their class.
 const HTTP: [(u16, &str); 16] = [
     (200, "200"),
     (400, "400"),
@@ -65,7 +64,7 @@ const HTTP: [(u16, &str); 16] = [
     (504, "504"),
 ];
 
-/// The names of all ends that an attempt over `protocol` can have; the first is that of success.
+/// The names of all codes that an attempt over `protocol` can end with; the first one is success.
 pub(super) fn names(protocol: Protocol) -> Vec<&'static str> {
     match protocol {
         Protocol::Grpc => GRPC.to_vec(),
@@ -85,7 +84,7 @@ impl Code {
         match self {
             Self::Grpc(code) => GRPC[code as usize],
             Self::Http(status) => {
-                // The first is that of success; a failure with it is a page that is no answer.
+                // The first one is success. A failure with status 200 is a web page, not an answer.
                 let known = HTTP[1..].iter().find(|(number, _)| *number == status);
                 known.map_or_else(|| class(status), |(_, name)| *name)
             }
@@ -93,7 +92,7 @@ impl Code {
     }
 }
 
-/// The class of a status. What is no status at all is the fault of the server, too.
+/// The class of a status. A number that is no status counts as an error of the server.
 fn class(status: u16) -> &'static str {
     match status {
         200..300 => "2xx",

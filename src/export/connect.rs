@@ -1,8 +1,8 @@
-//! Connections to the backend: the name resolved, a TCP connection, TLS if the endpoint asks for it.
+//! Connections to the backend: resolves the name, opens TCP, and TLS if the endpoint needs it.
 //!
-//! Promises that the name is resolved for every new connection, that each one begins with another
-//! of its addresses, so that several connections reach several pods, and that certificates are
-//! those the files hold now. Leaves to others what goes over it, and when it is renewed.
+//! Promises that the name is resolved for every new connection; that each one starts with another of
+//! its addresses, so that several connections reach several pods; and that the certificates are read
+//! from the files again. Leaves to others what is sent, and when a connection is replaced.
 
 use std::future::Future;
 use std::io;
@@ -31,14 +31,14 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) type Resolve =
     Arc<dyn Fn(String, u16) -> BoxFuture<io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// Asks the system, each time anew.
+/// Asks the system, each time again.
 pub(super) fn system_resolver() -> Resolve {
     Arc::new(|host, port| {
         Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
     })
 }
 
-/// Opens connections to one endpoint. Clones share the turn in which addresses are tried.
+/// Opens connections to one endpoint. Clones share the order in which addresses are tried.
 #[derive(Clone)]
 pub(super) struct Connector {
     shared: Arc<Shared>,
@@ -89,10 +89,10 @@ impl Shared {
         Ok(Stream(Either::Right(Box::new(stream))))
     }
 
-    /// A connection to one of the addresses: to the one whose turn it is, if that can be had.
+    /// A connection to one of the addresses: the next one in turn that can be reached.
     async fn any_of(&self, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        // One that swallows packets must not use up the time of the others.
+        // An address that swallows packets must not use up the time of the others.
         let each = self.timeout / u32::try_from(addresses.len().clamp(1, 3)).unwrap_or(1);
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for step in 0..addresses.len() {
@@ -129,7 +129,7 @@ impl Service<Uri> for Connector {
         Poll::Ready(Ok(()))
     }
 
-    /// The endpoint is known, whatever the URI says.
+    /// Connects to the endpoint, whatever the URI is.
     fn call(&mut self, _: Uri) -> Self::Future {
         let connector = self.clone();
         Box::pin(async move { connector.connect().await.map(TokioIo::new) })

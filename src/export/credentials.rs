@@ -1,8 +1,8 @@
-//! Who the exporter says it is: the headers of the settings, and `authorization`.
+//! How the exporter identifies itself: the headers of the settings, and `authorization`.
 //!
-//! Promises that a token's file is read again within a second of its change, and at once when the
-//! backend does not know the token any more; that the last good token stays in use when the file
-//! cannot be read; and that every value is marked as sensitive, so that no library logs it.
+//! Promises that a token file is read again within a second after it changes, and at once when the
+//! backend does not accept the token; that the last good token stays in use while the file cannot be
+//! read; and that every value is marked as sensitive, so that no library logs it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,10 +26,10 @@ use crate::telemetry::log_throttle::LogThrottle;
 /// How long a token that was read from a file is used before the file is looked at again.
 const TOKEN_AGE: Duration = Duration::from_secs(1);
 
-/// How often it is said that a token cannot be read.
+/// How often it is logged that a token cannot be read.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The headers that go with every request; see the module.
+/// The headers of every request; see the module.
 pub(super) struct Credentials {
     auth: Option<Auth>,
     state: Mutex<State>,
@@ -64,11 +64,10 @@ impl Credentials {
         state.headers.clone()
     }
 
-    /// The headers of a request with which these go along: they take the place of what the settings
-    /// say.
+    /// The headers of a request with these forwarded headers, which replace those of the settings.
     ///
     /// # Errors
-    /// When one of them cannot be sent, so that the spans would go to somebody else.
+    /// When one of them cannot be sent: the spans would go to another tenant.
     pub(super) fn headers_with(&self, forwarded: &[u8]) -> Result<HeaderMap, Failure> {
         let mut headers = self.headers();
         for (name, value) in record_headers::iter(forwarded) {
@@ -83,7 +82,7 @@ impl Credentials {
         Ok(headers)
     }
 
-    /// The backend did not accept `used`: true if there are others now.
+    /// The backend did not accept `used`: reads the token again; true if it has changed.
     pub(super) fn renewed(&self, used: &HeaderMap) -> bool {
         let mut state = self.lock();
         self.read_again(&mut state);
@@ -133,7 +132,7 @@ pub(super) fn header_map(headers: &BTreeMap<String, Secret>) -> Result<HeaderMap
     Ok(map)
 }
 
-/// Whether headers of records may go along with requests under this name.
+/// Whether headers of records may be forwarded under this name.
 ///
 /// # Errors
 /// Why not.
@@ -148,7 +147,7 @@ pub fn forwardable(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Headers that are the protocol's own business.
+/// Headers that belong to the protocol.
 const RESERVED: [&str; 8] = [
     "content-type",
     "content-length",

@@ -1,9 +1,9 @@
-//! Delivers requests: attempts, and what follows from how they end.
+//! Delivers requests: makes attempts, and acts on how they end.
 //!
-//! Promises that every chunk it takes is settled exactly once, that the fence is asked before every
-//! attempt, and that a request that has to wait takes no consumer. Leaves who is next to
-//! [`scheduler`](super::scheduler), what a failure means to [`retry`](super::retry), the wire to the
-//! transport.
+//! Promises that every chunk that it takes is settled exactly once, that the fence is asked before
+//! every attempt, and that a request that waits occupies no consumer. Leaves to
+//! [`scheduler`](super::scheduler) which request is next, to [`retry`](super::retry) what a failure
+//! means, and to the transport how a request is sent.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,9 +30,9 @@ pub(super) struct Shared {
     pub(super) acks: Vec<AckSink>,
     pub(super) max_request_bytes: usize,
     pub(super) log_limits: LogLimits,
-    /// Whether a request that nothing goes along with lacks what the backend may ask for.
+    /// Whether a request without forwarded headers lacks one that the backend may need.
     pub(super) forwards_without_default: bool,
-    /// What went along with the request that was accepted last.
+    /// The forwarded headers of the request that was accepted last.
     pub(super) last_forwarded: Mutex<Option<Bytes>>,
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn consume<T: Transport>(shared: Arc<Shared>, transport: Arc<T>
     }
 }
 
-/// Sends the request once, and settles it or has it wait.
+/// Sends the request once, and settles it or hands it back to the scheduler.
 async fn deliver<T: Transport>(shared: &Shared, transport: &T, mut request: PendingRequest) {
     if request.was_sent() {
         shared.metrics.retries.increment(1);
@@ -94,7 +94,7 @@ async fn send<T: Transport>(
 }
 
 impl Shared {
-    /// What went along with the request that was accepted last, if there was one.
+    /// The forwarded headers of the request that was accepted last, if there was one.
     pub(super) fn last_forwarded(&self) -> Option<Bytes> {
         self.last_forwarded.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -106,7 +106,7 @@ impl Shared {
         *last = Some(request.forwarded());
     }
 
-    /// Leaves out what must not be sent, or not now, and returns the rest if there is any.
+    /// Removes chunks that must not be sent, or not now, and returns the rest if there is any.
     fn what_may_be_sent(&self, mut request: PendingRequest) -> Option<PendingRequest> {
         let chunks = std::mem::take(&mut request.chunks);
         let chunks = if request.was_sent() { chunks } else { self.without_impossible(chunks) };
@@ -122,7 +122,7 @@ impl Shared {
         Some(request)
     }
 
-    /// Says that the backend is down, or that a request fails while others do not.
+    /// Logs that the backend is down, or that a request fails while others do not.
     fn say(&self, failure: &Failure, after: &AfterFailure) {
         if after.is_down || !self.health.is_up() {
             self.health.failed(failure, self.queue.held_bytes());

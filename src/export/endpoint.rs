@@ -63,7 +63,7 @@ impl Endpoint {
             _ => None,
         };
         match uri.port_u16().or(default_port) {
-            // A port that is written must be one, and not be taken for the default.
+            // A port that is given must be valid; the default does not replace it.
             Some(port) if has_host && is_well_formed(&uri) => Ok(Self { uri, port }),
             _ => Err(invalid("not of the form host:port")),
         }
@@ -91,8 +91,8 @@ impl Endpoint {
     }
 }
 
-/// What errors show of an endpoint: its host and port. User and password must not reach a log, nor
-/// must a path or a query, which may hold a key.
+/// What errors show of an endpoint: its host and port. User, password, path and query must not reach a
+/// log: they may be secret.
 fn shown(text: &str) -> String {
     let (scheme, address) = match text.split_once("://") {
         Some((scheme, address)) if !scheme.contains(['/', '@']) => {
@@ -102,7 +102,7 @@ fn shown(text: &str) -> String {
     };
     let end = address.find(['/', '?', '#']).unwrap_or(address.len());
     let (authority, rest) = address.split_at(end);
-    // A password may have a slash in it that nobody has escaped.
+    // A password may contain a slash that is not escaped.
     if rest.contains('@') {
         return format!("{scheme}...");
     }
@@ -111,7 +111,7 @@ fn shown(text: &str) -> String {
     format!("{scheme}{host}{more}")
 }
 
-/// Whether the authority is a host, or a host and a port that is a number.
+/// Whether the authority is a host, or a host and a port number.
 fn is_well_formed(uri: &Uri) -> bool {
     let (authority, host) = (uri.authority().map_or("", |it| it.as_str()), uri.host());
     authority.len() == host.map_or(0, str::len) || uri.port_u16().is_some()

@@ -14,7 +14,7 @@ pub(super) fn with_sources(error: &(dyn Error + 'static)) -> String {
     texts.join(": ")
 }
 
-/// The error, what caused it, and so on.
+/// The error and all its causes.
 pub(super) fn sources<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -1,8 +1,8 @@
-//! Whether the backend takes kept traces, for readiness and for the log.
+//! Whether the backend accepts kept traces, for readiness and for the log.
 //!
-//! It is up when it accepted something, if only a request without spans; it is down when it accepts
-//! nothing any more, whatever it answers. Says so in the log when that changes, at a limited rate
-//! while it stays or flaps, and remembers the reason.
+//! It is up when it has accepted something, if only a request without spans. It is down when it accepts
+//! nothing any more, whatever it answers. Logs each change, and repeats it at a limited rate while it
+//! stays down or flaps; remembers the reason.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,10 +15,10 @@ use super::hint::Target;
 use super::transport::Failure;
 use crate::telemetry::log_throttle::LogThrottle;
 
-/// How often a backend that stays down is mentioned.
+/// How often it is logged that a backend is still down.
 const REPEAT: Duration = Duration::from_secs(30);
 
-/// The state of the backend as the last attempts show it.
+/// The state of the backend, as the last attempts show it.
 pub(super) struct Health {
     exporter: String,
     endpoint: String,
@@ -30,7 +30,7 @@ pub(super) struct Health {
     limit: LogThrottle,
 }
 
-/// What came last.
+/// The last events.
 #[derive(Default)]
 struct Last {
     accepted_at: Option<Instant>,
@@ -73,12 +73,12 @@ impl Health {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Why it is down: what it, or whoever answered for it, said last.
+    /// Why it is down: the last error.
     pub(super) fn trouble(&self) -> Option<String> {
         self.last().trouble.clone()
     }
 
-    /// Whether nothing was accepted for `long`.
+    /// Whether nothing was accepted for this long.
     pub(super) fn is_quiet(&self, long: Duration) -> bool {
         self.last().accepted_at.is_none_or(|at| at.elapsed() >= long)
     }
@@ -91,14 +91,14 @@ impl Health {
             return;
         }
         self.gauge.set(1.0);
-        // What the log was not told about needs no end either.
+        // If the outage was not logged, its end is not logged either.
         if self.say(Logged::Up) {
             let (exporter, endpoint) = (&self.exporter, &self.endpoint);
             tracing::info!(exporter, endpoint, "export.backend_up");
         }
     }
 
-    /// The backend accepts nothing, or cannot be reached; `held_bytes` wait for it.
+    /// The backend accepts nothing or cannot be reached; `held_bytes` wait for it.
     pub(super) fn failed(&self, failure: &Failure, held_bytes: usize) {
         let said = shortened(&failure.message);
         let hint = self.target.hint(failure);
@@ -130,14 +130,14 @@ impl Health {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what the log is told; whether that is news.
+    /// Notes what is logged; whether it is a change.
     fn say(&self, now: Logged) -> bool {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *logged, now) != now
     }
 }
 
-/// The beginning of a text that a backend made as long as it liked.
+/// The beginning of a text from a backend, which may be of any length.
 pub(super) fn shortened(text: &str) -> &str {
     const MOST: usize = 500;
     match text.char_indices().nth(MOST) {

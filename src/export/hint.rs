@@ -1,6 +1,6 @@
-//! What is probably meant, where an attempt fails because the settings and the backend do not fit.
+//! Hints for attempts that fail because the settings do not fit the backend.
 //!
-//! Goes by the words that real backends and clients use; where they say nothing, it is silent.
+//! Goes by the messages of real backends and clients; gives no hint where they say nothing.
 
 use tonic::Code as Grpc;
 
@@ -13,8 +13,8 @@ use super::transport::Failure;
 const GRPC_PORT: u16 = 4317;
 const HTTP_PORT: u16 = 4318;
 
-/// What speaks of a compression that the backend does not know: gRPC of Go, Java and C++, Rust, and
-/// receivers of OTLP over HTTP.
+/// Words for a compression that the backend does not know: of gRPC in Go, Java and C++, Rust, and of
+/// OTLP receivers over HTTP.
 const OF_COMPRESSION: [&str; 5] = [
     "decompressor",
     "compression algorithm",
@@ -23,12 +23,12 @@ const OF_COMPRESSION: [&str; 5] = [
     "content encoding",
 ];
 
-/// What a client of HTTP/2 finds where HTTP/1 is spoken, and the other way round.
+/// Errors of an HTTP/2 client if the server speaks HTTP/1, and the other way round.
 const NO_HTTP2: [&str; 4] =
     ["frame with invalid size", "frame_size_error", "http/1", "invalid http version"];
 const NO_HTTP1: [&str; 3] = ["http2 preface", "unexpected message", "invalid http version"];
 
-/// Where requests go, and how.
+/// Where requests go, and over which protocol.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
     protocol: Protocol,
@@ -43,7 +43,7 @@ impl Target {
         Self { protocol, port: endpoint.port() }
     }
 
-    /// What to do about a failure, if that can be seen.
+    /// What to do about a failure, if it is recognised.
     pub(super) fn hint(self, failure: &Failure) -> Option<&'static str> {
         let said = failure.message.to_lowercase();
         let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
@@ -98,7 +98,7 @@ impl Target {
     }
 }
 
-/// Nothing is known of the protocol of nobody.
+/// Whether nobody listens there, so that nothing is known about the protocol.
 fn is_nobody_there(said: &str) -> bool {
     ["refused", "resolved", "no answer", "no connection", "unreachable", "tls with"]
         .iter()

@@ -1,9 +1,9 @@
-//! Kept traces to a topic of Kafka: one record of OTLP protobuf for each chunk, keyed by trace id.
+//! Writes kept traces to a Kafka topic: one record of OTLP protobuf for each chunk, keyed by trace id.
 //!
 //! Promises that the spans of a trace go to one partition, the one that the Collector's exporter
 //! would choose (FNV-1a of the 32 hexadecimal digits), and that records which are on the topic are
-//! not written again when others of the same request failed. Leaves retries to others: a record
-//! that is not acknowledged within the time-out is given up, and written anew.
+//! not written again if others of the same request fail. Leaves retries to others: a record that is
+//! not acknowledged within the time-out is given up, and may be written again.
 
 use std::sync::Arc;
 
@@ -27,30 +27,30 @@ pub(super) struct KafkaTransport {
     timeout: std::time::Duration,
 }
 
-/// How a record ended.
+/// Whether a record is on the topic.
 type Settled = Result<(), Trouble>;
 
 /// Why a record is not on the topic.
 #[derive(Debug)]
 enum Trouble {
-    /// It is too large for the topic or the brokers.
+    /// The record is too large for the topic or the brokers.
     TooLarge(String),
-    /// They refuse what is in it.
+    /// The brokers refuse its contents.
     Refused(String),
-    /// It may be taken the next time.
+    /// The next attempt may succeed.
     Passing(String),
-    /// Nobody acknowledged it in time.
+    /// No broker acknowledged it in time.
     TimedOut,
 }
 
-/// Tells whoever waits for a record.
+/// Passes the report of a record on to the request that waits for it.
 struct RecordReports;
 
 impl DeliveryReports for RecordReports {
     type Ticket = oneshot::Sender<Settled>;
 
     fn settled(&self, ticket: Self::Ticket, result: Result<(Partition, Offset), Failed<'_>>) {
-        // Whoever waited may be gone.
+        // The request may be gone.
         let _ = ticket.send(result.map(drop).map_err(|failed| trouble(failed.error)));
     }
 }
@@ -68,7 +68,7 @@ fn trouble(error: &KafkaError) -> Trouble {
 }
 
 impl KafkaTransport {
-    /// Starts a producer; brokers that are out of reach are waited for.
+    /// Starts a producer, which waits for brokers that cannot be reached.
     pub(super) fn new(settings: &ExportSettings) -> Result<Self, ExportError> {
         let refused = |reason: String| ExportError::Kafka { reason };
         let target = settings.kafka.clone();
@@ -132,7 +132,7 @@ impl Transport for KafkaTransport {
         }
     }
 
-    /// Whether the topic is there: a record without spans would be one for its readers.
+    /// Asks only whether the topic exists: a record without spans would reach its readers.
     async fn probe(&self, _: Bytes) -> Result<(), Failure> {
         let (publisher, topic) = (Arc::clone(&self.publisher), self.target.topic.clone());
         let timeout = self.timeout;
@@ -145,8 +145,8 @@ impl Transport for KafkaTransport {
     }
 }
 
-/// What the failures of some records are together. As long as one of them may pass, all are tried
-/// again; what is at fault is found when it is alone.
+/// One failure for those of several records. As long as one of them may pass, all are sent again; a
+/// record that is refused is found when it is alone.
 fn worst(failures: Vec<Trouble>) -> Option<Failure> {
     let mut refused = None;
     for trouble in failures {

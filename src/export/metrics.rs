@@ -1,4 +1,4 @@
-//! The exporter's metrics: taken once, present at zero from the start.
+//! The exporter's metrics: their handles are taken once, and they are 0 from the start.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! Export of kept traces to a backend: OTLP over gRPC or HTTP, or a topic of Kafka.
+//! Exports kept traces to a backend: OTLP over gRPC or HTTP, or a Kafka topic.
 //!
 //! Owns the way from encoded chunks of traces to acknowledgements: a queue bounded in bytes,
 //! requests under the backend's size limit, several in flight over several connections, retries,
-//! and what is known about the backend's health. Promises that a chunk is retried until the backend
-//! took it, refused it while it took others, or its partition was given up, and that exactly one
-//! [`Ack`] says which; unless the exporter is stopped first, and then there is none. When the queue
-//! is full the chunk is handed back.
+//! and the backend's health. Promises that a chunk is retried until the backend has accepted it or has
+//! refused it while it accepted others, or its partition was given up, and that exactly one [`Ack`]
+//! tells which; if the exporter is stopped before, there is none. When the queue is full the chunk is
+//! handed back.
 //!
 //! Leaves to others: what is in the bytes, what an ack releases, who owns a partition ([`Fence`]).
 
@@ -82,16 +82,16 @@ pub struct Chunk {
     /// Encoded `ResourceSpans` fields: a valid `ExportTraceServiceRequest` by itself, and at most
     /// `max_request_bytes`.
     pub bytes: Bytes,
-    /// Headers of the records that the spans were read from, which go along with them: see
-    /// [`record_headers`](crate::kafka::record_headers). Chunks with others go in other requests.
+    /// Forwarded headers of the records that the spans were read from: see
+    /// [`record_headers`](crate::kafka::record_headers). Chunks of one request have the same.
     pub forwarded: Bytes,
-    /// The trace that the spans are of.
+    /// The trace of the spans.
     pub trace_id: TraceId,
     /// How many spans are in it.
     pub spans: u32,
-    /// 1 if the trace begins in it: of a large trace in several chunks, the first counts.
+    /// 1, or 0 if it is not the first chunk of a large trace.
     pub traces: u32,
-    /// Whom to tell when it is settled.
+    /// Comes back when it is settled.
     pub ticket: Ticket,
 }
 
@@ -102,13 +102,13 @@ pub struct Ticket {
     pub partition: Partition,
     /// The acquisition of that partition under which they were read.
     pub generation: Generation,
-    /// What is being delivered, as the worker numbers it.
+    /// The delivery that it is a part of, as the worker numbers it.
     pub delivery: DeliveryId,
     /// The worker to tell: an index into the sinks given to [`Exporter::start`].
     pub worker: usize,
 }
 
-/// What a worker calls one delivery: all chunks of it together. Not used twice under a generation.
+/// A worker's number for one delivery, of one or more chunks. Not used twice in a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DeliveryId(pub u64);
 
@@ -121,11 +121,11 @@ pub struct Ack {
     pub outcome: Outcome,
     /// How many spans were in it.
     pub spans: u32,
-    /// What was refused, and why: there if and only if the outcome is [`Outcome::Refused`].
+    /// What was refused, and why. Present if and only if the outcome is [`Outcome::Refused`].
     pub refusal: Option<Box<Refusal>>,
 }
 
-/// The reason of a [`Refusal`] of what was given up after `max_elapsed_time`.
+/// The reason of a [`Refusal`] after `max_elapsed_time`.
 pub const GIVEN_UP: &str = "max_elapsed_time";
 
 /// A chunk that the backend will never take.
@@ -133,9 +133,9 @@ pub const GIVEN_UP: &str = "max_elapsed_time";
 pub struct Refusal {
     /// The bytes of the chunk.
     pub bytes: Bytes,
-    /// What went along with it.
+    /// Its forwarded headers.
     pub forwarded: Bytes,
-    /// The code of the backend, or the limit that was passed: one of a fixed set of names.
+    /// The code of the backend, or the limit that was exceeded: one of a fixed set of names.
     pub reason: &'static str,
     /// What the backend said, shortened.
     pub message: String,
@@ -144,9 +144,9 @@ pub struct Refusal {
 /// How a chunk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The backend took it, perhaps rejecting some spans of the request (partial success).
+    /// The backend accepted it, perhaps without some spans of the request (partial success).
     Delivered,
-    /// The backend will never take it; counted and logged, and the ack carries it.
+    /// The backend will never accept it. Counted and logged; the ack has the refusal.
     Refused,
     /// Its partition was given up before it was delivered; the next owner sends it again.
     Abandoned,
@@ -186,15 +186,15 @@ pub enum ExportError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The files of TLS cannot be used.
+    /// The TLS files cannot be used.
     #[error("export tls: {what}: {reason}")]
     Tls {
-        /// The file, or whatever it is.
+        /// The file or the name.
         what: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// What is to go into the header `authorization` cannot be used.
+    /// The value for the header `authorization` cannot be used.
     #[error("export auth: {reason}")]
     Auth {
         /// What is wrong with it.
@@ -216,7 +216,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Starts the exporter on `runtime`; it connects by itself, now or when the backend comes.
+    /// Starts the exporter on `runtime`. It connects by itself, now or when the backend is up.
     ///
     /// `acks` holds one sink for each worker, at the index that [`Ticket::worker`] names.
     ///
@@ -281,28 +281,28 @@ impl Exporter {
         Self { shared, tasks: Arc::new(Tasks(tasks)) }
     }
 
-    /// Takes the chunk over, or hands it back when the queue is full or the exporter was stopped.
-    /// Never blocks; to be called from any thread.
+    /// Takes the chunk, or hands it back when the queue is full or the exporter was stopped. Never
+    /// blocks; may be called from any thread.
     ///
     /// # Errors
-    /// The chunk itself; [`room`](Self::room) tells when to try again.
+    /// The chunk; [`room`](Self::room) returns when to try again.
     pub fn try_send(&self, chunk: Chunk) -> Result<(), Chunk> {
         let bytes = chunk.bytes.len() as f64;
-        // Counted before it is taken, for it may be settled before this call returns.
+        // Counted before it is taken, since it may be settled before this call returns.
         self.shared.metrics.queue_bytes.increment(bytes);
         self.shared.queue.push(chunk).inspect_err(|_| {
             self.shared.metrics.queue_bytes.decrement(bytes);
         })
     }
 
-    /// Waits until a chunk of `bytes` would be taken. Another worker may be faster, so a failed
-    /// `try_send` afterwards means to wait again. Never returns once the exporter was stopped.
+    /// Waits until there is room for a chunk of `bytes`. Another worker may take it first; then
+    /// `try_send` fails again. Never returns once the exporter was stopped.
     pub async fn room(&self, bytes: usize) {
         self.shared.queue.room(bytes).await;
     }
 
-    /// From now on nothing waits for more to go with it in a request, until [`calm`](Self::calm) is
-    /// called as often: somebody waits for the last acks.
+    /// From now on requests are sent at once, full or not, because somebody waits for the last acks;
+    /// until [`calm`](Self::calm) is called as often.
     pub fn hurry(&self) {
         self.shared.queue.hurry();
     }
@@ -312,17 +312,17 @@ impl Exporter {
         self.shared.queue.calm();
     }
 
-    /// Whether the backend accepted lately what it was sent, if only a request without spans.
+    /// Whether the backend has accepted what it was sent last, if only a request without spans.
     pub fn reachable(&self) -> bool {
         self.shared.health.is_up()
     }
 
-    /// Why it is not reachable, if it was asked: the code and the message that came last.
+    /// Why it is not reachable: the last code and message, if there was an attempt.
     pub fn trouble(&self) -> Option<String> {
         self.shared.health.trouble()
     }
 
-    /// What the settings call it.
+    /// Its name in the settings.
     pub fn name(&self) -> &str {
         self.shared.health.exporter()
     }
@@ -332,14 +332,14 @@ impl Exporter {
         self.shared.health.endpoint()
     }
 
-    /// Bytes that wait, are on their way or wait for a retry.
+    /// Bytes that wait, are in flight or wait for a retry.
     pub fn held_bytes(&self) -> usize {
         self.shared.queue.held_bytes()
     }
 
-    /// Sends what waits, or waits for a retry, at once, and waits until everything is settled, `deadline` at most; then
-    /// stops. Chunks handed in meanwhile are taken too. Returns how many chunks were left
-    /// unsettled; for those no ack will come.
+    /// Sends at once all that waits, and waits until everything is settled, `deadline` at most; then
+    /// stops. Chunks that are handed in meanwhile are taken too. Returns how many chunks are not
+    /// settled; no ack will come for those.
     pub async fn drain(&self, deadline: Duration) -> usize {
         self.shared.queue.hurry();
         self.shared.scheduler.drain(&self.shared.queue);
@@ -351,7 +351,7 @@ impl Exporter {
         }
     }
 
-    /// Stops at once, as a crash would: what is held is neither sent nor acknowledged.
+    /// Stops at once, as a crash would: what is left is neither sent nor acknowledged.
     pub fn stop(&self) {
         self.shared.queue.close();
         self.tasks.abort();

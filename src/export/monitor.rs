@@ -1,10 +1,11 @@
-//! What an exporter does besides sending: it finds out whether a backend takes requests that nothing
-//! is sent to, and looks for what waits in vain.
+//! Background tasks of an exporter: they probe a backend to which nothing is sent, and settle chunks
+//! that wait in vain.
 //!
-//! They go as the last request that was accepted went, for the same tenant. Before there was one, a
-//! backend of tenants may well refuse them, and is taken for one that is there.
+//! A probe is a request without spans, with the forwarded headers (the tenant) of the request that was
+//! accepted last. Before there was one, a backend with tenants may refuse the probe for lack of a
+//! tenant; this counts as an answer.
 //!
-//! Requests without spans are few: while something waits or was accepted lately, there are none.
+//! Probes are few: there are none while something waits or was accepted lately.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,16 +13,16 @@ use std::time::Duration;
 use super::delivery::Shared;
 use super::transport::Transport;
 
-/// How often a backend that nothing waits for is asked whether it takes requests, while it is down.
+/// How often a backend that is down is probed while nothing waits for it.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long nothing may be accepted before a backend that nothing waits for is asked.
+/// How long nothing may be accepted before a backend is probed for which nothing waits.
 pub(super) const QUIET: Duration = Duration::from_secs(30);
 
-/// How often it is looked for what waits in vain.
+/// How often to look for chunks that wait in vain.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Finds out whether the backend takes requests while there is nothing to send that would show it.
+/// Probes the backend while there is nothing to send.
 pub(super) async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) {
     loop {
         let is_unknown = !shared.health.is_up() || shared.health.is_quiet(QUIET);
@@ -30,11 +31,11 @@ pub(super) async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) 
             let is_nobodys = forwarded.is_none() && shared.forwards_without_default;
             match transport.probe(forwarded.unwrap_or_default()).await {
                 Ok(()) => shared.health.accepted(),
-                // It answers, and whose spans they are is said by the spans: those will show.
+                // It answers. Whether it accepts the tenant is seen when spans come.
                 Err(failure) if is_nobodys && failure.is_for_want_of_identity() => {
                     shared.health.accepted();
                 }
-                // What was accepted meanwhile knows better, and what was handed in will.
+                // A request with spans that was accepted meanwhile is better evidence.
                 Err(failure) if shared.health.is_quiet(QUIET) || !shared.health.is_up() => {
                     shared.health.failed(&failure, shared.queue.held_bytes());
                 }
@@ -45,7 +46,7 @@ pub(super) async fn probe<T: Transport>(shared: Arc<Shared>, transport: Arc<T>) 
     }
 }
 
-/// Settles what nobody waits for any more, also while the backend is down.
+/// Settles what waits in vain, also while the backend is down.
 pub(super) async fn sweep(shared: Arc<Shared>) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;

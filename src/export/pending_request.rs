@@ -1,4 +1,4 @@
-//! A request on its way to being settled: its chunks, and what is known of it from its attempts.
+//! A request that is not settled: its chunks, and what is known from its attempts.
 
 use bytes::Bytes;
 
@@ -6,17 +6,17 @@ use super::Chunk;
 use super::retry::History;
 use super::settings::RetrySettings;
 
-/// Chunks that travel as one request, and what is known of it.
+/// The chunks of one request, and what is known from its attempts.
 #[derive(Debug)]
 pub(super) struct PendingRequest {
     pub(super) chunks: Vec<Chunk>,
-    /// `None`: it was never sent.
+    /// `None` if it was never sent.
     pub(super) history: Option<History>,
     /// The connection over which it failed last.
     pub(super) failed_over: Option<usize>,
-    /// What was said the last time.
+    /// The last error.
     pub(super) said: String,
-    /// It is to find out whether the backend is down still.
+    /// It is sent to find out whether the backend is still down.
     pub(super) is_probe: bool,
 }
 
@@ -25,17 +25,17 @@ impl PendingRequest {
         Self { chunks, history: None, failed_over: None, said: String::new(), is_probe: false }
     }
 
-    /// Whether it, or what it is a half of, was sent before.
+    /// Whether it, or the request that it is a half of, was sent before.
     pub(super) fn was_sent(&self) -> bool {
         self.history.is_some()
     }
 
-    /// What goes along with it.
+    /// Its forwarded headers.
     pub(super) fn forwarded(&self) -> Bytes {
         self.chunks.first().map(|chunk| chunk.forwarded.clone()).unwrap_or_default()
     }
 
-    /// Its bytes, if it is one trace that half of what would have it refused speaks against.
+    /// Its bytes if it is one suspect chunk, else 0.
     pub(super) fn suspect_bytes(&self, settings: &RetrySettings) -> usize {
         let suspect = |history: &History| history.is_suspect(settings);
         match &self.chunks[..] {
@@ -48,7 +48,7 @@ impl PendingRequest {
         self.history.as_ref().map_or(0, |history| history.failures)
     }
 
-    /// Two halves of what is at least two chunks.
+    /// Splits it into halves. It must have two chunks or more.
     pub(super) fn halves(mut self) -> [Self; 2] {
         let chunks = self.chunks.split_off(self.chunks.len() / 2);
         let half = |chunks: Vec<Chunk>| Self {

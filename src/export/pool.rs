@@ -1,9 +1,9 @@
-//! Several connections, or clients that hold some, taken in turns.
+//! Several connections, or clients that have some, used in turn.
 //!
-//! Promises that one that broke a moment ago, or over which a request was turned away, is passed
-//! over as long as another was not, that one whose peer is silent is replaced, and that each is replaced when it is old, one after the other:
-//! a new one resolves the name again, so that traffic reaches pods that came later. Requests on
-//! a replaced one are finished there.
+//! Promises that a connection that broke a moment ago, or over which a request was turned away, is
+//! skipped while another one works; that one whose peer is silent is replaced; and that each is
+//! replaced when it is old, one after the other. A new one resolves the name again, so that new pods
+//! get their share. Requests on a replaced one end there.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a connection that failed is passed over while another one works.
+/// How long a failed connection is skipped while another one works.
 const PASS_OVER: Duration = Duration::from_secs(5);
 
 /// Connections of type `C`; see the module.
@@ -29,7 +29,7 @@ struct Slot<C> {
     answered_at: Option<Instant>,
 }
 
-/// A connection to be used once, and its place in the pool.
+/// A connection for one attempt, and its place in the pool.
 pub(super) struct Picked<C> {
     pub(super) connection: C,
     slot: usize,
@@ -46,9 +46,9 @@ impl<C> Picked<C> {
 /// What an attempt says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// Somebody answered, and nothing speaks against who is at its other end.
+    /// There was an answer, and nothing speaks against the server.
     Answered,
-    /// Somebody answered and did not take the request; others may.
+    /// There was an answer, and the request was not accepted; another server may accept it.
     Refused,
     /// It broke, or could not be opened. It opens again by itself on the next use.
     Broken,
@@ -75,8 +75,8 @@ impl<C: Clone> Pool<C> {
         Self { make: Box::new(make), slots, next: AtomicUsize::new(0), max_age }
     }
 
-    /// The next connection in turn that did not fail a moment ago and is not `not_over`, or else
-    /// the next one anyway.
+    /// The next connection in turn that did not fail a moment ago and is not `not_over`; if there is
+    /// none, the next one.
     pub(super) fn pick(&self, now: Instant, not_over: Option<usize>) -> Picked<C> {
         let count = self.slots.len();
         let first = self.next.fetch_add(1, Ordering::Relaxed);
@@ -109,8 +109,8 @@ impl<C: Clone> Pool<C> {
             }
             Condition::Broken => slot.failed_at = Some(now),
             Condition::TimedOut => {
-                // If nothing came back since, the peer may be gone without a word; waiting for TCP
-                // to notice takes many minutes.
+                // If there was no answer since, the peer may be gone, which TCP notices only after
+                // many minutes.
                 let is_silent = slot.answered_at.is_none_or(|at| at < picked.at);
                 if is_silent {
                     slot.failed_at = Some(now);

@@ -1,14 +1,14 @@
-//! What an answer says that no OTLP receiver made: the text of a page, and when to come again.
+//! Answers that no OTLP receiver has made: the text of the page, and `Retry-After`.
 
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
-/// The longest text that is told of.
+/// The longest text that is kept.
 const MOST: usize = 200;
 
-/// The words of a page, without its tags, in one line and shortened.
+/// The words of a page without its tags, in one line, shortened.
 pub(super) fn text(page: &[u8]) -> String {
     let page = String::from_utf8_lossy(page);
     let is_html = page.trim_start().starts_with('<');
@@ -37,7 +37,7 @@ fn without_tags(page: &str) -> String {
     text
 }
 
-/// `Retry-After`: seconds, or the date of a clock that may not be ours (RFC 9110, 10.2.3).
+/// `Retry-After`: seconds, or a date of the server's clock (RFC 9110, 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     retry_after_at(headers, SystemTime::now())
 }
@@ -45,7 +45,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 fn retry_after_at(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More than fits is as good as for ever; how much of it is waited for is said elsewhere.
+        // More than fits means for ever. The caller limits how much of it is waited for.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;

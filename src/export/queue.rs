@@ -1,12 +1,12 @@
 //! The queue between the workers and the consumers that send.
 //!
-//! Bounded in bytes, and the bound covers all that the exporter holds: what waits, what is on its
-//! way and what waits for a retry. When it is full, [`Queue::push`] hands the chunk back and the
-//! worker waits for [`Queue::room`], which in the end holds Kafka back. A single chunk is always
-//! taken when nothing is held, so a bound below one chunk slows down but never blocks for good.
+//! Bounded in bytes. The bound covers all chunks that are not settled: those that wait, are in flight
+//! or wait for a retry. When it is full, [`Queue::push`] hands the chunk back and the worker waits for
+//! [`Queue::room`], so that in the end no more is read from Kafka. When the queue is empty any chunk
+//! is taken, so that a bound below one chunk slows down but never blocks for ever.
 //!
-//! Chunks leave in the order they came, in batches that fit one request. Leaves sending, fencing,
-//! acks, and what waits for another attempt to others.
+//! Chunks leave in the order in which they came, in batches that fit one request. Leaves sending, the
+//! fence, acks and retries to others.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::Chunk;
 
-/// So many chunks with which something else goes along are passed over for a batch.
+/// At most so many chunks with other forwarded headers are skipped for a batch.
 const MOST_OTHERS: usize = 1000;
 
 /// The bounds and triggers of a [`Queue`], in bytes and time.
@@ -37,9 +37,9 @@ pub(super) struct Limits {
 pub(super) struct Queue {
     limits: Limits,
     state: Mutex<State>,
-    /// Wakes the one consumer that waits for the next request: it may be due earlier than it thinks.
+    /// Wakes the one consumer that waits for the next request, which may be due earlier now.
     filled: Notify,
-    /// Wakes whoever waits for room, or for the queue to hold nothing.
+    /// Wakes those that wait for room or for an empty queue.
     released: Notify,
 }
 
@@ -49,7 +49,7 @@ struct State {
     waiting_bytes: usize,
     held_bytes: usize,
     held_chunks: usize,
-    /// How many want whatever waits to be due at once.
+    /// How many callers of [`Queue::hurry`] have not called [`Queue::calm`].
     hurried_by: usize,
     /// Nothing is taken in any more.
     closed: bool,
@@ -62,10 +62,10 @@ struct Waiting {
 
 /// Whether there is a batch.
 pub(super) enum Due {
-    /// There is: at least one chunk, at most `max_batch` bytes unless it is a single chunk that is
-    /// larger; with all of them goes the same along.
+    /// There is one: at least one chunk, and at most `max_batch` bytes unless it is a single larger
+    /// chunk; all with the same forwarded headers.
     Now(Vec<Chunk>),
-    /// There will be then, or when it is woken before.
+    /// There will be one at this time, or when the waiting consumer is woken before.
     At(Instant),
     /// Nothing waits.
     WhenFilled,
@@ -102,17 +102,17 @@ impl Queue {
         self.lock().due(&self.limits, now)
     }
 
-    /// Returns when a batch may be due, or [`Queue::wake`] was called. For one at a time.
+    /// Returns when a batch may be due, or [`Queue::wake`] was called. Only one may wait at a time.
     pub(super) async fn woken(&self) {
         self.filled.notified().await;
     }
 
-    /// Has whoever waits in [`Queue::woken`] look again, or the next one that does.
+    /// Wakes the one that waits in [`Queue::woken`], or the next one that will.
     pub(super) fn wake(&self) {
         self.filled.notify_one();
     }
 
-    /// Takes out the chunks that `is_over` names; they are held until they are released.
+    /// Takes out the chunks for which `is_over` is true. They count until they are released.
     pub(super) fn sweep(&self, is_over: impl Fn(&Chunk) -> bool) -> Vec<Chunk> {
         let mut state = self.lock();
         let (over, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut state.waiting)
@@ -124,7 +124,7 @@ impl Queue {
         over
     }
 
-    /// Gives back the room of chunks that were taken and are settled.
+    /// Frees the room of chunks that are settled.
     pub(super) fn release(&self, chunks: usize, bytes: usize) {
         let mut state = self.lock();
         debug_assert!(state.held_bytes >= bytes && state.held_chunks >= chunks);
@@ -134,18 +134,18 @@ impl Queue {
         self.released.notify_waiters();
     }
 
-    /// Waits until a chunk of `bytes` would be taken in. Others may take the room first. Waits for
-    /// ever once the queue is closed.
+    /// Waits until there is room for a chunk of `bytes`, which others may take first. Waits for ever
+    /// once the queue is closed.
     pub(super) async fn room(&self, bytes: usize) {
         self.until(|state| state.has_room(bytes, self.limits.capacity)).await;
     }
 
-    /// Waits until nothing is held.
+    /// Waits until all chunks are settled.
     pub(super) async fn idle(&self) {
         self.until(|state| state.held_chunks == 0).await;
     }
 
-    /// Whatever waits is due at once, until whoever wanted that calls [`Queue::calm`].
+    /// Makes everything due at once, until the caller calls [`Queue::calm`].
     pub(super) fn hurry(&self) {
         self.lock().hurried_by += 1;
         self.filled.notify_one();
@@ -175,7 +175,7 @@ impl Queue {
 
     async fn until(&self, condition: impl Fn(&State) -> bool) {
         loop {
-            // Listening starts before the condition is asked, so that no release is missed.
+            // Listening starts before the condition is checked, so that no release is missed.
             let released = self.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();

@@ -1,14 +1,14 @@
-//! What a failed attempt means for the request: again and when, in halves, or never.
+//! What follows from a failed attempt: the request is sent again, in halves, or never.
 //!
-//! A code alone does not tell whether the backend is at fault or the request: backends that restart
-//! answer what the OTLP specification calls final, and a request that the backend will never take
-//! may be answered with what it calls passing. So nothing is refused for a code. A failed attempt
-//! is evidence against the request only if another request was sent after the attempt before it,
-//! and was accepted; after enough of these a trace that is alone is refused. The one exception is
-//! an answer that is clearly about the size.
+//! A code alone does not tell whether the backend or the request is at fault: backends that restart
+//! answer with codes that the OTLP specification calls not retryable, and a request that the backend
+//! will never accept may get a retryable code. So nothing is refused because of a code. A failed
+//! attempt is evidence against the request only if, since its attempt before, another request was
+//! sent and accepted. After enough evidence a trace that is alone in its request is refused. The one
+//! exception is an answer that is clearly about the size.
 //!
-//! Functions of the failure, the evidence and the time; sleeping, random numbers and what was
-//! accepted meanwhile are the caller's.
+//! These are functions of the failure, the evidence and the time. The caller sleeps, draws random
+//! numbers and knows what was accepted meanwhile.
 
 use std::time::Duration;
 
@@ -20,34 +20,34 @@ use super::code::Code;
 use super::settings::RetrySettings;
 use super::transport::Failure;
 
-/// Attempts after which a trace is refused that is alone and, clearly, too large.
+/// After so many attempts a trace is refused that is alone and clearly too large.
 const TOO_LARGE_ATTEMPTS: u32 = 3;
 
-/// What may pass has to fail so many times as often before it is held against the trace: a backend
-/// that limits the rate turns away whatever comes.
+/// Retryable failures need this many times the evidence: a backend that limits the rate turns away
+/// any request.
 const PASSING_FACTOR: u32 = 10;
 
-/// Counted attempts after which a request is sent in halves although its failure may pass.
+/// After so much evidence a request is sent in halves although its failure is retryable.
 const PASSING_HALVES_AFTER: u32 = 3;
 
-/// The longest time that a backend may ask for, unless `max_interval` is longer.
+/// The longest delay that a backend may ask for, unless `max_interval` is longer.
 const MAX_REQUESTED_DELAY: Duration = Duration::from_secs(300);
 
-/// What kind of failure it is.
+/// The kinds of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Clearly about the size of the request, by a backend that is well.
+    /// Clearly about the size of the request; the backend works.
     TooLarge,
-    /// The specification says that it may pass.
+    /// Retryable by the specification: it may pass.
     Passing,
-    /// `RESOURCE_EXHAUSTED` without `RetryInfo`, with which backends limit the rate in bytes: it
-    /// may pass, and smaller requests help.
+    /// `RESOURCE_EXHAUSTED` without `RetryInfo`, with which backends limit the rate in bytes: it may
+    /// pass, and smaller requests help.
     Exhausted,
-    /// The specification says that it will not pass.
+    /// Not retryable by the specification: it will not pass.
     Final,
 }
 
-/// What kind of failure it is (OTLP specification, "Failures", "OTLP/gRPC Throttling" and "OTLP/HTTP
+/// The kind of a failure (OTLP specification, "Failures", "OTLP/gRPC Throttling" and "OTLP/HTTP
 /// Response").
 pub(super) fn kind(failure: &Failure) -> Kind {
     use GrpcCode as Grpc;
@@ -57,7 +57,7 @@ pub(super) fn kind(failure: &Failure) -> Kind {
     match failure.code {
         Code::Http(429 | 502 | 503 | 504) => Kind::Passing,
         Code::Http(_) => Kind::Final,
-        // Whether `RetryInfo` is there decides, whatever delay it holds.
+        // The presence of `RetryInfo` decides, whatever its delay.
         Code::Grpc(Grpc::ResourceExhausted) if failure.retry_after.is_some() => Kind::Passing,
         Code::Grpc(Grpc::ResourceExhausted) => Kind::Exhausted,
         Code::Grpc(
@@ -79,7 +79,7 @@ pub(super) enum NextStep {
     Again(Wait),
     /// Send it again in halves.
     Halves(Wait),
-    /// Never send it again: it is refused for the code of the failure.
+    /// Never send it again: it is refused, with the code of the failure.
     Refuse,
     /// Never send it again: `max_elapsed_time` is over.
     GiveUp,
@@ -97,32 +97,31 @@ pub(super) struct Wait {
 /// What ends a wait early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Until {
-    /// Another request is accepted, so that the backend is well, or the exporter drains.
+    /// Another request is accepted, so the backend works; or the exporter drains.
     Accepted,
     /// The exporter drains.
     Drained,
-    /// Nothing: the backend asked for it.
+    /// Nothing: the backend has asked for this delay.
     Due,
 }
 
-/// In what situation an attempt failed.
+/// The situation in which an attempt failed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
-    /// Another request was accepted that was sent after the attempt before this one had failed.
+    /// Another request was accepted that was sent after the previous attempt had failed.
     pub(super) others_pass: bool,
-    /// Something was accepted since the last attempt of any request that failed.
+    /// Something was accepted since the last failure of any request.
     pub(super) is_sudden: bool,
     /// The request cannot be made smaller.
     pub(super) is_alone: bool,
-    /// Suspect traces take most of the queue, so that little else can be sent that
-    /// would be evidence.
+    /// Suspect traces take most of the queue, so that few others can be sent that would be evidence.
     pub(super) is_crowded: bool,
     pub(super) now: Instant,
     /// An even draw from 0 to 1.
     pub(super) random: f64,
 }
 
-/// What is known of a request from its attempts.
+/// What is known about a request from its attempts.
 #[derive(Clone, Debug)]
 pub(super) struct History {
     /// When the first attempt began.
@@ -131,13 +130,12 @@ pub(super) struct History {
     pub(super) failures: u32,
     /// When the last one failed.
     pub(super) failed_at: Option<Tick>,
-    /// Those that are evidence against it, and when the first of them was.
+    /// How many of them are evidence against it, and when the first of these was.
     counted: u32,
     counted_since: Option<Instant>,
-    /// Those that were clearly about its size.
+    /// How many of them were clearly about its size.
     too_large: u32,
-    /// All that failed since it is a single trace: these are held against it, and what failed when
-    /// it was one of several is not.
+    /// Whether it is a single trace. Evidence from before, when it was one of several, does not count.
     is_alone: bool,
     backoff: Backoff,
 }
@@ -157,7 +155,7 @@ impl History {
         }
     }
 
-    /// Another attempt failed: what becomes of the request.
+    /// An attempt failed: what to do with the request.
     pub(super) fn failed(
         &mut self,
         failure: &Failure,
@@ -166,7 +164,7 @@ impl History {
     ) -> NextStep {
         let kind = kind(failure);
         if situation.is_alone && !self.is_alone {
-            // What failed before was not this trace alone.
+            // The attempts before were not of this trace alone.
             (self.counted, self.counted_since, self.too_large) = (0, None, 0);
         }
         self.is_alone = situation.is_alone;
@@ -189,12 +187,12 @@ impl History {
         if is_in_halves { NextStep::Halves(wait) } else { NextStep::Again(wait) }
     }
 
-    /// Whether half of what would have it refused speaks against a trace that is alone.
+    /// Whether there is half of the evidence that refuses a trace, which is alone.
     pub(super) fn is_suspect(&self, settings: &RetrySettings) -> bool {
         self.is_alone && self.counted >= settings.refuse_after_attempts.max(1).div_ceil(2)
     }
 
-    /// Whether enough speaks against a trace that is alone.
+    /// Whether there is enough evidence to refuse a trace that is alone.
     fn has_enough_evidence(
         &self,
         kind: Kind,
@@ -216,8 +214,8 @@ impl History {
         self.counted >= enough && is_long_enough
     }
 
-    /// Whether to send it in halves. That costs little, but where the rate is limited, more and
-    /// smaller requests are no help.
+    /// Whether to send it in halves. That costs little, but more and smaller requests do not help
+    /// against a rate limit.
     fn halves_help(&self, kind: Kind) -> bool {
         match kind {
             Kind::TooLarge | Kind::Exhausted | Kind::Final => true,
@@ -235,7 +233,7 @@ impl History {
     ) -> Wait {
         let Situation { others_pass, is_sudden, now, random, .. } = situation;
         if let Some(delay) = requested_delay(failure, settings) {
-            // Milliseconds again and again would be a tight loop.
+            // A delay of milliseconds would be a tight loop.
             let step = self.backoff.step(settings, random);
             return Wait { due: now + delay.max(step), until: Until::Due };
         }
@@ -248,14 +246,14 @@ impl History {
     }
 }
 
-/// The time that the backend asks for. Zero is no reason to send in a tight loop, and more than
-/// five minutes, or `max_interval`, is not obeyed.
+/// The delay that the backend asks for. Zero does not count, and no more than five minutes, or
+/// `max_interval`, is obeyed.
 pub(super) fn requested_delay(failure: &Failure, settings: &RetrySettings) -> Option<Duration> {
     let delay = failure.retry_after.filter(|delay| !delay.is_zero())?;
     Some(delay.min(MAX_REQUESTED_DELAY.max(settings.max_interval)))
 }
 
-/// Waits that grow, with jitter.
+/// Growing waits, with jitter.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff(Duration);
 
@@ -273,7 +271,7 @@ impl Backoff {
     }
 }
 
-/// A duration times a factor. Whatever the settings say, a year is enough.
+/// A duration times a factor, a year at most.
 fn times(duration: Duration, factor: f64) -> Duration {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
     let product = Duration::try_from_secs_f64(duration.as_secs_f64() * factor.max(0.0));

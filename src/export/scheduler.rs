@@ -1,12 +1,11 @@
-//! Who is sent next: requests that wait to be sent again, and what the queue holds.
+//! Which request is sent next: one that waits to be sent again, or a new one from the queue.
 //!
-//! Promises that a request which waits holds nobody up: it lies here, and takes no consumer. Those
-//! that failed before take turns with those that did not, and never all consumers, so that attempts
-//! that hang hold up nobody either. While
-//! the backend is down one request at a time is sent, and as soon as one is accepted, all that
-//! waited for that go at once. Its bytes count in the queue until it is settled. What a failure
-//! means is said by [`retry`](super::retry), whether the backend is down by
-//! [`circuit_breaker`](super::circuit_breaker).
+//! Promises that a request that waits delays no other: it waits here, and occupies no consumer.
+//! Requests that failed before and new ones take turns, and the former never occupy all consumers, so
+//! that attempts that hang delay no others either. While the backend is down one request at a time is
+//! sent; as soon as one is accepted, all that waited for this are sent. The bytes of a request count
+//! in the queue until it is settled. Leaves to [`retry`](super::retry) what a failure means, and to
+//! [`circuit_breaker`](super::circuit_breaker) whether the backend is down.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,7 +22,7 @@ use super::settings::{QueueSettings, RetrySettings};
 use super::transport::Failure;
 use super::{Chunk, GIVEN_UP};
 
-/// How often it is asked again whether what must not be sent may be sent.
+/// How often the fence is asked again about chunks that are suspended.
 const SUSPENDED_WAIT: Duration = Duration::from_millis(100);
 
 /// A request that waits.
@@ -32,7 +31,7 @@ struct Waiting {
     until: Until,
 }
 
-/// An attempt that is under way.
+/// An attempt in flight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     sent: Tick,
@@ -44,18 +43,18 @@ pub(super) struct Attempt {
 pub(super) struct AfterFailure {
     /// Chunks that are refused, if any.
     pub(super) refused: Option<(Vec<Chunk>, &'static str)>,
-    /// Others are accepted meanwhile: it is the request.
+    /// Others are accepted meanwhile, so the request is at fault.
     pub(super) others_pass: bool,
-    /// Nothing is accepted any more: it is the backend.
+    /// Nothing is accepted any more, so the backend is at fault.
     pub(super) is_down: bool,
-    /// How long it is waited, if it is sent again.
+    /// How long the request waits, if it is sent again.
     pub(super) wait: Option<Duration>,
 }
 
 /// Requests that wait; see the module.
 pub(super) struct Scheduler {
     settings: RetrySettings,
-    /// What is alone, suspect and takes more bytes than these has the queue for itself.
+    /// If suspect requests of one chunk take more bytes than these, they crowd the queue.
     crowd_bytes: usize,
     state: Mutex<State>,
     /// Held by the one consumer that waits for the next request.
@@ -64,19 +63,19 @@ pub(super) struct Scheduler {
 
 struct State {
     breaker: CircuitBreaker,
-    /// By when they are due, and in the order they came.
+    /// By the time when they are due, then in the order in which they came.
     waiting: BTreeMap<(Instant, u64), Waiting>,
     next_number: u64,
     /// How many of them wait until another request is accepted.
     hopeful: usize,
     is_draining: bool,
     settings: RetrySettings,
-    /// Bytes of what is alone, suspect and waits.
+    /// Bytes of the suspect requests of one chunk that wait.
     suspect_bytes: usize,
-    /// How many that were sent before are with consumers, and how many may be.
+    /// How many requests that were sent before are with consumers, and how many may be.
     again: usize,
     most_again: usize,
-    /// The last one that was taken had never been sent.
+    /// The request that was taken last was a new one.
     was_new: bool,
 }
 
@@ -101,21 +100,21 @@ impl Scheduler {
         }
     }
 
-    /// The next request to be sent. Whoever gets one says what became of it.
+    /// The next request to be sent. The caller reports what became of it.
     pub(super) async fn next(&self, queue: &Queue) -> PendingRequest {
         let _turn = self.turnstile.lock().await;
         loop {
             let found = self.lock().next(queue, Instant::now());
             match found {
                 Ok(request) => return request,
-                // Woken or timed out: either way it is looked again.
+                // Woken or timed out: look again.
                 Err(Some(at)) => drop(tokio::time::timeout_at(at, queue.woken()).await),
                 Err(None) => queue.woken().await,
             }
         }
     }
 
-    /// A consumer has done with the request that it got, which `was_sent` before, or was not.
+    /// A consumer has finished with the request that it got, which `was_sent` before or was not.
     pub(super) fn done(&self, was_sent: bool, queue: &Queue) {
         if was_sent {
             let mut state = self.lock();
@@ -140,7 +139,7 @@ impl Scheduler {
         }
     }
 
-    /// Some chunks must not be sent before it is known whose they are. They do not age meanwhile.
+    /// Some chunks wait because their generation is suspended. They do not age meanwhile.
     pub(super) fn suspend(&self, request: &PendingRequest, chunks: Vec<Chunk>, queue: &Queue) {
         let mut history = request.history.clone();
         if let Some(history) = &mut history {
@@ -165,8 +164,8 @@ impl Scheduler {
         queue.wake();
     }
 
-    /// The attempt failed; the request comes back, in halves if that may help, unless it is
-    /// refused.
+    /// The attempt failed. Unless it is refused, the request waits to be sent again, in halves if
+    /// that may help.
     pub(super) fn failed(
         &self,
         mut request: PendingRequest,
@@ -196,7 +195,7 @@ impl Scheduler {
         });
         request.history = Some(history);
         if !self.settings.max_elapsed_time.is_zero() {
-            // Only whoever is given up while it waits needs it, and it counts in no bound.
+            // It is needed only if the request is given up while it waits, and no bound counts it.
             request.said = shortened(&failure.message).to_owned();
         }
         request.failed_over = failure.over;
@@ -224,7 +223,7 @@ impl Scheduler {
         AfterFailure { refused, others_pass, is_down, wait }
     }
 
-    /// Ends every wait that the backend did not ask for, for one last attempt in time.
+    /// Ends every wait that the backend did not ask for, so that there is time for a last attempt.
     pub(super) fn drain(&self, queue: &Queue) {
         let mut state = self.lock();
         let now = Instant::now();
@@ -236,8 +235,8 @@ impl Scheduler {
         queue.wake();
     }
 
-    /// Takes out the chunks that `is_over` names, and whole requests whose `max_elapsed_time` is
-    /// over, with what was said of them last.
+    /// Takes out the chunks for which `is_over` is true, and whole requests whose `max_elapsed_time`
+    /// is over, each with its last error.
     pub(super) fn sweep(&self, is_over: impl Fn(&Chunk) -> bool) -> Swept {
         let mut swept = Swept::default();
         let limit = self.settings.max_elapsed_time;
@@ -266,12 +265,12 @@ impl Scheduler {
     }
 }
 
-/// What waits no longer.
+/// What was taken out of the waiting requests.
 #[derive(Default)]
 pub(super) struct Swept {
-    /// Chunks of ownerships that ended.
+    /// Chunks whose generation has ended.
     pub(super) over: Vec<Chunk>,
-    /// Requests whose time is over, and what was said of them last.
+    /// Requests whose time is over, each with its last error.
     pub(super) given_up: Vec<(Vec<Chunk>, String)>,
 }
 
@@ -300,13 +299,13 @@ impl State {
         Ok(request)
     }
 
-    /// One that waits or one that was never sent, by turns if both are due.
+    /// One that waits or a new one, by turns if both are due.
     fn next_of_both(
         &mut self,
         queue: &Queue,
         now: Instant,
     ) -> Result<PendingRequest, Option<Instant>> {
-        // Whoever has done with one of too many wakes the next consumer.
+        // If too many are with consumers, the one that finishes wakes the next.
         let may_go = self.again < self.most_again;
         let first = self.waiting.first_key_value().map(|(key, _)| *key).filter(|_| may_go);
         let ready = first.filter(|(due, _)| *due <= now);
@@ -324,8 +323,8 @@ impl State {
         Err(at.into_iter().chain(first.map(|(due, _)| due)).min())
     }
 
-    /// The same while the backend is down: one at a time. What was never sent comes first, and then
-    /// what was sent the least, so that what is at fault itself is not what the others wait for.
+    /// The same while the backend is down: one at a time. New requests come first, and then those
+    /// that were sent least often, so that the others do not wait for one that is at fault itself.
     fn next_probe(
         &mut self,
         queue: &Queue,
@@ -356,7 +355,7 @@ impl State {
                 return Ok(self.probe(request));
             }
         }
-        // Those that wait for the backend to be well may go whenever it is asked again.
+        // Those that wait for the backend may be sent as soon as it may be probed.
         let first = self.waiting.first_key_value().map(|((due, _), _)| (*due).max(at));
         let first = if self.hopeful > 0 { Some(at) } else { first };
         Err([again, first].into_iter().flatten().min())
@@ -376,7 +375,7 @@ impl State {
         request
     }
 
-    /// Makes those due now whose wait ends, in the order they came.
+    /// Makes due now, in the order in which they came, those for which `ends` is true.
     fn release(&mut self, now: Instant, ends: impl Fn(Until, bool) -> bool) {
         let breaker = &self.breaker;
         let ends = |waiting: &Waiting| {

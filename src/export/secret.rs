@@ -1,7 +1,6 @@
-//! A text that must not be seen: header values such as tokens.
+//! A text that must not be shown: header values such as tokens.
 //!
-//! Promises that neither `Debug` nor `Display` ever shows it; whoever needs the text asks for it by
-//! name.
+//! Promises that neither `Debug` nor `Display` shows it; [`Secret::expose`] returns the text.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! The settings of an exporter, under the names that the Collector's exporters use.
 //!
-//! A value that passes `garde::Validate` is one that [`Exporter::start`](super::Exporter::start)
-//! accepts, if the files it names can be read: the endpoint and the headers are checked by the same
-//! functions that use them.
+//! [`Exporter::start`](super::Exporter::start) accepts a value that passes `garde::Validate`, if the
+//! files that it names can be read: the endpoint and the headers are checked by the same functions
+//! that use them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,37 +12,37 @@ use super::credentials;
 use super::endpoint::Endpoint;
 use super::secret::Secret;
 
-/// What gRPC receivers take by default is 4 MiB after decompression; 64 KiB are left as a margin.
+/// gRPC receivers accept 4 MiB after decompression by default; 64 KiB are left as a margin.
 const DEFAULT_MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;
 
-/// What brokers take by default is a little over 1 000 000 bytes in one record batch.
+/// Brokers accept a little over 1 000 000 bytes in one record batch by default.
 const DEFAULT_MAX_RECORD_BYTES: usize = 1_000_000 - 16 * 1024;
 
 /// Where kept traces go, and how.
 #[derive(Clone, Debug, PartialEq, garde::Validate)]
 #[garde(allow_unvalidated)]
 pub struct ExportSettings {
-    /// Names it in metrics, logs and policies.
+    /// Its name in metrics, logs and policies.
     pub name: String,
-    /// What is spoken.
+    /// The protocol.
     pub protocol: Protocol,
-    /// OTLP receiver: `host:port` or a URL. Of no meaning for [`Protocol::Kafka`].
+    /// OTLP receiver: `host:port` or a URL. Not used for [`Protocol::Kafka`].
     #[garde(custom(valid_endpoint(self.protocol, self.tls.as_ref())))]
     pub endpoint: String,
-    /// The topic, for [`Protocol::Kafka`], which cannot do without.
+    /// The topic, which [`Protocol::Kafka`] needs.
     #[garde(custom(there_for_kafka(self.protocol)))]
     pub kafka: Option<KafkaTarget>,
     /// How connections are encrypted, unless the endpoint says that they are not.
     #[garde(custom(valid_tls))]
     pub tls: Option<TlsSettings>,
-    /// Who the exporter says it is, in the header `authorization`.
+    /// What is sent in the header `authorization`.
     #[garde(custom(only_authorization(&self.headers)))]
     pub auth: Option<Auth>,
     /// Sent with every request, for example `X-Scope-OrgID`. Values are never logged.
     #[garde(custom(valid_headers))]
     pub headers: BTreeMap<String, Secret>,
-    /// Headers of records go along with requests, and `headers` does not have all of them, so that a
-    /// request without spans lacks what the backend may ask for.
+    /// Headers of records are forwarded, and `headers` has no default for some of them, so that a
+    /// request without spans lacks a header that the backend may need.
     pub forwards_without_default: bool,
     /// How requests are compressed.
     pub compression: Compression,
@@ -52,18 +52,18 @@ pub struct ExportSettings {
     /// Connections that requests are spread over. One connection stays on one pod.
     #[garde(range(min = 1, max = 64))]
     pub connections: usize,
-    /// When a connection is replaced by a new one, for which the name is resolved again; zero is
-    /// never.
+    /// The age at which a connection is replaced by a new one, for which the name is resolved again;
+    /// zero is never.
     pub connection_max_age: Duration,
     /// Largest request in bytes before compression; stay below the receiver's limit (usually 4 MiB).
     #[garde(range(min = 1024, max = 1024 * 1024 * 1024))]
     pub max_request_bytes: usize,
     /// A request that is not full is sent when its oldest trace has waited this long.
     pub flush_interval: Duration,
-    /// When to try again after a failure that may pass.
+    /// When to try again after a failure.
     #[garde(dive)]
     pub retry_on_failure: RetrySettings,
-    /// How much may wait, and how much may be on its way.
+    /// How much may wait, and how much may be in flight.
     #[garde(dive)]
     pub sending_queue: QueueSettings,
 }
@@ -120,7 +120,7 @@ impl ExportSettings {
     }
 }
 
-/// What is spoken with the backend.
+/// The protocol of the backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// OTLP over gRPC.
@@ -178,23 +178,23 @@ pub enum Auth {
 /// How connections are encrypted, under the names of the Collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// They are not.
+    /// They are not encrypted.
     pub insecure: bool,
     /// The certificate of the backend is not verified.
     pub insecure_skip_verify: bool,
     /// Whose certificates are trusted, PEM; by default those the system trusts.
     pub ca_file: Option<PathBuf>,
-    /// Those the system trusts, beside those of `ca_file`.
+    /// Trust those that the system trusts, beside those of `ca_file`.
     pub include_system_ca_certs_pool: bool,
-    /// The own certificate, PEM, for backends that ask for one.
+    /// The exporter's own certificate, PEM, for backends that ask for one.
     pub cert_file: Option<PathBuf>,
     /// Its key, PEM.
     pub key_file: Option<PathBuf>,
-    /// The name that the certificate of the backend has to be of, if not that of the endpoint.
+    /// The name that the certificate of the backend must have, if it is not that of the endpoint.
     pub server_name_override: Option<String>,
-    /// The oldest version that is spoken.
+    /// The oldest version that is used.
     pub min_version: TlsVersion,
-    /// When the files are read again even if they look unchanged; zero is never.
+    /// How often the files are read again even if they look unchanged; zero is never.
     pub reload_interval: Duration,
 }
 
@@ -251,13 +251,13 @@ pub struct RetrySettings {
     /// The nominal wait does not grow beyond this.
     #[garde(custom(not_zero))]
     pub max_interval: Duration,
-    /// Give a request up, and lose it, after this long; `0s` never does.
+    /// A request is given up, and lost, after this long; `0s` is never.
     pub max_elapsed_time: Duration,
     /// A trace that is alone in its request is refused after so many failed attempts between which
-    /// others were accepted; ten times as many if the code may pass.
+    /// others were accepted; ten times as many if the code is retryable.
     #[garde(range(min = 1, max = 1_000_000))]
     pub refuse_after_attempts: u32,
-    /// And not before so long after the first of these.
+    /// And not before this long after the first of these.
     pub refuse_after_time: Duration,
 }
 
@@ -278,10 +278,10 @@ impl Default for RetrySettings {
 /// The queue between deciding and sending.
 #[derive(Clone, Debug, PartialEq, garde::Validate)]
 pub struct QueueSettings {
-    /// Bytes that may wait or be on their way; beyond them Kafka is held back.
+    /// Bytes that may wait or be in flight. When it is full, no more is read from Kafka.
     #[garde(range(min = 1))]
     pub queue_size_bytes: usize,
-    /// Requests that may be on their way at once.
+    /// Requests that may be in flight at once.
     #[garde(range(min = 1, max = 1024))]
     pub num_consumers: usize,
 }

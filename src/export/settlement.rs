@@ -1,7 +1,6 @@
-//! How chunks end: told to their workers, counted, logged, and their room given back.
+//! Settles chunks: counts and logs them, tells their workers, and frees their room in the queue.
 //!
-//! Promises that whoever is told finds its chunks still counted in the queue, and never the other
-//! way round.
+//! Promises that workers are told before the room is freed.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,10 +15,10 @@ use super::{Ack, Chunk, GIVEN_UP, GenerationStatus, Outcome, Refusal};
 use crate::ids::{Generation, Partition};
 use crate::telemetry::log_throttle::LogThrottle;
 
-/// How often the same kind of trouble is logged.
+/// How often the same kind of error is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// One limit for each kind of trouble, so that one does not hide the other.
+/// One throttle for each kind of error, so that one does not hide another.
 pub(super) struct LogLimits {
     refused: LogThrottle,
     rejected: LogThrottle,
@@ -37,8 +36,8 @@ impl Default for LogLimits {
 }
 
 impl Shared {
-    /// Settles what can never be sent: a chunk above the request size, which a backend may ask to
-    /// repeat for ever, and one without bytes, which would make an empty request.
+    /// Settles chunks that can never be sent: one above the request size, which a backend might answer
+    /// with a retryable code for ever, and one without bytes, which would make an empty request.
     pub(super) fn without_impossible(&self, chunks: Vec<Chunk>) -> Vec<Chunk> {
         let (possible, rest): (Vec<_>, Vec<_>) = chunks.into_iter().partition(|chunk| {
             !chunk.bytes.is_empty() && chunk.bytes.len() <= self.max_request_bytes
@@ -54,8 +53,8 @@ impl Shared {
         possible
     }
 
-    /// Leaves out the chunks whose partition was given up since they were handed in. The rest: what
-    /// may be sent, and what has to wait until it is known whether it may.
+    /// Settles the chunks whose partition was given up since they were handed in. Returns those that
+    /// may be sent, and those that wait since their generation is suspended.
     pub(super) fn without_abandoned(&self, chunks: Vec<Chunk>) -> (Vec<Chunk>, Vec<Chunk>) {
         let (mut current, mut suspended, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in chunks {
@@ -70,7 +69,7 @@ impl Shared {
         (current, suspended)
     }
 
-    /// Settles what waits of partitions that were given up, and what waits for too long.
+    /// Settles waiting chunks of partitions that were given up, and those that have waited too long.
     pub(super) fn sweep(&self) {
         let known = RefCell::new(HashMap::<(Partition, Generation), bool>::new());
         let is_over = |chunk: &Chunk| {
@@ -93,7 +92,7 @@ impl Shared {
         }
     }
 
-    /// Settles those that were taken although the attempt failed as a whole.
+    /// Settles the chunks that were accepted although the attempt failed as a whole.
     pub(super) fn without_taken(&self, chunks: Vec<Chunk>, taken: &[usize]) -> Vec<Chunk> {
         if taken.is_empty() {
             return chunks;
@@ -149,8 +148,7 @@ impl Shared {
         });
     }
 
-    /// Tells the workers, then gives the room back: whoever is told finds its chunks still counted
-    /// and never the other way round.
+    /// Tells the workers, and then frees the room, in this order.
     fn settle(
         &self,
         chunks: Vec<Chunk>,

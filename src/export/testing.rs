@@ -165,7 +165,7 @@ pub(super) struct Harness {
     pub(super) listens: Arc<AtomicBool>,
     /// How many there were.
     pub(super) probes: Arc<AtomicU64>,
-    /// What went along with them.
+    /// Their forwarded headers.
     pub(super) probed_forwarded: Log<Bytes>,
     recorder: PrometheusRecorder,
 }

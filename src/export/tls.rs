@@ -1,8 +1,8 @@
-//! TLS towards the backend: the files of the settings, as a configuration of rustls.
+//! TLS of connections to the backend: turns the files of the settings into a configuration of rustls.
 //!
-//! Promises that a new connection uses what the files hold: they are looked at for each one, and
-//! read again when one of them changed or `reload_interval` is over. Files that cannot be read or
-//! do not fit together stop the start; later the last good ones stay in use, with a warning.
+//! Promises that a new connection uses the current files: they are checked for each one, and read
+//! again when one of them has changed or `reload_interval` is over. Files that cannot be read or do not
+//! fit together make the start fail; later the last good ones stay in use, with a warning.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use super::endpoint::Endpoint;
 use super::settings::{TlsSettings, TlsVersion};
 use crate::telemetry::log_throttle::LogThrottle;
 
-/// How often it is said that the files are not usable any more.
+/// How often it is logged that the files cannot be used any more.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The TLS of one endpoint; see the module.
@@ -39,7 +39,7 @@ pub(super) struct Tls {
 
 struct Files {
     settings: TlsSettings,
-    /// The application protocol that is spoken, as ALPN names it.
+    /// The application protocol, as ALPN names it.
     protocol: &'static [u8],
 }
 
@@ -50,7 +50,7 @@ struct Loaded {
     at: Instant,
 }
 
-/// What tells whether a file changed.
+/// Shows whether a file has changed.
 type Stamp = Option<(SystemTime, u64)>;
 
 impl Tls {
@@ -71,16 +71,16 @@ impl Tls {
         Ok(Self { files, server_name, in_use, trouble: LogThrottle::new(LOG_INTERVAL) })
     }
 
-    /// Whom the certificate has to be of.
+    /// The name that the certificate of the backend must have.
     pub(super) fn server_name(&self) -> ServerName<'static> {
         self.server_name.clone()
     }
 
-    /// What opens the next connection.
+    /// The connector for the next connection.
     pub(super) async fn connector(&self) -> TlsConnector {
         let loaded = self.in_use().clone();
         let files = Arc::clone(&self.files);
-        // The system's roots take a while, and any file system may.
+        // Loading the system's roots takes a while, and so may any file system.
         let renewed = tokio::task::spawn_blocking(move || files.renewed(&loaded)).await;
         match renewed {
             Ok(Ok(Some(loaded))) => *self.in_use() = loaded,
@@ -121,7 +121,7 @@ impl Files {
         self.paths().map(stamp).collect()
     }
 
-    /// What the files hold now, if they have to be read again.
+    /// Reads the files, if they have to be read again.
     fn renewed(&self, loaded: &Loaded) -> Result<Option<Loaded>, ExportError> {
         let interval = self.settings.reload_interval;
         let is_old = !interval.is_zero() && loaded.at.elapsed() >= interval;

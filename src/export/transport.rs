@@ -1,4 +1,4 @@
-//! What delivery needs of a transport, so that its rules can be tested without sockets.
+//! The interface between delivery and the wire, so that the rules can be tested without sockets.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,16 +9,15 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use super::code::Code;
 use crate::ids::TraceId;
 
-/// What the exporter calls itself.
+/// The user agent of the exporter.
 pub(super) const USER_AGENT: &str = concat!("tailsieve/", env!("CARGO_PKG_VERSION"));
 
-/// One way of getting a request to the backend and an answer back.
+/// A way to send requests to the backend.
 pub(super) trait Transport: Send + Sync + 'static {
-    /// One attempt, with whatever time limit the transport has.
+    /// One attempt, with the time limit of the transport.
     fn send(&self, request: Request) -> impl Future<Output = Result<Reply, Failure>> + Send;
 
-    /// Whether the backend takes requests: sends one without spans, with all that belongs to it and
-    /// with what goes `forwarded`.
+    /// Whether the backend accepts requests: sends one without spans, with these forwarded headers.
     fn probe(&self, forwarded: Bytes) -> impl Future<Output = Result<(), Failure>> + Send {
         async { self.send(Request::without_spans(forwarded)).await.map(drop) }
     }
@@ -32,16 +31,16 @@ const NO_SPANS: &[u8] = &[0x0a, 0x00];
 pub(super) struct Request {
     /// Their concatenation is the message.
     pub(super) pieces: Vec<Piece>,
-    /// What goes along with all of them: see [`record_headers`](crate::kafka::record_headers).
+    /// The forwarded headers: see [`record_headers`](crate::kafka::record_headers).
     pub(super) forwarded: Bytes,
-    /// The connection not to be sent over, if there is another one that works.
+    /// A connection not to use, if another one works.
     pub(super) not_over: Option<usize>,
 }
 
-/// A chunk as the wire sees it.
+/// A chunk, as a transport needs it.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    /// The trace that its spans are of.
+    /// The trace of its spans.
     pub(super) trace_id: TraceId,
     /// The encoded spans.
     pub(super) bytes: Bytes,
@@ -61,12 +60,12 @@ impl Request {
     }
 }
 
-/// The backend took the request.
+/// The backend accepted the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Reply {
-    /// Spans it took and threw away nevertheless (`partial_success.rejected_spans`).
+    /// Spans that it rejected nevertheless (`partial_success.rejected_spans`).
     pub(super) rejected_spans: u64,
-    /// What it has to say about that, or a warning without rejected spans.
+    /// Why it rejected them, or a warning.
     pub(super) message: String,
 }
 
@@ -80,26 +79,26 @@ impl From<ExportTraceServiceResponse> for Reply {
     }
 }
 
-/// The backend did not take the request, or nobody knows.
+/// The backend did not accept the request, or this is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    /// The code. Whatever the protocol, a broken or missing connection is `Unavailable` of gRPC, and
-    /// a time-out of ours `DeadlineExceeded`.
+    /// The code. With every protocol, a broken or missing connection is `Unavailable` of gRPC, and a
+    /// time-out `DeadlineExceeded`.
     pub(super) code: Code,
     /// The reason, for the log.
     pub(super) message: String,
-    /// `RetryInfo` or `Retry-After`: that it is there, and the delay it asks for.
+    /// The delay of `RetryInfo` or `Retry-After`, if there is one of them.
     pub(super) retry_after: Option<Duration>,
     /// Whether it is clearly about the size of the request.
     pub(super) is_too_large: bool,
     /// The connection that it was sent over.
     pub(super) over: Option<usize>,
-    /// The pieces, by their index, that were taken nevertheless. Only where pieces travel apart.
+    /// The indexes of pieces that were accepted nevertheless, if pieces are sent one by one.
     pub(super) taken: Vec<usize>,
 }
 
 impl Failure {
-    /// A failure that says no more than its code.
+    /// A failure with a code and a message.
     pub(super) fn new(code: impl Into<Code>, message: impl Into<String>) -> Self {
         let (code, message) = (code.into(), message.into());
         Self {
@@ -112,12 +111,12 @@ impl Failure {
         }
     }
 
-    /// Nobody answered.
+    /// There was no answer.
     pub(super) fn unavailable(message: impl Into<String>) -> Self {
         Self::new(tonic::Code::Unavailable, message)
     }
 
-    /// Whether it is what is answered to who does not say who he is.
+    /// Whether the answer may mean that the request does not name its tenant.
     pub(super) fn is_for_want_of_identity(&self) -> bool {
         use tonic::Code as Grpc;
         let grpc = [Grpc::Unauthenticated, Grpc::PermissionDenied, Grpc::InvalidArgument];
@@ -127,7 +126,7 @@ impl Failure {
         }
     }
 
-    /// The time is over.
+    /// There was no answer in time.
     pub(super) fn timed_out() -> Self {
         Self::new(tonic::Code::DeadlineExceeded, "no answer within the timeout")
     }

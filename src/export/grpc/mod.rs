@@ -1,8 +1,8 @@
 //! OTLP/gRPC over tonic, with requests that are already encoded.
 //!
-//! Owns a pool of HTTP/2 connections to one endpoint. They open on first use and again after they
-//! broke. Tells apart what the backend answered, what a proxy answered for it, and what never
-//! reached it. Leaves retries to others.
+//! Owns a pool of HTTP/2 connections to one endpoint, which open on first use and again when they
+//! broke. Tells apart whether the backend answered, a proxy answered, or the request never reached the
+//! backend. Leaves retries to others.
 
 mod proxy_answer;
 
@@ -43,7 +43,7 @@ const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// tonic's words for a stream that ended without the backend's verdict, cut by a proxy.
+/// tonic's message for a stream that ended without a status of the backend, cut by a proxy.
 const NO_STATUS: &str = "missing grpc-status trailer";
 
 /// An OTLP/gRPC client over several connections; see the module.
@@ -109,7 +109,7 @@ impl GrpcTransport {
             Compression::None => None,
         };
         if let Some(encoding) = encoding {
-            // grpc-go answers in the encoding that it was asked in, whatever it is told to accept.
+            // grpc-go answers in the encoding of the request, whatever the request accepts.
             client = client.send_compressed(encoding).accept_compressed(encoding);
         }
         let mut request = tonic::Request::new(());
@@ -121,8 +121,7 @@ impl GrpcTransport {
     }
 }
 
-/// The only message of a request as gRPC frames it: whether it is compressed, its length, and
-/// then its bytes.
+/// The message of a request in its gRPC frame: whether it is compressed, its length, its bytes.
 ///
 /// # Errors
 /// When it is 4 GiB or larger, or the runtime shuts down.
@@ -137,9 +136,9 @@ async fn framed(request: Request, compression: Compression) -> Result<Bytes, Fai
 
 const HEAD_BYTES: usize = 5;
 
-/// Sends the message in the place of the body that tonic made. tonic would compress it by gzip at
-/// a level that takes twice as long, on a thread that serves connections. And hands tonic only
-/// answers of gRPC: of others it would make `INTERNAL: invalid compression flag`.
+/// Sends the message instead of the body that tonic has made: tonic would compress it with a gzip level
+/// that takes twice as long, on a thread that serves connections. And passes only gRPC answers on to
+/// tonic, which turns others into `INTERNAL: invalid compression flag`.
 struct Sender {
     channel: Channel,
     message: Bytes,
@@ -178,9 +177,9 @@ impl Transport for GrpcTransport {
     }
 }
 
-/// What a status that is not OK says: the backend's own answer, or an error on the way to it.
+/// What a status that is not OK means: an answer of the backend, or an error on the way to it.
 fn read_status(status: &Status) -> (Condition, Failure) {
-    // Only what tonic made out of a local error has a source.
+    // Only a status that tonic has made from a local error has a source.
     if let Some(source) = status.source() {
         if is_timeout(source) {
             return (Condition::TimedOut, Failure::timed_out());
@@ -204,8 +203,8 @@ fn retry_info(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().map(|info| info.retry_delay.unwrap_or_default())
 }
 
-/// Whether a receiver says that the message is larger than it takes, in the very words of the gRPC
-/// of Go and C++, Java, .NET and Rust: who limits the rate speaks of messages and a maximum, too.
+/// Whether a receiver says that the message is too large, in the exact words of the gRPC libraries of
+/// Go, C++, Java, .NET and Rust. Rate limits speak of messages and a maximum, too.
 fn is_too_large(status: &Status) -> bool {
     const WORDS: [&str; 5] = [
         "message larger than max",
@@ -223,7 +222,7 @@ fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     sources(error).any(|error| error.is::<TimeoutExpired>())
 }
 
-/// Reads the answer; the request is written by [`Sender`].
+/// Reads the answer; [`Sender`] writes the request.
 struct ReplyCodec;
 
 impl Codec for ReplyCodec {
@@ -255,8 +254,8 @@ impl Decoder for ReplyCodec {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Reply>, Status> {
-        // The status says that the spans were taken; an answer that cannot be read must not have
-        // them sent again.
+        // The status says that the backend took the spans. They must not be sent again because the
+        // rest of the answer cannot be read.
         let response = ExportTraceServiceResponse::decode(buffer).unwrap_or_default();
         Ok(Some(Reply::from(response)))
     }

@@ -1,9 +1,8 @@
-//! Answers that are not gRPC's: what a proxy or another server says by itself.
+//! Answers that are not gRPC: those of a proxy or of another server.
 //!
-//! Promises that every answer that comes out is one that a gRPC client can read: a page of a proxy
-//! becomes the status that the specification gives its HTTP status ("HTTP to gRPC Status Code
-//! Mapping"), with its text. Answers with a `grpc-status` go through as they are, whatever else is
-//! in them.
+//! Promises that a gRPC client can read every answer that it returns: the page of a proxy becomes the
+//! status that the specification gives for its HTTP status ("HTTP to gRPC Status Code Mapping"), with
+//! its text. Answers with a `grpc-status` are returned as they are.
 
 use std::time::Duration;
 
@@ -17,11 +16,11 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::super::proxy_page;
 
-/// How much of a page is read, and for how long: its status says enough.
+/// How much of a page is read, and for how long. The status is enough without it.
 const MAX_PAGE_BYTES: usize = 16 * 1024;
 const PAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The answer, or what stands for it if it is no answer of gRPC.
+/// The answer; if it is not gRPC, the gRPC answer that stands for it.
 pub(super) async fn translated(response: Response<Body>) -> Response<Body> {
     if is_grpc(response.status(), response.headers()) {
         return response;
@@ -45,8 +44,8 @@ pub(super) async fn translated(response: Response<Body>) -> Response<Body> {
     status.into_http()
 }
 
-/// Whether a gRPC client may read the answer. One with a status in its headers is over, and the
-/// way proxies say theirs (`grpc-status: 14` with an HTTP 204, for example).
+/// Whether a gRPC client can read the answer. That includes answers with the status in their headers,
+/// which proxies send (for example `grpc-status: 14` with an HTTP 204).
 fn is_grpc(status: StatusCode, headers: &HeaderMap) -> bool {
     let has_failed = headers.get(Status::GRPC_STATUS).is_some_and(|code| code != "0");
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -68,7 +67,7 @@ fn code(status: StatusCode) -> Code {
     }
 }
 
-/// What comes of the page in time.
+/// The part of the page that arrives in time.
 async fn beginning(mut body: Body) -> Bytes {
     let mut read = Vec::new();
     let reading = async {
@@ -79,7 +78,7 @@ async fn beginning(mut body: Body) -> Bytes {
             }
         }
     };
-    // What was read until then is enough.
+    // What was read in time is enough.
     let _ = tokio::time::timeout(PAGE_TIMEOUT, reading).await;
     read.into()
 }

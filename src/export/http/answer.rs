@@ -1,4 +1,4 @@
-//! What an answer over HTTP says (OTLP specification, "OTLP/HTTP Response").
+//! What an HTTP answer means (OTLP specification, "OTLP/HTTP Response").
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,12 +14,12 @@ use super::super::transport::{Failure, Reply};
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
 
-/// An answer, read whole or up to a limit.
+/// An answer, as far as it was read.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// Nothing of the body is missing: it neither broke off nor is longer than what is read.
+    /// Whether the whole body was read: it did not break off and is not longer than the limit.
     pub(super) is_whole: bool,
 }
 
@@ -41,9 +41,9 @@ impl Answer {
         Err(Failure { retry_after, is_too_large, ..Failure::new(code, message) })
     }
 
-    /// An OTLP receiver that says 2xx took the spans, and an answer of its own that cannot be read
-    /// must not have them sent again. Who answers with something else, such as a web page, is none,
-    /// and of a body that did not come as a whole nobody knows that it is empty.
+    /// An OTLP receiver that answers 2xx took the spans; they must not be sent again because the rest
+    /// of the answer cannot be read. A server that answers with something else, such as a web page, is
+    /// no OTLP receiver. And a body that was not read whole may not be taken for an empty one.
     fn taken(&self) -> Result<Reply, Failure> {
         match self.media_type().as_deref() {
             Some(PROTOBUF) => {
@@ -62,7 +62,7 @@ impl Answer {
             let partial = response.get("partialSuccess").or(response.get("partial_success"))?;
             names.iter().find_map(|name| partial.get(name))
         };
-        // A 64-bit number is text in the JSON of protobuf, and a number with those who know better.
+        // A 64-bit number is a string in the JSON form of protobuf; some servers send a number.
         let rejected = partial(["rejectedSpans", "rejected_spans"]);
         let number = |it: &serde_json::Value| match it.as_str() {
             Some(text) => text.trim().parse().ok(),
@@ -86,7 +86,7 @@ impl Answer {
         Failure::new(Code::Http(self.status.as_u16()), message)
     }
 
-    /// The message of the `google.rpc.Status` in the body, or whatever text a proxy put there.
+    /// The message of the `google.rpc.Status` in the body, or the text of a proxy.
     fn message(&self) -> String {
         match self.media_type().as_deref() {
             Some(PROTOBUF) => Status::decode(self.body.clone()).unwrap_or_default().message,

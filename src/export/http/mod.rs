@@ -1,8 +1,8 @@
 //! OTLP/HTTP: `POST` of protobuf over HTTP/1.1, with requests that are already encoded.
 //!
-//! Owns a pool of clients, each with connections of its own: over HTTP/1.1 as many as there are
-//! requests under way. Tells apart what the backend answered from what never reached it, and reads
-//! what it says about it. Leaves retries to others.
+//! Owns a pool of clients, each with connections of its own: with HTTP/1.1 as many as there are
+//! requests in flight. Tells apart whether the backend answered or the request never reached it.
+//! Leaves retries to others.
 
 mod answer;
 
@@ -29,7 +29,7 @@ use super::transport::{self, Failure, Reply, Request, Transport};
 
 const PROTOBUF: &str = "application/x-protobuf";
 
-/// Connections that nobody used for so long are closed, before something in between does.
+/// Connections that are unused for this long are closed, before a proxy closes them.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How much of an answer is read.
@@ -93,8 +93,8 @@ impl HttpTransport {
         result.map_err(|failure| Failure { over: Some(picked.slot()), ..failure })
     }
 
-    /// The headers of a request with which these go along. What no header can be is named by the
-    /// status of a bad request, for metrics and logs know only those of HTTP.
+    /// The headers of a request with these forwarded headers. If one cannot be sent, the code is that
+    /// of a bad request, since metrics and logs know only HTTP statuses here.
     fn headers(&self, forwarded: &[u8]) -> Result<HeaderMap, Failure> {
         let headers = self.credentials.headers_with(forwarded);
         headers.map_err(|failure| Failure { code: Code::Http(400), ..failure })
@@ -135,7 +135,7 @@ impl Transport for HttpTransport {
     }
 }
 
-/// Reads the answer, up to the limit. Of one that is longer or breaks off, what came is kept.
+/// Reads the answer up to the limit. If it is longer or breaks off, keeps what was read.
 async fn read(response: Response<Incoming>) -> Answer {
     let (parts, mut body) = response.into_parts();
     let mut read = Vec::new();

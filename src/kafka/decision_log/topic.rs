@@ -161,7 +161,7 @@ fn more_partitions(settings: &DecisionLogSettings, found: usize, wanted: usize) 
              {topic} --partitions {wanted}"
         );
     }
-    "name another topic (decision_log.topic), or make this one anew".to_owned()
+    "name another topic (decision_log.topic), or delete this one and create it again".to_owned()
 }
 
 fn wrong_settings(

@@ -302,7 +302,7 @@ impl<R: DeliveryReports> Shared<R> {
             self.reports.batch_done();
             if let Some((code, reason)) = client.client().fatal_error() {
                 let name = &self.settings.name;
-                error!(name, %code, reason, "publisher.fatal: the producer is made anew");
+                error!(name, %code, reason, "publisher.fatal: a new producer takes its place");
                 self.renew(&client);
             }
         }

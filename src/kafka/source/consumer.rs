@@ -311,7 +311,7 @@ impl Consumer {
             let cause = self.consumer.client().fatal_error();
             if Fatal::of(cause.as_ref().map(|(code, _)| *code)) == Fatal::Other {
                 let cause = cause.map(|(_, text)| text);
-                error!(%error, cause, "kafka.fatal: the client is made anew");
+                error!(%error, cause, "kafka.fatal: a new client takes its place");
             }
             return Turn::Fatal;
         }
