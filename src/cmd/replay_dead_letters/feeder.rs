@@ -21,7 +21,7 @@ use crate::export::{
     Ack, AckSink, BackendCheckError, Chunk, DeliveryId, ExportError, ExportMetrics, ExportSettings,
     Exporter, Fence, GIVEN_UP, Refusal, Ticket, check_backend,
 };
-use crate::ids::{Generation, Offset, Partition, Timestamp, TraceId};
+use crate::ids::{Generation, Offset, Origin, Partition, Timestamp, TraceId};
 use crate::kafka::dead_letters::{ATTEMPTS, DeadLetterSettings, Letter};
 use crate::kafka::publish::{DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings};
 use crate::kafka::record_headers;
@@ -293,12 +293,10 @@ impl<'a> Feeder<'a> {
         let forwarded = progress.batch[letter].1.forwarded(&self.settings.source.headers);
         let forwarded = Bytes::from(forwarded);
         for exporter in exporters {
-            let ticket = Ticket {
-                partition: progress.batch[letter].0.partition,
-                generation: Generation(self.batches),
-                delivery: DeliveryId(letter as u64),
-                worker: 0,
-            };
+            let (partition, generation) =
+                (progress.batch[letter].0.partition, Generation(self.batches));
+            let origin = Origin { worker: 0, partition, generation };
+            let ticket = Ticket { origin, delivery: DeliveryId(letter as u64) };
             let mut chunk = Chunk {
                 bytes: bytes.clone(),
                 forwarded: forwarded.clone(),

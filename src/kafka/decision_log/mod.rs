@@ -28,15 +28,16 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
-use crate::ids::{Generation, Offset, Partition, Position, TopicId};
+use crate::ids::{Offset, Origin, Partition, Position, TopicId};
 use crate::kafka::publish::{
-    DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings, Refusal,
+    DeliveryReports, Failed, NoticeSink, Outgoing, Publisher, PublisherSettings, Refusal,
 };
+use crate::sampling::decided::DecisionRecord;
 
 use metrics::LogMetrics;
 use reader::{Command, Reader};
 
-pub use record::{DecisionRecord, GroupHash, Kept, LogBatch, OwnerId, SamplingDecision};
+pub use record::{GroupHash, LogBatch, OwnerId};
 pub use settings::DecisionLogSettings;
 pub use supersession::OwnershipMarker;
 
@@ -61,19 +62,15 @@ pub enum LogEvent {
     },
     /// Decisions of a partition whose log is being read back, in the order they were written.
     Decisions {
-        /// Which partition.
-        partition: Partition,
         /// The acquisition.
-        generation: Generation,
+        origin: Origin,
         /// The decisions.
         decisions: Vec<DecisionRecord>,
     },
     /// Everything was told.
     ReadBack {
-        /// Which partition.
-        partition: Partition,
         /// The acquisition.
-        generation: Generation,
+        origin: Origin,
         /// Where the log was read from.
         from: Position,
         /// The ownership markers behind it, in order.
@@ -93,18 +90,14 @@ pub struct Written {
 /// What comes back when a record's fate is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogTicket {
-    /// The worker to tell.
-    pub worker: usize,
-    /// The partition.
-    pub partition: Partition,
-    /// The acquisition under which it was decided.
-    pub generation: Generation,
+    /// Where it was decided.
+    pub origin: Origin,
     /// The worker's number for it.
     pub sequence: u64,
 }
 
-/// Where the events of one worker go. Must not block.
-pub type LogSink = Box<dyn Fn(LogEvent) + Send + Sync>;
+/// Where the events of one worker go.
+pub type LogSink = NoticeSink<LogEvent>;
 
 /// Why the log cannot be started.
 #[derive(Debug, Error)]
@@ -122,16 +115,15 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// The group whose records they are.
     fn group(&self) -> GroupHash;
 
-    /// Appends a record to the log of `ticket.partition`. Never blocks.
+    /// Appends a record to the log of the partition that it comes from. Never blocks.
     ///
     /// # Errors
     /// The record, when the queue is full: to be appended again a little later.
     fn append(&self, ticket: LogTicket, batch: LogBatch) -> Result<(), LogBatch>;
 
     /// Takes the log of a partition over for `owner`, and reads it back from `from`, or as far as it
-    /// reaches if that is not known. `ticket` says whom to tell; its sequence has no
-    /// meaning.
-    fn read_back(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>);
+    /// reaches if that is not known.
+    fn read_back(&self, origin: Origin, owner: OwnerId, topics: Topics, from: Option<Position>);
 }
 
 /// Which input topic a log is about, as far as its id is known.
@@ -204,7 +196,7 @@ impl Log for DecisionLog {
     fn append(&self, ticket: LogTicket, batch: LogBatch) -> Result<(), LogBatch> {
         let outgoing = Outgoing {
             topic: &self.topic,
-            partition: Some(ticket.partition),
+            partition: Some(ticket.origin.partition),
             key: None,
             value: Some(&batch.value),
             headers: &[],
@@ -218,8 +210,8 @@ impl Log for DecisionLog {
         }
     }
 
-    fn read_back(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>) {
-        self.reader.command(Command::ReadBack { ticket, owner, topics, from });
+    fn read_back(&self, origin: Origin, owner: OwnerId, topics: Topics, from: Option<Position>) {
+        self.reader.command(Command::ReadBack { origin, owner, topics, from });
     }
 }
 
@@ -231,7 +223,7 @@ enum Appended {
         decisions: u32,
     },
     /// The first record of an ownership.
-    Marker(LogTicket),
+    Marker(Origin),
 }
 
 struct LogReports {
@@ -251,22 +243,22 @@ impl DeliveryReports for LogReports {
                 self.metrics.written.increment(1);
                 self.metrics.written_decisions.increment(decisions.into());
                 let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-                written.entry(ticket.worker).or_default().push(Written { ticket, offset });
+                written.entry(ticket.origin.worker).or_default().push(Written { ticket, offset });
             }
             (Appended::Batch { ticket, decisions }, Err(failed)) => {
                 self.metrics.failed(&failed);
                 let batch =
                     LogBatch { value: failed.value.unwrap_or_default().to_vec(), decisions };
-                (self.sinks[ticket.worker])(LogEvent::Unwritten { ticket, batch });
+                (self.sinks[ticket.origin.worker])(LogEvent::Unwritten { ticket, batch });
             }
-            (Appended::Marker(ticket), result) => {
+            (Appended::Marker(origin), result) => {
                 let result = result.map(|(_, offset)| offset).map_err(|failed| {
                     self.metrics.failed(&failed);
                     failed.error.to_string()
                 });
                 let markers = self.markers.lock().unwrap_or_else(PoisonError::into_inner);
                 // A reader that is gone needs no markers.
-                let _ = markers.send(Command::Marked { ticket, result });
+                let _ = markers.send(Command::Marked { origin, result });
             }
         }
     }

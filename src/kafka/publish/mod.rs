@@ -132,6 +132,10 @@ pub struct Failed<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// Where one worker is told what became of what it handed on. Called on the thread of whoever tells;
+/// must not block.
+pub type NoticeSink<T> = Box<dyn Fn(T) + Send + Sync>;
+
 /// What is told of records that were taken. Called on the producer's thread; must not block.
 pub trait DeliveryReports: Send + Sync + 'static {
     /// What comes back with a record.
