@@ -9,10 +9,10 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tailsieve::testing::config;
 use tailsieve::testing::ids::{Timestamp, TraceId};
-use tailsieve::testing::member::worker::{ask_resource, gather, keys_for};
 use tailsieve::testing::otlp::{AttributeKeys, Scan, scan};
 use tailsieve::testing::sampling::facts::Summary;
 use tailsieve::testing::sampling::policy::{self, PolicySet};
+use tailsieve::testing::sampling::sampler::{ask_resource, keys_for, summarize};
 use tailsieve::testing::testbed::generator::{Model, ModelSettings};
 
 const FILES: [(&str, &str); 2] = [
@@ -51,7 +51,7 @@ fn take_in(
         let summary = traces.entry(span.trace_id).or_insert_with(|| Summary::new(span.trace_id));
         summary.spans += 1;
         summary.bytes += span.framed.len() as u64;
-        gather(policies.predicates(), facts, record, found, index..index + 1, summary);
+        summarize(policies.predicates(), facts, record, found, index..index + 1, summary);
     }
 }
 

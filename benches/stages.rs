@@ -10,6 +10,7 @@
 
 use std::hint::black_box;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -18,15 +19,16 @@ use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message;
-use tailsieve::testing::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
-use tailsieve::testing::kafka::decision_log::{
-    DecisionRecord, GroupHash, Kept, LogBatch, OwnerId, SamplingDecision,
-};
-use tailsieve::testing::member::worker::next_run;
+use tailsieve::testing::ids::{Offset, Pin, Timestamp, TraceId};
+use tailsieve::testing::kafka::decision_log::{GroupHash, LogBatch, OwnerId};
 use tailsieve::testing::otlp::probability::Threshold;
 use tailsieve::testing::otlp::{Additions, AttributeKeys, Chance, Framer, Scan, SpanSegment, scan};
+use tailsieve::testing::sampling::decided::{
+    DecidedTraces, DecisionRecord, Kept, SamplingDecision,
+};
+use tailsieve::testing::sampling::sampler::next_run;
 use tailsieve::testing::sampling::trace::{
-    Decided, DecidedTraces, Headers, Limits, OpenTrace, OpenTraces, Segment, Trigger,
+    Headers, Limits, OpenTrace, OpenTraces, Segment, Trigger,
 };
 use tailsieve::testing::testbed::captures::Capture;
 use tailsieve::testing::testbed::generator::{Layout, Model, ModelSettings};
@@ -311,31 +313,31 @@ fn ids() -> Vec<TraceId> {
     ids.into_iter().collect()
 }
 
-fn verdict() -> SamplingDecision {
-    let threshold = Threshold::ALWAYS;
-    SamplingDecision::Kept(Kept { policy: "errors".into(), threshold, consistent: true })
+fn recorded(number: i64, trace_id: TraceId, policy: &Arc<str>) -> DecisionRecord {
+    let (policy, threshold) = (Arc::clone(policy), Threshold::ALWAYS);
+    DecisionRecord {
+        trace_id,
+        decision: SamplingDecision::Kept(Kept { policy, threshold, consistent: true }),
+        dropped_by: None,
+        first: Offset(number),
+        last: Offset(number + 9),
+        at: Timestamp(number),
+        trigger: Trigger::Root,
+        delivered: false,
+    }
 }
 
 fn recording(criterion: &mut Criterion) {
     let ids = ids();
     let (group_hash, owner) = (GroupHash::of("tailsieve"), OwnerId::draw());
+    let policy = Arc::from("errors");
     let mut group = criterion.benchmark_group("decision record, per trace");
     group.throughput(Throughput::Elements(ids.len() as u64));
     group.bench_function("encode", |bencher| {
         bencher.iter(|| {
             let mut line = LogBatch::new(group_hash, owner);
             for (number, trace_id) in (0..).zip(&ids) {
-                let recorded = DecisionRecord {
-                    trace_id: *trace_id,
-                    decision: verdict(),
-                    dropped_by: None,
-                    first: Offset(number),
-                    last: Offset(number + 9),
-                    at: Timestamp(number),
-                    trigger: Trigger::Root,
-                    delivered: false,
-                };
-                line.push(&recorded);
+                line.push(&recorded(number, *trace_id, &policy));
                 if line.is_full() {
                     black_box(std::mem::replace(&mut line, LogBatch::new(group_hash, owner)));
                 }
@@ -347,29 +349,20 @@ fn recording(criterion: &mut Criterion) {
 
 fn remembering(criterion: &mut Criterion) {
     let ids = ids();
-    let mut group = criterion.benchmark_group("decision cache, per trace");
+    let (ids, others) = ids.split_at(ids.len() / 2);
+    let mut group = criterion.benchmark_group("remembered decisions, per trace");
     group.throughput(Throughput::Elements(ids.len() as u64));
-    let (partition, generation) = (Partition(0), Generation(1));
-    let cache = DecidedTraces::new(1_000_000);
-    let ttl = Duration::from_secs(600);
-    let decided = || Decided { generation, at: Timestamp(0), decision: verdict() };
+    let mut decided = DecidedTraces::default();
+    decided.set_room(1_000_000);
+    let policy = Arc::from("errors");
     group.bench_function("insert", |bencher| {
-        bencher.iter(|| ids.iter().for_each(|id| cache.insert(partition, *id, decided())));
+        bencher.iter(|| ids.iter().for_each(|id| decided.insert(&recorded(0, *id, &policy))));
     });
-    group.bench_function("find", |bencher| {
-        bencher.iter(|| {
-            for id in &ids {
-                black_box(cache.get(partition, *id, generation, Timestamp(0), ttl));
-            }
+    for (name, ids) in [("find", ids), ("find nothing", others)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| ids.iter().for_each(|id| drop(black_box(decided.get(*id)))));
         });
-    });
-    group.bench_function("find nothing", |bencher| {
-        bencher.iter(|| {
-            for id in &ids {
-                black_box(cache.get(Partition(1), *id, generation, Timestamp(0), ttl));
-            }
-        });
-    });
+    }
     group.finish();
 }
 

@@ -171,6 +171,17 @@ pub struct Position(pub i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Generation(pub u64);
 
+/// Where something under way comes from, and whom to tell what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The worker to tell: an index into the sinks of whoever tells.
+    pub worker: usize,
+    /// The partition.
+    pub partition: Partition,
+    /// The acquisition of the partition: what comes back under one that is over changes nothing.
+    pub generation: Generation,
+}
+
 /// A pin on an offset of a partition: while it is held, nothing at or above it is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pin(pub u64);

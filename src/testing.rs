@@ -14,7 +14,7 @@ pub mod config {
 
 pub mod ids {
     pub use crate::ids::{
-        Generation, Offset, Partition, Pin, Position, SpanId, Timestamp, TraceId,
+        Generation, Offset, Origin, Partition, Pin, Position, SpanId, Timestamp, TraceId,
     };
 }
 
@@ -24,8 +24,8 @@ pub mod kafka {
     }
     pub mod decision_log {
         pub use crate::kafka::decision_log::{
-            DecisionLog, DecisionLogSettings, DecisionRecord, GroupHash, Kept, Log, LogBatch,
-            LogEvent, LogSink, LogTicket, OwnerId, SamplingDecision, Topics,
+            DecisionLog, DecisionLogSettings, GroupHash, Log, LogBatch, LogEvent, LogSink,
+            LogTicket, OwnerId, Topics,
         };
         pub mod topic {
             pub use crate::kafka::decision_log::topic::check;
@@ -41,10 +41,7 @@ pub mod kafka {
 
 pub mod member {
     pub mod reload {
-        pub use crate::member::reload::limits;
-    }
-    pub mod worker {
-        pub use crate::member::worker::{ask_resource, gather, keys_for, next_run};
+        pub use crate::member::reload::policies;
     }
 }
 
@@ -65,15 +62,21 @@ pub mod otlp {
 }
 
 pub mod sampling {
+    pub mod decided {
+        pub use crate::sampling::decided::{DecidedTraces, DecisionRecord, Kept, SamplingDecision};
+    }
     pub mod facts {
         pub use crate::sampling::facts::Summary;
     }
     pub mod policy {
         pub use crate::sampling::policy::{PolicySet, compile};
     }
+    pub mod sampler {
+        pub use crate::sampling::sampler::{ask_resource, keys_for, next_run, summarize};
+    }
     pub mod trace {
         pub use crate::sampling::trace::{
-            Decided, DecidedTraces, Headers, Limits, OpenTrace, OpenTraces, Segment, Trigger,
+            Headers, Limits, OpenTrace, OpenTraces, Segment, Trigger,
         };
     }
 }

@@ -295,7 +295,7 @@ impl Traffic {
             ..ProducerSettings::new(kafka.address(), &topic.name)
         };
         let file = config::load_policies(&options.policies).expect("a policy file");
-        let due = Due::new(reload::limits(&file));
+        let due = Due::new(reload::policies(&file).expect("policies that compile").limits);
         let ledger = Arc::new(Mutex::new((Ledger::new(settings.describe()), due)));
         let counters = Arc::new(Counters::default());
         let (entries, counted) = (Arc::clone(&ledger), Arc::clone(&counters));

@@ -49,7 +49,8 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::ids::{Generation, Partition, TraceId};
+use crate::ids::{Generation, Origin, Partition, TraceId};
+use crate::kafka::publish::NoticeSink;
 
 use crate::kafka::source::{GenerationStatus, OwnershipTable};
 
@@ -98,14 +99,11 @@ pub struct Chunk {
 /// What comes back in the [`Ack`] of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// The partition its spans were read from.
-    pub partition: Partition,
-    /// The acquisition of that partition under which they were read.
-    pub generation: Generation,
+    /// Where its spans were read. The worker is an index into the sinks given to
+    /// [`Exporter::start`].
+    pub origin: Origin,
     /// The delivery that it is a part of, as the worker numbers it.
     pub delivery: DeliveryId,
-    /// The worker to tell: an index into the sinks given to [`Exporter::start`].
-    pub worker: usize,
 }
 
 /// A worker's number for one delivery, of one or more chunks. Not used twice in a generation.
@@ -164,8 +162,8 @@ impl Fence for OwnershipTable {
     }
 }
 
-/// Where the acks of one worker go, in batches. Called from the runtime; must not block.
-pub type AckSink = Box<dyn Fn(Vec<Ack>) + Send + Sync>;
+/// Where the acks of one worker go, in batches.
+pub type AckSink = NoticeSink<Vec<Ack>>;
 
 /// Why an exporter cannot be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -218,7 +216,7 @@ pub struct Exporter {
 impl Exporter {
     /// Starts the exporter on `runtime`. It connects by itself, now or when the backend is up.
     ///
-    /// `acks` holds one sink for each worker, at the index that [`Ticket::worker`] names.
+    /// `acks` holds one sink for each worker, at the index that [`Origin::worker`] names.
     ///
     /// # Errors
     /// When the endpoint, a header or a file that the settings name cannot be used.

@@ -12,7 +12,7 @@ use super::delivery::Shared;
 use super::health::shortened;
 use super::transport::Reply;
 use super::{Ack, Chunk, GIVEN_UP, GenerationStatus, Outcome, Refusal};
-use crate::ids::{Generation, Partition};
+use crate::ids::Origin;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often the same kind of error is logged.
@@ -58,8 +58,8 @@ impl Shared {
     pub(super) fn without_abandoned(&self, chunks: Vec<Chunk>) -> (Vec<Chunk>, Vec<Chunk>) {
         let (mut current, mut suspended, mut ended) = (Vec::new(), Vec::new(), Vec::new());
         for chunk in chunks {
-            let ticket = &chunk.ticket;
-            match self.fence.status(ticket.partition, ticket.generation) {
+            let origin = chunk.ticket.origin;
+            match self.fence.status(origin.partition, origin.generation) {
                 GenerationStatus::Current => current.push(chunk),
                 GenerationStatus::Suspended => suspended.push(chunk),
                 GenerationStatus::Ended => ended.push(chunk),
@@ -71,11 +71,11 @@ impl Shared {
 
     /// Settles waiting chunks of partitions that were given up, and those that have waited too long.
     pub(super) fn sweep(&self) {
-        let known = RefCell::new(HashMap::<(Partition, Generation), bool>::new());
+        let known = RefCell::new(HashMap::<Origin, bool>::new());
         let is_over = |chunk: &Chunk| {
-            let (partition, generation) = (chunk.ticket.partition, chunk.ticket.generation);
+            let origin @ Origin { partition, generation, .. } = chunk.ticket.origin;
             let ask = || self.fence.status(partition, generation) == GenerationStatus::Ended;
-            *known.borrow_mut().entry((partition, generation)).or_insert_with(ask)
+            *known.borrow_mut().entry(origin).or_insert_with(ask)
         };
         let mut swept = self.scheduler.sweep(is_over);
         swept.over.extend(self.queue.sweep(is_over));
@@ -159,7 +159,7 @@ impl Shared {
         let bytes = chunks.iter().map(|chunk| chunk.bytes.len()).sum();
         let mut by_worker: Vec<Vec<Ack>> = self.acks.iter().map(|_| Vec::new()).collect();
         for chunk in chunks {
-            let worker = by_worker.get_mut(chunk.ticket.worker);
+            let worker = by_worker.get_mut(chunk.ticket.origin.worker);
             debug_assert!(worker.is_some(), "a ticket names a worker that has a sink");
             if let Some(acks) = worker {
                 let refusal = refusal(&chunk);

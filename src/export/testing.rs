@@ -31,12 +31,8 @@ pub(super) fn chunk(pin: u64, size: usize) -> Chunk {
 }
 
 pub(super) fn ticket(pin: u64) -> Ticket {
-    Ticket {
-        partition: Partition(3),
-        generation: Generation(1),
-        delivery: DeliveryId(pin),
-        worker: 0,
-    }
+    let origin = Origin { worker: 0, partition: Partition(3), generation: Generation(1) };
+    Ticket { origin, delivery: DeliveryId(pin) }
 }
 
 /// A fence whose current generation can be moved on; at 0 it does not know which one is current.

@@ -13,17 +13,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::export::{Ack, AckSink, ExportMetrics, ExportSettings, Exporter, Fence};
-use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, LetterTicket};
-use crate::kafka::decision_log::{
-    DecisionLog, DecisionLogSettings, Log, LogError, LogEvent, LogSink,
-};
+use crate::export::{ExportMetrics, ExportSettings, Exporter, Fence};
+use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, LetterSink};
+use crate::kafka::decision_log::{DecisionLog, DecisionLogSettings, Log, LogError};
+use crate::kafka::publish::NoticeSink;
 use crate::kafka::source::{self, ConsumerHandle, ConsumerStatus, OwnershipTable, SourceSettings};
 use crate::member::routing::Routing;
 use crate::member::worker::{
-    Annotations, PoliciesInForce, Pulse, Refusals, Shared, Stalls, Told, Worker,
+    Annotations, DecisionRoom, Notice, PoliciesInForce, Pulse, Refusals, Shared, Stalls, Worker,
 };
-use crate::sampling::trace::DecidedTraces;
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::memory::Memory;
 
@@ -134,23 +132,20 @@ impl Member {
     ) -> Result<Self, StartError> {
         let ownership = Arc::new(OwnershipTable::default());
         let (senders, inboxes) = source::inboxes(settings.workers, settings.queue_bytes);
-        let (ack_senders, acks): (Vec<_>, Vec<_>) =
+        let (notices, told): (Vec<_>, Vec<_>) =
             (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
         let fence: Arc<dyn Fence> = Arc::<OwnershipTable>::clone(&ownership);
         let mut exporters = Vec::with_capacity(settings.exports.len());
         for (number, export) in settings.exports.iter().enumerate() {
-            let sinks = ack_senders.iter().map(|sender| ack_sink(number, sender.clone()));
+            let sinks = sinks(&notices, move |acks| Notice::Acks(number, acks));
             let (fence, metrics) = (Arc::clone(&fence), ExportMetrics::new(export));
-            exporters.push(Exporter::start(export, runtime, fence, sinks.collect(), metrics)?);
+            exporters.push(Exporter::start(export, runtime, fence, sinks, metrics)?);
         }
-        let (log_sinks, log_events): (Vec<LogSink>, Vec<_>) =
-            (0..settings.workers).map(|_| log_channel()).unzip();
-        let log = settings.decision_log.as_ref().map(|log| DecisionLog::start(log, log_sinks));
+        let log = settings.decision_log.as_ref();
+        let log = log.map(|log| DecisionLog::start(log, sinks(&notices, Notice::Log)));
         let log = log.transpose()?.map(Arc::new);
         let routing = Arc::new(Routing::default());
-        let (letter_sinks, letter_inboxes): (Vec<_>, Vec<_>) =
-            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
-        let dead_letters = start_dead_letters(&settings, letter_sinks)?;
+        let dead_letters = start_dead_letters(&settings, sinks(&notices, Notice::Letter))?;
         let shared = Arc::new(Shared {
             policies,
             annotations: settings.annotations,
@@ -161,7 +156,7 @@ impl Member {
             max_unrecorded_bytes: smallest(&settings.exports, |export| {
                 export.sending_queue.queue_size_bytes
             }) as u64,
-            decided: DecidedTraces::new(settings.decision_cache_entries),
+            decision_room: DecisionRoom::new(settings.decision_cache_entries),
             stalls: Stalls::default(),
             memory,
             accounts,
@@ -172,10 +167,8 @@ impl Member {
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
         let mut pulses = Vec::with_capacity(settings.workers);
-        let told = acks.into_iter().zip(log_events).zip(letter_inboxes);
-        for (index, (inbox, ((acks, log), letters))) in inboxes.into_iter().zip(told).enumerate() {
+        for (index, (inbox, told)) in inboxes.into_iter().zip(told).enumerate() {
             let (shared, exporters) = (Arc::clone(&shared), exporters.clone());
-            let told = Told { acks, log, letters };
             let worker = Worker::new(index, shared, exporters, inbox, told);
             pulses.push(worker.pulse());
             let stop = stop_workers.clone();
@@ -255,7 +248,7 @@ impl Member {
 
 fn start_dead_letters(
     settings: &MemberSettings,
-    sinks: Vec<mpsc::UnboundedSender<LetterTicket>>,
+    sinks: Vec<LetterSink>,
 ) -> Result<DeadLetters, StartError> {
     let SourceSettings { brokers, properties, topic, .. } = &settings.source;
     let input = Input { brokers, properties, topic };
@@ -269,23 +262,20 @@ fn start_dead_letters(
     started.map_err(|error| StartError::DeadLetters(error.to_string()))
 }
 
-fn ack_sink(exporter: usize, acks: mpsc::UnboundedSender<(usize, Vec<Ack>)>) -> AckSink {
-    Box::new(move |settled: Vec<Ack>| {
-        // A worker that is gone needs no acks.
-        let _ = acks.send((exporter, settled));
-    })
+/// A sink for each worker, which puts what it is told of among the worker's notices.
+fn sinks<T: 'static>(
+    notices: &[mpsc::UnboundedSender<Notice>],
+    notice: impl Fn(T) -> Notice + Copy + Send + Sync + 'static,
+) -> Vec<NoticeSink<T>> {
+    let sink = |notices: &mpsc::UnboundedSender<Notice>| -> NoticeSink<T> {
+        let notices = notices.clone();
+        // A worker that is gone needs no notices.
+        Box::new(move |told| drop(notices.send(notice(told))))
+    };
+    notices.iter().map(sink).collect()
 }
 
 /// The smallest of a setting: what holds for all exporters.
 fn smallest(exports: &[ExportSettings], of: impl Fn(&ExportSettings) -> usize) -> usize {
     exports.iter().map(of).min().unwrap_or(0)
-}
-
-fn log_channel() -> (LogSink, mpsc::UnboundedReceiver<LogEvent>) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let sink: LogSink = Box::new(move |event: LogEvent| {
-        // A worker that is gone needs no log.
-        let _ = sender.send(event);
-    });
-    (sink, receiver)
 }

@@ -9,13 +9,16 @@ use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use serde_json::Value;
-use tailsieve::testing::ids::{Generation, Offset, Partition, Position, Timestamp, TraceId};
+use tailsieve::testing::ids::{
+    Generation, Offset, Origin, Partition, Position, Timestamp, TraceId,
+};
 use tailsieve::testing::kafka::decision_log::{
-    DecisionLog, DecisionLogSettings, DecisionRecord, Kept, Log as _, LogBatch, LogEvent, LogSink,
-    LogTicket, OwnerId, SamplingDecision, Topics,
+    DecisionLog, DecisionLogSettings, Log as _, LogBatch, LogEvent, LogSink, LogTicket, OwnerId,
+    Topics,
 };
 use tailsieve::testing::kafka::source::{CommitMetadata, now};
 use tailsieve::testing::otlp::probability::Threshold;
+use tailsieve::testing::sampling::decided::{DecisionRecord, Kept, SamplingDecision};
 use tailsieve::testing::sampling::trace::Trigger;
 
 use crate::rig::{KEEP_ALL, Rig, checked_scrape, one_span};
@@ -88,19 +91,18 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
         LogEvent::Written(lines) => {
             count.fetch_add(lines.len() as u64, Ordering::Relaxed);
         }
-        LogEvent::ReadBack { partition, .. } => recovered.send(partition).unwrap(),
+        LogEvent::ReadBack { origin, .. } => recovered.send(origin.partition).unwrap(),
         LogEvent::Unwritten { batch, .. } => panic!("not written: {batch:?}"),
         LogEvent::Decisions { .. } => {}
     });
     let log = DecisionLog::start(&settings, vec![sink]).unwrap();
-    let ticket = |partition, sequence| LogTicket {
-        worker: 0,
-        partition: Partition(partition),
-        generation: Generation(1),
-        sequence,
+    let origin = |partition| {
+        let partition = Partition(partition);
+        Origin { worker: 0, partition, generation: Generation(1) }
     };
+    let ticket = |partition, sequence| LogTicket { origin: origin(partition), sequence };
     let owner = |partition: i32| OwnerId(partition.unsigned_abs().into());
-    (0..PARTITIONS).for_each(|it| log.read_back(ticket(it, 0), owner(it), Topics::default(), None));
+    (0..PARTITIONS).for_each(|it| log.read_back(origin(it), owner(it), Topics::default(), None));
     for _ in 0..PARTITIONS {
         owned.recv_timeout(PATIENCE).unwrap();
     }

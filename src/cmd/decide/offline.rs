@@ -1,33 +1,27 @@
 //! A partition without Kafka: records in, decisions with their reasons out.
 //!
-//! The completion, the policies and the decision cache are the worker's own, and so is the order
-//! of things: what is due before the record that moves the clock, then its spans, run by run. What
-//! is left at the end is decided as a partition gone quiet would have it, each trace when its time
-//! comes. Kept spans go nowhere.
+//! The [`Sampler`] is the one that members have; here it is asked for reasons, and kept spans go
+//! nowhere. What is left at the end is decided as a partition gone quiet would have it, each trace
+//! when its time comes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::config::PolicyFile;
-use crate::ids::{Generation, Offset, Partition, Pin, Timestamp, TraceId};
+use crate::ids::{Offset, Pin, Timestamp, TraceId};
 use crate::member::reload;
-use crate::member::worker::{SpanRun, ask_resource, gather, keys_for, next_run};
-use crate::otlp::{AttributeKeys, Scan, ScanError, not_understood, scan};
-use crate::sampling::policy::{self, Budgets, CompileError, Decision, PolicySet, ResourceFacts};
-use crate::sampling::trace::{
-    Decided, DecidedTraces, Headers, OpenTrace, OpenTraces, Segment, Slot, Trigger,
+use crate::otlp::{Scan, ScanError, not_understood, scan};
+use crate::sampling::decided::SamplingDecision;
+use crate::sampling::policy::{CompileError, Decision, Explanation, PolicySet};
+use crate::sampling::sampler::{
+    DecidedTrace, FollowingSpans, Policies, Question, Sampler, ScannedRecord, Sink, SpanRun,
 };
+use crate::sampling::trace::Trigger;
 use crate::telemetry::accounts::Amount;
 
 use super::ballot::{Ballot, ballots};
-
-const PARTITION: Partition = Partition(0);
-const GENERATION: Generation = Generation(0);
-/// Nothing is committed here, so all traces may hold the same pin.
-const PIN: Pin = Pin(0);
-/// And come from the same record.
-const OFFSET: Offset = Offset(0);
 
 /// A decision, and how it came about.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,19 +80,12 @@ pub enum Unread {
 /// A partition with the policies of one file.
 #[derive(Debug)]
 pub struct Offline {
-    policies: PolicySet,
-    keys: AttributeKeys,
-    traces: OpenTraces,
-    budgets: Budgets,
-    decided: DecidedTraces<bool>,
-    /// For how long a decision is remembered.
-    decided_ttl: Duration,
+    policies: Arc<Policies>,
+    sampler: Sampler,
     counts: Counts,
+    /// The offset of the next record.
+    next: Offset,
     found: Box<Scan>,
-    /// By resource of the record in hand, once something asked for it.
-    resources: Vec<Option<ResourceFacts>>,
-    /// Kept spans are not framed, so no header is ever read: one stands for all.
-    segment: Segment,
 }
 
 impl Offline {
@@ -107,26 +94,17 @@ impl Offline {
     /// # Errors
     /// If the policies cannot be compiled.
     pub fn new(file: &PolicyFile) -> Result<Self, CompileError> {
-        let policies = policy::compile(&file.policies)?;
-        let mut headers = Headers::default();
-        let header = headers.hold(std::iter::empty());
-        Ok(Self {
-            keys: keys_for(policies.predicates()),
-            traces: OpenTraces::new(reload::limits(file)),
-            budgets: policies.budgets(1),
-            decided: DecidedTraces::new(file.decision_cache_entries),
-            decided_ttl: file.decision_cache_ttl,
-            counts: Counts::default(),
-            found: Box::default(),
-            resources: Vec::new(),
-            segment: Segment { resource: header, scope: header },
-            policies,
-        })
+        let policies = Arc::new(reload::policies(file)?);
+        let mut sampler = Sampler::new(&policies, Timestamp(i64::MIN), 1);
+        let room = usize::try_from(file.decision_cache_entries).unwrap_or(usize::MAX);
+        sampler.set_decision_room(room);
+        let (counts, found) = (Counts::default(), Box::default());
+        Ok(Self { policies, sampler, counts, next: Offset(0), found })
     }
 
     /// The policies.
     pub fn policies(&self) -> &PolicySet {
-        &self.policies
+        &self.policies.set
     }
 
     /// What was counted so far.
@@ -146,39 +124,42 @@ impl Offline {
         record: &[u8],
         out: &mut dyn FnMut(Verdict),
     ) -> Result<(), Unread> {
-        let mut found = std::mem::take(&mut self.found);
-        let mut scanned = scan(record, &self.keys, &mut found).map_err(Unread::from);
-        if scanned.is_ok() && found.spans.is_empty() && found.invalid.is_empty() {
+        let Self { policies, sampler, counts, next, found } = self;
+        let mut scanned = scan(record, &policies.keys, found).map_err(Unread::from);
+        let is_empty = found.spans.is_empty() && found.invalid.is_empty();
+        if scanned.is_ok() && is_empty {
             scanned = not_understood(record).map_or(Ok(()), |what| Err(Unread::Unknown(what)));
         }
-        let latest = || scanned.is_ok().then(|| latest_end(&found));
+        let latest = || scanned.is_ok().then(|| latest_end(found));
+        let mut verdicts = Verdicts { policies: &policies.set, counts, explanation: None, out };
         if let Some(timestamp) = timestamp.or_else(latest) {
-            self.traces.advance_clock(timestamp);
-            self.decide_due(out);
+            sampler.advance_clock(timestamp, &mut verdicts);
         }
-        match scanned {
-            Ok(()) => {
-                self.counts.records += 1;
-                self.counts.spans += found.spans.len() as u64;
-                let is_empty = found.spans.is_empty() && found.invalid.is_empty();
-                self.counts.empty_records += u64::from(is_empty);
-                self.arrive(record, &found, out);
-            }
-            Err(_) => self.counts.malformed_records += 1,
+        if scanned.is_err() {
+            counts.malformed_records += 1;
+            return scanned;
         }
-        self.found = found;
-        scanned
+        let record = ScannedRecord { offset: *next, forwarded: &[], bytes: record, found };
+        sampler.take_in(&record, &mut verdicts);
+        sampler.forget_old();
+        *next = Offset(next.0 + 1);
+        counts.records += 1;
+        counts.spans += found.spans.len() as u64;
+        counts.invalid_spans += found.invalid.len() as u64;
+        counts.empty_records += u64::from(is_empty);
+        Ok(())
     }
 
     /// Nothing comes in for a while: the clock runs on, each trace is decided when its time comes.
     /// With `until`, what is due by then; without, until everything is decided.
     pub fn run_on(&mut self, until: Option<Timestamp>, out: &mut dyn FnMut(Verdict)) {
-        while let Some(due) = self.traces.next_due() {
+        let Self { policies, sampler, counts, .. } = self;
+        let mut verdicts = Verdicts { policies: &policies.set, counts, explanation: None, out };
+        while let Some(due) = sampler.next_due() {
             if until.is_some_and(|until| due > until) {
                 break;
             }
-            self.traces.advance_clock(due);
-            self.decide_due(out);
+            sampler.advance_clock(due, &mut verdicts);
         }
     }
 
@@ -186,85 +167,56 @@ impl Offline {
     pub fn count_malformed(&mut self) {
         self.counts.malformed_records += 1;
     }
+}
 
-    fn decide_due(&mut self, out: &mut dyn FnMut(Verdict)) {
-        while let Some((trace, trigger)) = self.traces.take_due() {
-            out(self.decide(&trace, trigger));
-        }
+/// Turns what comes out of the sampler into verdicts.
+struct Verdicts<'a> {
+    policies: &'a PolicySet,
+    counts: &'a mut Counts,
+    /// Of the trace that is being decided.
+    explanation: Option<Explanation>,
+    out: &'a mut dyn FnMut(Verdict),
+}
+
+impl Sink for Verdicts<'_> {
+    /// Nothing is committed here, so all traces may hold the same pin.
+    fn opened(&mut self, _: Offset) -> Pin {
+        Pin(0)
     }
 
-    fn arrive(&mut self, record: &[u8], found: &Scan, out: &mut dyn FnMut(Verdict)) {
-        self.counts.invalid_spans += found.invalid.len() as u64;
-        self.resources.clear();
-        self.resources.resize_with(found.resources.len(), Default::default);
-        let mut at_cap = Vec::new();
-        let mut first = 0;
-        while first < found.spans.len() {
-            let run = next_run(&found.spans, first);
-            first += run.spans.len();
-            let Some(slot) = self.slot_for(&run) else { continue };
-            self.add_facts(slot, record, found, &run);
-            let spans = run.spans.len() as u32;
-            self.traces.append(slot, OFFSET, self.segment, run.framed.of(record), spans);
-            if run.spans.iter().any(|span| span.is_root) {
-                self.traces.root_received(slot);
-            }
-            if self.traces.is_at_cap(slot) && !at_cap.contains(&slot) {
-                at_cap.push(slot);
-            }
-        }
-        // Between two records, so that a decision covers whole records.
-        for slot in at_cap {
-            let trace = self.traces.take(slot);
-            out(self.decide(&trace, Trigger::Size));
-        }
+    fn added(&mut self, _: &SpanRun<'_>) {}
+
+    fn judge(&mut self, question: Question<'_>) -> Decision {
+        let explanation = question.explain();
+        let decision = explanation.decision;
+        self.explanation = Some(explanation);
+        decision
     }
 
-    /// The open trace that a run belongs to; `None` if it is late.
-    fn slot_for(&mut self, run: &SpanRun<'_>) -> Option<Slot> {
-        let id = run.trace_id();
-        if let Some(slot) = self.traces.find(id) {
-            return Some(slot);
-        }
-        let now = self.traces.clock();
-        let decided = self.decided.get(PARTITION, id, GENERATION, now, self.decided_ttl);
-        match decided.map(|decided| decided.decision) {
-            None => Some(self.traces.open(id, OFFSET, PIN)),
-            Some(true) => {
-                self.counts.late_kept.add(run.amount());
-                None
-            }
-            Some(false) => {
-                self.counts.late_dropped.add(run.amount());
-                None
-            }
-        }
-    }
-
-    fn add_facts(&mut self, slot: Slot, record: &[u8], found: &Scan, run: &SpanRun<'_>) {
-        let predicates = self.policies.predicates();
-        let resource = found.scopes[run.spans[0].scope as usize].resource as usize;
-        let facts = self.resources[resource]
-            .get_or_insert_with(|| ask_resource(predicates, record, found, resource));
-        let spans = run.first..run.first + run.spans.len();
-        gather(predicates, facts, record, found, spans, &mut self.traces.get_mut(slot).summary);
-    }
-
-    fn decide(&mut self, trace: &OpenTrace, trigger: Trigger) -> Verdict {
-        let (now, summary) = (self.traces.clock(), &trace.summary);
-        let explanation = self.policies.explain(summary, now, &mut self.budgets);
-        let verdict = Verdict {
+    fn decided(&mut self, decided: DecidedTrace<'_>) {
+        let summary = &decided.trace.summary;
+        let explanation = self.explanation.take().expect("a trace is judged before it is decided");
+        (self.out)(Verdict {
             trace_id: summary.trace_id,
-            decision: explanation.decision,
-            trigger,
+            decision: decided.decision,
+            trigger: decided.recorded.trigger,
             amount: Amount { traces: 1, spans: u64::from(summary.spans), bytes: summary.bytes },
             duration: summary.duration(),
-            ballots: ballots(&self.policies, explanation),
-        };
-        let decision = verdict.is_kept();
-        let decided = Decided { generation: GENERATION, at: now, decision };
-        self.decided.insert(PARTITION, summary.trace_id, decided);
-        verdict
+            ballots: ballots(self.policies, explanation),
+        });
+    }
+
+    fn late(&mut self, spans: FollowingSpans<'_>) {
+        let (run, counts) = (spans.run, &mut *self.counts);
+        let amount = Amount { traces: 0, spans: u64::from(run.count()), bytes: run.bytes() };
+        match spans.recorded.decision {
+            SamplingDecision::Kept(_) => counts.late_kept.add(amount),
+            SamplingDecision::Dropped => counts.late_dropped.add(amount),
+        }
+    }
+
+    fn read_again(&mut self, _: FollowingSpans<'_>) {
+        debug_assert!(false, "nothing was decided before");
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::runtime::{Handle, Runtime};
 use super::broker;
 use crate::cmd::process::CommandError;
 use crate::export::{Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Fence, Ticket};
-use crate::ids::{Generation, Partition, TraceId};
+use crate::ids::{Generation, Origin, Partition, TraceId};
 use crate::kafka::source::GenerationStatus;
 use crate::testbed::ledger::{Check, Expectation, Ledger, Verdict};
 use crate::testbed::receiver::{Receiver, Sink};
@@ -118,12 +118,8 @@ fn sink(check: &Arc<Mutex<Check>>, forwarder: Option<Exporter>) -> Sink {
 
 /// A request as a chunk that belongs to no partition and, with many traces in it, to no trace.
 fn whole_request(bytes: Bytes) -> Chunk {
-    let ticket = Ticket {
-        partition: Partition(0),
-        generation: Generation(0),
-        delivery: DeliveryId(0),
-        worker: 0,
-    };
+    let origin = Origin { worker: 0, partition: Partition(0), generation: Generation(0) };
+    let ticket = Ticket { origin, delivery: DeliveryId(0) };
     let trace_id = TraceId::from_slice(&[0xff; 16]).expect("16 bytes that are not zero");
     Chunk { bytes, forwarded: Bytes::new(), trace_id, spans: 0, traces: 0, ticket }
 }

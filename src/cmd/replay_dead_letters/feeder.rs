@@ -18,7 +18,7 @@ use super::exporters::Exporters;
 use super::found::{Course, Found, Place};
 use super::report::Fate;
 use crate::export::{BackendCheckError, DeliveryId, ExportError, Ticket};
-use crate::ids::{Generation, Offset, Partition, Timestamp};
+use crate::ids::{Generation, Offset, Origin, Partition, Timestamp};
 use crate::kafka::dead_letters::ATTEMPTS;
 use crate::kafka::publish::{DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings};
 use crate::kafka::record_headers;
@@ -192,12 +192,9 @@ impl<'a> Feeder<'a> {
         batch: &mut Batch<'_>,
     ) -> Result<(), FeedError> {
         let (place, found) = &batch.letters[letter];
-        let ticket = Ticket {
-            partition: place.partition,
-            generation: Generation(self.batches),
-            delivery: DeliveryId(letter as u64),
-            worker: 0,
-        };
+        let generation = Generation(self.batches);
+        let origin = Origin { worker: 0, partition: place.partition, generation };
+        let ticket = Ticket { origin, delivery: DeliveryId(letter as u64) };
         let forwarded = found.forwarded(&self.replay.settings.source.headers).into();
         let spans = found.value.as_deref().unwrap_or_default();
         let exporters = self.exporters.as_ref().expect("they are started if a letter needs them");

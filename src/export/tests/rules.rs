@@ -144,7 +144,7 @@ async fn max_elapsed_time_gives_up_and_zero_does_not() {
 async fn an_old_generation_is_never_sent() {
     let mut harness = Harness::start(&settings(), |_, _| accept());
     let mut old = chunk(1, 10);
-    old.ticket.generation = Generation(0);
+    old.ticket.origin.generation = Generation(0);
     harness.exporter.try_send(old).unwrap();
     harness.exporter.try_send(chunk(2, 10)).unwrap();
     assert_eq!(harness.acks(2).await, [(1, Outcome::Abandoned), (2, Outcome::Delivered)]);
@@ -206,7 +206,7 @@ async fn a_suspended_chunk_waits_until_it_is_known_who_owns_it() {
 async fn a_suspended_chunk_does_not_hold_up_the_others_of_its_request() {
     let mut harness = Harness::start(&settings(), |_, _| accept());
     let mut suspended = chunk(1, 10);
-    suspended.ticket.generation = TestFence::SUSPENDED;
+    suspended.ticket.origin.generation = TestFence::SUSPENDED;
     harness.exporter.try_send(suspended).unwrap();
     harness.exporter.try_send(chunk(2, 10)).unwrap();
     assert_eq!(harness.acks(1).await, [(2, Outcome::Delivered)]);
@@ -303,7 +303,7 @@ async fn acks_go_to_the_worker_that_sent_the_chunk() {
     let (sink, mut other_acks) = ack_channel();
     let mut harness = Harness::start_with(&settings(), vec![sink], |_, _| accept());
     let mut other = chunk(1, 10);
-    other.ticket.worker = 1;
+    other.ticket.origin.worker = 1;
     harness.exporter.try_send(other).unwrap();
     harness.exporter.try_send(chunk(2, 10)).unwrap();
     assert_eq!(harness.acks(1).await, [(2, Outcome::Delivered)]);

@@ -8,17 +8,18 @@
 
 mod letter;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use metrics::Counter;
 use rdkafka::error::KafkaError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tracing::error;
 
-use crate::ids::{Generation, Offset, Partition, Pin};
+use crate::ids::{Offset, Origin, Partition, Pin};
 use crate::kafka::publish::{
-    DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings, Refusal,
+    DeliveryReports, Failed, NoticeSink, Outgoing, Publisher, PublisherSettings, Refusal,
 };
 use crate::kafka::record_headers;
 use crate::telemetry::log_throttle::LogThrottle;
@@ -61,15 +62,15 @@ pub struct Input<'a> {
 /// What comes back when a letter is settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LetterTicket {
-    /// The partition of what was refused.
-    pub partition: Partition,
-    /// The acquisition of it under which that was read.
-    pub generation: Generation,
+    /// Where what was refused was read. The worker is an index into the sinks given to
+    /// [`DeadLetters::start`].
+    pub origin: Origin,
     /// What waits for the letter, and holds an offset back until then.
     pub holds: Holds,
-    /// The worker to tell: an index into the sinks given to [`DeadLetters::start`].
-    pub worker: usize,
 }
+
+/// Where the tickets of one worker go.
+pub type LetterSink = NoticeSink<LetterTicket>;
 
 /// What waits for a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,10 +92,9 @@ struct Open {
     input_topic: String,
 }
 
-#[derive(Debug)]
 struct LetterReports {
     topic: String,
-    sinks: Vec<mpsc::UnboundedSender<LetterTicket>>,
+    sinks: Vec<LetterSink>,
     written: Counter,
     failed: Counter,
     log: LogThrottle,
@@ -104,14 +104,14 @@ struct LetterReports {
 impl DeadLetters {
     /// Starts the producer. A broker that is out of reach is not an error.
     ///
-    /// `sinks` holds one for each worker, at the index that [`LetterTicket::worker`] names.
+    /// `sinks` holds one for each worker, at the index that [`Origin::worker`] names.
     ///
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn start(
         settings: &DeadLetterSettings,
         input: Input<'_>,
-        sinks: Vec<mpsc::UnboundedSender<LetterTicket>>,
+        sinks: Vec<LetterSink>,
     ) -> Result<Self, KafkaError> {
         let mut publishing =
             PublisherSettings::new("tailsieve-dead-letters", input.brokers, input.properties);
@@ -187,8 +187,14 @@ impl DeadLetters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
+impl fmt::Debug for LetterReports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LetterReports").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
 impl LetterReports {
-    fn new(topic: String, sinks: Vec<mpsc::UnboundedSender<LetterTicket>>) -> Self {
+    fn new(topic: String, sinks: Vec<LetterSink>) -> Self {
         DeadLetters::describe();
         let [written, failed] = ["written", "failed"].map(outcome);
         let (log, room) = (LogThrottle::new(LOG_INTERVAL), Notify::new());
@@ -198,7 +204,7 @@ impl LetterReports {
     fn give_up(&self, ticket: LetterTicket, error: &KafkaError) {
         self.failed.increment(1);
         if let Some(suppressed) = self.log.allow() {
-            let (topic, partition) = (&self.topic, ticket.partition.0);
+            let (topic, partition) = (&self.topic, ticket.origin.partition.0);
             error!(
                 topic,
                 partition,
@@ -212,9 +218,8 @@ impl LetterReports {
     }
 
     fn hand_back(&self, ticket: LetterTicket) {
-        if let Some(sink) = self.sinks.get(ticket.worker) {
-            // A worker that is gone needs no tickets.
-            let _ = sink.send(ticket);
+        if let Some(sink) = self.sinks.get(ticket.origin.worker) {
+            sink(ticket);
         }
         self.room.notify_waiters();
     }

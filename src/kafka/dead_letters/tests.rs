@@ -4,8 +4,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::RDKafkaRespErr;
+use tokio::sync::mpsc;
 
 use super::*;
+use crate::ids::Generation;
 
 /// The header of a record that goes along with it.
 fn tenant() -> Vec<u8> {
@@ -30,12 +32,8 @@ fn letter() -> Letter {
 }
 
 fn ticket(pin: u64) -> LetterTicket {
-    LetterTicket {
-        partition: Partition(3),
-        generation: Generation(7),
-        holds: Holds::Record(Pin(pin)),
-        worker: 1,
-    }
+    let origin = Origin { worker: 1, partition: Partition(3), generation: Generation(7) };
+    LetterTicket { origin, holds: Holds::Record(Pin(pin)) }
 }
 
 struct World {
@@ -49,7 +47,11 @@ fn start(
     timeout: Duration,
 ) -> World {
     let brokers = cluster.bootstrap_servers();
-    let ((other, _), (mine, told)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    let (sender, told) = mpsc::unbounded_channel();
+    let other: LetterSink = Box::new(|ticket| panic!("{ticket:?} is of another worker"));
+    let mine: LetterSink = Box::new(move |ticket| {
+        let _ = sender.send(ticket);
+    });
     let settings = DeadLetterSettings { topic: "dead".to_owned(), message_timeout: timeout };
     let input = Input { brokers: &brokers, properties: &[], topic: "spans" };
     let letters = DeadLetters::start(&settings, input, vec![other, mine]).unwrap();

@@ -28,15 +28,16 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
-use crate::ids::{Generation, Offset, Partition, Position, TopicId};
+use crate::ids::{Offset, Origin, Partition, Position, TopicId};
 use crate::kafka::publish::{
-    DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings, Refusal,
+    DeliveryReports, Failed, NoticeSink, Outgoing, Publisher, PublisherSettings, Refusal,
 };
+use crate::sampling::decided::DecisionRecord;
 
 use metrics::LogMetrics;
 use reader::{Command, Reader};
 
-pub use record::{DecisionRecord, GroupHash, Kept, LogBatch, OwnerId, SamplingDecision};
+pub use record::{GroupHash, LogBatch, OwnerId};
 pub use settings::DecisionLogSettings;
 pub use supersession::OwnershipMarker;
 
@@ -62,19 +63,15 @@ pub enum LogEvent {
     },
     /// Decision records of a partition whose log is being read back, in the order they were made.
     Decisions {
-        /// The partition.
-        partition: Partition,
         /// The acquisition.
-        generation: Generation,
+        origin: Origin,
         /// The decisions.
         decisions: Vec<DecisionRecord>,
     },
     /// The log of a partition was read back.
     ReadBack {
-        /// The partition.
-        partition: Partition,
         /// The acquisition.
-        generation: Generation,
+        origin: Origin,
         /// Where the log was read from.
         from: Position,
         /// The ownership markers behind it, in order.
@@ -94,18 +91,14 @@ pub struct Written {
 /// Comes back when a log batch is written or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogTicket {
-    /// The worker to tell.
-    pub worker: usize,
-    /// The partition.
-    pub partition: Partition,
-    /// The generation under which its decisions were made.
-    pub generation: Generation,
+    /// Where the decisions were made.
+    pub origin: Origin,
     /// The worker's number of the log batch.
     pub sequence: u64,
 }
 
-/// Takes the events for one worker. Must not block.
-pub type LogSink = Box<dyn Fn(LogEvent) + Send + Sync>;
+/// Takes the events for one worker.
+pub type LogSink = NoticeSink<LogEvent>;
 
 /// Why the log cannot be started.
 #[derive(Debug, Error)]
@@ -123,16 +116,15 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// The consumer group whose decisions these are.
     fn group(&self) -> GroupHash;
 
-    /// Appends a log batch to the log of `ticket.partition`. Never blocks.
+    /// Appends a log batch to the log of the partition that it comes from. Never blocks.
     ///
     /// # Errors
     /// The log batch, when the queue is full: to be appended again a little later.
     fn append(&self, ticket: LogTicket, batch: LogBatch) -> Result<(), LogBatch>;
 
     /// Writes the ownership marker of `owner` to the log of a partition, and reads the log back from
-    /// `from`, or from its beginning if `from` is not known. `ticket` names the worker and the
-    /// partition; its sequence has no meaning.
-    fn read_back(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>);
+    /// `from`, or from its beginning if `from` is not known.
+    fn read_back(&self, origin: Origin, owner: OwnerId, topics: Topics, from: Option<Position>);
 }
 
 /// The input topic that a log is about, if its id is known.
@@ -205,7 +197,7 @@ impl Log for DecisionLog {
     fn append(&self, ticket: LogTicket, batch: LogBatch) -> Result<(), LogBatch> {
         let outgoing = Outgoing {
             topic: &self.topic,
-            partition: Some(ticket.partition),
+            partition: Some(ticket.origin.partition),
             key: None,
             value: Some(&batch.value),
             headers: &[],
@@ -219,8 +211,8 @@ impl Log for DecisionLog {
         }
     }
 
-    fn read_back(&self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>) {
-        self.reader.command(Command::ReadBack { ticket, owner, topics, from });
+    fn read_back(&self, origin: Origin, owner: OwnerId, topics: Topics, from: Option<Position>) {
+        self.reader.command(Command::ReadBack { origin, owner, topics, from });
     }
 }
 
@@ -232,7 +224,7 @@ enum Appended {
         decisions: u32,
     },
     /// An ownership marker.
-    Marker(LogTicket),
+    Marker(Origin),
 }
 
 struct LogReports {
@@ -252,22 +244,22 @@ impl DeliveryReports for LogReports {
                 self.metrics.written.increment(1);
                 self.metrics.written_decisions.increment(decisions.into());
                 let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-                written.entry(ticket.worker).or_default().push(Written { ticket, offset });
+                written.entry(ticket.origin.worker).or_default().push(Written { ticket, offset });
             }
             (Appended::Batch { ticket, decisions }, Err(failed)) => {
                 self.metrics.failed(&failed);
                 let batch =
                     LogBatch { value: failed.value.unwrap_or_default().to_vec(), decisions };
-                (self.sinks[ticket.worker])(LogEvent::Unwritten { ticket, batch });
+                (self.sinks[ticket.origin.worker])(LogEvent::Unwritten { ticket, batch });
             }
-            (Appended::Marker(ticket), result) => {
+            (Appended::Marker(origin), result) => {
                 let result = result.map(|(_, offset)| offset).map_err(|failed| {
                     self.metrics.failed(&failed);
                     failed.error.to_string()
                 });
                 let markers = self.markers.lock().unwrap_or_else(PoisonError::into_inner);
                 // A reader that is gone needs no markers.
-                let _ = markers.send(Command::Marked { ticket, result });
+                let _ = markers.send(Command::Marked { origin, result });
             }
         }
     }

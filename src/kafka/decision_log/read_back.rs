@@ -5,15 +5,15 @@ use std::time::Instant;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use tracing::debug;
 
+use super::Topics;
 use super::metrics::LogMetrics;
 use super::record::{GroupHash, OwnerId};
 use super::supersession::Reading;
-use super::{LogTicket, Topics};
-use crate::ids::{Offset, Position};
+use crate::ids::{Offset, Origin, Position};
 
 /// A partition whose log is being read back.
 pub(super) struct ReadBack {
-    pub(super) ticket: LogTicket,
+    pub(super) origin: Origin,
     pub(super) owner: OwnerId,
     pub(super) topics: Topics,
     pub(super) from: Option<Position>,

@@ -20,9 +20,9 @@ use super::read_back::{ReadBack, Step};
 use super::record::{self, GroupHash, OwnerId};
 use super::settings::DecisionLogSettings;
 use super::supersession::Reading;
-use super::{Appended, LogEvent, LogReports, LogSink, LogTicket, Topics};
+use super::{Appended, LogEvent, LogReports, LogSink, Topics};
 use crate::clock;
-use crate::ids::{Offset, Partition, Position};
+use crate::ids::{Offset, Origin, Partition, Position};
 use crate::kafka::cluster;
 use crate::kafka::publish::{Outgoing, Publisher};
 use crate::telemetry::log_throttle::LogThrottle;
@@ -45,14 +45,14 @@ const LONG: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) enum Command {
     ReadBack {
-        ticket: LogTicket,
+        origin: Origin,
         owner: OwnerId,
         topics: Topics,
         from: Option<Position>,
     },
     /// An ownership marker is written, or not.
     Marked {
-        ticket: LogTicket,
+        origin: Origin,
         result: Result<Offset, String>,
     },
     Stop,
@@ -159,10 +159,10 @@ impl ReaderThread {
             };
             while let Some(command) = next {
                 match command {
-                    Command::ReadBack { ticket, owner, topics, from } => {
-                        self.begin(ticket, owner, topics, from);
+                    Command::ReadBack { origin, owner, topics, from } => {
+                        self.begin(origin, owner, topics, from);
                     }
-                    Command::Marked { ticket, result } => self.marked(ticket, result),
+                    Command::Marked { origin, result } => self.marked(origin, result),
                     Command::Stop => return,
                 }
                 next = inbox.try_recv().ok();
@@ -173,12 +173,12 @@ impl ReaderThread {
         }
     }
 
-    fn begin(&mut self, ticket: LogTicket, owner: OwnerId, topics: Topics, from: Option<Position>) {
+    fn begin(&mut self, origin: Origin, owner: OwnerId, topics: Topics, from: Option<Position>) {
         // Nobody waits for the log of an acquisition that has ended.
-        self.abandon(ticket.partition);
+        self.abandon(origin.partition);
         let now = Instant::now();
         let read_back = ReadBack {
-            ticket,
+            origin,
             owner,
             topics,
             from,
@@ -187,7 +187,7 @@ impl ReaderThread {
             reading: Reading::of(topics.then),
             read: 0,
         };
-        self.read_backs.insert(ticket.partition, read_back);
+        self.read_backs.insert(origin.partition, read_back);
     }
 
     fn abandon(&mut self, partition: Partition) {
@@ -206,9 +206,9 @@ impl ReaderThread {
         }
     }
 
-    fn marked(&mut self, ticket: LogTicket, result: Result<Offset, String>) {
-        let Some(read_back) = self.read_backs.get_mut(&ticket.partition) else { return };
-        if read_back.ticket != ticket {
+    fn marked(&mut self, origin: Origin, result: Result<Offset, String>) {
+        let Some(read_back) = self.read_backs.get_mut(&origin.partition) else { return };
+        if read_back.origin != origin {
             return;
         }
         let now = Instant::now();
@@ -242,7 +242,7 @@ impl ReaderThread {
             value: Some(&value),
             headers: &[],
         };
-        let taken = self.publisher.publish(&outgoing, Appended::Marker(read_back.ticket));
+        let taken = self.publisher.publish(&outgoing, Appended::Marker(read_back.origin));
         read_back.step = match taken {
             Ok(()) => Step::Marking,
             Err(_) => Step::Mark(Instant::now() + RETRY_WAIT),
@@ -325,7 +325,7 @@ impl ReaderThread {
     fn finish(&mut self, partition: Partition) {
         self.unassign(partition);
         let Some(read_back) = self.read_backs.remove(&partition) else { return };
-        let ReadBack { ticket, since, step, reading, read, topics, .. } = read_back;
+        let ReadBack { origin, since, step, reading, read, topics, .. } = read_back;
         let from = if let Step::Read { from, .. } = step { from } else { Position(0) };
         self.metrics.void.increment(reading.superseded);
         self.metrics.read_back.record(since.elapsed().as_secs_f64());
@@ -339,16 +339,15 @@ impl ReaderThread {
             millis,
             "decision_log.read_back"
         );
-        let LogTicket { worker, generation, .. } = ticket;
-        (self.sinks[worker])(LogEvent::Decisions { partition, generation, decisions });
-        (self.sinks[worker])(LogEvent::ReadBack { partition, generation, from, markers });
+        (self.sinks[origin.worker])(LogEvent::Decisions { origin, decisions });
+        (self.sinks[origin.worker])(LogEvent::ReadBack { origin, from, markers });
     }
 
     /// Updates what `ready` says: what keeps partitions waiting, if something does.
     fn update_trouble(&self) {
         let oldest = self.read_backs.values().filter(|read_back| read_back.since.elapsed() > LONG);
         let trouble = oldest
-            .map(|read_back| (read_back.ticket.partition, read_back.step))
+            .map(|read_back| (read_back.origin.partition, read_back.step))
             .min_by_key(|(partition, _)| *partition);
         let trouble = trouble.map(|(partition, step)| {
             let doing = match step {

@@ -13,6 +13,7 @@ use crate::ids::{Offset, Timestamp, TopicId, TraceId};
 use crate::otlp::probability::Threshold;
 use crate::proto::trace_decision::{Outcome, Trigger as WireTrigger};
 use crate::proto::{LogRecord, Ownership, TraceDecision};
+use crate::sampling::decided::{DecisionRecord, Kept, SamplingDecision};
 use crate::sampling::trace::Trigger;
 
 /// Names the writer of a record: a random number for each acquisition of a partition.
@@ -35,48 +36,6 @@ impl GroupHash {
     pub fn of(group_id: &str) -> Self {
         Self(fnv::hash_32(group_id.bytes()))
     }
-}
-
-/// What was decided on a trace. It names policies instead of referring to them, since the policy file
-/// may have changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SamplingDecision {
-    /// It was dropped.
-    Dropped,
-    /// It was kept.
-    Kept(Kept),
-}
-
-/// Why a trace was kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// The name of the policy that it was kept by.
-    pub policy: Arc<str>,
-    /// The threshold it passed.
-    pub threshold: Threshold,
-    /// Whether the threshold tells the probability with which it was kept.
-    pub consistent: bool,
-}
-
-/// An entry of the decision log: the decision on one trace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecisionRecord {
-    /// The trace.
-    pub trace_id: TraceId,
-    /// What was decided.
-    pub decision: SamplingDecision,
-    /// The policy that dropped it, if one did; for a kept trace the decision names the policy.
-    pub dropped_by: Option<Arc<str>>,
-    /// The first record with spans of the trace.
-    pub first: Offset,
-    /// The last record that the decision covers.
-    pub last: Offset,
-    /// The partition's clock at the decision.
-    pub at: Timestamp,
-    /// Why it was decided at that time.
-    pub trigger: Trigger,
-    /// All spans that the decision covers are delivered.
-    pub delivered: bool,
 }
 
 /// What a record of the log contains.

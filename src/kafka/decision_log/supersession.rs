@@ -7,8 +7,9 @@
 
 use std::collections::HashMap;
 
-use super::record::{self, Contents, DecisionRecord, GroupHash, OwnerId, SamplingDecision, Unread};
+use super::record::{self, Contents, GroupHash, OwnerId, Unread};
 use crate::ids::{Offset, Position, Timestamp, TopicId, TraceId};
+use crate::sampling::decided::{DecisionRecord, SamplingDecision};
 
 /// The result of reading a log, so far.
 #[derive(Debug, Default)]
@@ -191,7 +192,8 @@ mod tests {
 
     fn kept(trace: u8, first: i64, delivered: bool) -> DecisionRecord {
         let threshold = crate::otlp::probability::Threshold::ALWAYS;
-        let kept = record::Kept { policy: "all".into(), threshold, consistent: true };
+        let kept =
+            crate::sampling::decided::Kept { policy: "all".into(), threshold, consistent: true };
         DecisionRecord { decision: SamplingDecision::Kept(kept), ..record(trace, first, delivered) }
     }
 

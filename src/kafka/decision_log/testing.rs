@@ -1,10 +1,10 @@
 //! The topic without Kafka, for tests of those who write and read it.
 
-use super::record::SamplingDecision;
-use super::record::{self, Contents, DecisionRecord, GroupHash, OwnerId};
+use super::record::{self, Contents, GroupHash, OwnerId};
 use super::supersession::{OwnershipMarker, Reading};
 use super::{Log, LogBatch, LogTicket, Topics};
-use crate::ids::{Offset, Position, Timestamp, TraceId};
+use crate::ids::{Offset, Origin, Position, Timestamp, TraceId};
+use crate::sampling::decided::{DecisionRecord, SamplingDecision};
 use crate::sampling::trace::Trigger;
 
 /// The decision to drop a trace, whose id is this byte sixteen times, on the records from `first` to
@@ -35,7 +35,7 @@ impl Log for ByHand {
         Err(batch)
     }
 
-    fn read_back(&self, _: LogTicket, _: OwnerId, _: Topics, _: Option<Position>) {}
+    fn read_back(&self, _: Origin, _: OwnerId, _: Topics, _: Option<Position>) {}
 }
 
 impl LogBatch {

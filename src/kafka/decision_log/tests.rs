@@ -5,6 +5,7 @@ use rdkafka::producer::DefaultProducerContext;
 
 use super::testing::dropped;
 use super::*;
+use crate::ids::Generation;
 
 const PARTITION: Partition = Partition(1);
 
@@ -28,8 +29,12 @@ fn start(brokers: &str, group_id: &str) -> (DecisionLog, mpsc::Receiver<LogEvent
     (DecisionLog::start(&settings, vec![sink]).unwrap(), events)
 }
 
+fn origin(generation: u64) -> Origin {
+    Origin { worker: 0, partition: PARTITION, generation: Generation(generation) }
+}
+
 fn ticket(generation: u64, sequence: u64) -> LogTicket {
-    LogTicket { worker: 0, partition: PARTITION, generation: Generation(generation), sequence }
+    LogTicket { origin: origin(generation), sequence }
 }
 
 fn recorded(trace: u8, delivered: bool) -> DecisionRecord {
@@ -44,12 +49,12 @@ fn read_back(
     owner: u64,
     from: Option<i64>,
 ) -> (Vec<DecisionRecord>, Position) {
-    log.read_back(ticket(owner, 0), OwnerId(owner), Topics::default(), from.map(Position));
+    log.read_back(origin(owner), OwnerId(owner), Topics::default(), from.map(Position));
     let mut all = Vec::new();
     loop {
         match events.recv_timeout(Duration::from_secs(30)).unwrap() {
-            LogEvent::Decisions { decisions, generation, .. } => {
-                assert_eq!(generation, Generation(owner));
+            LogEvent::Decisions { decisions, origin: of } => {
+                assert_eq!(of, origin(owner));
                 all.extend(decisions);
             }
             LogEvent::ReadBack { from, .. } => return (all, from),

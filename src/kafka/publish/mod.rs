@@ -131,6 +131,10 @@ pub struct Failed<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// Tells one worker what became of what it handed on. Called on the thread of whoever tells; must not
+/// block.
+pub type NoticeSink<T> = Box<dyn Fn(T) + Send + Sync>;
+
 /// Gets the delivery reports of records. Called on the producer's thread; must not block.
 pub trait DeliveryReports: Send + Sync + 'static {
     /// Goes with a record, and comes back with its report.

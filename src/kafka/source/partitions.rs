@@ -65,6 +65,27 @@ impl<S> Partitions<S> {
         entry.filter(|entry| entry.revocation.is_none()).map(|entry| &mut entry.state)
     }
 
+    /// The states of all partitions.
+    pub fn states(&mut self) -> impl Iterator<Item = &mut S> {
+        self.entries.values_mut().map(|entry| &mut entry.state)
+    }
+
+    /// Those of the partitions that are not being given up.
+    pub fn current_states(&mut self) -> impl Iterator<Item = &mut S> {
+        let current = self.entries.values_mut().filter(|entry| entry.revocation.is_none());
+        current.map(|entry| &mut entry.state)
+    }
+
+    /// Takes out what there is, without an answer to anybody: nothing more is done for it.
+    pub fn take_all(&mut self) -> Vec<S> {
+        self.entries.drain().map(|(_, entry)| entry.state).collect()
+    }
+
+    /// True if some are being given up.
+    pub fn has_revoked(&self) -> bool {
+        self.entries.values().any(|entry| entry.revocation.is_some())
+    }
+
     fn entry(&mut self, partition: Partition, generation: Generation) -> Option<&mut Entry<S>> {
         self.entries.get_mut(&partition).filter(|entry| entry.generation == generation)
     }

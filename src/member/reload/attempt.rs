@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::ReloadSettings;
 use crate::config::{self, PolicyFile};
 use crate::member::worker::InForce;
-use crate::sampling::policy;
+use crate::sampling::policy::{self, CompileError};
+use crate::sampling::sampler::Policies;
 use crate::sampling::trace::Limits;
 
 /// Tells contents apart, also those that are no policy file, and no file at all.
@@ -75,21 +76,24 @@ fn fingerprint(text: &Result<String, String>) -> Fingerprint {
     Fingerprint(hasher.finish())
 }
 
-/// When traces are complete, by a policy file.
-pub fn limits(file: &PolicyFile) -> Limits {
-    Limits {
+/// What decisions are made by, as a policy file says it.
+///
+/// # Errors
+/// When a policy cannot be compiled.
+pub fn policies(file: &PolicyFile) -> Result<Policies, CompileError> {
+    let limits = Limits {
         decision_wait: file.decision_wait,
         decision_wait_after_root_received: file.decision_wait_after_root_received,
         maximum_trace_spans: file.maximum_trace_spans,
         maximum_trace_size: file.maximum_trace_size,
-    }
+    };
+    Ok(Policies::new(policy::compile(&file.policies)?, limits, file.decision_cache_ttl))
 }
 
 /// What a policy file puts in force. Its metrics are there from now on.
 ///
 /// # Errors
 /// When a policy cannot be compiled.
-pub fn in_force(file: &PolicyFile) -> Result<InForce, policy::CompileError> {
-    let policies = policy::compile(&file.policies)?;
-    Ok(InForce::new(policies, limits(file), file.decision_cache_ttl, file.hash.clone()))
+pub fn in_force(file: &PolicyFile) -> Result<InForce, CompileError> {
+    Ok(InForce::new(policies(file)?, file.hash.clone()))
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{PolicyFile, Surroundings};
 use crate::member::worker::PoliciesInForce;
 
-pub use attempt::{in_force, limits};
+pub use attempt::{in_force, policies};
 pub use standing::{Changed, Standing};
 
 /// Requests that may wait: each is answered before the next, and nobody asks in such numbers.

@@ -72,7 +72,7 @@ impl Standing {
             file: file.to_owned(),
             hash: in_force.hash.clone(),
             since: SystemTime::now(),
-            policies: in_force.policies.specs().map(listed).collect(),
+            policies: in_force.policies.set.specs().map(listed).collect(),
             changed: None,
             failure: None,
         }
@@ -170,7 +170,7 @@ impl fmt::Display for Changed {
 
 impl Changed {
     pub(super) fn new(trigger: Trigger, old: &InForce, new: &InForce) -> Self {
-        let changes = new.policies.changes(&old.policies);
+        let changes = new.policies.set.changes(&old.policies.set);
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             trigger,
@@ -185,6 +185,7 @@ impl Changed {
 
 /// Settings beside the policies that changed.
 fn settings(old: &InForce, new: &InForce) -> Vec<String> {
+    let (old, new) = (&old.policies, &new.policies);
     let (from, to) = (&old.limits, &new.limits);
     let wait = |time: Duration| humantime::format_duration(time).to_string();
     let all = [

@@ -83,7 +83,7 @@ impl Watched {
             self.until(|standing| standing.policies[0].name == name && standing.failure.is_none());
         let standing = standing.await;
         let in_force = self.policies.get();
-        assert_eq!(in_force.policies.names().collect::<Vec<_>>(), [name]);
+        assert_eq!(in_force.policies.set.names().collect::<Vec<_>>(), [name]);
         assert_eq!(standing.hash, in_force.hash);
         standing
     }
@@ -226,7 +226,7 @@ async fn the_processor_that_is_named_is_read_again() {
     fs::write(watched.path("c.yaml"), without).unwrap();
     let standing = watched.until(|standing| standing.failure.is_some()).await;
     assert!(standing.failure.as_ref().unwrap().errors.contains("tail_sampling/shop"));
-    assert_eq!(watched.policies.get().policies.names().collect::<Vec<_>>(), ["shopping"]);
+    assert_eq!(watched.policies.get().policies.set.names().collect::<Vec<_>>(), ["shopping"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,45 +4,30 @@
 //! no decision is ever made by parts of two.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::gather::keys_for;
 use super::outbound::Targets;
-use crate::otlp::AttributeKeys;
 use crate::sampling::policy::PolicySet;
-use crate::sampling::trace::Limits;
+use crate::sampling::sampler::Policies;
 use crate::telemetry::accounts::{CountedLeaf, CountedPolicy, Counts, PolicyCounters};
 
 /// One version of what the policy file says.
 #[derive(Debug)]
 pub struct InForce {
-    /// The policies.
-    pub policies: PolicySet,
-    /// When traces are complete.
-    pub limits: Limits,
-    /// For how long decisions are remembered, on the partition's clock.
-    pub decision_cache_ttl: Duration,
+    /// What decisions are made by.
+    pub policies: Arc<Policies>,
     /// Names the contents of the file.
     pub hash: String,
-    /// What a scan has to look at for these policies.
-    pub(super) keys: AttributeKeys,
     /// Where their counts are posted.
     pub(super) counters: PolicyCounters,
 }
 
 impl InForce {
     /// A version that is not in force yet. Its metrics are there from now on.
-    pub fn new(
-        policies: PolicySet,
-        limits: Limits,
-        decision_cache_ttl: Duration,
-        hash: String,
-    ) -> Self {
-        let keys = keys_for(policies.predicates());
-        let counters = counters(&policies);
-        Self { policies, limits, decision_cache_ttl, hash, keys, counters }
+    pub fn new(policies: Policies, hash: String) -> Self {
+        let counters = counters(&policies.set);
+        Self { policies: Arc::new(policies), hash, counters }
     }
 
     /// Which of the exporters `all` get what the policy of that name keeps: what it says, or all
@@ -51,13 +36,14 @@ impl InForce {
         if all.len() == 1 {
             return Targets::of(all, &[]);
         }
-        let named = self.policies.specs().find(|spec| spec.name == policy);
+        let named = self.policies.set.specs().find(|spec| spec.name == policy);
         Targets::of(all, named.map_or(&[], |spec| &spec.exporters))
     }
 
-    /// A counts for these policies.
+    /// counts for these policies.
     pub(super) fn counts(&self) -> Counts {
-        Counts::new(self.policies.names().count(), self.policies.leaves().len())
+        let policies = &self.policies.set;
+        Counts::new(policies.names().count(), policies.leaves().len())
     }
 }
 

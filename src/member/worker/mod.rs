@@ -8,26 +8,21 @@
 //! still are; and that policies change between two batches of records, for all its partitions at
 //! once. Leaves what each step means to the modules it calls.
 
-mod arrivals;
-mod decide;
-mod deliver;
-mod desk;
-mod gather;
-mod handover;
+mod context;
+mod counting;
+mod decision_room;
 mod in_force;
+mod intake;
+mod log;
 mod outbound;
+mod outcomes;
+mod ownership;
 mod partition;
 mod pulse;
-mod recording;
-mod recover;
-mod refuse;
-mod remembered;
-mod replay;
-mod runs;
+mod reload;
+mod settlement;
 mod shares;
-mod switch;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,27 +32,25 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::export::{Ack, Exporter};
-use crate::ids::{Generation, Partition};
+use crate::ids::Origin;
 use crate::kafka::dead_letters::{DeadLetters, LetterTicket};
 use crate::kafka::decision_log::{Log, LogEvent};
-use crate::kafka::source::{Acquisition, CaughtUp, Event, Inbox, Rebalance, RecordBatch};
+use crate::kafka::source::{
+    Acquisition, CaughtUp, Event, Inbox, Partitions, Rebalance, RecordBatch,
+};
 use crate::member::routing::Routing;
-use crate::sampling::trace::DecidedTraces;
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::memory::Memory;
 
-pub use decide::{Annotations, Remembered};
-use desk::Desk;
-pub use gather::{ask_resource, gather, keys_for};
+use context::Context;
+pub use decision_room::DecisionRoom;
 pub use in_force::{InForce, PoliciesInForce};
+pub use intake::Refusals;
 use outbound::Lanes;
+pub use outcomes::Annotations;
 use partition::PartitionState;
 use pulse::Stall;
 pub use pulse::{Pulse, Stalls};
-pub use refuse::Refusals;
-use refuse::send_letters;
-use remembered::RememberedTraces;
-pub use runs::{SpanRun, next_run};
 
 /// How soon it is tried again to write to the decision log, or looked whether the membership is
 /// confirmed.
@@ -80,8 +73,8 @@ pub struct Shared {
     pub log: Option<Arc<dyn Log>>,
     /// Bytes of kept traces that may wait for the decision log in one worker.
     pub max_unrecorded_bytes: u64,
-    /// The traces decided lately.
-    pub decided: DecidedTraces<Remembered>,
+    /// The bound on decisions that are remembered.
+    pub decision_room: DecisionRoom,
     /// How many workers take no records.
     pub stalls: Stalls,
     /// The bound on open traces.
@@ -96,23 +89,21 @@ pub struct Shared {
     pub dead_letters: DeadLetters,
 }
 
-/// Where a worker is told what became of what it handed on.
+/// What a worker is told of what it handed on.
 #[derive(Debug)]
-pub struct Told {
-    /// By the exporters, each of which has a number.
-    pub acks: mpsc::UnboundedReceiver<(usize, Vec<Ack>)>,
-    /// By the decision log.
-    pub log: mpsc::UnboundedReceiver<LogEvent>,
-    /// By the producer of dead letters.
-    pub letters: mpsc::UnboundedReceiver<LetterTicket>,
+pub enum Notice {
+    /// By the exporter with this number: what became of chunks.
+    Acks(usize, Vec<Ack>),
+    /// By the decision log: what is written, and what is read back.
+    Log(LogEvent),
+    /// By the producer of dead letters: one is written or given up.
+    Letter(LetterTicket),
 }
 
 /// What a worker does next.
 enum Next {
     Rebalance(Rebalance),
-    Acks(usize, Vec<Ack>),
-    Log(LogEvent),
-    Letter(LetterTicket),
+    Notice(Notice),
     /// Something that had no room may have some now.
     Room,
     RevokeDeadline,
@@ -125,26 +116,20 @@ enum Next {
 #[derive(Debug)]
 pub struct Worker {
     index: usize,
-    shared: Arc<Shared>,
+    ctx: Context,
     lanes: Lanes,
     pulse: Arc<Pulse>,
     stalled_by: Option<Stall>,
     inbox: Inbox,
-    told: Told,
+    /// No more comes than is under way, which the queues of the others bound.
+    notices: mpsc::UnboundedReceiver<Notice>,
     /// Tells of policies that came into force.
     policies: watch::Receiver<Arc<InForce>>,
-    /// Those that the partitions judge by and the counts is of.
-    in_force: Arc<InForce>,
     /// Partitions of the topic, over which limits are shared out.
     topic_size: u32,
-    partitions: HashMap<Partition, PartitionState>,
-    /// Those that are being given up: these have a revocation.
-    revoking: Vec<Partition>,
+    partitions: Partitions<PartitionState>,
     /// One acquisition for each lease that the partitions are held under.
     leases: Vec<Arc<Acquisition>>,
-    /// What partitions that are gone have in the decision cache.
-    left: Vec<RememberedTraces>,
-    desk: Desk,
 }
 
 impl Worker {
@@ -154,28 +139,22 @@ impl Worker {
         shared: Arc<Shared>,
         exporters: Vec<Exporter>,
         inbox: Inbox,
-        told: Told,
+        notices: mpsc::UnboundedReceiver<Notice>,
     ) -> Self {
         let mut policies = shared.policies.follow();
         let in_force = Arc::clone(&policies.borrow_and_update());
-        let desk = Desk::new(&in_force, shared.max_chunk_bytes);
-        let partitions = HashMap::new();
         Self {
             index,
-            shared,
+            ctx: Context::new(shared, in_force),
             lanes: Lanes::new(exporters),
             pulse: Arc::default(),
             stalled_by: None,
             inbox,
-            told,
+            notices,
             policies,
-            in_force,
             topic_size: 1,
-            partitions,
-            revoking: Vec::new(),
+            partitions: Partitions::default(),
             leases: Vec::new(),
-            left: Vec::new(),
-            desk,
         }
     }
 
@@ -186,25 +165,23 @@ impl Worker {
 
     /// Works until `stop` is called off.
     pub async fn run(mut self, stop: CancellationToken) {
-        let dead_letters = self.shared.dead_letters.clone();
+        let dead_letters = self.ctx.shared.dead_letters.clone();
         loop {
             let full = self.lanes.full();
             let is_full = full.is_some();
             let stall = self.stall(is_full);
-            self.shared.stalls.changed(self.stalled_by, stall);
+            self.ctx.shared.stalls.changed(self.stalled_by, stall);
             self.stalled_by = stall;
             let is_free = stall.is_none();
-            let has_unsent = !self.desk.unsent.is_empty();
-            let has_to_retry = !is_free || self.desk.has_to_record();
-            let revoke_deadline = self.revoke_deadline();
+            let has_unsent = !self.ctx.outbox.letters.is_empty();
+            let has_to_retry = !is_free || self.ctx.outbox.has_to_record();
+            let revoke_deadline = self.partitions.deadline();
             self.pulse.rest();
             let next = tokio::select! {
                 biased;
                 Some(rebalance) = self.inbox.rebalances.recv() => Next::Rebalance(rebalance),
                 () = stop.cancelled() => Next::Stop,
-                Some((exporter, acks)) = self.told.acks.recv() => Next::Acks(exporter, acks),
-                Some(event) = self.told.log.recv() => Next::Log(event),
-                Some(ticket) = self.told.letters.recv() => Next::Letter(ticket),
+                Some(notice) = self.notices.recv() => Next::Notice(notice),
                 () = room(full), if is_full => Next::Room,
                 () = dead_letters.room(), if has_unsent => Next::Room,
                 () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => Next::Room,
@@ -216,9 +193,9 @@ impl Worker {
             self.pulse.work();
             match next {
                 Next::Rebalance(rebalance) => self.rebalance(rebalance),
-                Next::Acks(exporter, acks) => self.acknowledge(exporter, acks),
-                Next::Log(event) => self.told_by_log(event),
-                Next::Letter(ticket) => self.letter_settled(ticket),
+                Next::Notice(Notice::Acks(exporter, acks)) => self.acknowledge(exporter, acks),
+                Next::Notice(Notice::Log(event)) => self.told_by_log(event),
+                Next::Notice(Notice::Letter(ticket)) => self.letter_settled(ticket),
                 Next::Room => self.feed(),
                 Next::RevokeDeadline => self.finish_revocations(),
                 Next::Policies => self.switch(),
@@ -229,9 +206,9 @@ impl Worker {
             }
         }
         self.pulse.rest();
-        self.shared.stalls.changed(self.stalled_by, None);
+        self.ctx.shared.stalls.changed(self.stalled_by, None);
         // After an orderly stop nothing is left. After a crash what is lost will be read again.
-        for (_, state) in std::mem::take(&mut self.partitions) {
+        for state in self.partitions.take_all() {
             self.forget(state);
         }
         self.post();
@@ -246,7 +223,7 @@ impl Worker {
         if is_full {
             return Some(Stall::Export);
         }
-        if !self.desk.unsent.is_empty() {
+        if !self.ctx.outbox.letters.is_empty() {
             return Some(Stall::DeadLetter);
         }
         self.is_behind_on_record().then_some(Stall::DecisionLog)
@@ -254,16 +231,18 @@ impl Worker {
 
     fn take_in(&mut self, batch: RecordBatch) {
         self.keep_up();
-        if let Some(state) = current(&mut self.partitions, batch.partition, batch.generation) {
-            if let Some(parked) = &mut state.recovering {
-                parked.push_back(batch);
+        let ctx = &mut self.ctx;
+        if let Some(state) = self.partitions.current(batch.partition, batch.generation) {
+            if let Some(reading_back) = &mut state.reading_back {
+                reading_back.parked.push_back(batch);
                 return;
             }
+            state.make_room(&ctx.shared.decision_room);
             for record in batch.records() {
-                state.take_in(&self.shared, &mut self.desk, &record);
+                state.take_in(ctx, &record);
             }
-            state.forget_old(&self.shared);
-            state.publish(&mut self.desk);
+            state.sampler.forget_old();
+            state.publish(ctx);
         }
         // Its room in the inbox is free from here on.
         drop(batch);
@@ -275,11 +254,13 @@ impl Worker {
     /// Quiet partitions: the wall clock carries theirs on.
     fn run_clocks_on(&mut self, caught_up: &[CaughtUp]) {
         self.keep_up();
+        let ctx = &mut self.ctx;
         for quiet in caught_up {
-            let state = current(&mut self.partitions, quiet.partition, quiet.generation);
-            if let Some(state) = state.filter(|state| state.recovering.is_none()) {
-                state.caught_up(&self.shared, &mut self.desk, quiet);
-                state.forget_old(&self.shared);
+            let state = self.partitions.current(quiet.partition, quiet.generation);
+            if let Some(state) = state.filter(|state| state.reading_back.is_none()) {
+                state.make_room(&ctx.shared.decision_room);
+                state.caught_up(ctx, quiet);
+                state.sampler.forget_old();
             }
         }
         self.feed();
@@ -287,83 +268,60 @@ impl Worker {
     }
 
     fn acknowledge(&mut self, exporter: usize, acks: Vec<Ack>) {
-        let (shared, desk) = (&self.shared, &mut self.desk);
-        let of = |ack: &Ack| (ack.ticket.partition, ack.ticket.generation);
+        let ctx = &mut self.ctx;
         // Those of a partition come in runs.
-        for run in acks.chunk_by(|one, next| of(one) == of(next)) {
-            let (partition, generation) = of(&run[0]);
-            let state = current_or_revoked(&mut self.partitions, partition, generation);
-            let Some(state) = state else { continue };
+        for run in acks.chunk_by(|one, next| one.ticket.origin == next.ticket.origin) {
+            let Origin { partition, generation, .. } = run[0].ticket.origin;
+            let Some(state) = self.partitions.get(partition, generation) else { continue };
             for Ack { ticket, refusal, .. } in run {
-                let is_a_letter = refusal.as_ref().is_some_and(|refusal| {
-                    state.refused(shared, desk, ticket.delivery, exporter, refusal)
-                });
-                if !is_a_letter {
-                    state.settled(shared, desk, ticket.delivery);
+                let Context { shared, outbox, .. } = &mut *ctx;
+                match refusal {
+                    // Without a topic for it, it was counted and logged, and that is the end of it.
+                    Some(refusal) if shared.dead_letters.is_open() => {
+                        let name = shared.exporters.get(exporter).map_or("", String::as_str);
+                        state.settlement.chunk_refused(ticket.delivery, name, refusal, outbox);
+                    }
+                    _ => state.settlement.chunk_settled(ticket.delivery, outbox),
                 }
             }
-            state.publish(desk);
+            state.publish(ctx);
         }
         self.feed();
         self.go_on_with_revocations();
     }
 
-    /// Hands on what the partitions have for the decision log and the exporter.
-    fn feed(&mut self) {
-        self.feed_log();
-        self.feed_exporters();
-        send_letters(&self.shared.dead_letters, &mut self.desk);
+    /// A letter is settled, of a partition that may be gone.
+    fn letter_settled(&mut self, ticket: LetterTicket) {
+        let LetterTicket { origin: Origin { partition, generation, .. }, holds } = ticket;
+        if let Some(state) = self.partitions.get(partition, generation) {
+            state.settlement.letter_settled(holds, &mut self.ctx.outbox);
+            state.publish(&mut self.ctx);
+            self.feed();
+            self.go_on_with_revocations();
+        }
     }
 
-    /// Hands kept traces to the exporters, in order, as far as they have room.
-    fn feed_exporters(&mut self) {
-        self.desk.kept.drain(..).for_each(|outbound| self.lanes.push(outbound));
+    /// Hands on what the partitions have for the decision log, the exporters and the dead letters.
+    fn feed(&mut self) {
+        self.feed_log();
+        self.ctx.outbox.chunks.drain(..).for_each(|outbound| self.lanes.push(outbound));
         self.lanes.feed();
+        self.ctx.send_letters();
     }
 
     /// At the memory bound: gives the heaviest traces an early decision.
     fn relieve_memory(&mut self) {
-        self.post_memory();
-        let Some(share) = self.shared.memory.excess() else { return };
-        for state in self.partitions.values_mut() {
-            if state.revocation.is_none() {
-                state.relieve(&self.shared, &mut self.desk, share);
-            }
+        self.ctx.post_memory(self.lanes.waiting_bytes());
+        let Some(share) = self.ctx.shared.memory.excess() else { return };
+        for state in self.partitions.current_states() {
+            state.relieve(&mut self.ctx, share);
         }
     }
 
-    fn post_memory(&mut self) {
-        let used = self.desk.held.cost + self.lanes.waiting_bytes();
-        self.shared.memory.changed(self.desk.memory_posted, used);
-        self.desk.memory_posted = used;
-    }
-
     fn post(&mut self) {
-        self.forget_what_is_left();
-        self.post_memory();
-        let Desk { counts, opened, closed, .. } = &mut self.desk;
-        let (opened, closed) = (std::mem::take(opened), std::mem::take(closed));
-        self.shared.accounts.post(&self.in_force.counters, counts, opened, closed);
-        let decided = &self.shared.decided;
-        self.shared.accounts.cache(decided.len(), decided.bytes());
+        self.ctx.post_memory(self.lanes.waiting_bytes());
+        self.ctx.post_counts();
     }
-}
-
-/// The state of a partition, if `generation` is its current one and it is not being given up.
-fn current(
-    partitions: &mut HashMap<Partition, PartitionState>,
-    partition: Partition,
-    generation: Generation,
-) -> Option<&mut PartitionState> {
-    current_or_revoked(partitions, partition, generation).filter(|state| state.revocation.is_none())
-}
-
-fn current_or_revoked(
-    partitions: &mut HashMap<Partition, PartitionState>,
-    partition: Partition,
-    generation: Generation,
-) -> Option<&mut PartitionState> {
-    partitions.get_mut(&partition).filter(|state| state.generation() == generation)
 }
 
 /// Waits until an exporter has room.

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::export::{Chunk, Exporter};
-use crate::ids::{Generation, Partition};
+use crate::ids::Origin;
+use crate::kafka::dead_letters::{self, Letter};
+use crate::kafka::decision_log::{self, LogBatch};
 
 /// Which exporters get something: a bit for each, in the order of the static file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,33 @@ impl Targets {
 
     fn has(self, place: usize) -> bool {
         self.0 >> place & 1 == 1
+    }
+}
+
+/// What the partitions of a worker have to hand on.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// Chunks of kept traces that may leave.
+    pub(super) chunks: Vec<Outbound>,
+    /// Ownerships with decisions that wait for others to be put on record with.
+    pub(super) open_batches: Vec<Origin>,
+    /// Records that the decision log has not taken yet.
+    pub(super) batches: VecDeque<(decision_log::LogTicket, LogBatch)>,
+    /// Letters that the dead-letter producer has no room for. While there are any, no records are
+    /// taken: there are never more than those of one batch.
+    pub(super) letters: VecDeque<(Letter, dead_letters::LetterTicket)>,
+}
+
+impl Outbox {
+    /// True if decisions wait to be handed to the log.
+    pub(super) fn has_to_record(&self) -> bool {
+        !self.open_batches.is_empty() || !self.batches.is_empty()
+    }
+
+    /// Forgets what is of an ownership that ended.
+    pub(super) fn forget(&mut self, origin: Origin) {
+        self.letters.retain(|(_, ticket)| ticket.origin != origin);
+        self.batches.retain(|(ticket, _)| ticket.origin != origin);
     }
 }
 
@@ -105,10 +134,10 @@ impl Lanes {
     }
 
     /// Forgets what waits of an ownership that ended.
-    pub(super) fn forget(&mut self, partition: Partition, generation: Generation) {
+    pub(super) fn forget(&mut self, origin: Origin) {
         for lane in &mut self.lanes {
             lane.waiting.retain(|Chunk { ticket, bytes, .. }| {
-                let goes = ticket.partition == partition && ticket.generation == generation;
+                let goes = ticket.origin == origin;
                 if goes {
                     self.waiting_bytes -= bytes.len() as u64;
                 }

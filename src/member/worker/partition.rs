@@ -1,76 +1,38 @@
-//! The state of one partition under one ownership.
+//! One partition under one ownership: its sampler, and what is not settled of it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
 
-use hashbrown::HashMap;
-use tokio::time::Instant;
-
-use super::deliver::{DecisionKey, Delivery, InHand, Undelivered};
-use super::recording::{LogPositions, Recording};
-use super::remembered::RememberedTraces;
-use super::replay::Replay;
-use super::{Desk, InForce, Shared};
-use crate::export::DeliveryId;
-use crate::ids::{Generation, Partition, Position, Timestamp};
+use super::context::Context;
+use super::decision_room::DecisionRoom;
+use super::intake::Value;
+use super::outcomes::Outcomes;
+use super::settlement::Settlement;
+use crate::ids::{Origin, Partition, Position, Timestamp};
 use crate::kafka::decision_log::OwnerId;
 use crate::kafka::source::{Acquisition, CaughtUp, CommitMetadata, LogGone, Record, RecordBatch};
-use crate::sampling::policy::{Budgets, ResourceFacts};
-use crate::sampling::trace::{
-    HeaderId, Headers, OpenTrace, OpenTraces, Slot, TRACE_OVERHEAD, Trigger,
-};
-use crate::sampling::watermark::Watermark;
-use crate::telemetry::accounts::Amount;
+use crate::sampling::sampler::Sampler;
+use crate::sampling::trace::{OpenTrace, TRACE_OVERHEAD, Trigger};
 
-/// A partition that is being given up: who waits for it, and how long.
-#[derive(Debug)]
-pub(super) struct Revocation {
-    pub(super) deadline: Instant,
-    pub(super) done: Sender<Partition>,
+/// What waits until it is known what was decided before.
+#[derive(Debug, Default)]
+pub(super) struct ReadingBack {
+    /// The records that came meanwhile.
+    pub(super) parked: VecDeque<RecordBatch>,
+    /// The records on the topic are gone, which is seen to then.
+    pub(super) gone: Option<LogGone>,
 }
 
 #[derive(Debug)]
 pub(super) struct PartitionState {
-    /// The worker that keeps this state: acks are sent there.
-    pub(super) worker: usize,
-    pub(super) partition: Partition,
+    pub(super) origin: Origin,
     pub(super) acquisition: Arc<Acquisition>,
-    /// The policies that the facts, the deadlines and the budgets below are for.
-    pub(super) in_force: Arc<InForce>,
-    pub(super) traces: OpenTraces,
-    pub(super) headers: Headers,
-    pub(super) budgets: Budgets,
-    pub(super) watermark: Watermark,
     /// As whom it writes to the decision log.
     pub(super) owner: OwnerId,
-    /// Until the decision log is read back: the records that came meanwhile.
-    pub(super) recovering: Option<VecDeque<RecordBatch>>,
-    /// Its records are gone, which is seen to once it is recovered.
-    pub(super) gone: Option<LogGone>,
-    /// What was decided, before this ownership, of records that are read again.
-    pub(super) replay: Replay,
-    /// What it has in the decision cache.
-    pub(super) remembered: RememberedTraces,
-    /// What waits for the decision log.
-    pub(super) recording: Recording,
-    pub(super) log_positions: LogPositions,
-    /// What is on its way to the backend.
-    pub(super) deliveries: HashMap<DeliveryId, Delivery, foldhash::fast::RandomState>,
-    pub(super) next_delivery: u64,
-    pub(super) chunks_in_flight: usize,
-    /// Kept traces that are not on record as delivered. Empty without a decision log.
-    pub(super) undelivered: HashMap<DecisionKey, Undelivered, foldhash::fast::RandomState>,
-    /// Of those: which the record in hand holds.
-    pub(super) in_hand: Vec<InHand>,
-    /// Letters that are not settled yet.
-    pub(super) letters: usize,
-    pub(super) revocation: Option<Revocation>,
-    /// Traces that the record in hand brought to a cap.
-    pub(super) at_cap: Vec<Slot>,
-    /// Per resource and per scope of the record in hand: used again from record to record.
-    pub(super) resources: Vec<ResourceInHand>,
-    pub(super) scopes: Vec<Option<HeaderId>>,
+    /// Until the decision log is read back: nothing of the partition is judged.
+    pub(super) reading_back: Option<ReadingBack>,
+    pub(super) sampler: Sampler,
+    pub(super) settlement: Settlement,
     /// What it held when that was last told.
     held_told: Held,
 }
@@ -78,10 +40,12 @@ pub(super) struct PartitionState {
 /// What partitions hold in memory, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
-    /// All that counts against the memory bound.
+    /// All that counting against the memory bound.
     pub(super) cost: u64,
     /// Of that: kept traces that wait for the decision log.
     pub(super) unrecorded: u64,
+    /// How many decisions are remembered, which have a bound of their own.
+    pub(super) decisions: u64,
 }
 
 impl Held {
@@ -89,171 +53,145 @@ impl Held {
     fn change(&mut self, before: Self, now: Self) {
         self.cost = self.cost + now.cost - before.cost;
         self.unrecorded = self.unrecorded + now.unrecorded - before.unrecorded;
+        self.decisions = self.decisions + now.decisions - before.decisions;
     }
 }
 
-/// A resource of the record in hand, once something asked for it.
-#[derive(Debug, Default)]
-pub(super) struct ResourceInHand {
-    pub(super) header: Option<HeaderId>,
-    pub(super) facts: Option<ResourceFacts>,
-}
-
 impl PartitionState {
+    /// A partition that `worker` keeps, of a topic with `topic_size` of them.
     pub(super) fn new(
-        worker: usize,
-        partition: Partition,
-        acquisition: Arc<Acquisition>,
-        start: Position,
-        metadata: CommitMetadata,
-        in_force: &Arc<InForce>,
+        ctx: &Context,
+        (worker, partition, acquisition): (usize, Partition, Arc<Acquisition>),
+        (start, metadata): (Position, CommitMetadata),
         topic_size: u32,
     ) -> Self {
         let clock = metadata.clock.unwrap_or(Timestamp(i64::MIN));
-        let generation = acquisition.generation;
+        let origin = Origin { worker, partition, generation: acquisition.generation };
+        let owner = OwnerId::draw();
+        let writer = ctx.shared.log.as_ref().map(|log| (log.group(), owner));
+        let log = metadata.log.unwrap_or(Position(0));
         Self {
-            worker,
-            partition,
+            origin,
             acquisition,
-            in_force: Arc::clone(in_force),
-            traces: OpenTraces::at(in_force.limits, clock),
-            headers: Headers::default(),
-            budgets: in_force.policies.budgets(topic_size),
-            watermark: Watermark::new(start, clock),
-            owner: OwnerId::draw(),
-            recovering: None,
-            gone: None,
-            replay: Replay::default(),
-            remembered: RememberedTraces::new(partition, generation),
-            recording: Recording::default(),
-            log_positions: LogPositions::new(metadata.log.unwrap_or(Position(0))),
-            deliveries: HashMap::default(),
-            next_delivery: 0,
-            chunks_in_flight: 0,
-            undelivered: HashMap::default(),
-            in_hand: Vec::new(),
-            letters: 0,
-            revocation: None,
-            at_cap: Vec::new(),
-            resources: Vec::new(),
-            scopes: Vec::new(),
+            owner,
+            reading_back: None,
+            sampler: Sampler::new(&ctx.in_force.policies, clock, topic_size),
+            settlement: Settlement::new(origin, writer, (start, clock), log),
             held_told: Held::default(),
         }
     }
 
-    pub(super) fn generation(&self) -> Generation {
-        self.acquisition.generation
-    }
-
-    fn held(&self) -> Held {
-        let unrecorded = self.recording.bytes();
-        Held { cost: self.traces.cost() + self.headers.bytes() + unrecorded, unrecorded }
-    }
-
-    /// Tells the desk that the partition holds so much now.
-    fn tell_held(&mut self, desk: &mut Desk, now: Held) {
-        desk.held.change(self.held_told, now);
-        self.held_told = now;
-    }
-
-    /// How much was handed to the backend and the decision log and is not settled.
-    pub(super) fn in_flight(&self) -> usize {
-        self.chunks_in_flight + self.recording.len() + self.letters
+    /// The sampler, and what takes what comes out of it.
+    fn sampling<'a>(&'a mut self, ctx: &'a mut Context) -> (&'a mut Sampler, Outcomes<'a>) {
+        let Context { shared, in_force, counting, framer, outbox, .. } = ctx;
+        let settlement = &mut self.settlement;
+        let outcomes = Outcomes { shared, in_force, counting, framer, settlement, outbox };
+        (&mut self.sampler, outcomes)
     }
 
     /// Handles one record: what is due before it, then its spans.
-    pub(super) fn take_in(&mut self, shared: &Shared, desk: &mut Desk, record: &Record<'_>) {
-        if record.offset.next() <= self.watermark.next() {
-            desk.counts.repeated_records += 1;
+    pub(super) fn take_in(&mut self, ctx: &mut Context, record: &Record<'_>) {
+        if record.offset.next() <= self.settlement.next() {
+            ctx.counting.counts.repeated_records += 1;
             return;
         }
-        self.traces.advance_clock(record.timestamp);
-        self.decide_due(shared, desk);
-        self.watermark.read(record.offset, self.traces.clock());
-        desk.counts.records += 1;
-        self.read_value(shared, desk, record);
-        self.replay.passed(self.watermark.next());
+        self.advance_clock(ctx, record.timestamp);
+        self.settlement.read(record.offset, self.sampler.clock());
+        ctx.counting.counts.records += 1;
+        let mut reader = ctx.reader.take().unwrap_or_default();
+        let keys = &self.sampler.policies().keys;
+        match reader.read(record.value, keys, &mut ctx.counting.counts) {
+            Ok(value) => self.take_in_spans(ctx, record, &value),
+            Err(why) => self.refuse(ctx, record, &why),
+        }
+        ctx.reader = Some(reader);
+        self.sampler.passed(self.settlement.next());
+    }
+
+    fn take_in_spans(&mut self, ctx: &mut Context, record: &Record<'_>, value: &Value<'_>) {
+        self.refuse_spans(ctx, record, value);
+        let scanned = value.of(record);
+        if let Some(first) = scanned.found.spans.first() {
+            let id = first.trace_id;
+            let is_alone = scanned.found.spans.iter().all(|span| span.trace_id == id);
+            let (partition, counts) = (self.origin.partition, &mut ctx.counting.counts);
+            ctx.shared.routing.check(partition, record.key, id, is_alone, counts);
+        }
+        let (sampler, mut outcomes) = self.sampling(ctx);
+        sampler.take_in(&scanned, &mut outcomes);
+        self.settlement.taken_in(&mut ctx.outbox);
+    }
+
+    /// Moves the clock, and decides what falls due.
+    pub(super) fn advance_clock(&mut self, ctx: &mut Context, now: Timestamp) {
+        let (sampler, mut outcomes) = self.sampling(ctx);
+        sampler.advance_clock(now, &mut outcomes);
     }
 
     /// There is nothing to read: the wall clock carries the partition's on.
-    pub(super) fn caught_up(&mut self, shared: &Shared, desk: &mut Desk, quiet: &CaughtUp) {
-        if self.watermark.next() > quiet.position {
+    pub(super) fn caught_up(&mut self, ctx: &mut Context, quiet: &CaughtUp) {
+        if self.settlement.next() > quiet.position {
             return;
         }
-        self.traces.advance_clock(quiet.at.before(shared.idle_grace));
-        self.watermark.skip_to(quiet.position, self.traces.clock());
-        self.replay.passed(self.watermark.next());
-        self.decide_due(shared, desk);
-        self.publish(desk);
+        let now = self.sampler.clock().max(quiet.at.before(ctx.shared.idle_grace));
+        self.settlement.skip_to(quiet.position, now);
+        self.sampler.passed(quiet.position);
+        self.advance_clock(ctx, now);
+        self.publish(ctx);
     }
 
-    /// Takes decisions that no span would follow any more out of the cache. Those that are rebuilt
-    /// while records are read again may have to be told from others, however old.
-    pub(super) fn forget_old(&mut self, shared: &Shared) {
-        if !self.replay.is_under_way() {
-            let (now, ttl) = (self.traces.clock(), self.in_force.decision_cache_ttl);
-            self.remembered.forget_old(shared, now, ttl);
-        }
+    /// Remembers no more decisions than there is room for.
+    pub(super) fn make_room(&mut self, room: &DecisionRoom) {
+        self.sampler.set_decision_room(room.of_partition(self.held_told.decisions));
     }
 
     /// Decides what fell due.
-    pub(super) fn decide_due(&mut self, shared: &Shared, desk: &mut Desk) {
-        while let Some((trace, trigger)) = self.traces.take_due() {
-            self.decide(shared, desk, &trace, trigger);
-        }
+    pub(super) fn decide_due(&mut self, ctx: &mut Context) {
+        let (sampler, mut outcomes) = self.sampling(ctx);
+        sampler.decide_due(&mut outcomes);
+        self.publish(ctx);
     }
 
     /// Decides the heaviest traces early, until `share` of this partition's bytes is free.
-    pub(super) fn relieve(&mut self, shared: &Shared, desk: &mut Desk, share: f64) {
-        let bytes = (self.traces.cost() as f64 * share).ceil() as u64;
-        for trace in self.traces.take_heaviest(bytes) {
-            self.decide(shared, desk, &trace, Trigger::Memory);
-        }
-        self.publish(desk);
+    pub(super) fn relieve(&mut self, ctx: &mut Context, share: f64) {
+        let (sampler, mut outcomes) = self.sampling(ctx);
+        sampler.relieve(share, &mut outcomes);
+        self.publish(ctx);
     }
 
     /// Decides everything that is open, on what there is of it.
-    pub(super) fn decide_all(&mut self, shared: &Shared, desk: &mut Desk, trigger: Trigger) {
-        for trace in self.traces.take_heaviest(u64::MAX) {
-            self.decide(shared, desk, &trace, trigger);
-        }
-        self.publish(desk);
+    pub(super) fn decide_all(&mut self, ctx: &mut Context, trigger: Trigger) {
+        let (sampler, mut outcomes) = self.sampling(ctx);
+        sampler.decide_all(trigger, &mut outcomes);
+        self.publish(ctx);
     }
 
-    /// Tells the consumer what may be committed, and what the next owner has to know; and the desk
+    /// Tells the consumer what may be committed, and what the next owner has to know; and the worker
     /// what this partition holds. Said after whatever was done for it.
-    pub(super) fn publish(&mut self, desk: &mut Desk) {
-        self.tell_held(desk, self.held());
-        let committable = self.watermark.committable();
+    pub(super) fn publish(&mut self, ctx: &mut Context) {
+        let unrecorded = self.settlement.unrecorded_bytes();
+        let cost = self.sampler.bytes() + unrecorded;
+        let decisions = self.sampler.decisions().latest().len() as u64;
+        self.tell_held(ctx, Held { cost, unrecorded, decisions });
+        let committable = self.settlement.committable();
         let clock = (committable.clock.0 > i64::MIN).then_some(committable.clock);
-        let remembered = committable.clock.before(self.in_force.decision_cache_ttl);
-        let log = self.log_positions.since(remembered);
+        let ttl = self.sampler.policies().decision_cache_ttl;
+        let log = self.settlement.log_since(committable.clock.before(ttl));
         let metadata = CommitMetadata { clock, log: Some(log), topic: self.acquisition.topic() };
         self.acquisition.set_committable(committable.position, metadata);
     }
 
-    /// Counts out what is still open: the partition's next owner reads it again.
-    pub(super) fn abandon(&mut self, desk: &mut Desk) {
-        self.tell_held(desk, Held::default());
-        for trace in self.traces.take_all() {
-            let amount = amount_of(&trace);
-            desk.counts.revoked.add(amount);
-            desk.closed.add(amount);
-        }
+    /// Tells the worker that the partition holds so much now.
+    fn tell_held(&mut self, ctx: &mut Context, now: Held) {
+        ctx.held.change(self.held_told, now);
+        self.held_told = now;
     }
 
-    /// Releases what the payload of a trace that was taken holds.
-    pub(super) fn release_headers(&mut self, trace: &OpenTrace) {
-        for (segment, _) in trace.payload.segments() {
-            self.headers.release(segment.resource);
-            self.headers.release(segment.scope);
-        }
+    /// Counting out what is still open: the partition's next owner reads it again.
+    pub(super) fn abandon(&mut self, ctx: &mut Context) {
+        self.tell_held(ctx, Held::default());
+        self.sampler.abandon().iter().for_each(|trace| ctx.counting.abandoned(trace));
     }
-}
-
-pub(super) fn amount_of(trace: &OpenTrace) -> Amount {
-    let summary = &trace.summary;
-    Amount { traces: 1, spans: u64::from(summary.spans), bytes: summary.bytes }
 }
 
 const _: () = assert!(

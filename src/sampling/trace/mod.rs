@@ -6,7 +6,6 @@
 //! that the same arrivals in the same order complete the same traces at the same point, whatever
 //! the wall clock does. Leaves the decision, and what happens to the bytes, to others.
 
-mod decided;
 mod headers;
 mod limits;
 mod payload;
@@ -18,7 +17,6 @@ use hashbrown::HashMap;
 use crate::ids::{Offset, Pin, Timestamp, TraceId};
 use crate::sampling::facts::Summary;
 
-pub use decided::{Decided, DecidedTraces};
 pub use headers::{HeaderId, Headers};
 pub use limits::Limits;
 pub use payload::{Payload, Segment};

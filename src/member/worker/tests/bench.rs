@@ -1,4 +1,4 @@
-//! One partition on a desk, and the spans that are put on it.
+//! One partition on a bench, and the spans that are put on it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use prost::Message;
 
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::dead_letters::DeadLetters;
-use crate::kafka::decision_log::SamplingDecision;
 use crate::kafka::source::{CommitMetadata, OwnershipTable, Record};
+use crate::member::worker::context::Context;
 use crate::member::worker::partition::PartitionState;
-use crate::member::worker::switch::Rescan;
 use crate::member::worker::{
-    Annotations, Desk, InForce, PoliciesInForce, Refusals, Remembered, Shared, Stalls,
-    ask_resource, gather,
+    Annotations, DecisionRoom, InForce, PoliciesInForce, Refusals, Shared, Stalls,
 };
 use crate::otlp::{Scan, scan};
+use crate::sampling::decided::{DecisionRecord, SamplingDecision};
 use crate::sampling::facts::Summary;
 use crate::sampling::policy::spec::{Mode, PolicyKind, PolicySpec, StatusCode};
 use crate::sampling::policy::{self, Decision};
-use crate::sampling::trace::{DecidedTraces, Limits};
-use crate::telemetry::accounts::Accounts;
+use crate::sampling::sampler::{Policies, Rescan, ask_resource, summarize};
+use crate::sampling::trace::Limits;
+use crate::telemetry::accounts::{Accounts, Counts};
 use crate::telemetry::memory::Memory;
 
 pub const LIMITS: Limits = Limits {
@@ -37,7 +37,8 @@ pub const MAX_CHUNK: usize = 1 << 20;
 
 pub fn in_force_with(policies: &[PolicySpec], limits: Limits) -> InForce {
     let policies = policy::compile(policies).unwrap();
-    InForce::new(policies, limits, Duration::from_secs(600), "hash".to_owned())
+    let policies = Policies::new(policies, limits, Duration::from_secs(600));
+    InForce::new(policies, "hash".to_owned())
 }
 
 pub fn in_force(policies: &[PolicySpec]) -> InForce {
@@ -126,10 +127,10 @@ pub fn asked_anew(in_force: &InForce, trace: u8, records: &[Vec<u8>]) -> Summary
     let mut summary = Summary::new(id(trace));
     let mut found = Scan::default();
     for record in records {
-        scan(record, &in_force.keys, &mut found).unwrap();
-        let predicates = in_force.policies.predicates();
+        scan(record, &in_force.policies.keys, &mut found).unwrap();
+        let predicates = in_force.policies.set.predicates();
         let facts = ask_resource(predicates, record, &found, 0);
-        gather(predicates, &facts, record, &found, 0..found.spans.len(), &mut summary);
+        summarize(predicates, &facts, record, &found, 0..found.spans.len(), &mut summary);
         summary.spans += found.spans.len() as u32;
     }
     summary
@@ -144,7 +145,7 @@ pub fn shared(policies: InForce) -> Shared {
         max_chunk_bytes: MAX_CHUNK,
         log: None,
         max_unrecorded_bytes: 1 << 20,
-        decided: DecidedTraces::new(1000),
+        decision_room: DecisionRoom::new(1000),
         stalls: Stalls::default(),
         memory: Arc::new(Memory::new(1 << 30)),
         accounts: Arc::new(Accounts::new()),
@@ -155,38 +156,46 @@ pub fn shared(policies: InForce) -> Shared {
 }
 
 pub struct Bench {
-    pub shared: Shared,
-    pub desk: Desk,
+    pub ctx: Context,
     pub state: PartitionState,
     offset: i64,
 }
 
 impl Bench {
     pub fn new(first: InForce) -> Self {
-        let shared = shared(first);
+        let shared = Arc::new(shared(first));
         let in_force = shared.policies.get();
-        let desk = Desk::new(&in_force, MAX_CHUNK);
+        let ctx = Context::new(shared, in_force);
         let acquisition = OwnershipTable::default().acquire_for_test(Partition(0), Position(0));
-        let state = PartitionState::new(
-            0,
-            Partition(0),
-            acquisition,
-            Position(0),
-            CommitMetadata::default(),
-            &in_force,
-            1,
-        );
-        Self { shared, desk, state, offset: 0 }
+        let acquired = (0, Partition(0), acquisition);
+        let state =
+            PartitionState::new(&ctx, acquired, (Position(0), CommitMetadata::default()), 1);
+        Self { ctx, state, offset: 0 }
     }
 
-    /// Puts a record on the desk; returns it.
+    /// What all workers share, to be changed before anything happens.
+    pub fn shared(&mut self) -> &mut Shared {
+        Arc::get_mut(&mut self.ctx.shared).expect("nobody else has it")
+    }
+
+    /// What was counted.
+    pub fn counts(&self) -> &Counts {
+        &self.ctx.counting.counts
+    }
+
+    /// What may be committed.
+    pub fn committable(&self) -> Position {
+        self.state.settlement.committable().position
+    }
+
+    /// Puts a record on the bench; returns it.
     pub fn take_in(&mut self, at: i64, service: &str, spans: Vec<Span>) -> Vec<u8> {
         let value = record(service, spans);
         self.take_in_record(at, Some(&value));
         value
     }
 
-    /// Puts any value on the desk.
+    /// Puts any value on the bench.
     pub fn take_in_value(&mut self, value: Option<&[u8]>) {
         self.take_in_record(0, value);
     }
@@ -195,28 +204,29 @@ impl Bench {
         let (offset, timestamp) = (Offset(self.offset), Timestamp(at));
         let record = Record { offset, timestamp, key: None, value, attempts: 0, headers: b"" };
         self.offset += 1;
-        self.state.take_in(&self.shared, &mut self.desk, &record);
+        self.state.take_in(&mut self.ctx, &record);
     }
 
     pub fn run_clock_to(&mut self, at: i64) {
-        self.state.traces.advance_clock(Timestamp(at));
-        self.state.decide_due(&self.shared, &mut self.desk);
+        self.state.advance_clock(&mut self.ctx, Timestamp(at));
     }
 
     /// What a worker does to each of its partitions.
     pub fn switch(&mut self, to: InForce) {
-        let to = Arc::new(to);
-        self.desk.count_for(&to);
-        self.state.switch(&to, 1, &mut Rescan::new());
-        self.state.decide_due(&self.shared, &mut self.desk);
+        self.ctx.switch(Arc::new(to));
+        let policies = &self.ctx.in_force.policies;
+        self.state.sampler.switch(policies, 1, &mut Rescan::default());
+        self.state.decide_due(&mut self.ctx);
+    }
+
+    /// True if a trace is not decided.
+    pub fn is_open(&self, trace: u8) -> bool {
+        self.state.sampler.open_traces().find(id(trace)).is_some()
     }
 
     /// What was decided of a trace; `None` while it is open.
-    pub fn decided(&self, trace: u8) -> Option<Remembered> {
-        let (generation, now) = (self.state.generation(), self.state.traces.clock());
-        let decided =
-            self.shared.decided.get(Partition(0), id(trace), generation, now, Duration::MAX);
-        decided.map(|decided| decided.decision)
+    pub fn decided(&self, trace: u8) -> Option<DecisionRecord> {
+        self.state.sampler.decisions().latest().get(id(trace))
     }
 
     /// The policy that kept a trace; `None` if it was dropped.
@@ -230,7 +240,7 @@ impl Bench {
 
     /// The spans forwarded since the last call.
     pub fn forwarded(&mut self) -> Vec<Span> {
-        let chunks = self.desk.kept.drain(..);
+        let chunks = self.ctx.outbox.chunks.drain(..);
         let requests = chunks.map(|chunk| TracesData::decode(chunk.chunk.bytes).unwrap());
         let scopes = requests.flat_map(|it| it.resource_spans).flat_map(|it| it.scope_spans);
         scopes.flat_map(|scope| scope.spans).collect()
@@ -240,7 +250,7 @@ impl Bench {
 /// The policy that `decision` of `in_force` names.
 pub fn name_of(in_force: &InForce, decision: Decision) -> Option<String> {
     match decision {
-        Decision::Keep { policy, .. } => Some(in_force.policies.name(policy).to_string()),
+        Decision::Keep { policy, .. } => Some(in_force.policies.set.name(policy).to_string()),
         Decision::Drop { .. } => None,
     }
 }

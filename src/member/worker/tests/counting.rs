@@ -8,7 +8,7 @@ use crate::telemetry::accounts::Amount;
 
 /// The counts of the policy at `place`, as (kept, dropped, none, keep, drop).
 fn counted(bench: &Bench, place: usize) -> (u64, u64, [u64; 3]) {
-    let policy = &bench.desk.counts.policies[place];
+    let policy = &bench.counts().policies[place];
     (policy.kept.traces, policy.dropped.traces, policy.votes)
 }
 
@@ -24,8 +24,8 @@ fn votes_and_amounts_are_counted_by_policy() {
     assert_eq!(counted(&bench, 0), (1, 0, [1, 2, 0]));
     assert_eq!(counted(&bench, 1), (0, 1, [2, 0, 1]));
     assert_eq!(counted(&bench, 2), (1, 0, [0, 3, 0]));
-    assert_eq!(bench.desk.counts.policies[0].kept.spans, 2);
-    assert_eq!(bench.desk.counts.unwanted, Amount::default());
+    assert_eq!(bench.counts().policies[0].kept.spans, 2);
+    assert_eq!(bench.counts().unwanted, Amount::default());
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn shadow_policies_are_counted_by_what_they_would_have_changed() {
     bench.take_in(0, "shop", vec![span(2)]);
     bench.take_in(0, "bank", vec![span(3), span(3), span(3)]);
     bench.run_clock_to(30_000);
-    let counts = &bench.desk.counts;
+    let counts = bench.counts();
     let (more, less) = (&counts.policies[1], &counts.policies[2]);
     assert_eq!(more.votes, [0, 3, 0]);
     assert_eq!((more.shadow_kept.traces, more.shadow_kept.spans), (2, 4));
@@ -80,7 +80,7 @@ fn shadow_policies_are_not_counted_where_they_would_change_nothing() {
         bench.take_in(0, "shop", vec![failed(span(1))]);
         bench.run_clock_to(30_000);
         let shadow = policies.iter().position(|policy| policy.mode == Mode::Shadow).unwrap();
-        let counts = &bench.desk.counts.policies[shadow];
+        let counts = &bench.counts().policies[shadow];
         let counted = (counts.shadow_kept.traces, counts.shadow_dropped.traces);
         assert_eq!(counted, expected, "{name}");
     }
@@ -99,7 +99,7 @@ fn children_of_composites_are_counted() {
     bench.take_in(0, "shop", vec![span(3), span(3)]);
     bench.run_clock_to(30_000);
     let kept = |traces, spans| (traces, traces, spans);
-    let leaves = bench.desk.counts.leaves.iter();
+    let leaves = bench.counts().leaves.iter();
     let leaves: Vec<_> =
         leaves.map(|leaf| (leaf.votes, leaf.kept.traces, leaf.kept.spans)).collect();
     assert_eq!(leaves, [kept(1, 2), kept(1, 1)], "the third is over budget");
@@ -113,6 +113,6 @@ fn a_switch_counts_from_the_start() {
     bench.switch(in_force(&[errors("other")]));
     bench.run_clock_to(30_000);
     assert_eq!(counted(&bench, 0), (0, 0, [1, 0, 0]));
-    assert_eq!(bench.desk.counts.policies.len(), 1);
-    assert_eq!(bench.desk.counts.unwanted.traces, 1);
+    assert_eq!(bench.counts().policies.len(), 1);
+    assert_eq!(bench.counts().unwanted.traces, 1);
 }

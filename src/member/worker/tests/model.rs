@@ -16,13 +16,14 @@ use super::bench;
 use crate::export::Chunk;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::testing::{ByHand, read_back};
-use crate::kafka::decision_log::{
-    DecisionRecord, GroupHash, LogBatch, LogTicket, SamplingDecision,
-};
+use crate::kafka::decision_log::{GroupHash, LogBatch, LogTicket};
 use crate::kafka::source::{CaughtUp, CommitMetadata, OwnershipTable, Record};
+use crate::member::worker::InForce;
+use crate::member::worker::context::Context;
 use crate::member::worker::partition::PartitionState;
-use crate::member::worker::{Desk, InForce, Shared};
+use crate::sampling::decided::{DecisionRecord, SamplingDecision};
 use crate::sampling::policy;
+use crate::sampling::sampler::Policies;
 use crate::sampling::trace::Limits;
 use crate::telemetry::accounts::Counts;
 
@@ -139,8 +140,7 @@ struct Stands {
 
 struct Owner {
     number: usize,
-    shared: Shared,
-    desk: Desk,
+    ctx: Context,
     state: PartitionState,
     /// Where the log stood when it began.
     marker: usize,
@@ -151,14 +151,13 @@ struct Owner {
 
 impl Owner {
     fn committable(&mut self) -> (Position, CommitMetadata) {
-        self.state.publish(&mut self.desk);
+        self.state.publish(&mut self.ctx);
         self.state.acquisition.committable()
     }
 }
 
 struct World {
     group: GroupHash,
-    in_force: Arc<InForce>,
     ttl: Duration,
     records: Vec<(Timestamp, Vec<u8>)>,
     clock: i64,
@@ -178,44 +177,27 @@ struct World {
     settled: HashSet<usize>,
 }
 
-fn in_force(ttl: Duration) -> Arc<InForce> {
+fn in_force(ttl: Duration) -> InForce {
     let policies = [
         bench::attribute("all", "kept", "yes"),
         bench::limited("some", 2),
         bench::errors("errors"),
     ];
     let policies = policy::compile(&policies).unwrap();
-    Arc::new(InForce::new(policies, LIMITS, ttl, "hash".to_owned()))
+    InForce::new(Policies::new(policies, LIMITS, ttl), "hash".to_owned())
 }
 
-fn owner(
-    number: usize,
-    in_force: &Arc<InForce>,
-    committed: (Position, CommitMetadata),
-    ttl: Duration,
-) -> Owner {
-    let policies = [
-        bench::attribute("all", "kept", "yes"),
-        bench::limited("some", 2),
-        bench::errors("errors"),
-    ];
-    let policies = policy::compile(&policies).unwrap();
-    let mut shared = bench::shared(InForce::new(policies, LIMITS, ttl, "hash".to_owned()));
+fn owner(number: usize, committed: (Position, CommitMetadata), ttl: Duration) -> Owner {
+    let mut shared = bench::shared(in_force(ttl));
     shared.log = Some(Arc::new(ByHand(GroupHash::of(GROUP))));
-    let acquisition = OwnershipTable::default().acquire_for_test(Partition(0), committed.0);
-    let (start, metadata) = committed;
-    let state = PartitionState::new(0, Partition(0), acquisition, start, metadata, in_force, 1);
+    shared.max_chunk_bytes = MAX_CHUNK;
+    let in_force = shared.policies.get();
+    let ctx = Context::new(Arc::new(shared), in_force);
+    let start = committed.0;
+    let acquisition = OwnershipTable::default().acquire_for_test(Partition(0), start);
+    let state = PartitionState::new(&ctx, (0, Partition(0), acquisition), committed, 1);
     let read = usize::try_from(start.0).unwrap();
-    Owner {
-        number,
-        shared,
-        desk: Desk::new(in_force, MAX_CHUNK),
-        state,
-        marker: 0,
-        committed: start,
-        at_backend: Vec::new(),
-        read,
-    }
+    Owner { number, ctx, state, marker: 0, committed: start, at_backend: Vec::new(), read }
 }
 
 fn id(trace: u8) -> TraceId {
@@ -224,9 +206,8 @@ fn id(trace: u8) -> TraceId {
 
 impl World {
     fn new(ttl: Duration) -> Self {
-        let in_force = in_force(ttl);
         let committed = (Position(0), CommitMetadata::default());
-        let owner = owner(0, &in_force, committed, ttl);
+        let owner = owner(0, committed, ttl);
         let mut world = Self {
             group: GroupHash::of(GROUP),
             ttl,
@@ -238,7 +219,6 @@ impl World {
             stands: HashMap::new(),
             committed,
             owner,
-            in_force,
             owners: 1,
             zombie_lines: VecDeque::new(),
             zombie_chunks: Vec::new(),
@@ -266,22 +246,22 @@ impl World {
         assert!(from < self.log.len(), "the log is read from what is on it");
         let lines = self.log[from..self.owner.marker].iter().map(|it| &it.line);
         let from = Position(from as i64);
-        let (decisions, ownerships) = read_back(self.group, from, lines);
-        let Owner { shared, state, .. } = &mut self.owner;
-        state.learn(shared, &decisions);
-        state.log_positions.learned_from(from, &ownerships);
+        let (decisions, markers) = read_back(self.group, from, lines);
+        let Owner { ctx, state, .. } = &mut self.owner;
+        state.learn(ctx, &decisions);
+        state.settlement.read_back(from, &markers);
     }
 
     fn succeed(&mut self) {
-        let fresh = owner(self.owners, &self.in_force, self.committed, self.ttl);
+        let fresh = owner(self.owners, self.committed, self.ttl);
         let mut old = std::mem::replace(&mut self.owner, fresh);
-        old.state.abandon(&mut old.desk);
+        old.state.abandon(&mut old.ctx);
         self.check_accounts(&old);
         self.owners += 1;
         if self.remembers() {
             // Else one owner may have forgotten, by the wall clock, what another one follows; who
             // is believed then depends on when the line arrives, and either is right.
-            self.zombie_lines.extend(old.desk.lines.into_iter().map(|(_, line)| line));
+            self.zombie_lines.extend(old.ctx.outbox.batches.into_iter().map(|(_, line)| line));
         }
         let number = old.number;
         self.zombie_chunks.extend(old.at_backend.into_iter().map(|chunk| (number, chunk)));
@@ -354,37 +334,37 @@ impl World {
     }
 
     fn read(&mut self) {
-        let Owner { shared, desk, state, read, .. } = &mut self.owner;
+        let Owner { ctx, state, read, .. } = &mut self.owner;
         let Some((timestamp, value)) = self.records.get(*read) else { return };
         let offset = Offset(*read as i64);
         let value = Some(value.as_slice());
         let record =
             Record { offset, timestamp: *timestamp, key: None, value, attempts: 0, headers: b"" };
-        state.take_in(shared, desk, &record);
+        state.take_in(ctx, &record);
         *read += 1;
         self.collect();
     }
 
     fn quiet(&mut self, millis: i64) {
-        let Owner { shared, desk, state, read, .. } = &mut self.owner;
+        let Owner { ctx, state, read, .. } = &mut self.owner;
         if *read < self.records.len() {
             return;
         }
         self.wall += millis;
         let quiet = CaughtUp {
             partition: Partition(0),
-            generation: state.generation(),
+            generation: state.origin.generation,
             position: Position(*read as i64),
             at: Timestamp(self.wall),
         };
-        state.caught_up(shared, desk, &quiet);
+        state.caught_up(ctx, &quiet);
         self.collect();
     }
 
     fn collect(&mut self) {
-        self.owner.state.forget_old(&self.owner.shared);
-        let Owner { desk, at_backend, .. } = &mut self.owner;
-        at_backend.extend(desk.kept.drain(..).map(|outbound| outbound.chunk));
+        let Owner { ctx, state, at_backend, .. } = &mut self.owner;
+        state.sampler.forget_old();
+        at_backend.extend(ctx.outbox.chunks.drain(..).map(|outbound| outbound.chunk));
     }
 
     /// A line comes to be on the log. Returns where.
@@ -417,26 +397,27 @@ impl World {
 
     /// What was decided since the last time goes to the log together.
     fn close(&mut self) {
-        let Owner { desk, state, .. } = &mut self.owner;
-        state.close_line(desk);
+        let Owner { ctx, state, .. } = &mut self.owner;
+        state.settlement.close_batch(&mut ctx.outbox);
     }
 
     fn pop_line(&mut self) -> Option<(LogTicket, LogBatch)> {
-        self.owner.desk.lines.pop_front()
+        self.owner.ctx.outbox.batches.pop_front()
     }
 
     fn write(&mut self) {
         let Some((ticket, line)) = self.pop_line() else { return };
         let offset = self.append(line);
-        let Owner { shared, desk, state, .. } = &mut self.owner;
-        state.recorded(shared, desk, ticket.sequence, offset);
+        let Owner { ctx, state, .. } = &mut self.owner;
+        let clock = state.sampler.clock();
+        state.settlement.logged(ticket.sequence, offset, clock, &mut ctx.outbox);
         self.collect();
     }
 
     /// Until there is nothing more to write or to deliver.
     fn write_and_deliver(&mut self) {
         self.close();
-        while !self.owner.desk.lines.is_empty() || !self.owner.at_backend.is_empty() {
+        while !self.owner.ctx.outbox.batches.is_empty() || !self.owner.at_backend.is_empty() {
             self.write();
             self.take(0);
             self.close();
@@ -448,7 +429,7 @@ impl World {
         if is_written {
             self.append(line.clone());
         }
-        self.owner.desk.lines.push_back((ticket, line));
+        self.owner.ctx.outbox.batches.push_back((ticket, line));
     }
 
     fn some_chunk(&self, which: u8) -> Option<usize> {
@@ -460,8 +441,8 @@ impl World {
         let Some(which) = self.some_chunk(which) else { return };
         let chunk = self.owner.at_backend.remove(which);
         self.land(self.owner.number, &chunk, false);
-        let Owner { shared, desk, state, .. } = &mut self.owner;
-        state.settled(shared, desk, chunk.ticket.delivery);
+        let Owner { ctx, state, .. } = &mut self.owner;
+        state.settlement.chunk_settled(chunk.ticket.delivery, &mut ctx.outbox);
         self.collect();
     }
 
@@ -478,8 +459,8 @@ impl World {
         for span in spans_of(&chunk) {
             self.sent[span].is_given_up = true;
         }
-        let Owner { shared, desk, state, .. } = &mut self.owner;
-        state.settled(shared, desk, chunk.ticket.delivery);
+        let Owner { ctx, state, .. } = &mut self.owner;
+        state.settlement.chunk_settled(chunk.ticket.delivery, &mut ctx.outbox);
         self.collect();
     }
 
@@ -503,8 +484,9 @@ impl World {
     }
 
     fn settle(&mut self) {
-        let Owner { desk, state, at_backend, .. } = &self.owner;
-        if desk.lines.is_empty() && at_backend.is_empty() && state.undelivered.is_empty() {
+        let Owner { ctx, state, at_backend, .. } = &self.owner;
+        let is_idle = ctx.outbox.batches.is_empty() && at_backend.is_empty();
+        if is_idle && state.settlement.all_is_recorded() {
             let spans = self.sent.iter().enumerate();
             let delivered = spans.filter(|(_, sent)| !sent.delivered_by.is_empty());
             let by_owner =
@@ -563,12 +545,12 @@ impl World {
 
     fn check_accounts(&self, owner: &Owner) {
         let Counts { received, policies, unwanted, late_kept, late_dropped, .. } =
-            &owner.desk.counts;
+            &owner.ctx.counting.counts;
         let decided: u64 = policies.iter().map(|it| it.kept.spans + it.dropped.spans).sum();
         let late = late_kept.spans + late_dropped.spans;
-        let replayed: u64 = owner.desk.counts.replayed.iter().map(|it| it.spans).sum();
-        let open = owner.desk.opened.spans - owner.desk.closed.spans;
-        let revoked = owner.desk.counts.revoked.spans;
+        let replayed: u64 = owner.ctx.counting.counts.replayed.iter().map(|it| it.spans).sum();
+        let open = owner.ctx.counting.opened.spans - owner.ctx.counting.closed.spans;
+        let revoked = owner.ctx.counting.counts.revoked.spans;
         let accounted = decided + unwanted.spans + late + replayed + open + revoked;
         assert_eq!(received.spans, accounted, "the accounts of owner {} balance", owner.number);
     }
@@ -588,7 +570,7 @@ impl World {
             }
             self.commit();
             assert_eq!(self.committed.0, Position(self.records.len() as i64), "all is committed");
-            assert!(self.owner.state.undelivered.is_empty(), "all is on record as delivered");
+            assert!(self.owner.state.settlement.all_is_recorded(), "all is on record as delivered");
             self.succeed();
         }
         for (number, sent) in self.sent.iter().enumerate() {

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use crate::ids::Position;
 use crate::kafka::decision_log::testing::{dropped, read_back};
-use crate::kafka::decision_log::{DecisionRecord, GroupHash, LogBatch, OwnerId};
-use crate::member::worker::replay::Replay;
+use crate::kafka::decision_log::{GroupHash, LogBatch, OwnerId};
+use crate::sampling::decided::{DecisionRecord, PriorDecisions};
 
 /// A line of the log, before something happens to it.
 #[derive(Clone, Debug)]
@@ -79,10 +79,10 @@ proptest! {
         // Ownerships among what was drawn are of later owners, which went by what they found.
         let (decisions, _) = read_back(group, Position(0), &lines);
         prop_assert!(decisions.len() <= mine.len() + 2 * drawn.len());
-        let mut replay = Replay::default();
-        decisions.iter().for_each(|recorded| replay.learn(Position(0), recorded));
+        let mut prior = PriorDecisions::default();
+        decisions.iter().for_each(|recorded| prior.learn(Position(0), recorded));
         for recorded in &mine {
-            let found = replay.find(recorded.trace_id, recorded.first);
+            let found = prior.covering(recorded.trace_id, recorded.first);
             prop_assert_eq!(found, Some(recorded));
         }
         let foreign = |it: &Drawn| matches!(it, Drawn::Decided { group: "bank", .. });

@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use super::bench::*;
 use crate::export::Refusal;
 use crate::ids::Position;
-use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, Kind, LetterTicket};
-use crate::member::worker::refuse::send_letters;
+use crate::kafka::dead_letters::{
+    DeadLetterSettings, DeadLetters, Input, Kind, LetterSink, LetterTicket,
+};
 use crate::otlp::encoding::Encoding;
 use crate::telemetry::accounts::{Amount, Counts};
 use crate::telemetry::metrics::Invalid;
@@ -24,11 +25,14 @@ fn bench() -> Bench {
 /// A bench with a dead-letter topic; nothing is settled until its broker comes.
 fn bench_with_letters(brokers: &str) -> (Bench, mpsc::UnboundedReceiver<LetterTicket>) {
     let mut bench = bench();
-    let (sink, told) = mpsc::unbounded_channel();
+    let (sender, told) = mpsc::unbounded_channel();
+    let sink: LetterSink = Box::new(move |ticket| {
+        let _ = sender.send(ticket);
+    });
     let settings =
         DeadLetterSettings { topic: "dead".into(), message_timeout: Duration::from_secs(600) };
     let input = Input { brokers, properties: &[], topic: "spans" };
-    bench.shared.dead_letters = DeadLetters::start(&settings, input, vec![sink]).unwrap();
+    bench.shared().dead_letters = DeadLetters::start(&settings, input, vec![sink]).unwrap();
     (bench, told)
 }
 
@@ -69,7 +73,7 @@ fn each_reason_is_counted_and_the_accounts_balance() {
     for (value, reason, encoding) in cases {
         let mut bench = bench();
         bench.take_in_value(value);
-        let counts = &bench.desk.counts;
+        let counts = bench.counts();
         assert_eq!(counts.invalid_records[reason as usize], 1, "{value:?}");
         assert_eq!(counts.invalid_records.iter().sum::<u64>(), 1, "{value:?}");
         let bytes = value.map_or(0, <[u8]>::len) as u64;
@@ -80,11 +84,7 @@ fn each_reason_is_counted_and_the_accounts_balance() {
             .filter(|encoding| counts.encoded[*encoding as usize] == 1)
             .collect();
         assert_eq!(encoded, Vec::from_iter(encoding));
-        assert_eq!(
-            bench.state.watermark.committable().position,
-            Position(1),
-            "nothing is held back"
-        );
+        assert_eq!(bench.committable(), Position(1), "nothing is held back");
     }
 }
 
@@ -99,7 +99,7 @@ fn json_and_compressed_records_are_spans_like_others() {
     bench.take_in(0, "shop", vec![span(1)]);
     bench.run_clock_to(40_000);
     assert_eq!(bench.forwarded().len(), 3);
-    let counts = &bench.desk.counts;
+    let counts = bench.counts();
     assert_eq!(counts.encoded[Encoding::OtlpProto as usize], 2);
     assert_eq!(counts.encoded[Encoding::OtlpJson as usize], 1);
     assert_eq!(counts.compressed, [0, 1]);
@@ -127,7 +127,7 @@ fn json_may_come_behind_a_line_feed_in_lines_or_in_a_list() {
     }
     bench.run_clock_to(40_000);
     assert_eq!(bench.forwarded().len(), 6);
-    let counts = &bench.desk.counts;
+    let counts = bench.counts();
     assert_eq!(counts.encoded[Encoding::OtlpJson as usize], 4);
     assert_eq!(counts.invalid_records, [0; Invalid::ALL.len()]);
 }
@@ -140,8 +140,8 @@ fn what_is_empty_is_counted_and_no_fault() {
     for value in values {
         bench.take_in_value(Some(value));
     }
-    assert_eq!(bench.desk.counts.empty_records, 5);
-    assert_eq!(bench.desk.counts.invalid_records, [0; Invalid::ALL.len()]);
+    assert_eq!(bench.counts().empty_records, 5);
+    assert_eq!(bench.counts().invalid_records, [0; Invalid::ALL.len()]);
 }
 
 #[test]
@@ -153,8 +153,8 @@ fn text_that_is_not_utf8_is_forwarded_as_it_is_and_counted() {
     bytes[at..at + 3].copy_from_slice(b"\xe2\x28\xa1");
     bench.take_in_value(Some(&bytes));
     bench.run_clock_to(40_000);
-    assert_eq!(bench.desk.counts.not_utf8_spans, 1);
-    assert_eq!(bench.desk.counts.invalid_records, [0; Invalid::ALL.len()]);
+    assert_eq!(bench.counts().not_utf8_spans, 1);
+    assert_eq!(bench.counts().invalid_records, [0; Invalid::ALL.len()]);
 }
 
 #[test]
@@ -165,23 +165,16 @@ fn a_letter_holds_the_offset_back_until_it_is_settled() {
     let (mut bench, mut told) = bench_with_letters(&cluster.bootstrap_servers());
     bench.take_in_value(Some(b"\xff\xff"));
     bench.take_in_value(None);
-    assert_eq!(bench.state.letters, 2);
-    assert_eq!(bench.state.watermark.committable().position, Position(0));
+    assert_eq!(bench.state.settlement.under_way(), 2);
+    assert_eq!(bench.committable(), Position(0));
     cluster.broker_up(1).unwrap();
     let tickets: Vec<_> = (0..2).map(|_| told.blocking_recv().unwrap()).collect();
-    assert_eq!(
-        bench.state.watermark.committable().position,
-        Position(0),
-        "the worker was not told"
-    );
+    assert_eq!(bench.committable(), Position(0), "the worker was not told");
     for ticket in tickets {
-        assert_eq!(ticket.generation, bench.state.generation());
-        bench.state.letter_settled(&bench.shared, &mut bench.desk, ticket.holds);
+        assert_eq!(ticket.origin, bench.state.origin);
+        bench.state.settlement.letter_settled(ticket.holds, &mut bench.ctx.outbox);
     }
-    assert_eq!(
-        (bench.state.letters, bench.state.watermark.committable().position),
-        (0, Position(2))
-    );
+    assert_eq!((bench.state.settlement.under_way(), bench.committable()), (0, Position(2)));
 }
 
 #[test]
@@ -192,18 +185,18 @@ fn what_finds_no_room_waits_in_order_and_whole() {
     let (mut bench, _told) = bench_with_letters(&cluster.bootstrap_servers());
     let huge = vec![0xff; 45 << 20];
     bench.take_in_value(Some(&huge));
-    assert!(bench.desk.unsent.is_empty());
+    assert!(bench.ctx.outbox.letters.is_empty());
     bench.take_in_value(Some(&huge));
     let short = |id| Span { span_id: vec![1; id], ..span(1) };
     bench.take_in(0, "shop", vec![short(7), span(1), short(9)]);
-    let waiting: Vec<_> = bench.desk.unsent.iter().map(|(letter, _)| letter).collect();
+    let waiting: Vec<_> = bench.ctx.outbox.letters.iter().map(|(letter, _)| letter).collect();
     assert_eq!(waiting.len(), 2);
     assert_eq!((waiting[0].kind, waiting[0].value.as_ref()), (Kind::Record, Some(&huge)));
     assert_eq!((waiting[1].kind, waiting[1].reason.as_str()), (Kind::Spans, "span_id"));
     let spans = TracesData::decode(waiting[1].value.as_deref().unwrap()).unwrap();
     assert_eq!(spans.resource_spans[0].scope_spans[0].spans, [short(7), short(9)]);
-    assert_eq!(bench.state.letters, 3);
-    bench.shared.dead_letters.crash();
+    assert_eq!(bench.state.settlement.under_way(), 3);
+    bench.ctx.shared.dead_letters.crash();
 }
 
 /// A backend refuses a chunk for good: the delivery is done, and on record as such, only when the
@@ -215,19 +208,20 @@ fn a_refused_chunk_is_not_done_before_its_letter_is() {
     let (mut bench, mut settled) = bench_with_letters(&cluster.bootstrap_servers());
     bench.take_in(0, "shop", vec![span(1)]);
     bench.run_clock_to(30_000);
-    let delivery = bench.desk.kept.pop().unwrap().chunk.ticket.delivery;
+    let delivery = bench.ctx.outbox.chunks.pop().unwrap().chunk.ticket.delivery;
     let refusal = Refusal {
         bytes: Bytes::from_static(b"spans"),
         forwarded: Bytes::new(),
         reason: "INVALID_ARGUMENT",
         message: "no".to_owned(),
     };
-    assert!(bench.state.refused(&bench.shared, &mut bench.desk, delivery, 0, &refusal));
-    assert_eq!(bench.state.in_flight(), 1);
-    assert_eq!(bench.state.watermark.committable().position, Position(0));
-    send_letters(&bench.shared.dead_letters, &mut bench.desk);
+    let outbox = &mut bench.ctx.outbox;
+    bench.state.settlement.chunk_refused(delivery, "default", &refusal, outbox);
+    assert_eq!(bench.state.settlement.under_way(), 1);
+    assert_eq!(bench.committable(), Position(0));
+    bench.ctx.send_letters();
     let ticket = settled.blocking_recv().unwrap();
-    bench.state.letter_settled(&bench.shared, &mut bench.desk, ticket.holds);
-    assert_eq!(bench.state.in_flight(), 0);
-    assert_eq!(bench.state.watermark.committable().position, Position(1));
+    bench.state.settlement.letter_settled(ticket.holds, &mut bench.ctx.outbox);
+    assert_eq!(bench.state.settlement.under_way(), 0);
+    assert_eq!(bench.committable(), Position(1));
 }

@@ -1,7 +1,8 @@
 use super::bench::*;
 use crate::ids::Timestamp;
 use crate::kafka::decision_log::testing::dropped;
-use crate::sampling::trace::DecidedTraces;
+use crate::member::worker::DecisionRoom;
+use crate::sampling::decided::DecisionRecord;
 
 #[test]
 fn decisions_are_forgotten_when_no_span_would_follow_them() {
@@ -11,7 +12,7 @@ fn decisions_are_forgotten_when_no_span_would_follow_them() {
     bench.run_clock_to(31_000);
     let mut are_known_at = |clock| {
         bench.run_clock_to(clock);
-        bench.state.forget_old(&bench.shared);
+        bench.state.sampler.forget_old();
         [1, 2].map(|trace| bench.decided(trace).is_some())
     };
     // Both were decided when the clock was at 31 s.
@@ -27,22 +28,22 @@ fn a_decision_that_took_the_place_of_an_old_one_stays() {
     bench.run_clock_to(640_000);
     bench.take_in(640_001, "shop", vec![span(1)]);
     bench.run_clock_to(670_001);
-    bench.state.forget_old(&bench.shared);
+    bench.state.sampler.forget_old();
     let again = bench.decided(1).expect("it is not old");
-    assert_eq!(again.covers.0, crate::ids::Offset(1));
+    assert_eq!(again.first, crate::ids::Offset(1));
 }
 
 /// Which of four decisions, a second apart and told in no order, a new owner has at hand.
 fn at_hand_after_read_back(room: u64, partitions: usize, clock: i64) -> Vec<u8> {
     let mut bench = Bench::new(in_force(&[errors("errors")]));
-    bench.shared.decided = DecidedTraces::new(room);
-    (0..partitions).for_each(|_| bench.shared.decided.add_partition());
+    bench.shared().decision_room = DecisionRoom::new(room);
+    (0..partitions).for_each(|_| bench.ctx.shared.decision_room.add_partition());
     bench.run_clock_to(clock);
     let decisions = [3, 1, 4, 2].map(|trace| {
         let at = Timestamp(i64::from(trace) * 1000);
-        crate::kafka::decision_log::DecisionRecord { at, ..dropped(trace, 0, 0) }
+        DecisionRecord { at, ..dropped(trace, 0, 0) }
     });
-    bench.state.learn(&bench.shared, &decisions);
+    bench.state.learn(&bench.ctx, &decisions);
     (1..=4).filter(|trace| bench.decided(*trace).is_some()).collect()
 }
 

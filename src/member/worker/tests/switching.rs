@@ -15,8 +15,9 @@ use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 use crate::kafka::source::{
     self, CommitMetadata, GenerationStatus, OwnershipTable, Rebalance, Record, RecordBatch,
 };
-use crate::member::worker::{InForce, Told, Worker};
+use crate::member::worker::{InForce, Notice, Worker};
 use crate::sampling::policy::spec::{PolicyKind, PolicySpec};
+use crate::sampling::sampler::Policies;
 use crate::sampling::trace::Limits;
 use crate::testbed::receiver::Receiver;
 
@@ -44,10 +45,10 @@ fn sums_and_randomness_stay() {
     };
     let mut bench = Bench::new(in_force(&[everything("old")]));
     bench.take_in(0, "shop", vec![failed(traced(span(1))), span(1)]);
-    let slot = bench.state.traces.find(id(1)).unwrap();
-    let before = bench.state.traces.get_mut(slot).summary.clone();
+    let summary = |bench: &mut Bench| bench.state.sampler.summary(id(1)).unwrap().clone();
+    let before = summary(&mut bench);
     bench.switch(in_force(&[errors("new")]));
-    let after = &bench.state.traces.get_mut(slot).summary;
+    let after = summary(&mut bench);
     assert_eq!((after.spans, after.bytes, after.errors), (2, before.bytes, 1));
     assert_eq!(after.duration(), before.duration());
     assert_eq!(after.explicit_randomness, Some(0x80000000000000));
@@ -139,7 +140,7 @@ fn budgets_of_policies_that_did_not_change_keep_their_state() {
 fn a_partition_has_its_share_of_a_limit() {
     let at_once = Limits { decision_wait: Duration::ZERO, ..LIMITS };
     let mut bench = Bench::new(in_force_with(&[limited("ten", 10)], at_once));
-    bench.state.share_out(5);
+    bench.state.sampler.share_out(5);
     for trace in 1..=3 {
         bench.take_in(0, "shop", vec![span(trace)]);
         bench.run_clock_to(0);
@@ -167,7 +168,7 @@ fn late_spans_follow_a_decision_of_policies_that_are_gone() {
     assert_eq!(late, kept, "the late span is written as the ones before");
     assert_eq!(value_of(&late[0], "tailsieve.policy").as_deref(), Some("half"));
     assert_eq!(late[0].trace_state, "ot=th:8;rv:80000000000000");
-    assert_eq!((bench.desk.counts.late_kept.spans, bench.desk.counts.late_dropped.spans), (1, 1));
+    assert_eq!((bench.counts().late_kept.spans, bench.counts().late_dropped.spans), (1, 1));
 }
 
 #[test]
@@ -175,17 +176,13 @@ fn the_time_to_live_of_decisions_is_that_of_the_policies_in_force() {
     let mut bench = Bench::new(in_force(&[errors("errors")]));
     bench.take_in(0, "shop", vec![span(1)]);
     bench.run_clock_to(30_000);
-    let short = InForce::new(
-        crate::sampling::policy::compile(&[everything("all")]).unwrap(),
-        LIMITS,
-        Duration::from_secs(5),
-        "short".to_owned(),
-    );
-    bench.switch(short);
+    let all = crate::sampling::policy::compile(&[everything("all")]).unwrap();
+    let short = Policies::new(all, LIMITS, Duration::from_secs(5));
+    bench.switch(InForce::new(short, "short".to_owned()));
     bench.take_in(35_000, "shop", vec![span(1)]);
-    assert_eq!(bench.desk.counts.late_dropped.spans, 1, "still remembered");
+    assert_eq!(bench.counts().late_dropped.spans, 1, "still remembered");
     bench.take_in(35_001, "shop", vec![span(1)]);
-    assert!(bench.state.traces.find(id(1)).is_some(), "forgotten: a trace of its own");
+    assert!(bench.is_open(1), "forgotten: a trace of its own");
 }
 
 /// What happens to a partition.
@@ -238,7 +235,7 @@ proptest! {
         let mut clock = 0;
         for step in steps {
             let open_before: Vec<u8> =
-                (1..6).filter(|trace| bench.state.traces.find(id(*trace)).is_some()).collect();
+                (1..6).filter(|trace| bench.is_open(*trace)).collect();
             let mut arrived = None;
             match step {
                 Step::Switch(to) => {
@@ -257,18 +254,18 @@ proptest! {
             }
             for trace in open_before {
                 // A span may have come late, or have opened nothing: traces are decided once.
-                if bench.state.traces.find(id(trace)).is_some() {
+                if bench.is_open(trace) {
                     continue;
                 }
                 let in_force = &versions[current];
                 let summary = asked_anew(in_force, trace, &records[usize::from(trace)]);
-                let mut budgets = in_force.policies.budgets(1);
+                let mut budgets = in_force.policies.set.budgets(1);
                 let decision =
-                    in_force.policies.decide(&summary, Timestamp(clock), &mut budgets, &mut ());
+                    in_force.policies.set.decide(&summary, Timestamp(clock), &mut budgets, &mut ());
                 prop_assert_eq!(bench.kept_by(trace), name_of(in_force, decision));
             }
             if let Some((trace, record)) = arrived
-                && bench.state.traces.find(id(trace)).is_some()
+                && bench.is_open(trace)
             {
                 records[usize::from(trace)].push(record);
             }
@@ -299,8 +296,8 @@ async fn a_worker_without_records_switches_all_the_same() {
     let receiver = Receiver::start(localhost, Box::new(sink)).await.unwrap();
     let settings =
         ExportSettings { endpoint: receiver.local_addr().to_string(), ..Default::default() };
-    let (sink, acks) = mpsc::unbounded_channel();
-    let sink: AckSink = Box::new(move |acks| drop(sink.send((0, acks))));
+    let (sink, notices) = mpsc::unbounded_channel();
+    let sink: AckSink = Box::new(move |acks| drop(sink.send(Notice::Acks(0, acks))));
     let runtime = tokio::runtime::Handle::current();
     let metrics = ExportMetrics::new(&settings);
     let exporter =
@@ -310,9 +307,7 @@ async fn a_worker_without_records_switches_all_the_same() {
     let shared = std::sync::Arc::new(shared(in_force(&[everything("old")])));
     let (senders, mut inboxes) = source::inboxes(1, 1 << 20);
     let inbox = inboxes.pop().unwrap();
-    let (log, letters) = (mpsc::unbounded_channel().1, mpsc::unbounded_channel().1);
-    let told = Told { acks, log, letters };
-    let worker = Worker::new(0, shared.clone(), vec![exporter], inbox, told);
+    let worker = Worker::new(0, shared.clone(), vec![exporter], inbox, notices);
     let (partition, start) = (Partition(0), Position(0));
     let acquisition = OwnershipTable::default().acquire_for_test(partition, start);
     let generation = acquisition.generation;

@@ -9,9 +9,9 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message;
 
 use super::*;
-use crate::member::worker::{ask_resource, gather, keys_for};
 use crate::otlp::{Scan, scan};
 use crate::sampling::policy::spec::{ErrorMode, RuleScope, Sample};
+use crate::sampling::sampler::{ask_resource, keys_for, summarize};
 
 const ID: [u8; 16] = [9; 16];
 
@@ -52,7 +52,7 @@ fn arrived(policies: &PolicySet, records: &[Vec<u8>]) -> Summary {
     for record in records {
         scan(record, &keys, &mut found).expect("the record is valid");
         let resource = ask_resource(predicates, record, &found, 0);
-        gather(predicates, &resource, record, &found, 0..found.spans.len(), &mut trace);
+        summarize(predicates, &resource, record, &found, 0..found.spans.len(), &mut trace);
         trace.spans += found.spans.len() as u32;
     }
     trace

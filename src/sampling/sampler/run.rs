@@ -2,7 +2,6 @@
 
 use crate::ids::TraceId;
 use crate::otlp::span::{Slice, SpanRef};
-use crate::telemetry::accounts::Amount;
 
 /// Spans of one trace that stand back to back in one scope of a record.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +20,14 @@ impl SpanRun<'_> {
         self.spans[0].trace_id
     }
 
-    /// Their number and their bytes.
-    pub fn amount(&self) -> Amount {
-        Amount { traces: 0, spans: self.spans.len() as u64, bytes: self.framed.len() as u64 }
+    /// Their number.
+    pub fn count(&self) -> u32 {
+        self.spans.len() as u32
+    }
+
+    /// Their wire bytes.
+    pub fn bytes(&self) -> u64 {
+        self.framed.len() as u64
     }
 }
 

@@ -4,32 +4,28 @@
 //! follow that decision: what was dropped, or delivered, is passed over; what was kept and perhaps
 //! not delivered is delivered, span for span as it is read.
 
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::decide::Remembered;
+use super::DecisionRecord;
 use crate::ids::{Offset, Position, TraceId};
-use crate::kafka::decision_log::DecisionRecord;
-use crate::sampling::trace::Decided;
-
-/// A decision that late spans follow.
-pub(super) type Late = Decided<Remembered>;
 
 /// The decisions that cover records which are read again.
 #[derive(Debug, Default)]
-pub(super) struct Replay {
+pub struct PriorDecisions {
     /// More than one for a trace whose earlier decision had been forgotten when it came again.
-    by_trace:
-        hashbrown::HashMap<TraceId, SmallVec<[DecisionRecord; 1]>, foldhash::fast::RandomState>,
+    by_trace: HashMap<TraceId, SmallVec<[DecisionRecord; 1]>, RandomState>,
     /// Decisions that were forgotten before their traces were decided again: what is read again of
     /// before then came late to these.
-    earlier: hashbrown::HashMap<TraceId, SmallVec<[Late; 1]>, foldhash::fast::RandomState>,
+    earlier: HashMap<TraceId, SmallVec<[DecisionRecord; 1]>, RandomState>,
     /// Behind this there is nothing that any of them covers.
     until: Option<Offset>,
 }
 
-impl Replay {
+impl PriorDecisions {
     /// Takes note of a decision if it covers anything from `start` on.
-    pub(super) fn learn(&mut self, start: Position, recorded: &DecisionRecord) {
+    pub fn learn(&mut self, start: Position, recorded: &DecisionRecord) {
         if recorded.last.0 < start.0 {
             return;
         }
@@ -38,7 +34,7 @@ impl Replay {
     }
 
     /// The decision that covers the spans of a trace in the record at `offset`.
-    pub(super) fn find(&self, id: TraceId, offset: Offset) -> Option<&DecisionRecord> {
+    pub fn covering(&self, id: TraceId, offset: Offset) -> Option<&DecisionRecord> {
         if self.until.is_none_or(|until| until < offset) {
             return None;
         }
@@ -48,19 +44,19 @@ impl Replay {
     }
 
     /// True as long as records may come that a decision covers already.
-    pub(super) fn is_under_way(&self) -> bool {
+    pub fn are_read_again(&self) -> bool {
         self.until.is_some()
     }
 
     /// Takes note of a decision that another one of its trace begins after.
-    pub(super) fn learn_earlier(&mut self, id: TraceId, decided: Late) {
-        self.earlier.entry(id).or_default().push(decided);
+    pub(super) fn learn_earlier(&mut self, recorded: DecisionRecord) {
+        self.earlier.entry(recorded.trace_id).or_default().push(recorded);
     }
 
     /// The latest of those decisions that began before `offset`.
-    pub(super) fn find_earlier(&self, id: TraceId, offset: Offset) -> Option<&Late> {
-        let began = |decided: &&Late| decided.decision.covers.0 <= offset;
-        self.earlier.get(&id)?.iter().filter(began).max_by_key(|it| it.decision.covers.0)
+    pub(super) fn earlier(&self, id: TraceId, offset: Offset) -> Option<&DecisionRecord> {
+        let began = |recorded: &&DecisionRecord| recorded.first <= offset;
+        self.earlier.get(&id)?.iter().filter(began).max_by_key(|recorded| recorded.first)
     }
 
     /// Everything below `next` was read: what covers nothing further is forgotten.
@@ -71,7 +67,7 @@ impl Replay {
     }
 
     /// How many traces it knows.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.by_trace.len()
     }
 }
@@ -87,27 +83,27 @@ mod tests {
 
     #[test]
     fn a_decision_covers_from_its_first_to_its_last_record() {
-        let mut replay = Replay::default();
-        replay.learn(Position(100), &dropped(1, 90, 110));
-        replay.learn(Position(100), &dropped(1, 120, 130));
-        replay.learn(Position(100), &dropped(2, 50, 99));
-        let found = |trace, offset| replay.find(id(trace), Offset(offset)).map(|it| it.last.0);
+        let mut prior = PriorDecisions::default();
+        prior.learn(Position(100), &dropped(1, 90, 110));
+        prior.learn(Position(100), &dropped(1, 120, 130));
+        prior.learn(Position(100), &dropped(2, 50, 99));
+        let found = |trace, offset| prior.covering(id(trace), Offset(offset)).map(|it| it.last.0);
         assert_eq!(found(1, 100), Some(110));
         assert_eq!(found(1, 110), Some(110));
         assert_eq!(found(1, 115), None, "between two decisions it is late");
         assert_eq!(found(1, 120), Some(130));
         assert_eq!(found(1, 131), None);
         assert_eq!(found(2, 100), None);
-        assert_eq!(replay.len(), 1, "what covers nothing that is read again is not kept");
+        assert_eq!(prior.len(), 1, "what covers nothing that is read again is not kept");
     }
 
     #[test]
     fn it_is_forgotten_when_it_was_passed() {
-        let mut replay = Replay::default();
-        replay.learn(Position(0), &dropped(1, 0, 10));
-        replay.passed(Position(10));
-        assert_eq!(replay.len(), 1);
-        replay.passed(Position(11));
-        assert_eq!(replay.len(), 0);
+        let mut prior = PriorDecisions::default();
+        prior.learn(Position(0), &dropped(1, 0, 10));
+        prior.passed(Position(10));
+        assert_eq!(prior.len(), 1);
+        prior.passed(Position(11));
+        assert_eq!(prior.len(), 0);
     }
 }

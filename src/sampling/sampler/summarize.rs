@@ -25,7 +25,7 @@ pub fn ask_resource(
 
 /// Adds what `spans`, which are all of one trace and one resource, say to the summary of their
 /// trace. Their number and their bytes are counted where their bytes are kept.
-pub fn gather(
+pub fn summarize(
     predicates: &Predicates,
     resource: &ResourceFacts,
     record: &[u8],

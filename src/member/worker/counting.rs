@@ -1,0 +1,132 @@
+//! What a worker counting: what becomes of spans and traces, and who votes how.
+
+use super::in_force::InForce;
+use crate::sampling::policy::{
+    Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said,
+};
+use crate::sampling::sampler::SpanRun;
+use crate::sampling::trace::{OpenTrace, Trigger};
+use crate::telemetry::accounts::{Amount, Counts};
+use crate::telemetry::metrics::TRIGGERS;
+
+/// What was counted and not posted yet, by the policies in force.
+#[derive(Debug)]
+pub(super) struct Counting {
+    pub(super) counts: Counts,
+    /// What was added to the open traces, and what was taken from them.
+    pub(super) opened: Amount,
+    pub(super) closed: Amount,
+    /// What shadow policies said of the trace in hand.
+    shadows: Vec<(PolicyIndex, Said)>,
+    /// What the others said of it.
+    in_effect: InEffect,
+}
+
+impl Counting {
+    /// Nothing is counted yet.
+    pub(super) fn new(in_force: &InForce) -> Self {
+        Self {
+            counts: in_force.counts(),
+            opened: Amount::default(),
+            closed: Amount::default(),
+            shadows: Vec::with_capacity(in_force.policies.set.names().count()),
+            in_effect: InEffect::default(),
+        }
+    }
+
+    /// Counting a trace that was opened.
+    pub(super) fn opened_trace(&mut self) {
+        let trace = Amount { traces: 1, ..Amount::default() };
+        self.counts.received.add(trace);
+        self.opened.add(trace);
+    }
+
+    /// Counting out what was open, and what is not decided.
+    pub(super) fn abandoned(&mut self, trace: &OpenTrace) {
+        let amount = of_trace(trace);
+        self.counts.revoked.add(amount);
+        self.closed.add(amount);
+    }
+
+    /// Writes down who says what of the trace in hand.
+    pub(super) fn votes<'a>(&'a mut self, policies: &'a PolicySet) -> Votes<'a> {
+        let Self { counts, shadows, in_effect, .. } = self;
+        shadows.clear();
+        *in_effect = InEffect::default();
+        Votes { policies, counts, shadows, in_effect }
+    }
+
+    /// Counting what became of a trace that `policies` decided.
+    pub(super) fn decided(
+        &mut self,
+        policies: &PolicySet,
+        decision: &Decision,
+        (trace, trigger): (&OpenTrace, Trigger),
+    ) {
+        let amount = of_trace(trace);
+        self.closed.add(amount);
+        let Self { counts, shadows, in_effect, .. } = self;
+        counts.triggers[trigger as usize] += 1;
+        match decision {
+            Decision::Drop { policy: None } => counts.unwanted.add(amount),
+            Decision::Drop { policy: Some(policy) } => {
+                counts.policies[usize::from(policy.0)].dropped.add(amount);
+            }
+            Decision::Keep { policy, leaf, .. } => {
+                counts.policies[usize::from(policy.0)].kept.add(amount);
+                if let Some(leaf) = leaf {
+                    counts.leaves[usize::from(leaf.0)].kept.add(amount);
+                }
+            }
+        }
+        for (policy, said) in shadows.drain(..) {
+            let shadow = &mut counts.policies[usize::from(policy.0)];
+            match in_effect.changed_by(policies, policy, said) {
+                Some(Said::Keep) => shadow.shadow_kept.add(amount),
+                Some(Said::Drop) => shadow.shadow_dropped.add(amount),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The number of spans in a run, and their bytes.
+pub(super) fn of_run(run: &SpanRun<'_>) -> Amount {
+    Amount { traces: 0, spans: u64::from(run.count()), bytes: run.bytes() }
+}
+
+fn of_trace(trace: &OpenTrace) -> Amount {
+    let summary = &trace.summary;
+    Amount { traces: 1, spans: u64::from(summary.spans), bytes: summary.bytes }
+}
+
+/// Counting who said what.
+pub(super) struct Votes<'a> {
+    policies: &'a PolicySet,
+    counts: &'a mut Counts,
+    shadows: &'a mut Vec<(PolicyIndex, Said)>,
+    in_effect: &'a mut InEffect,
+}
+
+impl Observer for Votes<'_> {
+    fn voted(&mut self, policy: PolicyIndex, said: Said) {
+        // In the order of `VOTES`.
+        self.counts.policies[usize::from(policy.0)].votes[said as usize] += 1;
+        if !self.policies.is_shadow(policy) {
+            self.in_effect.enter(self.policies, policy, said);
+        } else if said != Said::None {
+            self.shadows.push((policy, said));
+        }
+    }
+
+    fn failed(&mut self, policy: PolicyIndex) {
+        self.counts.policies[usize::from(policy.0)].errors += 1;
+    }
+
+    fn leaf_voted(&mut self, leaf: LeafIndex) {
+        self.counts.leaves[usize::from(leaf.0)].votes += 1;
+    }
+}
+
+// What places among counts are numbered by.
+const _: () = assert!(Trigger::LogGone as usize + 1 == TRIGGERS.len());

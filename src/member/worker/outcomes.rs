@@ -1,0 +1,165 @@
+//! What becomes of what comes out of a partition's sampler: it is counted, and what is kept is framed
+//! and handed to the settlement.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::Shared;
+use super::counting::{Counting, of_run};
+use super::in_force::InForce;
+use super::outbound::Outbox;
+use super::settlement::{Framed, Settlement, Shipment};
+use crate::ids::{Offset, Pin};
+use crate::otlp::probability::Threshold;
+use crate::otlp::{Additions, Chance, Framer};
+use crate::sampling::decided::{Kept, SamplingDecision};
+use crate::sampling::policy::Decision;
+use crate::sampling::sampler::{DecidedTrace, FollowingSpans, Piece, Question, Sink, SpanRun};
+use crate::sampling::trace::OpenTrace;
+use crate::telemetry::metrics::Replayed;
+
+/// What is written on kept spans.
+#[derive(Clone, Copy, Debug)]
+pub struct Annotations {
+    /// Attribute `tailsieve.policy`.
+    pub policy: bool,
+    /// `th` in the tracestate's `ot` entry.
+    pub tracestate: bool,
+    /// Attribute `SampleRate`.
+    pub sample_rate: bool,
+}
+
+impl Annotations {
+    fn of<'a>(&self, kept: &'a Kept) -> Additions<'a> {
+        Additions {
+            policy: self.policy.then_some(&*kept.policy),
+            chance: chance(kept),
+            tracestate: self.tracestate,
+            sample_rate: self.sample_rate,
+        }
+    }
+}
+
+fn chance(kept: &Kept) -> Chance {
+    match (kept.threshold, kept.consistent) {
+        (Threshold::ALWAYS, true) => Chance::Certain,
+        (threshold, true) => Chance::Passed(threshold),
+        (Threshold::NEVER, false) => Chance::Unknown,
+        (threshold, false) => Chance::Apart(threshold),
+    }
+}
+
+/// Takes what comes out of the sampler of one partition.
+pub(super) struct Outcomes<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) in_force: &'a InForce,
+    pub(super) counting: &'a mut Counting,
+    pub(super) framer: &'a mut Framer,
+    pub(super) settlement: &'a mut Settlement,
+    pub(super) outbox: &'a mut Outbox,
+}
+
+impl Outcomes<'_> {
+    /// Frames spans into chunks. With those of one chunk goes the same forwarded.
+    fn ship<'a>(
+        &mut self,
+        kept: &Kept,
+        pieces: impl Iterator<Item = Piece<'a>> + Clone,
+    ) -> Shipment {
+        let additions = self.shared.annotations.of(kept);
+        let mut forwarded_sets: SmallVec<[&[u8]; 1]> = SmallVec::new();
+        for piece in pieces.clone() {
+            if !forwarded_sets.contains(&piece.forwarded) {
+                forwarded_sets.push(piece.forwarded);
+            }
+        }
+        let mut chunks = Vec::with_capacity(forwarded_sets.len());
+        for forwarded in forwarded_sets {
+            let of_it = pieces.clone().filter(|piece| piece.forwarded == forwarded);
+            let framed = self.framer.frame(of_it.map(|piece| piece.segment), &additions);
+            let counts = &mut self.counting.counts;
+            counts.oversized_spans += u64::from(framed.oversized_spans);
+            counts.malformed_tracestate += u64::from(framed.malformed_tracestate);
+            counts.not_utf8_spans += u64::from(framed.not_utf8);
+            let forwarded = Bytes::copy_from_slice(forwarded);
+            let framed = framed.chunks.into_iter();
+            chunks.extend(framed.map(|chunk| Framed { forwarded: forwarded.clone(), chunk }));
+        }
+        let targets = self.in_force.targets(&self.shared.exporters, &kept.policy);
+        Shipment { targets, chunks }
+    }
+
+    fn observe(&self, trace: &OpenTrace, delay: std::time::Duration) {
+        let (accounts, summary) = (&self.shared.accounts, &trace.summary);
+        accounts.decision_delay.record(delay.as_secs_f64());
+        accounts.trace_spans.record(f64::from(summary.spans));
+        accounts.trace_bytes.record(summary.bytes as f64);
+        accounts.trace_duration.record(summary.duration().as_secs_f64());
+    }
+}
+
+impl Sink for Outcomes<'_> {
+    fn opened(&mut self, offset: Offset) -> Pin {
+        self.counting.counts.cache_lookups[1] += 1;
+        self.counting.opened_trace();
+        self.settlement.opened(offset)
+    }
+
+    fn added(&mut self, run: &SpanRun<'_>) {
+        let amount = of_run(run);
+        self.counting.counts.received.add(amount);
+        self.counting.opened.add(amount);
+    }
+
+    fn judge(&mut self, question: Question<'_>) -> Decision {
+        let mut votes = self.counting.votes(question.policies);
+        question.decide(&mut votes)
+    }
+
+    fn decided(&mut self, decided: DecidedTrace<'_>) {
+        let (trace, recorded) = (decided.trace, &decided.recorded);
+        self.observe(trace, recorded.at.since(trace.opened_at));
+        let policies = &self.in_force.policies.set;
+        self.counting.decided(policies, &decided.decision, (trace, recorded.trigger));
+        match &recorded.decision {
+            SamplingDecision::Dropped => self.settlement.dropped(recorded, trace.pin, self.outbox),
+            SamplingDecision::Kept(kept) => {
+                let shipment = self.ship(kept, decided.pieces());
+                self.settlement.kept(decided.recorded, trace.pin, shipment, self.outbox);
+            }
+        }
+    }
+
+    fn late(&mut self, spans: FollowingSpans<'_>) {
+        let FollowingSpans { run, offset, now, piece, recorded } = spans;
+        let (amount, age) = (of_run(run), now.since(recorded.at));
+        self.shared.accounts.late_age.record(age.as_secs_f64());
+        let counts = &mut self.counting.counts;
+        counts.cache_lookups[0] += 1;
+        counts.received.add(amount);
+        let SamplingDecision::Kept(kept) = &recorded.decision else {
+            counts.late_dropped.add(amount);
+            return;
+        };
+        counts.late_kept.add(amount);
+        let shipment = self.ship(kept, std::iter::once(piece));
+        self.settlement.late(recorded, offset, shipment, self.outbox);
+    }
+
+    fn read_again(&mut self, spans: FollowingSpans<'_>) {
+        let FollowingSpans { run, offset, piece, recorded, .. } = spans;
+        let amount = of_run(run);
+        let counts = &mut self.counting.counts;
+        counts.received.add(amount);
+        let kept = match &recorded.decision {
+            SamplingDecision::Dropped => return counts.replay(Replayed::Dropped, amount),
+            SamplingDecision::Kept(_) if recorded.delivered => {
+                return counts.replay(Replayed::Delivered, amount);
+            }
+            SamplingDecision::Kept(kept) => kept,
+        };
+        counts.replay(Replayed::Forwarded, amount);
+        let shipment = self.ship(kept, std::iter::once(piece));
+        self.settlement.read_again(recorded, offset, shipment, self.outbox);
+    }
+}

@@ -1,0 +1,412 @@
+//! What has to be done before a record may be committed: one partition's promises under way.
+//!
+//! A state machine without clock, metrics or threads: what happened in, what is to be handed on out,
+//! into an [`Outbox`]. Owns the partition's pins, the decisions that are not on the log yet, and
+//! deliveries and dead letters under way. Promises that nothing of a trace leaves before its decision
+//! is on the log; that the pin of a trace is held until it is dropped on record, or kept, on record
+//! and delivered; and that it is put on record when all of a kept trace is delivered, once. Leaves to
+//! others what is decided, and the ways to the log, to the backends and to the dead letters.
+
+mod log_batches;
+mod log_positions;
+mod undelivered;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
+use crate::ids::{Offset, Origin, Pin, Position, Timestamp, TraceId};
+use crate::kafka::dead_letters::{self, Holds, Letter};
+use crate::kafka::decision_log::{self, GroupHash, LogBatch, OwnerId, OwnershipMarker};
+use crate::otlp::FramedChunk;
+use crate::sampling::decided::DecisionRecord;
+use crate::sampling::watermark::{Committable, Watermark};
+
+use super::outbound::{Outbound, Outbox, Targets};
+use log_batches::LogBatches;
+use log_positions::LogPositions;
+use undelivered::{Part, Undelivered};
+
+/// What is not settled of one partition, under one ownership.
+#[derive(Debug)]
+pub(super) struct Settlement {
+    origin: Origin,
+    /// As whom decisions are put on record; `None` without a decision log.
+    writer: Option<(GroupHash, OwnerId)>,
+    watermark: Watermark,
+    /// Decisions that are not on the log yet, and what waits for that.
+    log_batches: LogBatches,
+    log_positions: LogPositions,
+    deliveries: HashMap<DeliveryId, Delivery, foldhash::fast::RandomState>,
+    next_delivery: u64,
+    chunks_under_way: usize,
+    /// Kept traces that are not on record as delivered. Empty without a decision log.
+    undelivered: HashMap<DecisionKey, Undelivered, foldhash::fast::RandomState>,
+    /// Of those: which the record in hand holds.
+    in_hand: Vec<InHand>,
+    /// Letters about records that are not settled yet.
+    letters: usize,
+}
+
+/// A decision: that of a trace, from this record on. A trace that was forgotten and comes again has
+/// another one, while the first may still be under way.
+type DecisionKey = (TraceId, Offset);
+
+/// Some chunks of one trace that are on their way to the backends.
+#[derive(Debug)]
+struct Delivery {
+    pin: Pin,
+    /// Chunks that are not settled yet.
+    left: usize,
+    of: DecisionKey,
+    part: Part,
+}
+
+/// A decision whose deliveries are not over while the record in hand is being taken in.
+#[derive(Debug)]
+struct InHand {
+    of: DecisionKey,
+    part: Part,
+    /// The decision covers no further record.
+    is_last: bool,
+}
+
+/// Spans of a kept trace, and which exporters get them.
+#[derive(Debug)]
+pub(super) struct Shipment {
+    pub(super) targets: Targets,
+    pub(super) chunks: Vec<Framed>,
+}
+
+/// Spans of a trace that go to the backend together, and the headers that go with them.
+#[derive(Debug)]
+pub(super) struct Framed {
+    /// The headers of their records, see [`record_headers`](crate::kafka::record_headers).
+    pub(super) forwarded: Bytes,
+    pub(super) chunk: FramedChunk,
+}
+
+impl Settlement {
+    /// Nothing is under way. Reading starts at `start`, the partition's clock is at `clock`.
+    pub(super) fn new(
+        origin: Origin,
+        writer: Option<(GroupHash, OwnerId)>,
+        (start, clock): (Position, Timestamp),
+        log: Position,
+    ) -> Self {
+        Self {
+            origin,
+            writer,
+            watermark: Watermark::new(start, clock),
+            log_batches: LogBatches::default(),
+            log_positions: LogPositions::new(log),
+            deliveries: HashMap::default(),
+            next_delivery: 0,
+            chunks_under_way: 0,
+            undelivered: HashMap::default(),
+            in_hand: Vec::new(),
+            letters: 0,
+        }
+    }
+
+    /// Where reading stands.
+    pub(super) fn next(&self) -> Position {
+        self.watermark.next()
+    }
+
+    /// What may be committed.
+    pub(super) fn committable(&self) -> Committable {
+        self.watermark.committable()
+    }
+
+    /// From where the log has to be read back for what was decided at `clock` or later.
+    pub(super) fn log_since(&mut self, clock: Timestamp) -> Position {
+        self.log_positions.since(clock)
+    }
+
+    /// How much was handed on and is not settled.
+    pub(super) fn under_way(&self) -> usize {
+        self.chunks_under_way + self.log_batches.len() + self.letters
+    }
+
+    /// Bytes of kept traces that wait for the log.
+    pub(super) fn unrecorded_bytes(&self) -> u64 {
+        self.log_batches.bytes()
+    }
+
+    /// True if all that was kept and delivered is known to be on record, or about to be.
+    #[cfg(test)]
+    pub(super) fn all_is_recorded(&self) -> bool {
+        self.undelivered.is_empty()
+    }
+
+    /// The record at `offset` is being taken in, with the clock at `clock`.
+    pub(super) fn read(&mut self, offset: Offset, clock: Timestamp) {
+        self.watermark.read(offset, clock);
+    }
+
+    /// There is nothing to read below `position`; the clock is at `clock`.
+    pub(super) fn skip_to(&mut self, position: Position, clock: Timestamp) {
+        self.watermark.skip_to(position, clock);
+    }
+
+    /// Holds the record in hand back, until the trace that begins with it is done.
+    pub(super) fn opened(&mut self, offset: Offset) -> Pin {
+        self.watermark.pin(offset)
+    }
+
+    /// A trace was dropped, whose first record `pin` holds: it is done when that is on record.
+    pub(super) fn dropped(&mut self, recorded: &DecisionRecord, pin: Pin, out: &mut Outbox) {
+        if self.record(recorded, Some(pin), out).is_none() {
+            self.watermark.release(pin);
+        }
+    }
+
+    /// A trace was kept, whose first record `pin` holds: it leaves when that is on record, and is
+    /// done when it is delivered.
+    pub(super) fn kept(
+        &mut self,
+        recorded: DecisionRecord,
+        pin: Pin,
+        shipment: Shipment,
+        out: &mut Outbox,
+    ) {
+        let of = (recorded.trace_id, recorded.first);
+        if let Some(sequence) = self.record(&recorded, None, out) {
+            self.undelivered.insert(of, Undelivered::whole(recorded, sequence));
+        }
+        self.deliver((of, Part::Covered, pin), shipment, out);
+    }
+
+    /// Late spans of the record in hand, at `offset`, follow a decision to keep their trace.
+    pub(super) fn late(
+        &mut self,
+        decision: DecisionRecord,
+        offset: Offset,
+        shipment: Shipment,
+        out: &mut Outbox,
+    ) {
+        let (of, part) = ((decision.trace_id, decision.first), Part::Late(offset));
+        if self.writer.is_some() {
+            self.undelivered.entry(of).or_insert_with(|| Undelivered::but_late(decision));
+            self.hold_in_hand(of, part, false);
+        }
+        let pin = self.watermark.pin(offset);
+        self.deliver((of, part, pin), shipment, out);
+    }
+
+    /// Spans of the record in hand, at `offset`, are delivered again: an earlier owner decided to
+    /// keep their trace, and it is not on record that they were.
+    pub(super) fn read_again(
+        &mut self,
+        decision: DecisionRecord,
+        offset: Offset,
+        shipment: Shipment,
+        out: &mut Outbox,
+    ) {
+        let (of, part) = ((decision.trace_id, decision.first), Part::Covered);
+        let is_last = offset >= decision.last;
+        self.undelivered.entry(of).or_insert_with(|| Undelivered::in_parts(decision));
+        self.hold_in_hand(of, part, is_last);
+        let pin = self.watermark.pin(offset);
+        self.deliver((of, part, pin), shipment, out);
+    }
+
+    /// More spans of the record in hand may follow the decision `of`: what is delivered of it is
+    /// not all before the record was taken in.
+    fn hold_in_hand(&mut self, of: DecisionKey, part: Part, is_last: bool) {
+        if self.in_hand.iter().any(|it| it.of == of) {
+            return;
+        }
+        if let Some(trace) = self.undelivered.get_mut(&of) {
+            trace.begins(part);
+            self.in_hand.push(InHand { of, part, is_last });
+        }
+    }
+
+    /// The record in hand was taken in.
+    pub(super) fn taken_in(&mut self, out: &mut Outbox) {
+        while let Some(InHand { of, part, is_last }) = self.in_hand.pop() {
+            if let Some(trace) = self.undelivered.get_mut(&of).filter(|_| is_last) {
+                trace.complete();
+            }
+            self.ended(of, part, out);
+        }
+    }
+
+    /// Has chunks of a trace delivered, as soon as its decision is on record. The pin is released
+    /// when they are.
+    fn deliver(
+        &mut self,
+        (of, part, pin): (DecisionKey, Part, Pin),
+        shipment: Shipment,
+        out: &mut Outbox,
+    ) {
+        let Shipment { targets, chunks } = shipment;
+        let sequence = self.undelivered.get_mut(&of).and_then(|trace| trace.begins(part));
+        let delivery = DeliveryId(self.next_delivery);
+        self.next_delivery += 1;
+        let left = chunks.len() * targets.count();
+        self.deliveries.insert(delivery, Delivery { pin, left, of, part });
+        if left == 0 {
+            self.deliver_nothing(delivery, sequence, out);
+            return;
+        }
+        self.chunks_under_way += left;
+        let ticket = Ticket { origin: self.origin, delivery };
+        let chunk = |(number, Framed { forwarded, chunk }): (usize, Framed)| Chunk {
+            bytes: chunk.bytes.into(),
+            forwarded,
+            trace_id: of.0,
+            spans: chunk.spans,
+            traces: u32::from(number == 0 && part == Part::Covered),
+            ticket,
+        };
+        let outbound = |chunk| Outbound { targets, chunk };
+        let chunks = chunks.into_iter().enumerate().map(chunk).map(outbound).collect();
+        let free = match sequence {
+            Some(sequence) => self.log_batches.wait(sequence, chunks),
+            None => Some(chunks),
+        };
+        out.chunks.extend(free.into_iter().flatten());
+    }
+
+    /// All spans of a delivery are larger than a request may be. It is done as soon as the decision
+    /// is on record.
+    fn deliver_nothing(&mut self, delivery: DeliveryId, sequence: Option<u64>, out: &mut Outbox) {
+        let waits = |sequence| self.log_batches.wait_empty(sequence, delivery);
+        if !sequence.is_some_and(waits) {
+            self.delivered(delivery, out);
+        }
+    }
+
+    /// A chunk of a delivery is settled.
+    pub(super) fn chunk_settled(&mut self, delivery: DeliveryId, out: &mut Outbox) {
+        let Some(under_way) = self.deliveries.get_mut(&delivery) else {
+            debug_assert!(false, "a chunk is settled once");
+            return;
+        };
+        self.chunks_under_way -= 1;
+        under_way.left -= 1;
+        if under_way.left == 0 {
+            self.delivered(delivery, out);
+        }
+    }
+
+    /// The backend of `exporter` will never take a chunk of a delivery: a letter takes its place,
+    /// and the chunk is settled when that is.
+    pub(super) fn chunk_refused(
+        &self,
+        delivery: DeliveryId,
+        exporter: &str,
+        refusal: &Refusal,
+        out: &mut Outbox,
+    ) {
+        let Refusal { bytes, forwarded, reason, message } = refusal;
+        let mut letter = Letter::refused(self.origin.partition, bytes, exporter, reason, message);
+        letter.forwarded = forwarded.to_vec();
+        out.letters.push_back((letter, self.letter_ticket(Holds::Delivery(delivery.0))));
+    }
+
+    fn delivered(&mut self, delivery: DeliveryId, out: &mut Outbox) {
+        let Some(Delivery { pin, of, part, .. }) = self.deliveries.remove(&delivery) else {
+            return;
+        };
+        self.watermark.release(pin);
+        self.ended(of, part, out);
+    }
+
+    /// Puts on record what is over with the end of a delivery.
+    fn ended(&mut self, of: DecisionKey, part: Part, out: &mut Outbox) {
+        let Some(trace) = self.undelivered.get_mut(&of) else { return };
+        let records = trace.ends(part);
+        if trace.is_done() {
+            self.undelivered.remove(&of);
+        }
+        for recorded in records {
+            self.record(&recorded, None, out);
+        }
+    }
+
+    /// Puts what is known of a decision on record, which holds `pin` until it is written. Returns
+    /// the number of the record; `None` without a decision log.
+    fn record(
+        &mut self,
+        recorded: &DecisionRecord,
+        pin: Option<Pin>,
+        out: &mut Outbox,
+    ) -> Option<u64> {
+        let (group, owner) = self.writer?;
+        let mut is_new = false;
+        let sequence = self.log_batches.push(recorded, pin, || {
+            is_new = true;
+            LogBatch::new(group, owner)
+        });
+        if self.log_batches.is_full() {
+            self.close_batch(out);
+        } else if is_new {
+            out.open_batches.push(self.origin);
+        }
+        Some(sequence)
+    }
+
+    /// The decisions so far go to the log together.
+    pub(super) fn close_batch(&mut self, out: &mut Outbox) {
+        if let Some((sequence, line)) = self.log_batches.close() {
+            let ticket = decision_log::LogTicket { origin: self.origin, sequence };
+            out.batches.push_back((ticket, line));
+        }
+    }
+
+    /// A record is on the log, at `offset`, and the clock at `clock`: what waited for it goes on.
+    pub(super) fn logged(
+        &mut self,
+        sequence: u64,
+        offset: Offset,
+        clock: Timestamp,
+        out: &mut Outbox,
+    ) {
+        self.log_positions.note(clock, offset.next());
+        let Some(let_go) = self.log_batches.written(sequence) else { return };
+        for pin in let_go.pins {
+            self.watermark.release(pin);
+        }
+        out.chunks.extend(let_go.chunks);
+        for delivery in let_go.empty {
+            self.delivered(delivery, out);
+        }
+    }
+
+    /// These decisions were on the log before this ownership began.
+    pub(super) fn learned(&mut self, decisions: &[DecisionRecord]) {
+        decisions.iter().for_each(|recorded| self.log_positions.learn(recorded.at));
+    }
+
+    /// All of the log was learned: what there is begins at `from`, the markers behind it.
+    pub(super) fn read_back(&mut self, from: Position, markers: &[OwnershipMarker]) {
+        self.log_positions.learned_from(from, markers);
+    }
+
+    /// Sends a letter about the record in hand, which is held back until it is settled.
+    pub(super) fn refused(&mut self, offset: Offset, letter: Letter, out: &mut Outbox) {
+        let holds = Holds::Record(self.watermark.pin(offset));
+        self.letters += 1;
+        out.letters.push_back((letter, self.letter_ticket(holds)));
+    }
+
+    fn letter_ticket(&self, holds: Holds) -> dead_letters::LetterTicket {
+        dead_letters::LetterTicket { origin: self.origin, holds }
+    }
+
+    /// A letter is written or given up.
+    pub(super) fn letter_settled(&mut self, holds: Holds, out: &mut Outbox) {
+        match holds {
+            Holds::Record(pin) => {
+                debug_assert!(self.letters > 0, "a letter is settled once");
+                self.letters -= 1;
+                self.watermark.release(pin);
+            }
+            Holds::Delivery(number) => self.chunk_settled(DeliveryId(number), out),
+        }
+    }
+}
