@@ -6,6 +6,8 @@ use super::diagnostics::{Place, Problem};
 use super::document::{Entry, Node, Value};
 use super::values;
 
+pub(super) use crate::options::nearest;
+
 /// What is wrong so far.
 #[derive(Debug, Default)]
 pub(super) struct Problems(RefCell<Vec<Problem>>);
@@ -181,12 +183,4 @@ impl<'d> Section<'d> {
             }
         }
     }
-}
-
-/// The known name that is meant, if it was nearly hit.
-pub(super) fn nearest<'n>(name: &str, known: &[&'n str]) -> Option<&'n str> {
-    let name = name.to_lowercase();
-    let likeness = |known: &&&str| strsim::jaro_winkler(&name, &known.to_lowercase());
-    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(&best) > 0.8).then_some(*best)
 }

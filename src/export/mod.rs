@@ -13,6 +13,7 @@ mod backend_check;
 mod body;
 mod circuit_breaker;
 mod code;
+pub(crate) mod collector;
 mod connect;
 mod credentials;
 mod delivery;

@@ -7,20 +7,23 @@ use super::{Reader, texts};
 use crate::sampling::ottl::{self, Context};
 use crate::sampling::policy::spec::{ErrorMode, PolicyKind, RuleScope, Sample, StatusCode};
 
-const STATUS_CODES: &[(&str, StatusCode)] =
-    &[("OK", StatusCode::Ok), ("ERROR", StatusCode::Error), ("UNSET", StatusCode::Unset)];
-
-const ERROR_MODES: &[(&str, ErrorMode)] = &[
-    ("ignore", ErrorMode::Ignore),
-    ("silent", ErrorMode::Silent),
-    ("propagate", ErrorMode::Propagate),
+const STATUS_CODES: &[(&str, StatusCode, &str)] = &[
+    ("OK", StatusCode::Ok, ""),
+    ("ERROR", StatusCode::Error, ""),
+    ("UNSET", StatusCode::Unset, ""),
 ];
 
-const SCOPES: &[(&str, RuleScope)] = &[
-    ("any_span", RuleScope::AnySpan),
-    ("same_span", RuleScope::SameSpan),
-    ("no_span", RuleScope::NoSpan),
-    ("root", RuleScope::Root),
+const ERROR_MODES: &[(&str, ErrorMode, &str)] = &[
+    ("ignore", ErrorMode::Ignore, ""),
+    ("silent", ErrorMode::Silent, ""),
+    ("propagate", ErrorMode::Propagate, ""),
+];
+
+const SCOPES: &[(&str, RuleScope, &str)] = &[
+    ("any_span", RuleScope::AnySpan, ""),
+    ("same_span", RuleScope::SameSpan, ""),
+    ("no_span", RuleScope::NoSpan, ""),
+    ("root", RuleScope::Root, ""),
 ];
 
 /// Reads the block of a policy of this kind.

@@ -33,7 +33,8 @@ pub(in super::super) const TYPES: &[&str] = &[
 /// Policies in one another.
 const MAX_LEVELS: usize = 32;
 
-const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
+const MODES: &[(&str, Mode, &str)] =
+    &[("enforce", Mode::Enforce, ""), ("shadow", Mode::Shadow, "")];
 
 /// Where a policy stands.
 #[derive(Clone, Copy, Debug)]

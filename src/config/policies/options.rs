@@ -35,7 +35,8 @@ const CACHE_WITHOUT_MEANING: &[(&str, &str)] = &[
     ("non_sampled_cache_size", "the decisions that are remembered are bounded by max_entries"),
 ];
 
-const STRATEGIES: &[(&str, bool)] = &[("trace-complete", false), ("span-ingest", true)];
+const STRATEGIES: &[(&str, bool, &str)] =
+    &[("trace-complete", false, ""), ("span-ingest", true, "")];
 
 /// Reads the options into `file`.
 pub(super) fn read<'d>(reader: &Reader<'d>, root: &mut Section<'d>, file: &mut PolicyFile) {
@@ -45,7 +46,10 @@ pub(super) fn read<'d>(reader: &Reader<'d>, root: &mut Section<'d>, file: &mut P
     maximum_trace_size_bytes(reader, root, file);
     strategy(reader, root);
     let mut cache = root.section("decision_cache");
-    cache.read("ttl", &mut file.decision_cache_ttl, values::wait);
+    cache.read("ttl", &mut file.decision_cache_ttl, |node| {
+        let ttl = values::duration(node)?;
+        if ttl.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(ttl) }
+    });
     let entries = &mut file.decision_cache_entries;
     cache.read("max_entries", entries, values::whole(1..=1_000_000_000));
     without_meaning(reader, &mut cache, CACHE_WITHOUT_MEANING);
@@ -103,9 +107,7 @@ fn waits_of_the_collector<'d>(reader: &Reader<'d>, root: &mut Section<'d>, file:
 /// A duration as Go writes it, or as the other files have it. A bare number is nanoseconds to the
 /// Collector.
 fn duration(reader: &Reader<'_>, node: &Node) -> Result<Duration, String> {
-    if let Value::Text(text) = &node.value
-        && let Some(duration) = go_duration(text)
-    {
+    if let Some(duration) = values::go_duration(node) {
         return Ok(duration);
     }
     let number = match &node.value {
@@ -127,33 +129,6 @@ fn duration(reader: &Reader<'_>, node: &Node) -> Result<Duration, String> {
     };
     reader.warnings.add(node.place, message, Some(help));
     Ok(Duration::from_nanos(nanoseconds))
-}
-
-/// What Go's `time.ParseDuration` reads, besides what is negative: `1m30s`, `1.5h`.
-fn go_duration(text: &str) -> Option<Duration> {
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    let mut seconds = 0.0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..end].parse().ok()?;
-        rest = &rest[end..];
-        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let unit = match &rest[..end] {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        seconds += number * unit;
-        rest = &rest[end..];
-    }
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The Collector's cap on a trace; 0 is none.
@@ -195,36 +170,5 @@ fn strategy<'d>(reader: &Reader<'d>, root: &mut Section<'d>) {
         reader.problems.add(node.place, message, Some(help));
     } else {
         reader.note(node, "sampling_strategy has no meaning here: it is always `trace-complete`");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_go_reads_them() {
-        let cases = [
-            ("10s", Some(10_000_000_000)),
-            ("1m30s", Some(90_000_000_000)),
-            ("1.5h", Some(5_400_000_000_000)),
-            (".5s", Some(500_000_000)),
-            ("+200ms", Some(200_000_000)),
-            ("2us", Some(2_000)),
-            ("2µs", Some(2_000)),
-            ("10ns", Some(10)),
-            ("10", None),
-            ("", None),
-            ("s", None),
-            ("-1s", None),
-            ("10 s", None),
-            ("1d", None),
-            ("1..5s", None),
-            ("99999999999999999999h", None),
-        ];
-        for (text, nanoseconds) in cases {
-            let duration = go_duration(text).map(|duration| duration.as_nanos());
-            assert_eq!(duration, nanoseconds, "{text}");
-        }
     }
 }

@@ -29,10 +29,13 @@ pub enum ExpectedVote {
     Drop,
 }
 
-const DECISIONS: &[(&str, bool)] = &[("keep", true), ("drop", false)];
+const DECISIONS: &[(&str, bool, &str)] = &[("keep", true, ""), ("drop", false, "")];
 
-const VOTES: &[(&str, ExpectedVote)] =
-    &[("keep", ExpectedVote::Keep), ("none", ExpectedVote::None), ("drop", ExpectedVote::Drop)];
+const VOTES: &[(&str, ExpectedVote, &str)] = &[
+    ("keep", ExpectedVote::Keep, ""),
+    ("none", ExpectedVote::None, ""),
+    ("drop", ExpectedVote::Drop, ""),
+];
 
 /// Reads `keep`, `drop`, or a section that says more.
 pub(super) fn read(problems: &Problems, policies: Option<&PolicyFile>, node: &Node) -> Expected {

@@ -71,17 +71,23 @@ pub enum AttributeValue {
     Map(Vec<(String, AttributeValue)>),
 }
 
-const KINDS: &[(&str, i32)] = &[
-    ("unspecified", 0),
-    ("internal", 1),
-    ("server", 2),
-    ("client", 3),
-    ("producer", 4),
-    ("consumer", 5),
+const KINDS: &[(&str, i32, &str)] = &[
+    ("unspecified", 0, ""),
+    ("internal", 1, ""),
+    ("server", 2, ""),
+    ("client", 3, ""),
+    ("producer", 4, ""),
+    ("consumer", 5, ""),
 ];
 
-const STATUS_CODES: &[(&str, i32)] =
-    &[("unset", 0), ("ok", 1), ("error", 2), ("UNSET", 0), ("OK", 1), ("ERROR", 2)];
+const STATUS_CODES: &[(&str, i32, &str)] = &[
+    ("unset", 0, ""),
+    ("ok", 1, ""),
+    ("error", 2, ""),
+    ("UNSET", 0, ""),
+    ("OK", 1, ""),
+    ("ERROR", 2, ""),
+];
 
 /// More spans than any test needs: a slip of the finger is not to fill the memory.
 const MOST_ALIKE: u32 = 100_000;

@@ -6,8 +6,6 @@
 
 #![expect(dead_code, reason = "only the shape of these structs is of use")]
 
-mod config;
-mod exporters;
 mod kinds;
 mod policies;
 mod policy_tests;
@@ -17,6 +15,9 @@ mod variables;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 
+use super::Settings;
+use crate::options::Schemas;
+
 /// The schema of a policy file, a `tail_sampling` block or a Collector configuration, as JSON.
 pub fn policies() -> String {
     printed::<policies::File>()
@@ -24,7 +25,9 @@ pub fn policies() -> String {
 
 /// The schema of the static file, as JSON.
 pub fn config() -> String {
-    printed::<config::Config>()
+    let mut schemas = Schemas::default();
+    let root = schemas.object::<Settings>();
+    schemas.print("tailsieve static file", root)
 }
 
 /// The schema of a file with tests of policies, as JSON.

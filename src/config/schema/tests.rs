@@ -96,7 +96,7 @@ fn the_schema_of_policies_has_the_keys_that_the_reader_knows() {
 
 #[test]
 fn the_schema_of_the_static_file_has_the_keys_that_the_reader_knows() {
-    let root = root::<super::config::Config>();
+    let root: Value = serde_json::from_str(&super::config()).unwrap();
     let text = "zzz: 1\nkafka: {zzz: 1}\nexport:\n  zzz: 1\n  auth: {zzz: 1, basic: {zzz: 1}}\n  tls: {zzz: 1}\n  \
                 retry_on_failure: {zzz: 1}\n  sending_queue: {zzz: 1}\nbuffer: {zzz: 1}\nannotate: {zzz: 1}\nadmin: {zzz: 1}\n\
                 telemetry: {zzz: 1}\n";
@@ -104,16 +104,16 @@ fn the_schema_of_the_static_file_has_the_keys_that_the_reader_knows() {
     let told = static_file(&document, Path::new("")).unwrap_err();
     let sections = [
         "Kafka",
-        "Export",
+        "Exporter",
         "Auth",
         "Basic",
-        "Tls",
-        "Retry",
-        "Queue",
+        "TlsSettings",
+        "RetrySettings",
+        "QueueSettings",
         "Buffer",
         "Annotate",
         "Admin",
-        "Telemetry",
+        "TelemetrySettings",
     ];
     let sections = sections.map(|name| keys(&root["definitions"][name]));
     let expected: Vec<_> = [keys(&root)].into_iter().chain(sections).collect();
