@@ -11,7 +11,7 @@ use crate::kafka::dead_letters::OWN_HEADERS;
 use crate::kafka::source::{self, KeptHeaders, SourceSettings, StartFrom};
 use crate::options::{
     At, Context, Entry, Form, Node, Place, Value, choice, choices, duration, list, name, options,
-    or_variable, text, wait, whole,
+    or_variable, wait, whole,
 };
 
 choices! {
@@ -38,7 +38,7 @@ options! {
         /// The protocol of the group.
         group_protocol: GroupProtocol = choice().or("classic"),
         /// Where a group starts that has not committed anything: earliest, latest, or a time.
-        start_from: StartFrom = text().try_map(start_from).or("earliest"),
+        start_from: StartFrom = name().try_map(start_from).or("earliest"),
         /// How often offsets are committed.
         commit_interval: Duration = wait().or("1s"),
         /// For how long a membership is believed in that the group has not confirmed; two thirds

@@ -15,7 +15,6 @@ mod lint;
 mod locate;
 mod policies;
 pub mod policy_tests;
-mod reader;
 pub mod schema;
 mod sections;
 
@@ -29,7 +28,7 @@ use crate::export::ExportSettings;
 use crate::kafka::dead_letters::DeadLetterSettings;
 use crate::kafka::decision_log::DecisionLogSettings;
 use crate::kafka::source::SourceSettings;
-use crate::options::{boolean, choice, options, scalar, values};
+use crate::options::{self, boolean, choice, options, scalar, values};
 use crate::sampling::policy::spec::PolicySpec;
 use crate::telemetry::logs::LogFormat;
 
@@ -137,18 +136,20 @@ pub struct PolicyFile {
 impl Default for PolicyFile {
     /// The defaults of all options, and no policies.
     fn default() -> Self {
-        Self {
-            decision_wait: Duration::from_secs(20),
-            decision_wait_after_root_received: Duration::from_secs(3),
-            maximum_trace_spans: 50_000,
-            maximum_trace_size: 16 << 20,
-            decision_cache_ttl: Duration::from_secs(600),
-            decision_cache_entries: 1_000_000,
+        let mut file = Self {
+            decision_wait: Duration::ZERO,
+            decision_wait_after_root_received: Duration::ZERO,
+            maximum_trace_spans: 0,
+            maximum_trace_size: 0,
+            decision_cache_ttl: Duration::ZERO,
+            decision_cache_entries: 0,
             policies: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
             hash: String::new(),
-        }
+        };
+        options::defaults::<policies::FileOptions>().enter(&mut file);
+        file
     }
 }
 

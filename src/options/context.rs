@@ -44,6 +44,8 @@ pub(crate) struct Context<'a> {
     pub(crate) is_collectors: bool,
     /// The exporters that policies may name; `None`: it is not known which there are.
     pub(crate) exporters: Option<&'a [String]>,
+    /// The policies that tests may speak of; `None`: it is not known which there are.
+    pub(crate) policies: Option<Vec<&'a str>>,
     /// How many policies the one in hand is a part of.
     pub(crate) depth: Cell<usize>,
     /// Why the file cannot be used.

@@ -16,13 +16,14 @@ mod schema;
 mod section;
 pub(crate) mod values;
 
-pub(crate) use context::{At, Context, Fault};
+pub(crate) use context::{At, Context, Fault, Problems};
 pub(crate) use forms::{
-    Form, Key, boolean, choice, duration, entries, form, list, name, number, path, section, size,
-    text, wait, whole,
+    Form, Key, any_number, boolean, choice, collector_duration, duration, entries, form, items,
+    list, name, number, path, percentage, perhaps_empty, section, size, split_by_commas, text,
+    wait, whole,
 };
 pub(crate) use node::{Entry, Node, Place, Problem, Value, lines};
-pub(crate) use schema::{Schemas, or_variable};
+pub(crate) use schema::{NUMBER, Schemas, described, nullable, or_variable};
 pub(crate) use section::{Section, nearest};
 
 /// What stands in a section, described once. Read by it, and shown as JSON Schema.

@@ -49,6 +49,14 @@ impl Schemas {
         described(section.into_schema(), T::ABOUT)
     }
 
+    /// True if a section with this schema, or this reference, cannot do without keys.
+    pub(crate) fn needs_keys(&self, schema: &Json) -> bool {
+        let name = schema["$ref"].as_str().and_then(|it| it.strip_prefix("#/definitions/"));
+        let schema = name.and_then(|name| self.definitions.get(name)).unwrap_or(schema);
+        // One that is not there yet holds others of its kind.
+        schema.is_null() || schema.get("required").is_some() || schema.get("anyOf").is_some()
+    }
+
     pub(super) fn choice<T: Choice>(&mut self) -> Json {
         self.define(T::NAME, |_| {
             let one =
@@ -86,7 +94,9 @@ pub(crate) fn described(mut schema: Json, doc: &str) -> Json {
 fn or(mut schema: Json, other: Json) -> Json {
     match schema.get_mut("anyOf").and_then(Json::as_array_mut) {
         Some(alternatives) => {
-            alternatives.push(other);
+            if !alternatives.contains(&other) {
+                alternatives.push(other);
+            }
             schema
         }
         None => json!({ "anyOf": [schema, other] }),
@@ -104,7 +114,12 @@ pub(crate) fn nullable(mut schema: Json) -> Json {
     if schema == json!({}) {
         return schema;
     }
+    let is_one_of = schema.get("const").is_some() || schema.get("oneOf").is_some();
     match schema.get_mut("type") {
+        Some(kind @ Json::String(_)) if !is_one_of => {
+            *kind = json!([kind.take(), "null"]);
+            schema
+        }
         Some(Json::Array(kinds)) => {
             kinds.push(json!("null"));
             schema

@@ -124,6 +124,15 @@ impl<'a> Section<'a> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
+    /// The section under `key`; one without keys if it is not there.
+    pub(crate) fn block(&mut self, key: &'static str) -> Section<'a> {
+        self.known.push(key);
+        match self.node(key) {
+            Some(node) => Section::new(node, self.context),
+            None => self.nothing_below(),
+        }
+    }
+
     /// Where to tell what is found in the value of `key`.
     pub(crate) fn at(&self, key: &'a str) -> At<'a> {
         At { key, context: self.context }

@@ -113,7 +113,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "sampling",
         layer: Layer::Pure,
-        uses: &["otlp", "fnv", "ids"],
+        uses: &["options", "otlp", "fnv", "ids"],
         modules: &[
             ("trace", &["facts"]),
             ("policy", &["ottl", "facts"]),

@@ -9,7 +9,7 @@ mod variables;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::diagnostics::{Diagnostics, Place, Problem, Source};
+use super::diagnostics::{Diagnostics, Problem, Source};
 use crate::options::Context;
 use parse::{Parsed, Where, parse};
 use variables::Expander;
@@ -115,11 +115,6 @@ impl Document {
         let mut expander = Expander::new(&variable, &mut self.sources, &mut self.problems);
         expand(&mut expander, node, is_secret);
         self.retrieved.append(&mut expander.retrieved);
-    }
-
-    /// The text that what stands at `place` was read from.
-    pub(super) fn text_at(&self, place: Place) -> &str {
-        self.sources.get(place.source).map_or("", |source| &source.text)
     }
 
     /// What readers of this file share.

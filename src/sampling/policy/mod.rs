@@ -20,7 +20,10 @@ mod predicate;
 mod sequence;
 mod shadow;
 pub mod spec;
+mod texts;
+mod types;
 mod vote;
+pub(crate) mod written;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,6 +39,7 @@ pub use budget::Budgets;
 pub use compile::{CompileError, compile};
 pub use condition::ConditionError;
 pub use explain::{Explanation, Voted};
+pub(crate) use expression::Unit;
 pub use judge::{Decision, Observer, Said};
 pub use predicate::{Predicates, ResourceFacts};
 pub use shadow::InEffect;
