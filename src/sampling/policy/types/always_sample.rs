@@ -1,10 +1,7 @@
 //! `always_sample`
 
-use super::{PolicyKind, PolicyType, Verdict};
+use super::{Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict};
 use crate::options::options;
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
-use crate::sampling::policy::expression::{Asked, Expression};
 
 options! {
     /// Keeps every trace.

@@ -1,12 +1,12 @@
 //! `bytes_limiting`
 
 use super::rate_limiting::{Bucket, tokens};
-use super::{PolicyKind, PolicyType, Spending, Verdict};
+use super::{
+    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Spending, Unit,
+    Verdict,
+};
 use crate::options::options;
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
 use crate::sampling::policy::explain::budget_reason;
-use crate::sampling::policy::expression::{Asked, Expression, Unit};
 
 options! {
     /// Keeps traces within a budget of bytes. A trace passes whole or not at all.

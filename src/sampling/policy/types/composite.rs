@@ -1,16 +1,16 @@
 //! `composite`
 
 use super::rate_limiting::tokens;
-use super::{PolicyKind, PolicyType, Spending, Verdict};
+use super::{
+    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicySpec, PolicyType,
+    Spending, Unit, Verdict,
+};
 use crate::options::{
     At, Context, Node, Options, Place, Section, items, list, name, nearest, options, percentage,
     section, split_by_commas, values,
 };
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
 use crate::sampling::policy::explain::{reason, reason_of_budget};
-use crate::sampling::policy::expression::{Asked, Child, Expression, Unit};
-use crate::sampling::policy::spec::PolicySpec;
+use crate::sampling::policy::expression::Child;
 use crate::sampling::policy::vote::Vote;
 use crate::sampling::policy::written::{Level, distinct, name_of, policies};
 

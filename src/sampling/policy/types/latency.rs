@@ -1,10 +1,7 @@
 //! `latency`
 
-use super::{PolicyKind, PolicyType, Verdict};
+use super::{Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict};
 use crate::options::{options, whole};
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
-use crate::sampling::policy::expression::{Asked, Expression};
 
 options! {
     /// Keeps a trace by its duration, from the earliest start to the latest end of its spans, in

@@ -1,12 +1,10 @@
 //! `not`
 
-use super::{PolicyKind, PolicyType, Verdict};
+use super::{
+    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicySpec, PolicyType, Verdict,
+};
 use crate::options::options;
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
 use crate::sampling::policy::explain::reason;
-use crate::sampling::policy::expression::{Asked, Expression};
-use crate::sampling::policy::spec::PolicySpec;
 use crate::sampling::policy::written::{Level, policy};
 
 options! {

@@ -1,11 +1,10 @@
 //! `numeric_attribute`
 
-use super::{Asks, PolicyKind, PolicyType, Verdict, found};
+use super::{
+    Asked, Asking, Asks, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, found,
+};
 use crate::options::{boolean, name, options, whole};
-use crate::sampling::policy::Asking;
 use crate::sampling::policy::attribute::AttributeTest;
-use crate::sampling::policy::compile::{CompileError, Compiler};
-use crate::sampling::policy::expression::{Asked, Expression};
 
 options! {
     /// Keeps a trace if its resource or a span has the attribute with a whole number in a range. One

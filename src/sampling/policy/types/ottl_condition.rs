@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::{Asks, PolicyKind, PolicyType, Verdict};
+use super::{
+    Asked, Asking, Asks, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict,
+};
 use crate::options::{Form, choice, choices, options, perhaps_empty, values};
 use crate::sampling::ottl::Context;
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
 use crate::sampling::policy::condition::{self, Scope};
 use crate::sampling::policy::explain::conditions_reason;
-use crate::sampling::policy::expression::{Asked, Expression, OnError};
+use crate::sampling::policy::expression::OnError;
 use crate::sampling::policy::texts;
 
 choices! {

@@ -1,12 +1,11 @@
 //! `probabilistic`
 
-use super::{PolicyKind, PolicyType, Verdict, keeps};
+use super::{
+    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, keeps,
+};
 use crate::options::{any_number, options, text};
 use crate::otlp::probability::Threshold;
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
 use crate::sampling::policy::explain::randomness_reason;
-use crate::sampling::policy::expression::{Asked, Expression};
 
 /// The salt that the Collector uses where an empty one is given.
 const DEFAULT_HASH_SALT: &str = "default-hash-seed";

@@ -1,11 +1,11 @@
 //! `rate_limiting`
 
-use super::{PolicyKind, PolicyType, Spending, Verdict};
+use super::{
+    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Spending, Unit,
+    Verdict,
+};
 use crate::options::{Form, options, whole};
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
 use crate::sampling::policy::explain::budget_reason;
-use crate::sampling::policy::expression::{Asked, Expression, Unit};
 
 /// How many times what comes in a second a bucket holds by default.
 const DEFAULT_BURST: u64 = 2;

@@ -1,15 +1,14 @@
 //! `rule`: tailsieve's own.
 
-use super::{Asks, PolicyKind, PolicyType, Verdict};
+use super::{
+    Asked, Asking, Asks, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict,
+};
 use crate::options::{Form, Node, Value, choice, choices, form, name, options, values};
 use crate::otlp::probability::Threshold;
 use crate::sampling::facts::Summary;
 use crate::sampling::ottl::{self, Context};
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
 use crate::sampling::policy::condition::{self, Scope};
 use crate::sampling::policy::explain::randomness_reason;
-use crate::sampling::policy::expression::{Asked, Expression};
 use crate::sampling::policy::texts;
 
 choices! {

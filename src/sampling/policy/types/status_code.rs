@@ -1,10 +1,9 @@
 //! `status_code`
 
-use super::{PolicyKind, PolicyType, Verdict, some_span};
+use super::{
+    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, some_span,
+};
 use crate::options::{Choice, choice, options, split_by_commas};
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
-use crate::sampling::policy::expression::{Asked, Expression};
 
 options! {
     /// Keeps a trace if any of its spans has one of the status codes.

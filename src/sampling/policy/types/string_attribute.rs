@@ -1,12 +1,11 @@
 //! `string_attribute`
 
-use super::{Asks, PolicyKind, PolicyType, Verdict, found};
+use super::{
+    Asked, Asking, Asks, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, found,
+};
 use crate::options::{boolean, name, options, split_by_commas, text};
 use crate::sampling::ottl;
-use crate::sampling::policy::Asking;
 use crate::sampling::policy::attribute::AttributeTest;
-use crate::sampling::policy::compile::{CompileError, Compiler};
-use crate::sampling::policy::expression::{Asked, Expression};
 use crate::sampling::policy::texts;
 
 options! {

@@ -1,10 +1,9 @@
 //! `trace_flags`
 
-use super::{PolicyKind, PolicyType, Verdict, some_span};
+use super::{
+    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, some_span,
+};
 use crate::options::options;
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
-use crate::sampling::policy::expression::{Asked, Expression};
 
 options! {
     /// Keeps a trace if a span has the sampled bit of the W3C trace flags.

@@ -1,10 +1,9 @@
 //! `trace_state`
 
-use super::{PolicyKind, PolicyType, Verdict, some_span};
+use super::{
+    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, some_span,
+};
 use crate::options::{name, options, split_by_commas, text};
-use crate::sampling::policy::Asking;
-use crate::sampling::policy::compile::{CompileError, Compiler};
-use crate::sampling::policy::expression::{Asked, Expression};
 
 /// Key and value of a member that is looked for are shorter than this together: the Collector does
 /// not look for longer ones.
