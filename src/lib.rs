@@ -28,7 +28,8 @@
 //!
 //! # Rooms, in reading order
 //!
-//! - The commands: `cmd`. What they run: `member`. What they are told: `config`.
+//! - The commands: `cmd`. What they run: `member`. What they are told: `config`,
+//!   by the descriptions that `options` reads.
 //! - The edges, with threads and sockets: `kafka`, `export`, `telemetry`.
 //! - The pure core: `sampling`, `otlp`, `ids`.
 //! - What a pipeline is tried with: `testbed`.
@@ -41,6 +42,7 @@ mod fnv;
 mod ids;
 mod kafka;
 mod member;
+mod options;
 mod otlp;
 mod proto;
 mod sampling;

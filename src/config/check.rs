@@ -6,11 +6,11 @@ use super::diagnostics::{Diagnostics, Finding, Problem};
 use super::document::{Document, Node, Value};
 use super::locate::Located;
 use super::policies::{self, Form, Reading};
-use super::reader::nearest;
 use super::{
     Errors, Settings, Surroundings, folder, lint, locate, name, policy_tests, sections, text,
     values,
 };
+use crate::options::nearest;
 
 /// What a file is, by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,25 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where something stands. Lines and columns count from 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    /// 0 for the file itself; else the number of a file that a variable in it names.
-    pub(super) source: usize,
-    pub(super) line: usize,
-    pub(super) column: usize,
-    /// Characters that are meant; at least 1 is marked.
-    pub(super) length: usize,
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) place: Place,
-    pub(super) message: String,
-    /// What was expected, or what to do.
-    pub(super) help: Option<String>,
-}
+pub(super) use crate::options::{Place, Problem, lines};
 
 /// A text that values stand in.
 #[derive(Clone, Debug)]
@@ -92,12 +74,6 @@ const SECRET_WORDS: [&str; 9] = [
 pub(super) fn is_secret_name(name: &str) -> bool {
     let name = name.to_lowercase();
     SECRET_WORDS.iter().any(|word| name.contains(word)) || name.ends_with(".pem")
-}
-
-/// The lines of a file as YAML counts them: a carriage return alone ends one, too.
-pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
 impl Diagnostics {

@@ -1,27 +1,78 @@
 //! Section `kafka` of the static file.
 
+use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::diagnostics::Place;
-use super::document::{Entry, Node, Value};
-use super::reader::{Problems, Section};
-use super::values;
+use serde_json::json;
+
 use crate::export;
 use crate::ids::Timestamp;
 use crate::kafka::dead_letters::OWN_HEADERS;
 use crate::kafka::source::{self, KeptHeaders, SourceSettings, StartFrom};
+use crate::options::{
+    At, Context, Entry, Form, Node, Place, Value, choice, choices, duration, list, name, options,
+    or_variable, wait, whole,
+};
 
-/// The section, checked.
-pub(super) struct Kafka {
-    pub(super) source: SourceSettings,
-    pub(super) consumers: usize,
-    pub(super) idle_grace: Duration,
+choices! {
+    /// The protocol of a consumer group.
+    pub(super) enum GroupProtocol {
+        /// Cooperative-sticky.
+        Classic = "classic",
+        /// That of KIP-848, for brokers since 4.0.
+        Consumer = "consumer",
+    }
 }
 
-const PROTOCOLS: &[(&str, bool)] = &[("classic", false), ("consumer", true)];
+options! {
+    /// Where spans come from.
+    pub(super) struct Kafka {
+        /// Where to find the cluster.
+        brokers: String = brokers().required("localhost:9092"),
+        /// The topic with OTLP, keyed by trace id.
+        topic: String = name().or("otlp_spans"),
+        /// The consumer group.
+        group_id: String = name().or("tailsieve"),
+        /// A name of its own for a member with static membership.
+        group_instance_id: Option<String> = name().optional(),
+        /// The protocol of the group.
+        group_protocol: GroupProtocol = choice().or("classic"),
+        /// Where a group starts that has not committed anything: earliest, latest, or a time.
+        start_from: StartFrom = name().try_map(start_from).or("earliest"),
+        /// How often offsets are committed.
+        commit_interval: Duration = wait().or("1s"),
+        /// For how long a membership is believed in that the group has not confirmed; two thirds
+        /// of session.timeout.ms by default.
+        lease_timeout: Option<Duration> = wait().optional(),
+        /// How long a partition that goes to another member may wait for deliveries.
+        revoke_timeout: Duration = duration().or("2s"),
+        /// How much a record's time may be ahead of this machine's clock.
+        future_tolerance: Duration = duration().or("5s"),
+        /// Headers of records that go along with their spans to the backend, under these names;
+        /// none by default.
+        forward_headers: Vec<String> = list(name().try_map(forwardable)).or_default(),
+        /// Consumers in this process.
+        consumers: usize = whole(1..=64).or("1"),
+        /// How far the clock of a quiet partition stays behind this machine's.
+        idle_grace: Duration = duration().or("5s"),
+        /// Settings of librdkafka.
+        properties: Properties = properties().or_default(),
+    }
+    then |section| {
+        let is_set_on_broker = |entry: &&Entry| BROKER_SIDE.contains(&entry.key.as_str());
+        let entries = match section.node("properties").map(|node| &node.value) {
+            Some(Value::Map(entries)) if group_protocol == GroupProtocol::Consumer => &entries[..],
+            _ => &[],
+        };
+        for entry in entries.iter().filter(is_set_on_broker) {
+            let reason = "with group_protocol: consumer it is set on the broker";
+            refuse(section.context, entry.place, &entry.key, reason);
+        }
+    }
+}
 
 /// librdkafka settings that are refused, and why.
-pub(super) const REFUSED: &[(&str, &str)] = &[
+const REFUSED: &[(&str, &str)] = &[
     ("bootstrap.servers", "it is set by kafka.brokers"),
     ("metadata.broker.list", "it is set by kafka.brokers"),
     ("group.id", "it is set by kafka.group_id"),
@@ -51,54 +102,48 @@ const BROKER_SIDE: &[&str] =
 /// The session timeout that brokers have for the group protocol `consumer` (KIP-848).
 const BROKER_SESSION_TIMEOUT: Duration = Duration::from_secs(45);
 
-pub(super) fn read(mut section: Section<'_>, problems: &Problems) -> Kafka {
-    let brokers = section.required("brokers", "localhost:9092", |node| {
-        let brokers = values::list(values::name)(node)?;
-        Ok(brokers.join(","))
-    });
-    let mut source = SourceSettings {
-        brokers: brokers.unwrap_or_default(),
-        topic: "otlp_spans".to_owned(),
-        group_id: "tailsieve".to_owned(),
-        group_instance_id: None,
-        consumer_protocol: false,
-        start_from: StartFrom::Earliest,
-        commit_interval: Duration::from_secs(1),
-        lease_timeout: Duration::ZERO,
-        revoke_timeout: Duration::from_secs(2),
-        future_tolerance: Duration::from_secs(5),
-        headers: KeptHeaders::None,
-        properties: Vec::new(),
-    };
-    section.read("topic", &mut source.topic, values::name);
-    section.read("group_id", &mut source.group_id, values::name);
-    source.group_instance_id = section.optional("group_instance_id", values::name);
-    section.read("group_protocol", &mut source.consumer_protocol, values::choice(PROTOCOLS));
-    section.read("start_from", &mut source.start_from, start_from);
-    section.read("commit_interval", &mut source.commit_interval, values::wait);
-    let lease_timeout = section.optional("lease_timeout", values::wait);
-    section.read("revoke_timeout", &mut source.revoke_timeout, values::duration);
-    section.read("future_tolerance", &mut source.future_tolerance, values::duration);
-    let mut forwarded = Vec::new();
-    section.read("forward_headers", &mut forwarded, values::list(forwardable));
-    if !forwarded.is_empty() {
-        source.headers = KeptHeaders::Named(forwarded);
+impl Kafka {
+    /// The settings of the source.
+    pub(super) fn source(&self) -> SourceSettings {
+        SourceSettings {
+            brokers: self.brokers.clone(),
+            topic: self.topic.clone(),
+            group_id: self.group_id.clone(),
+            group_instance_id: self.group_instance_id.clone(),
+            consumer_protocol: self.group_protocol == GroupProtocol::Consumer,
+            start_from: self.start_from,
+            commit_interval: self.commit_interval,
+            lease_timeout: self.lease_timeout.unwrap_or_else(|| self.default_lease()),
+            revoke_timeout: self.revoke_timeout,
+            future_tolerance: self.future_tolerance,
+            headers: match self.forward_headers.as_slice() {
+                [] => KeptHeaders::None,
+                names => KeptHeaders::Named(names.to_vec()),
+            },
+            properties: self.properties.0.clone(),
+        }
     }
-    let mut consumers = 1;
-    section.read("consumers", &mut consumers, values::whole(1..=64));
-    let mut idle_grace = Duration::from_secs(5);
-    section.read("idle_grace", &mut idle_grace, values::duration);
-    if let Some(node) = section.node("properties") {
-        source.properties = properties(node, source.consumer_protocol, problems);
+
+    /// Two thirds of the session timeout: a member that the group has given up knows it before
+    /// another one acts.
+    fn default_lease(&self) -> Duration {
+        let own = self.properties.0.iter().rev().find(|(key, _)| key == "session.timeout.ms");
+        let own = own.and_then(|(_, value)| value.parse().ok()).map(Duration::from_millis);
+        let default = match self.group_protocol {
+            GroupProtocol::Classic => source::SESSION_TIMEOUT,
+            GroupProtocol::Consumer => BROKER_SESSION_TIMEOUT,
+        };
+        own.unwrap_or(default) * 2 / 3
     }
-    source.lease_timeout = lease_timeout.unwrap_or_else(|| lease_of(&source));
-    section.finish();
-    Kafka { source, consumers, idle_grace }
+}
+
+/// `bootstrap.servers`, as a list or in one text.
+pub(super) fn brokers() -> Form<String> {
+    list(name()).map(|brokers| brokers.join(","))
 }
 
 /// The name of a header of records that may go along with requests.
-fn forwardable(node: &Node) -> Result<String, String> {
-    let name = values::name(node)?;
+fn forwardable(name: String) -> Result<String, String> {
     let is_own = name.starts_with(OWN_HEADERS);
     let refused = if is_own { Err("it is tailsieve's own") } else { export::forwardable(&name) };
     match refused {
@@ -107,18 +152,7 @@ fn forwardable(node: &Node) -> Result<String, String> {
     }
 }
 
-/// Two thirds of the session timeout: a member that the group has given up knows it before
-/// another one acts.
-fn lease_of(source: &SourceSettings) -> Duration {
-    let own = source.properties.iter().rev().find(|(key, _)| key == "session.timeout.ms");
-    let own = own.and_then(|(_, value)| value.parse().ok()).map(Duration::from_millis);
-    let default =
-        if source.consumer_protocol { BROKER_SESSION_TIMEOUT } else { source::SESSION_TIMEOUT };
-    own.unwrap_or(default) * 2 / 3
-}
-
-fn start_from(node: &Node) -> Result<StartFrom, String> {
-    let text = values::text(node)?;
+fn start_from(text: String) -> Result<StartFrom, String> {
     match text.as_str() {
         "earliest" => return Ok(StartFrom::Earliest),
         "latest" => return Ok(StartFrom::Latest),
@@ -133,44 +167,54 @@ fn start_from(node: &Node) -> Result<StartFrom, String> {
     Ok(StartFrom::Timestamp(Timestamp(millis)))
 }
 
-/// What is handed through to librdkafka, which checks names and values itself when it starts.
-pub(super) fn properties(
-    node: &Node,
-    consumer_protocol: bool,
-    problems: &Problems,
-) -> Vec<(String, String)> {
+/// What is handed through to librdkafka. Passwords may be among it.
+#[derive(Clone, Default, PartialEq)]
+pub(super) struct Properties(pub(super) Vec<(String, String)>);
+
+impl fmt::Debug for Properties {
+    /// The names alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// Settings that librdkafka checks itself when it starts, besides those that would break a promise.
+pub(super) fn properties() -> Form<Properties> {
+    Form::new(read_properties, |schemas| {
+        let refused: Vec<&str> = REFUSED.iter().map(|(name, _)| *name).collect();
+        or_variable(schemas.define("Properties", |_| {
+            json!({
+                "type": "object",
+                "propertyNames": { "not": { "enum": refused } },
+                "additionalProperties": { "type": ["string", "number", "boolean"] },
+            })
+        }))
+    })
+}
+
+fn read_properties(node: &Node, at: At<'_>) -> Option<Properties> {
     let Value::Map(entries) = &node.value else {
-        let message = format!("properties: expected librdkafka settings, found {}", node.kind());
-        problems.add(
-            node.place,
-            message,
-            Some("for example `socket.keepalive.enable: true`".into()),
-        );
-        return Vec::new();
+        let message = format!("expected librdkafka settings, found {}", node.kind());
+        at.refuse(node, message, Some("for example `socket.keepalive.enable: true`"));
+        return None;
     };
     let mut properties = Vec::with_capacity(entries.len());
     for Entry { key, place, node } in entries {
-        if let Some(reason) = refusal(key, consumer_protocol) {
-            refuse(problems, *place, key, reason);
-            continue;
-        }
-        match scalar(node) {
-            Some(value) => properties.push((key.clone(), value)),
-            None => problems.add(node.place, format!("{key}: expected a single value"), None),
+        let refused = REFUSED.iter().find(|(name, _)| name == key);
+        match (refused, scalar(node)) {
+            (Some((_, reason)), _) => refuse(at.context, *place, key, reason),
+            (None, Some(value)) => properties.push((key.clone(), value)),
+            (None, None) => {
+                At { key, ..at }.refuse(node, "expected a single value".to_owned(), None);
+            }
         }
     }
-    properties
+    Some(Properties(properties))
 }
 
-fn refusal(key: &str, consumer_protocol: bool) -> Option<&'static str> {
-    if consumer_protocol && BROKER_SIDE.contains(&key) {
-        return Some("with group_protocol: consumer it is set on the broker");
-    }
-    REFUSED.iter().find(|(name, _)| *name == key).map(|(_, reason)| *reason)
-}
-
-fn refuse(problems: &Problems, place: Place, key: &str, reason: &str) {
-    problems.add(place, format!("`{key}` may not be set: {reason}"), Some("leave it out".into()));
+fn refuse(context: &Context<'_>, place: Place, key: &str, reason: &str) {
+    let message = format!("`{key}` may not be set: {reason}");
+    context.problems.add(place, message, Some("leave it out".to_owned()));
 }
 
 fn scalar(node: &Node) -> Option<String> {

@@ -15,11 +15,8 @@ mod lint;
 mod locate;
 mod policies;
 pub mod policy_tests;
-mod reader;
-mod scalar;
 pub mod schema;
 mod sections;
-mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,6 +28,7 @@ use crate::export::ExportSettings;
 use crate::kafka::dead_letters::DeadLetterSettings;
 use crate::kafka::decision_log::DecisionLogSettings;
 use crate::kafka::source::SourceSettings;
+use crate::options::{self, boolean, choice, options, scalar, values};
 use crate::sampling::policy::spec::PolicySpec;
 use crate::telemetry::logs::LogFormat;
 
@@ -88,24 +86,26 @@ impl Settings {
     }
 }
 
-/// What is written on kept spans.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Annotate {
-    /// Attribute `tailsieve.policy`.
-    pub policy: bool,
-    /// `ot=th` in the tracestate.
-    pub tracestate: bool,
-    /// Attribute `SampleRate`.
-    pub sample_rate: bool,
+options! {
+    /// What is written on kept spans.
+    pub struct Annotate {
+        /// Attribute tailsieve.policy.
+        policy: bool = boolean().or("true"),
+        /// ot=th, the sampling threshold.
+        tracestate: bool = boolean().or("true"),
+        /// Attribute SampleRate.
+        sample_rate: bool = boolean().or("true"),
+    }
 }
 
-/// How the process logs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TelemetrySettings {
-    /// A level or filter directives; `None`: the default.
-    pub log: Option<String>,
-    /// How log lines look.
-    pub log_format: LogFormat,
+options! {
+    /// How the process logs.
+    pub struct TelemetrySettings {
+        /// A level, or filters; info by default.
+        log: Option<String> = sections::log_filter().optional(),
+        /// How log lines look.
+        log_format: LogFormat = choice().or("auto"),
+    }
 }
 
 /// The policy file, checked.
@@ -136,18 +136,20 @@ pub struct PolicyFile {
 impl Default for PolicyFile {
     /// The defaults of all options, and no policies.
     fn default() -> Self {
-        Self {
-            decision_wait: Duration::from_secs(20),
-            decision_wait_after_root_received: Duration::from_secs(3),
-            maximum_trace_spans: 50_000,
-            maximum_trace_size: 16 << 20,
-            decision_cache_ttl: Duration::from_secs(600),
-            decision_cache_entries: 1_000_000,
+        let mut file = Self {
+            decision_wait: Duration::ZERO,
+            decision_wait_after_root_received: Duration::ZERO,
+            maximum_trace_spans: 0,
+            maximum_trace_size: 0,
+            decision_cache_ttl: Duration::ZERO,
+            decision_cache_entries: 0,
             policies: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
             hash: String::new(),
-        }
+        };
+        options::defaults::<policies::FileOptions>().enter(&mut file);
+        file
     }
 }
 

@@ -13,6 +13,7 @@ mod backend_check;
 mod body;
 mod circuit_breaker;
 mod code;
+pub(crate) mod collector;
 mod connect;
 mod credentials;
 mod delivery;
@@ -73,8 +74,11 @@ pub use self::backend_check::{BackendCheckError, check_backend};
 pub use self::credentials::forwardable;
 pub use self::metrics::ExportMetrics;
 pub use self::secret::Secret;
+#[cfg(test)]
+pub use self::settings::TlsVersion;
 pub use self::settings::{
-    Auth, Compression, ExportSettings, KafkaTarget, Protocol, TlsSettings, TlsVersion,
+    Auth, Compression, ExportSettings, KafkaTarget, Protocol, QueueSettings, RetrySettings,
+    TlsSettings,
 };
 
 /// Spans of one trace, all of them or a part, ready to be sent.

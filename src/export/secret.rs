@@ -7,7 +7,7 @@ use std::fmt;
 const REDACTED: &str = "[redacted]";
 
 /// A secret text, such as the value of an `authorization` header.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {

@@ -77,7 +77,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "config",
         layer: Layer::Edge,
-        uses: &["export", "kafka", "sampling", "telemetry", "units", "fnv", "ids"],
+        uses: &["export", "kafka", "sampling", "telemetry", "options", "fnv", "ids"],
         modules: &[],
     },
     Room {
@@ -91,11 +91,16 @@ const ROOMS: &[Room] = &[
             ("receiver", &[]),
         ],
     },
-    Room { name: "export", layer: Layer::Edge, uses: &["kafka", "telemetry", "ids"], modules: &[] },
+    Room {
+        name: "export",
+        layer: Layer::Edge,
+        uses: &["kafka", "telemetry", "options", "ids"],
+        modules: &[],
+    },
     Room {
         name: "kafka",
         layer: Layer::Edge,
-        uses: &["sampling", "telemetry", "otlp", "clock", "proto", "fnv", "ids"],
+        uses: &["sampling", "telemetry", "options", "otlp", "clock", "proto", "fnv", "ids"],
         modules: &[
             ("source", &["cluster", "dead_letters", "record_headers"]),
             ("decision_log", &["cluster", "publish"]),
@@ -109,7 +114,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "sampling",
         layer: Layer::Pure,
-        uses: &["otlp", "fnv", "ids"],
+        uses: &["options", "otlp", "fnv", "ids"],
         modules: &[
             ("sampler", &["decided", "trace", "policy", "facts"]),
             ("decided", &["trace"]),
@@ -134,8 +139,10 @@ const ROOMS: &[Room] = &[
             ("tracestate", &[]),
         ],
     },
+    // Not of span data: what files may hold, as a function of their tree.
+    Room { name: "options", layer: Layer::Pure, uses: &["units"], modules: &[] },
     Room { name: "clock", layer: Layer::Edge, uses: &["ids"], modules: &[] },
-    Room { name: "units", layer: Layer::Edge, uses: &[], modules: &[] },
+    Room { name: "units", layer: Layer::Pure, uses: &[], modules: &[] },
     // Messages and no more.
     Room { name: "proto", layer: Layer::Pure, uses: &[], modules: &[] },
     Room { name: "fnv", layer: Layer::Pure, uses: &[], modules: &[] },

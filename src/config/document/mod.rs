@@ -3,18 +3,18 @@
 //! Owns the texts that values came from: the file, and the files that its variables name. Variables
 //! are put into scalars after parsing, so that a value cannot change the structure around it.
 
-mod numbers;
 mod parse;
 mod variables;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::diagnostics::{Diagnostics, Place, Problem, Source};
+use super::diagnostics::{Diagnostics, Problem, Source};
+use crate::options::Context;
 use parse::{Parsed, Where, parse};
 use variables::Expander;
 
-pub(super) use numbers::{Number, octal_lookalike, resolve};
+pub(super) use crate::options::{Entry, Node, Value};
 
 /// A parsed file.
 #[derive(Clone, Debug)]
@@ -34,39 +34,6 @@ pub(super) struct Part<'t> {
     pub(super) text: Cow<'t, str>,
     /// Lines of the file above it.
     pub(super) above: usize,
-}
-
-/// A value and where it stands.
-#[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) value: Value,
-    /// How it was written, if that says more than the value: what a text is made of where a number
-    /// was written, or a list in a variable.
-    pub(super) written: Option<Box<str>>,
-    /// It came from a variable: its text is not shown.
-    pub(super) from_env: bool,
-    /// Where in the file a `$NAME` stands in it, which is plain text.
-    pub(super) plain_dollar: Option<Box<Place>>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Null,
-    Bool(bool),
-    Integer(i128),
-    Float(f64),
-    Text(String),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
-}
-
-/// A key and its value.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) place: Place,
-    pub(super) node: Node,
 }
 
 impl Document {
@@ -150,16 +117,16 @@ impl Document {
         self.retrieved.append(&mut expander.retrieved);
     }
 
-    /// The text that what stands at `place` was read from.
-    pub(super) fn text_at(&self, place: Place) -> &str {
-        self.sources.get(place.source).map_or("", |source| &source.text)
+    /// What readers of this file share.
+    pub(super) fn context(&self) -> Context<'_> {
+        let texts = self.sources.iter().map(|source| &*source.text).collect();
+        Context { texts, ..Context::default() }
     }
 
     /// Everything that the settings were made of, piece by piece: the text of the file, and what
     /// its variables held.
     pub(super) fn contents(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.text_at(Place::default()))
-            .chain(self.retrieved.iter().map(String::as_str))
+        std::iter::once(&*self.sources[0].text).chain(self.retrieved.iter().map(String::as_str))
     }
 
     /// Problems with this file's name and excerpts.
@@ -179,57 +146,5 @@ impl Document {
     }
 }
 
-impl Entry {
-    /// True if the key stands in a variable: it is not shown.
-    pub(super) fn is_hidden(&self) -> bool {
-        // All that is in a variable stands where that does.
-        self.node.from_env && self.node.place == self.place
-    }
-}
-
-impl Node {
-    /// A value that stands at `place` and is written as it is.
-    pub(super) fn new(place: Place, value: Value) -> Self {
-        Self { place, value, written: None, from_env: false, plain_dollar: None }
-    }
-
-    /// The value of `key`, if this is a section that has it.
-    pub(super) fn get(&self, key: &str) -> Option<&Self> {
-        let Value::Map(entries) = &self.value else { return None };
-        entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
-    }
-
-    /// The node below this one at `path`, its keys parted by dots; this one if there is none.
-    pub(super) fn find(&self, path: &str) -> &Self {
-        let Value::Map(entries) = &self.value else { return self };
-        let (key, rest) = path.split_once('.').unwrap_or((path, ""));
-        match entries.iter().find(|entry| entry.key == key) {
-            Some(entry) if rest.is_empty() => &entry.node,
-            Some(entry) => entry.node.find(rest),
-            None => self,
-        }
-    }
-
-    /// What kind of value it is, for messages.
-    pub(super) fn kind(&self) -> &'static str {
-        match self.value {
-            Value::Null => "nothing",
-            Value::Bool(_) => "a boolean",
-            Value::Integer(_) | Value::Float(_) => "a number",
-            Value::Text(_) => "text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a section",
-        }
-    }
-
-    /// Calls `visit` for this node and all below it.
-    pub(super) fn walk(&self, visit: &mut impl FnMut(&Self)) {
-        visit(self);
-        match &self.value {
-            Value::List(items) => items.iter().for_each(|item| item.walk(visit)),
-            Value::Map(entries) => entries.iter().for_each(|entry| entry.node.walk(visit)),
-            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {
-            }
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -7,8 +7,8 @@ use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
 use super::super::diagnostics::{Place, Problem, is_secret_name};
-use super::numbers::{self, Number};
 use super::{Entry, Node, Value};
+use crate::options::numbers::{self, Number};
 
 /// Levels of lists and sections in one another. A policy within a policy takes three of them.
 pub(super) const MAX_LEVELS: usize = 128;

@@ -1,25 +1,18 @@
-//! Sections `export` and `exporters` of the static file.
+//! Sections `export` and `exporters` of the static file, also as a Collector has them: the protocol
+//! in the name, and its own options.
 
-mod kafka;
-mod pasted;
-mod security;
+mod section;
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use serde_json::json;
 
-use garde::Validate;
-
-use super::document::{Entry, Node, Value};
-use super::reader::{Problems, Section};
-use super::values;
-use crate::export::{Compression, ExportSettings, Protocol, Secret};
+use super::kafka::Properties;
+use crate::export::{ExportSettings, KafkaTarget, Protocol};
 use crate::kafka::source::{KeptHeaders, SourceSettings};
+use crate::options::{
+    Choice, Context, Entry, Form, Node, Options, Schemas, Section, Value, or_variable, values,
+};
 
-const PROTOCOLS: &[(&str, Protocol)] =
-    &[("grpc", Protocol::Grpc), ("http", Protocol::Http), ("kafka", Protocol::Kafka)];
-
-const COMPRESSIONS: &[(&str, Compression)] =
-    &[("gzip", Compression::Gzip), ("zstd", Compression::Zstd), ("none", Compression::None)];
+use section::Exporter;
 
 /// What only OTLP over a connection of its own has.
 const OF_OTLP: &[&str] = &[
@@ -44,80 +37,76 @@ const IN_PROPERTIES: &str = "say it in librdkafka's words: `properties: {securit
 /// More are hardly meant, and each has a queue and connections of its own.
 const MAX_EXPORTERS: usize = 32;
 
-/// What the reader of an exporter knows beside its section.
-#[derive(Clone, Copy)]
-struct Context<'a> {
-    /// Paths in the file are relative to it.
-    folder: &'a Path,
-    /// The settings that a Kafka exporter has unless it is told others.
-    source: &'a SourceSettings,
-    problems: &'a Problems,
-    /// What was read well and is probably not meant.
-    warnings: &'a Problems,
-    /// What was read and has no meaning here.
-    notes: &'a Problems,
-}
-
-/// What is said of the sections.
-#[derive(Clone, Copy)]
-pub(super) struct Told<'a> {
-    pub(super) problems: &'a Problems,
-    pub(super) warnings: &'a Problems,
-    pub(super) notes: &'a Problems,
-}
+/// The Collector's exporters that write to standard output or nowhere.
+const NO_WAY_OUT: &[&str] = &["debug", "logging", "nop"];
 
 /// The exporters, in the order of the file; never empty.
-pub(super) fn read(
-    root: &mut Section<'_>,
-    source: &SourceSettings,
-    folder: &Path,
-    told: Told<'_>,
-) -> Vec<ExportSettings> {
-    let Told { problems, warnings, notes } = told;
-    let context = Context { folder, source, problems, warnings, notes };
+pub(super) fn read(root: &mut Section<'_>, source: &SourceSettings) -> Vec<ExportSettings> {
+    let context = root.context;
+    let one = Form::new(|_, _| Some(()), |schemas| or_variable(schemas.section::<Exporter>()));
+    root.take("export", "Where kept traces go.", one.optional());
+    let doc = "Where kept traces go, if that is to several places: each has a name that policies \
+               may refer to.";
+    root.take("exporters", doc, Form::new(|_, _| Some(()), several_schema).optional());
+    root.rule("oneOf", json!([{ "required": ["export"] }, { "required": ["exporters"] }]));
     let Some(several) = root.node("exporters") else {
-        let node = root.node("export");
-        return vec![exporter(root.section("export"), node, "default", context)];
+        let nothing = Node::new(root.place, Value::Null);
+        let node = root.node("export").unwrap_or(&nothing);
+        return vec![exporter(context, node, "default", source)];
     };
     if root.has("export") {
         let help = "move what stands under `export` to a name under `exporters`";
         let message = "`export` and `exporters` are both given";
-        problems.add(several.place, message, Some(help.to_owned()));
-        root.node("export");
+        context.problems.add(several.place, message, Some(help.to_owned()));
     }
-    let exporters = named(several, context);
+    let exporters = named(context, several, source);
     if exporters.is_empty() { vec![ExportSettings::default()] } else { exporters }
 }
 
-fn named(several: &Node, context: Context<'_>) -> Vec<ExportSettings> {
+fn several_schema(schemas: &mut Schemas) -> serde_json::Value {
+    or_variable(json!({
+        "type": "object",
+        "propertyNames": { "pattern": "^[A-Za-z0-9_./-]{1,64}$" },
+        // The Collector's, which are passed over.
+        "patternProperties": { "^(debug|logging|nop)(/.*)?$": true },
+        "additionalProperties": or_variable(schemas.section::<Exporter>()),
+        "minProperties": 1,
+        "maxProperties": MAX_EXPORTERS,
+    }))
+}
+
+fn named<'a>(
+    context: &'a Context<'a>,
+    several: &'a Node,
+    source: &SourceSettings,
+) -> Vec<ExportSettings> {
+    let problems = &context.problems;
     let help = || Some("for example `exporters: {tempo: {endpoint: tempo:4317}}`".to_owned());
     let entries = match &several.value {
         Value::Map(entries) if !entries.is_empty() => entries,
         _ => {
-            let message = "expected exporters by their names";
-            context.problems.add(several.place, message, help());
+            problems.add(several.place, "expected exporters by their names", help());
             return Vec::new();
         }
     };
     if let Some(entry) = entries.get(MAX_EXPORTERS) {
         let message = format!("there are more than {MAX_EXPORTERS} exporters");
-        context.problems.add(entry.place, message, None);
+        problems.add(entry.place, message, None);
     }
-    let exporter = |entry: &Entry| {
+    let one = |entry: &'a Entry| {
         if !is_name(&entry.key) {
             let message = format!("`{}` is no name of an exporter", entry.key);
             let help = "up to 64 letters, digits, `-`, `_`, `.` and `/`";
-            context.problems.add(entry.place, message, Some(help.to_owned()));
+            problems.add(entry.place, message, Some(help.to_owned()));
         }
-        let section = Section::new(&entry.node, context.problems);
-        exporter(section, Some(&entry.node), &entry.key, context)
+        exporter(context, &entry.node, &entry.key, source)
     };
-    let ways_out: Vec<&Entry> =
-        entries.iter().filter(|entry| !pasted::is_no_way_out(entry, context)).collect();
-    if ways_out.is_empty() {
-        context.problems.add(several.place, "there is no exporter that can be used", help());
+    let ways_out = entries.iter().filter(|entry| !is_no_way_out(context, entry));
+    let exporters: Vec<ExportSettings> = ways_out.map(one).collect();
+    if exporters.is_empty() {
+        problems.add(several.place, "there is no exporter that can be used", help());
     }
-    ways_out.into_iter().map(exporter).collect()
+    exporters
 }
 
 /// Names are labels of metrics and parts of client ids.
@@ -126,130 +115,160 @@ fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(is_fine)
 }
 
-fn exporter(
-    mut section: Section<'_>,
-    node: Option<&Node>,
+/// The protocol that a name says, as the Collector's names do: `otlphttp/vendor`.
+fn protocol_of(name: &str) -> Option<Protocol> {
+    match kind(name) {
+        "otlp" | "otlp_grpc" | "otlpgrpc" => Some(Protocol::Grpc),
+        "otlphttp" | "otlp_http" => Some(Protocol::Http),
+        "kafka" => Some(Protocol::Kafka),
+        _ => None,
+    }
+}
+
+fn kind(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(kind, _)| kind)
+}
+
+/// True if the exporter is one that tailsieve has nothing like; says so.
+fn is_no_way_out(context: &Context<'_>, entry: &Entry) -> bool {
+    let is_own = ["protocol", "endpoint", "topic"].iter().any(|key| entry.node.get(key).is_some());
+    if is_own || !NO_WAY_OUT.contains(&kind(&entry.key)) {
+        return false;
+    }
+    let message = format!("`{}` is not read: `tailsieve decide` shows what is kept", entry.key);
+    context.notes.add(entry.place, message, None);
+    true
+}
+
+/// Reads an exporter. What is wrong with its settings together is told if each could be read.
+fn exporter<'a>(
+    context: &'a Context<'a>,
+    node: &'a Node,
     name: &str,
-    context: Context<'_>,
+    source: &SourceSettings,
 ) -> ExportSettings {
-    let protocol = section.optional("protocol", values::choice(PROTOCOLS));
-    let protocol = protocol.or_else(|| pasted::protocol(name)).unwrap_or_default();
-    let mut settings = ExportSettings { name: name.to_owned(), ..ExportSettings::of(protocol) };
-    if protocol == Protocol::Kafka {
-        settings.kafka = Some(kafka::target(&mut section, context));
-        without(&mut section, OF_OTLP, "kafka", context.problems);
-    } else {
-        otlp(&mut section, &mut settings, context);
-        settings.forwards_without_default = has_no_default(&settings, &context.source.headers);
-        if protocol == Protocol::Grpc {
-            without(&mut section, &["traces_endpoint"], "grpc", context.problems);
+    let mut section = Section::new(node, context);
+    let said = section.node("protocol").and_then(|it| values::choice(Protocol::ALL)(it).ok());
+    let protocol = said.or_else(|| protocol_of(name)).unwrap_or_default();
+    match protocol {
+        Protocol::Kafka => without(&mut section, OF_OTLP, "kafka"),
+        Protocol::Grpc => {
+            without(&mut section, &["traces_endpoint"], "grpc");
+            without(&mut section, OF_KAFKA, "grpc or http");
         }
-        without(&mut section, OF_KAFKA, "grpc or http", context.problems);
+        Protocol::Http => without(&mut section, OF_KAFKA, "grpc or http"),
     }
-    section.read("timeout", &mut settings.timeout, values::duration);
-    section.read("max_request_bytes", &mut settings.max_request_bytes, values::size);
-    section.read("flush_interval", &mut settings.flush_interval, values::duration);
-    retry(section.section("retry_on_failure"), &mut settings, context);
-    let mut queue = section.section("sending_queue");
-    pasted::queue(&mut queue, &mut settings, context);
-    queue.read("queue_size_bytes", &mut settings.sending_queue.queue_size_bytes, values::size);
-    let consumers = &mut settings.sending_queue.num_consumers;
-    queue.read("num_consumers", consumers, values::whole(0..=usize::MAX));
-    queue.finish();
-    pasted::options(&mut section, context);
+    let exporter = Exporter::read(&mut section);
+    let defaults = ExportSettings::of(protocol);
+    let mut settings = ExportSettings {
+        name: name.to_owned(),
+        tls: exporter.tls.clone(),
+        auth: exporter.auth.clone(),
+        headers: exporter.headers.iter().cloned().collect(),
+        compression: exporter.compression,
+        timeout: exporter.timeout.unwrap_or(defaults.timeout),
+        connections: exporter.connections,
+        connection_max_age: exporter.connection_max_age,
+        max_request_bytes: exporter.max_request_bytes.unwrap_or(defaults.max_request_bytes),
+        flush_interval: exporter.flush_interval,
+        retry_on_failure: exporter.retry_on_failure.clone(),
+        sending_queue: exporter.sending_queue.clone(),
+        ..defaults
+    };
+    if protocol == Protocol::Kafka {
+        settings.kafka = Some(kafka_target(&section, exporter, source));
+    } else if let Some(endpoint) = endpoint(&section, protocol, &exporter) {
+        settings.endpoint = endpoint;
+        unencrypted(&section, &settings);
+    }
+    settings.forwards_without_default = has_no_default(&settings, &source.headers);
     section.finish();
-    if let Some(node) = node {
-        validate(&settings, node, context.problems);
-    }
+    problems(context, &settings, node);
     settings
 }
 
-/// Whether headers of records go along that requests without records lack.
-fn has_no_default(settings: &ExportSettings, forwarded: &KeptHeaders) -> bool {
-    let is_there = |name: &String| settings.headers.keys().any(|it| it.eq_ignore_ascii_case(name));
-    match forwarded {
-        KeptHeaders::None => false,
-        KeptHeaders::Named(names) => !names.iter().all(is_there),
-        KeptHeaders::All => true,
-    }
-}
-
-fn otlp(section: &mut Section<'_>, settings: &mut ExportSettings, context: Context<'_>) {
-    let folder = context.folder;
-    let example = match settings.protocol {
-        Protocol::Http => "http://tempo:4318",
-        _ => "tempo:4317",
-    };
-    let is_http = settings.protocol == Protocol::Http;
-    let endpoint = if is_http && section.has("traces_endpoint") {
-        pasted::traces_endpoint(section)
-    } else {
-        section.required("endpoint", example, values::name)
-    };
-    if let Some(endpoint) = endpoint {
-        settings.endpoint = endpoint;
-    }
-    section.read("headers", &mut settings.headers, headers);
-    settings.auth = security::auth(section, folder);
-    settings.tls = security::tls(section, context);
-    pasted::unencrypted(section, settings, context);
-    section.read("compression", &mut settings.compression, values::choice(COMPRESSIONS));
-    section.read("connections", &mut settings.connections, values::whole(0..=usize::MAX));
-    section.read("connection_max_age", &mut settings.connection_max_age, values::duration);
-    // Files that have it stay good; docs/export.md says why it has no meaning any more.
-    section.read("retry_on_resource_exhausted", &mut false, values::boolean);
-}
-
 /// These keys have no meaning with this protocol; that they stand there is a mistake.
-fn without(section: &mut Section<'_>, keys: &[&'static str], protocol: &str, problems: &Problems) {
+fn without(section: &mut Section<'_>, keys: &'static [&'static str], protocol: &str) {
     for key in keys {
         if let Some(node) = section.node(key) {
             let message = format!("`{key}` has no meaning with protocol: {protocol}");
             let is_login = matches!(*key, "auth" | "tls");
             let help = if is_login { IN_PROPERTIES } else { "leave it out" };
-            problems.add(node.place, message, Some(help.to_owned()));
+            section.context.problems.add(node.place, message, Some(help.to_owned()));
         }
+        section.pass_over(key);
     }
 }
 
-fn retry(mut section: Section<'_>, settings: &mut ExportSettings, context: Context<'_>) {
-    pasted::enabled(&mut section, "a trace that is not taken would be lost", context);
-    let retry = &mut settings.retry_on_failure;
-    section.read("initial_interval", &mut retry.initial_interval, values::duration);
-    section.read("multiplier", &mut retry.multiplier, values::number);
-    section.read("randomization_factor", &mut retry.randomization_factor, values::number);
-    section.read("max_interval", &mut retry.max_interval, values::duration);
-    section.read("max_elapsed_time", &mut retry.max_elapsed_time, values::duration);
-    let attempts = &mut retry.refuse_after_attempts;
-    section.read("refuse_after_attempts", attempts, values::whole(0..=u32::MAX));
-    section.read("refuse_after_time", &mut retry.refuse_after_time, values::duration);
-    section.finish();
+fn endpoint(section: &Section<'_>, protocol: Protocol, exporter: &Exporter) -> Option<String> {
+    let (is_http, example) = match protocol {
+        Protocol::Http => (true, "http://tempo:4318"),
+        Protocol::Grpc | Protocol::Kafka => (false, "tempo:4317"),
+    };
+    if is_http && section.has("traces_endpoint") {
+        return exporter.traces_endpoint.clone();
+    }
+    section.need("endpoint", example);
+    exporter.endpoint.clone()
 }
 
-fn headers(node: &Node) -> Result<BTreeMap<String, Secret>, String> {
-    let Value::Map(entries) = &node.value else {
-        return Err(format!("expected names and values, found {}", node.kind()));
-    };
-    let header = |Entry { key, node, .. }: &Entry| {
-        let value = values::text(node).map_err(|error| format!("{key}: {error}"))?;
-        Ok((key.clone(), Secret::new(value)))
-    };
-    entries.iter().map(header).collect()
+/// The topic, its own or that of its traces, and the cluster if it is another one than the spans
+/// come from. How to log in there is told there, lest one cluster gets to see the passwords of
+/// another.
+fn kafka_target(section: &Section<'_>, exporter: Exporter, source: &SourceSettings) -> KafkaTarget {
+    let Exporter { topic, brokers, properties, traces, .. } = exporter;
+    let topic = topic.or_else(|| traces?.topic.filter(|_| !section.has("topic")));
+    if topic.is_none() {
+        section.need("topic", "otlp_spans_kept");
+    }
+    let topic = topic.unwrap_or_default();
+    if topic == source.topic && brokers.as_ref().is_none_or(|brokers| *brokers == source.brokers) {
+        let message = "`topic` is the one that spans are read from: they would go in circles";
+        section.problem(message, "topic: otlp_spans_kept");
+    }
+    let properties = properties.map(|Properties(properties)| properties);
+    match brokers {
+        Some(brokers) => KafkaTarget { brokers, topic, properties: properties.unwrap_or_default() },
+        None => KafkaTarget {
+            brokers: source.brokers.clone(),
+            topic,
+            properties: properties.unwrap_or_else(|| source.properties.clone()),
+        },
+    }
 }
 
-/// What the exporter itself asks of its settings.
-fn validate(settings: &ExportSettings, node: &Node, problems: &Problems) {
-    let Err(report) = settings.validate() else { return };
-    for (path, error) in report.iter() {
-        let mut path = path.to_string();
+/// Without a scheme and `tls`, the Collector encrypts what goes to an exporter of this name.
+fn unencrypted(section: &Section<'_>, settings: &ExportSettings) {
+    let is_grpc = protocol_of(&settings.name) == Some(Protocol::Grpc);
+    let is_open = settings.tls.is_none() && !settings.endpoint.contains("://");
+    if let Some(node) = section.node("endpoint").filter(|_| is_grpc && is_open) {
+        let message = "`endpoint` without https:// and without `tls` is not encrypted here, where \
+                       the Collector encrypts";
+        section.context.notes.add(node.place, message, None);
+    }
+}
+
+/// Whether headers of records go along that requests without records lack.
+fn has_no_default(settings: &ExportSettings, forwarded: &KeptHeaders) -> bool {
+    let is_there = |name: &String| settings.headers.keys().any(|it| it.eq_ignore_ascii_case(name));
+    let is_otlp = settings.protocol != Protocol::Kafka;
+    match forwarded {
+        KeptHeaders::None => false,
+        KeptHeaders::Named(names) => is_otlp && !names.iter().all(is_there),
+        KeptHeaders::All => is_otlp,
+    }
+}
+
+/// What is wrong with the settings together.
+fn problems(context: &Context<'_>, settings: &ExportSettings, node: &Node) {
+    for (mut key, message) in settings.problems() {
         // Where it was read from.
         let is_http = settings.protocol == Protocol::Http;
-        if path == "endpoint" && is_http && node.get("traces_endpoint").is_some() {
-            path = "traces_endpoint".to_owned();
+        if key == "endpoint" && is_http && node.get("traces_endpoint").is_some() {
+            key = "traces_endpoint";
         }
-        let key = path.rsplit('.').next().unwrap_or_default();
-        let node = node.find(&path);
-        let message = values::told(node, error.to_string());
-        problems.add(node.place, format!("{key}: {message}"), None);
+        let node = node.find(key);
+        let message = format!("{key}: {}", values::told(node, message));
+        context.problems.add(node.place, message, None);
     }
 }

@@ -5,11 +5,12 @@
 //! Only what is hardly ever meant is said: own attributes may have any name.
 
 use super::conventions::Named;
-use super::{Lint, attribute, walk};
-use crate::config::document::{Node, Value};
+use super::{Lint, attribute, below, walk};
+use crate::config::document::Node;
 use crate::config::policies::Placed;
-use crate::config::{scalar, values};
-use crate::sampling::policy::spec::{Mode, PolicyKind, PolicySpec};
+use crate::config::values;
+use crate::options::items;
+use crate::sampling::policy::spec::{Asks, Mode, PolicyKind, PolicySpec, StringAttribute, Verdict};
 
 /// What is no attribute, and what to ask for instead.
 const NO_ATTRIBUTES: &[(&str, &str)] = &[
@@ -88,17 +89,18 @@ fn no_attribute(key: &str) -> Option<(String, String)> {
 
 /// A negation that stands by itself keeps all traces that have nothing to do with it.
 fn inverted(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
-    let (PolicyKind::StringAttribute { key, invert_match: true, .. }
-    | PolicyKind::NumericAttribute { key, invert_match: true, .. }
-    | PolicyKind::BooleanAttribute { key, invert_match: true, .. }) = &spec.kind
-    else {
+    let is_inverted = |asks: &Asks<'_>| matches!(asks, Asks::Attribute { is_inverted: true, .. });
+    let asks = spec.kind.asks();
+    let Some(Asks::Attribute { key, .. }) = asks.iter().find(|asks| is_inverted(asks)) else {
         return;
     };
-    // A shadow has no effect, and all that is left to an archive is what archives are for.
-    if spec.mode == Mode::Shadow || !spec.exporters.is_empty() || never_matches(&spec.kind) {
+    // A shadow has no effect, and all that is left to an archive is what archives are for. What
+    // never matches is told of in other words.
+    let is_always = spec.kind.verdict(&[]) == Verdict::Always;
+    if spec.mode == Mode::Shadow || !spec.exporters.is_empty() || is_always {
         return;
     }
-    let place = node.find(&format!("{}.invert_match", spec.kind.type_name())).place;
+    let place = below(spec, node, "invert_match").unwrap_or(node).place;
     let of = attribute(node, spec, key);
     let message = format!(
         "invert_match: this keeps every trace without such a value of {of}, and drops none: it is \
@@ -109,20 +111,9 @@ fn inverted(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
     lint.warn(place, message, help);
 }
 
-/// It is told already that the negation of what never matches keeps everything.
-fn never_matches(kind: &PolicyKind) -> bool {
-    match kind {
-        PolicyKind::NumericAttribute { min_value: Some(least), max_value: Some(most), .. } => {
-            least > most
-        }
-        _ => false,
-    }
-}
-
 fn texts(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
-    let PolicyKind::StringAttribute { key, enabled_regex_matching, values, .. } = &spec.kind else {
-        return;
-    };
+    let PolicyKind::StringAttribute(it) = &spec.kind else { return };
+    let StringAttribute { key, enabled_regex_matching, values, .. } = it;
     let Some(block) = node.get("string_attribute") else { return };
     if INTEGERS.contains(&key.as_str()) {
         let place = block.find("key").place;
@@ -136,7 +127,7 @@ fn texts(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
         lint.warn(place, message, &help);
         return;
     }
-    let nodes = block.get("values").map_or(&[][..], values::items);
+    let Some(nodes) = block.get("values").map(|node| items(node, lint.context)) else { return };
     let found = nodes.iter().find(|node| {
         let Ok(text) = values::text(node) else { return false };
         !node.from_env && !enabled_regex_matching && is_expression(key, &text)
@@ -160,19 +151,10 @@ fn is_expression(key: &str, text: &str) -> bool {
 
 /// Comparisons of integers with texts in conditions.
 fn conditions(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
-    let kind = spec.kind.type_name();
-    let keys: &[&str] = match kind {
-        "ottl_condition" => &["span", "spanevent"],
-        "rule" => &["when"],
-        _ => return,
-    };
-    let Some(block) = node.get(kind) else { return };
-    let nodes = keys.iter().filter_map(|key| block.get(key)).flat_map(values::items);
-    for node in nodes {
-        let Value::Text(text) = &node.value else { continue };
+    for (node, text, _) in super::conditions(spec, node) {
         for key in INTEGERS {
             let Some(range) = compared_with_text(text, key) else { continue };
-            let place = scalar::place_within(lint.document.text_at(node.place), node, range);
+            let place = lint.context.place_within(node, range);
             let message = format!(
                 "`{key}` is an integer in OpenTelemetry's conventions, and never equal to a text"
             );

@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lint, walk};
+use super::{Lint, below, conditions, walk};
 use crate::config::diagnostics::Place;
 use crate::config::document::Node;
 use crate::config::policies::Placed;
-use crate::config::{scalar, values};
-use crate::sampling::ottl::{self, Context};
-use crate::sampling::policy::spec::PolicySpec;
+use crate::sampling::ottl;
+use crate::sampling::policy::spec::{Asks, PolicySpec};
 
 /// Old names, and what stands in their place.
 const RENAMED: &[(&str, &str)] = &[
@@ -95,43 +94,23 @@ pub(super) fn lint(lint: &Lint<'_>, named: &Named) {
 }
 
 fn keys(lint: &Lint<'_>, spec: &PolicySpec, node: &Node, add: &mut impl FnMut(String, Place)) {
-    let kind = spec.kind.type_name();
-    let Some(block) = node.get(kind) else { return };
-    match kind {
-        "string_attribute" | "numeric_attribute" | "boolean_attribute" => {
-            if let Some(key) = block.get("key")
-                && let Ok(text) = values::text(key)
-            {
-                add(text, key.place);
-            }
+    for asks in spec.kind.asks() {
+        if let Asks::Attribute { key, .. } = asks
+            && let Some(node) = below(spec, node, "key")
+        {
+            add(key.to_owned(), node.place);
         }
-        "ottl_condition" => {
-            for (key, context) in [("span", Context::Span), ("spanevent", Context::SpanEvent)] {
-                let nodes = block.get(key).map_or(&[][..], values::items);
-                nodes.iter().for_each(|node| condition(lint, node, context, add));
-            }
-        }
-        "rule" => {
-            let when = block.get("when").into_iter();
-            when.for_each(|node| condition(lint, node, Context::Span, add));
-        }
-        _ => {}
     }
-}
-
-fn condition(lint: &Lint<'_>, node: &Node, context: Context, add: &mut impl FnMut(String, Place)) {
-    let Ok(text) = values::text(node) else { return };
-    // Of a file that was taken, and apart there is no bound that only some scopes have.
-    let Ok(condition) = ottl::compile_apart(&text, context) else { return };
-    for key in condition.attribute_keys() {
-        let quoted = format!("\"{key}\"");
-        let place = match text.find(&quoted) {
-            Some(at) => {
-                let file = lint.document.text_at(node.place);
-                scalar::place_within(file, node, at..at + quoted.len())
-            }
-            None => node.place,
-        };
-        add(key.to_owned(), place);
+    for (node, text, context) in conditions(spec, node) {
+        // Of a file that was taken, and apart there is no bound that only some scopes have.
+        let Ok(condition) = ottl::compile_apart(text, context) else { continue };
+        for key in condition.attribute_keys() {
+            let quoted = format!("\"{key}\"");
+            let place = match text.find(&quoted) {
+                Some(at) => lint.context.place_within(node, at..at + quoted.len()),
+                None => node.place,
+            };
+            add(key.to_owned(), place);
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! Policies that keep everything, or that have no effect because of what stands before them.
 
-use super::Lint;
-use super::verdict::{Verdict, spends, verdict};
+use super::{Lint, below, parts};
 use crate::config::diagnostics::Place;
+use crate::config::document::Node;
 use crate::config::policies::Placed;
-use crate::sampling::policy::spec::{Mode, PolicyKind, PolicySpec, Sample};
+use crate::sampling::policy::spec::{Drop, Mode, PolicyKind, PolicySpec, Rule, Sample, Verdict};
 
 /// A policy of the file, and what it can answer.
 struct Judged<'p> {
@@ -19,7 +19,7 @@ impl Judged<'_> {
     }
 
     fn is_rule(&self) -> bool {
-        matches!(self.spec.kind, PolicyKind::Rule { .. })
+        matches!(self.spec.kind, PolicyKind::Rule(_))
     }
 
     /// What to call it, and where it is.
@@ -44,7 +44,7 @@ pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
     }
     for (index, policy) in judged.iter().enumerate() {
         // A shadow policy has no effect anyway, and may well stand for an experiment.
-        if policy.spec.mode == Mode::Shadow || policy.verdict == Verdict::Never {
+        if policy.spec.mode == Mode::Shadow || policy.verdict.is_never() {
             continue;
         }
         let others = judged.iter().filter(|other| other.spec.mode == Mode::Enforce);
@@ -63,16 +63,28 @@ pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
     }
 }
 
+/// What the policy can answer. Warns, where it never matches, of what makes it so.
+fn verdict(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) -> Verdict {
+    let parts = parts(spec, node).into_iter().map(|(spec, node)| verdict(lint, spec, node));
+    let verdict = spec.kind.verdict(&parts.collect::<Vec<_>>());
+    if let Verdict::Never(Some((option, why))) = &verdict {
+        let place = below(spec, node, option).unwrap_or(node).place;
+        let message = format!("policy `{}` can never match: {why}", spec.name);
+        lint.warn(place, message, "correct it, or take the policy out");
+    }
+    verdict
+}
+
 /// Warns where every trace is dropped, unless that follows from what is said of a single policy.
 fn nothing_kept(lint: &Lint<'_>, judged: &[Judged<'_>]) {
     let may_keep = |policy: &Judged<'_>| {
         let keeps_nothing =
-            matches!(policy.spec.kind, PolicyKind::Rule { sample: Sample::Drop, .. });
+            matches!(policy.spec.kind, PolicyKind::Rule(Rule { sample: Sample::Drop, .. }));
         policy.spec.mode == Mode::Enforce && !policy.is_drop() && !keeps_nothing
     };
     let is_told = |policy: &Judged<'_>| {
         let drops_all = policy.is_drop() && policy.verdict == Verdict::Always;
-        policy.verdict == Verdict::Never || drops_all
+        policy.verdict.is_never() || drops_all
     };
     let Some(first) = judged.first() else { return };
     if !judged.iter().any(|policy| may_keep(policy) || is_told(policy)) {
@@ -93,8 +105,8 @@ fn everything(lint: &Lint<'_>, policy: &Judged<'_>) {
         // All of it to some of the exporters is what archives are for.
         _ if !policy.spec.exporters.is_empty() => {}
         // A rule for all that is left is how rules end.
-        PolicyKind::Rule { sample: Sample::Drop | Sample::Percent(..100.0), .. } => {}
-        PolicyKind::Rule { .. } => {
+        PolicyKind::Rule(Rule { sample: Sample::Drop | Sample::Percent(..100.0), .. }) => {}
+        PolicyKind::Rule(_) => {
             let message = format!("policy `{name}` keeps every trace that comes to it");
             lint.warn(policy.place, message, "give it a share, for example `sample: 10%`");
         }
@@ -114,7 +126,7 @@ fn without_effect(
     if policy.is_drop() {
         let earlier = before
             .iter()
-            .find(|other| other.is_drop() && covers(&other.spec.kind, &policy.spec.kind))?;
+            .find(|other| other.is_drop() && other.spec.kind.covers(&policy.spec.kind))?;
         return Some(format!("what it drops is dropped by {} before it", earlier.named()));
     }
     for other in before {
@@ -124,7 +136,7 @@ fn without_effect(
                 other.named()
             ));
         }
-        if other.is_rule() && policy.is_rule() && asks_the_same(other, policy) {
+        if other.is_rule() && policy.is_rule() && other.spec.kind.covers(&policy.spec.kind) {
             return Some(format!("the rule {} before it matches the same traces", other.named()));
         }
         if other.is_drop() || other.is_rule() {
@@ -133,95 +145,15 @@ fn without_effect(
         if other.verdict == Verdict::Always {
             return Some(format!("{} before it keeps every trace", other.named()));
         }
-        if !policy.is_rule() && covers(&other.spec.kind, &policy.spec.kind) {
+        if !policy.is_rule() && other.spec.kind.covers(&policy.spec.kind) {
             return Some(format!("what it keeps is kept by {} before it", other.named()));
         }
     }
     let dropped_by = drops.iter().find(|drop| match &drop.spec.kind {
-        PolicyKind::Drop(all) => {
-            !policy.is_rule() && all.iter().all(|part| covers(&part.kind, &policy.spec.kind))
+        PolicyKind::Drop(Drop { drop_sub_policy: all }) => {
+            !policy.is_rule() && all.iter().all(|part| part.kind.covers(&policy.spec.kind))
         }
         _ => false,
     })?;
     Some(format!("what it keeps is dropped by {}", dropped_by.named()))
-}
-
-fn asks_the_same(rule: &Judged<'_>, other: &Judged<'_>) -> bool {
-    match (&rule.spec.kind, &other.spec.kind) {
-        (
-            PolicyKind::Rule { when, scope, .. },
-            PolicyKind::Rule { when: other_when, scope: other_scope, .. },
-        ) => when == other_when && scope == other_scope,
-        _ => false,
-    }
-}
-
-/// True if every trace for which `b` votes is one for which `a` votes, as far as can be seen
-/// without looking into expressions.
-fn covers(a: &PolicyKind, b: &PolicyKind) -> bool {
-    use PolicyKind as K;
-    if spends(a) {
-        return false;
-    }
-    match (a, b) {
-        (K::And(a) | K::Drop(a), K::And(b) | K::Drop(b)) => {
-            a.iter().all(|a| b.iter().any(|b| covers(&a.kind, &b.kind)))
-        }
-        (K::And(a), b) => a.iter().all(|a| covers(&a.kind, b)),
-        (a, K::And(b)) => b.iter().any(|b| covers(a, &b.kind)),
-        (K::AlwaysSample, _) => true,
-        (K::Not(a), K::Not(b)) => covers(&b.kind, &a.kind) && !spends(&b.kind),
-        (
-            K::Probabilistic { sampling_percentage: a, hash_salt: salt_a },
-            K::Probabilistic { sampling_percentage: b, hash_salt: salt_b },
-        ) => salt_a == salt_b && a >= b,
-        (
-            K::Latency { threshold_ms: a, upper_threshold_ms: upper_a },
-            K::Latency { threshold_ms: b, upper_threshold_ms: upper_b },
-        ) => a <= b && upper_a.is_none_or(|a| upper_b.is_some_and(|b| b <= a)),
-        (
-            K::SpanCount { min_spans: a, max_spans: most_a },
-            K::SpanCount { min_spans: b, max_spans: most_b },
-        ) => a <= b && most_a.is_none_or(|a| most_b.is_some_and(|b| b <= a)),
-        (K::StatusCode { status_codes: a }, K::StatusCode { status_codes: b }) => {
-            b.iter().all(|code| a.contains(code))
-        }
-        (
-            K::StringAttribute {
-                key: a,
-                values: values_a,
-                enabled_regex_matching: false,
-                invert_match: false,
-            },
-            K::StringAttribute {
-                key: b,
-                values: values_b,
-                enabled_regex_matching: false,
-                invert_match: false,
-            },
-        )
-        | (
-            K::TraceState { key: a, values: values_a },
-            K::TraceState { key: b, values: values_b },
-        ) => a == b && values_b.iter().all(|value| values_a.contains(value)),
-        (
-            K::NumericAttribute {
-                key: a,
-                min_value: least_a,
-                max_value: most_a,
-                invert_match: false,
-            },
-            K::NumericAttribute {
-                key: b,
-                min_value: least_b,
-                max_value: most_b,
-                invert_match: false,
-            },
-        ) => {
-            let least = |bound: &Option<i64>| bound.unwrap_or(i64::MIN);
-            let most = |bound: &Option<i64>| bound.unwrap_or(i64::MAX);
-            a == b && least(least_a) <= least(least_b) && most(most_b) <= most(most_a)
-        }
-        (a, b) => a == b,
-    }
 }

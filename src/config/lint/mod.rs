@@ -9,18 +9,17 @@ mod budgets;
 mod conventions;
 mod effect;
 mod scalars;
-mod types;
-mod verdict;
 
 use std::time::Duration;
 
 use super::PolicyFile;
 use super::diagnostics::Place;
-use super::document::{Document, Node};
+use super::document::Node;
 use super::policies::Placed;
-use super::reader::Problems;
 use super::values;
-use crate::sampling::policy::spec::{PolicyKind, PolicySpec};
+use crate::options::{self, Context};
+use crate::sampling::ottl;
+use crate::sampling::policy::spec::{Asks, PolicyKind, PolicySpec, StringAttribute};
 
 pub(super) use scalars::lint as scalars;
 
@@ -31,31 +30,24 @@ const LONG_WAIT: Duration = Duration::from_secs(25);
 /// What all lints share.
 #[derive(Clone, Copy)]
 struct Lint<'d> {
-    document: &'d Document,
-    warnings: &'d Problems,
+    context: &'d Context<'d>,
 }
 
 impl Lint<'_> {
     fn warn(&self, place: Place, message: impl Into<String>, help: &str) {
-        self.warnings.add(place, message, Some(help.to_owned()));
+        self.context.warnings.add(place, message, Some(help.to_owned()));
     }
 }
 
 /// Warns of what is found in the options of `file`, which stand in `root`, and in its policies.
-pub(super) fn lint(
-    file: &PolicyFile,
-    root: &Node,
-    policies: &[Placed<'_>],
-    document: &Document,
-    warnings: &Problems,
-) {
-    let lint = Lint { document, warnings };
+pub(super) fn lint(file: &PolicyFile, root: &Node, policies: &[Placed<'_>], context: &Context<'_>) {
+    let lint = Lint { context };
     long_wait(&lint, file, root);
     effect::lint(&lint, policies);
     for Placed { spec, node } in policies {
         walk(spec, node, &mut |spec, node| {
             budgets::lint(&lint, spec, node);
-            types::lint(&lint, spec, node);
+            mistyped(&lint, spec, node);
             empty_values(&lint, spec, node);
         });
     }
@@ -79,13 +71,15 @@ fn long_wait(lint: &Lint<'_>, file: &PolicyFile, root: &Node) {
 
 /// Texts without anything in them.
 fn empty_values(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
-    let PolicyKind::StringAttribute { key, enabled_regex_matching, .. } = &spec.kind else {
+    let PolicyKind::StringAttribute(StringAttribute { key, enabled_regex_matching, .. }) =
+        &spec.kind
+    else {
         return;
     };
-    let Some(list) = node.get("string_attribute").and_then(|block| block.get("values")) else {
+    let Some(list) = below(spec, node, "values") else {
         return;
     };
-    for value in values::items(list) {
+    for value in options::items(list, lint.context).iter() {
         if !values::text(value).is_ok_and(|text| text.is_empty()) {
             continue;
         }
@@ -119,22 +113,51 @@ fn walk(spec: &PolicySpec, node: &Node, visit: &mut impl FnMut(&PolicySpec, &Nod
 
 /// The policies that a policy is made of, each with its node.
 fn parts<'s, 'd>(spec: &'s PolicySpec, node: &'d Node) -> Vec<(&'s PolicySpec, &'d Node)> {
-    let kind = spec.kind.type_name();
-    let below = |key: &str| node.get(kind).and_then(|block| block.get(key));
-    let items = |key: &str| below(key).map_or(&[][..], values::items);
-    match &spec.kind {
-        PolicyKind::And(all) => all.iter().zip(items("and_sub_policy")).collect(),
-        PolicyKind::Drop(all) => all.iter().zip(items("drop_sub_policy")).collect(),
-        PolicyKind::Not(negated) => {
-            below("not_sub_policy").map(|node| (&**negated, node)).into_iter().collect()
+    let (option, parts) = spec.kind.parts();
+    let nodes = below(spec, node, option).map_or(&[][..], values::items);
+    // They are asked in an order of their own.
+    if let PolicyKind::Composite(_) = spec.kind {
+        let of = |part: &'s PolicySpec| {
+            nodes.iter().find(|node| is_named(node, &part.name)).map(|node| (part, node))
+        };
+        return parts.into_iter().filter_map(of).collect();
+    }
+    parts.into_iter().zip(nodes).collect()
+}
+
+/// What stands under an option of a policy's type.
+fn below<'d>(spec: &PolicySpec, node: &'d Node, option: &str) -> Option<&'d Node> {
+    node.get(spec.kind.type_name())?.get(option)
+}
+
+/// The conditions of a policy, each with its node.
+fn conditions<'s, 'd>(
+    spec: &'s PolicySpec,
+    node: &'d Node,
+) -> Vec<(&'d Node, &'s str, ottl::Context)> {
+    let mut found = Vec::new();
+    for asks in spec.kind.asks() {
+        let Asks::Conditions { option, context, texts } = asks else { continue };
+        let nodes = below(spec, node, option).map_or(&[][..], values::items);
+        let each = nodes.iter().zip(texts);
+        found.extend(each.map(|(node, text)| (node, text.as_str(), context)));
+    }
+    found
+}
+
+/// Comparisons in conditions that no span can make true, whatever it holds: a text with a number, a
+/// duration with a number.
+fn mistyped(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
+    for (node, text, context) in conditions(spec, node) {
+        // Of a file that was taken, and apart there is no bound that only some scopes have.
+        let Ok(condition) = ottl::compile_apart(text, context) else { continue };
+        for found in condition.mistyped() {
+            let range = found.offset..found.offset + found.length;
+            let place = lint.context.place_within(node, range);
+            let help =
+                found.help.as_deref().unwrap_or("docs/policies.md has the types, section OTTL");
+            lint.warn(place, found.message, help);
         }
-        PolicyKind::Composite { children, .. } => {
-            let nodes = items("composite_sub_policy");
-            let of = |name: &str| nodes.iter().find(|node| is_named(node, name));
-            let child = |policy: &'s PolicySpec| of(&policy.name).map(|node| (policy, node));
-            children.iter().filter_map(|it| child(&it.policy)).collect()
-        }
-        _ => Vec::new(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Single values that say something else to the Collector's YAML than to people.
 
 use crate::config::diagnostics::Problem;
-use crate::config::document::{Node, Value, octal_lookalike};
+use crate::config::document::{Node, Value};
+use crate::options::numbers::octal_lookalike;
 
 /// What is said of the values in `node` and below.
 pub(in super::super) fn lint(node: &Node) -> Vec<Problem> {

@@ -2,8 +2,8 @@
 //! Collector, or a whole Collector configuration.
 
 use super::super::document::{Document, Node, Value};
-use super::super::reader::{Problems, nearest};
 use super::pipelines;
+use crate::options::{Context, Problems, nearest};
 
 /// The type of the Collector's processor.
 const PROCESSOR: &str = "tail_sampling";
@@ -31,17 +31,6 @@ impl Block {
         if let Some(path) = &self.path {
             document.substitute(path);
         }
-    }
-
-    /// Puts another node in the place of the one with the options and policies.
-    pub(super) fn replace(&self, document: &mut Document, node: Node) {
-        let mut at = &mut document.root;
-        for key in self.path.iter().flatten() {
-            let Value::Map(entries) = &mut at.value else { return };
-            let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) else { return };
-            at = &mut entry.node;
-        }
-        *at = node;
     }
 
     /// The node with the options and policies; `None` if there is none.
@@ -82,16 +71,8 @@ pub(super) fn open(document: &mut Document) {
     }
 }
 
-/// What is said on the way.
-#[derive(Clone, Copy)]
-pub(super) struct Told<'d> {
-    pub(super) problems: &'d Problems,
-    pub(super) warnings: &'d Problems,
-    pub(super) notes: &'d Problems,
-}
-
 /// Finds the policies; `wanted` names a processor.
-pub(super) fn find(document: &Document, wanted: Option<&str>, told: Told<'_>) -> Block {
+pub(super) fn find(document: &Document, wanted: Option<&str>, told: &Context<'_>) -> Block {
     let root = &document.root;
     let (form, section, path) = match root.get("processors") {
         Some(processors) if root.get("policies").is_none() => {
@@ -120,11 +101,11 @@ pub(super) fn find(document: &Document, wanted: Option<&str>, told: Told<'_>) ->
         },
     };
     let Some(chosen) = chosen else {
-        missing(section, wanted, &found, told.problems);
+        missing(section, wanted, &found, &told.problems);
         return Block { form, path: None };
     };
     if form == Form::Collector {
-        pipelines::lint(root, chosen, wanted.is_some(), told.warnings);
+        pipelines::lint(root, chosen, wanted.is_some(), &told.warnings);
     }
     let path = path.into_iter().chain([chosen.to_owned()]).collect();
     Block { form, path: Some(path) }
@@ -138,7 +119,7 @@ fn processors_in(section: &Node) -> Vec<&str> {
 }
 
 /// The first of the processors, where no pipeline says which is meant.
-fn first<'d>(section: &Node, found: &[&'d str], told: Told<'_>) -> Option<&'d str> {
+fn first<'d>(section: &Node, found: &[&'d str], told: &Context<'_>) -> Option<&'d str> {
     let first = found.first()?;
     if let [_, others @ ..] = found
         && !others.is_empty()

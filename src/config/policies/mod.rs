@@ -1,31 +1,26 @@
 //! The policy file: the language of the Collector's `tail_sampling` processor.
 //!
 //! Owns the way from the tree of a file to checked policies: where in the file they stand
-//! ([`form`]), the options around them ([`options`]), lists of policies ([`list`]), their types
-//! ([`kinds`], [`combined`]) and the texts in them that have a language of their own ([`texts`]).
-//! Every error is told, with its place; what cannot be compiled is an error, too.
+//! ([`form`]) and the options around them ([`options`]). What a policy may hold is described where
+//! its type is, in `sampling::policy`. Every error is told, with its place; what cannot be compiled
+//! is an error, too.
 
-mod combined;
 mod form;
-mod kinds;
-mod list;
-mod lists;
 mod options;
 mod pipelines;
-mod texts;
 
 use super::diagnostics::Problem;
 use super::document::{Document, Node, Value};
 use super::locate::Found;
-use super::reader::{Problems, Section};
 use super::{PolicyFile, Surroundings, lint};
 use crate::fnv;
+use crate::options::{Context, Section};
 use crate::sampling::policy;
 use crate::sampling::policy::spec::PolicySpec;
+use crate::sampling::policy::written::{self, Level};
 
 pub(super) use form::{Form, is_policy_file, is_processor_name};
-#[cfg(test)]
-pub(super) use list::TYPES;
+pub(super) use options::FileOptions;
 
 /// What reading a file came to.
 #[derive(Debug)]
@@ -41,28 +36,6 @@ pub(super) struct Reading {
     pub(super) form: Form,
 }
 
-/// What all readers of a file share.
-#[derive(Clone, Copy)]
-struct Reader<'d> {
-    document: &'d Document,
-    form: Form,
-    /// Those that policies may name; `None`: it is not known which there are.
-    exporters: Option<&'d [String]>,
-    problems: &'d Problems,
-    warnings: &'d Problems,
-    notes: &'d Problems,
-}
-
-impl Reader<'_> {
-    /// Notes are given once each.
-    fn note(&self, node: &Node, message: impl Into<String>) {
-        let message = message.into();
-        if !self.notes.has(&message) {
-            self.notes.add(node.place, message, None);
-        }
-    }
-}
-
 /// A policy that was read, and where it stands.
 #[derive(Clone, Debug)]
 pub(super) struct Placed<'d> {
@@ -76,71 +49,67 @@ pub(super) fn read(
     found: Option<&Found>,
     surroundings: &Surroundings,
 ) -> Reading {
-    let problems = Problems::default();
-    let (warnings, notes) = (Problems::default(), Problems::default());
+    let looking = Context::default();
     if let Some(Problem { place, message, .. }) = found.map(Found::note) {
-        notes.add(place, message, None);
+        looking.notes.add(place, message, None);
     }
     form::open(document);
-    let told = form::Told { problems: &problems, warnings: &warnings, notes: &notes };
-    let block = form::find(document, surroundings.processor.as_deref(), told);
+    let block = form::find(document, surroundings.processor.as_deref(), &looking);
     block.substitute(document);
-    let mut of_values = lists_of_texts(&block, document);
+    let Context { problems, warnings, notes, .. } = looking;
     let form = block.form;
-    let mut file = PolicyFile { hash: hash(document.contents()), ..PolicyFile::default() };
-    let node = block.node(document);
-    if let Some(node) = node.filter(|node| !is_section(node)) {
-        Section::new(node, &problems);
-    } else if let Some(node) = node {
-        let reader = Reader {
-            document,
-            form,
-            exporters: surroundings.exporters.as_deref(),
-            problems: &problems,
-            warnings: &warnings,
-            notes: &notes,
-        };
-        let placed = policy_file(&reader, node, &mut file);
-        lint::lint(&file, node, &placed, document, &warnings);
-        file.policies = placed.into_iter().map(|placed| placed.spec).collect();
+    let is_collectors = form != Form::Policies;
+    let exporters = surroundings.exporters.as_deref();
+    let context = document.context();
+    let context = Context { is_collectors, exporters, problems, warnings, notes, ..context };
+    let mut file = PolicyFile::default();
+    if let Some(node) = block.node(document) {
+        let section = Section::new(node, &context);
+        if matches!(node.value, Value::Map(_) | Value::Null) {
+            let options: FileOptions = section.read();
+            options.enter(&mut file);
+            let placed = node.get("policies").map_or(Vec::new(), |list| policies(list, &context));
+            lint::lint(&file, node, &placed, &context);
+            file.policies = placed.into_iter().map(|placed| placed.spec).collect();
+        }
     }
+    let Context { problems, warnings, notes, .. } = context;
     let errors = document.all_problems(problems.into_inner());
     let (mut warnings, notes) = (warnings.into_inner(), notes.into_inner());
-    warnings.append(&mut of_values);
     warnings.extend(block.node(document).map(lint::scalars).unwrap_or_default());
+    file.hash = hash(document.contents());
     file.notes = notes.iter().map(|note| note.message.clone()).collect();
     file.warnings = document.diagnostics(warnings.clone()).lines();
     Reading { file, errors, warnings, notes, form }
 }
 
-fn is_section(node: &Node) -> bool {
-    matches!(node.value, Value::Map(_) | Value::Null)
-}
-
-/// Makes lists of texts that the Collector takes for lists; returns what is to be said of them.
-fn lists_of_texts(block: &form::Block, document: &mut Document) -> Vec<Problem> {
-    let mut warnings = Vec::new();
-    if let Some(mut node) = block.node(document).cloned() {
-        lists::split(document, &mut node, &mut warnings);
-        block.replace(document, node);
+/// The policies of the file, those that could be read.
+fn policies<'d>(list: &'d Node, context: &Context<'_>) -> Vec<Placed<'d>> {
+    // That it is missing is told already.
+    if matches!(list.value, Value::Null) {
+        return Vec::new();
     }
-    warnings
-}
-
-fn policy_file<'d>(reader: &Reader<'d>, node: &'d Node, file: &mut PolicyFile) -> Vec<Placed<'d>> {
-    let mut root = Section::new(node, reader.problems);
-    options::read(reader, &mut root, file);
-    let list = root.required("policies", "[{name: everything, type: always_sample}]", Ok);
-    root.finish();
-    let Some(list) = list else { return Vec::new() };
-    let before = reader.problems.len();
-    let placed = list::top_level(reader, list);
+    let before = context.problems.len();
+    let help = "to keep everything: {name: everything, type: always_sample}";
+    let message = "there are no policies, so every trace would be dropped";
+    let nodes = written::nodes(list, context, message, help);
+    let mut placed = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let Some(spec) = written::read(node, context, Level::Top) else { continue };
+        // What else cannot be compiled is told policy by policy.
+        if let Err(error) = policy::compile(std::slice::from_ref(&spec)) {
+            context.problems.add(node.place, error.to_string(), None);
+        }
+        placed.push(Placed { spec, node });
+    }
+    let help = "metrics and attributes tell policies apart by their names";
+    written::distinct(context, nodes, help);
     let specs: Vec<PolicySpec> = placed.iter().map(|placed| placed.spec.clone()).collect();
     // What only their number makes impossible.
-    if reader.problems.len() == before
+    if context.problems.len() == before
         && let Err(error) = policy::compile(&specs)
     {
-        reader.problems.add(list.place, error.to_string(), None);
+        context.problems.add(list.place, error.to_string(), None);
     }
     placed
 }

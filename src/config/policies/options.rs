@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::super::PolicyFile;
-use super::super::document::{Node, Value};
-use super::super::reader::Section;
-use super::super::values;
-use super::{Form, Reader};
+use crate::options::{
+    At, Form, Node, Section, collector_duration, options, or_variable, section, size, values, wait,
+    whole,
+};
+use crate::sampling::policy::written::{self, Level};
 
 const BYTES: &str = "memory is bounded in bytes, by buffer.max_bytes of the static file";
 
@@ -35,196 +38,134 @@ const CACHE_WITHOUT_MEANING: &[(&str, &str)] = &[
     ("non_sampled_cache_size", "the decisions that are remembered are bounded by max_entries"),
 ];
 
-const STRATEGIES: &[(&str, bool)] = &[("trace-complete", false), ("span-ingest", true)];
+/// As long as a trace may grow, unless it is said.
+const TRACE_SIZE: &str = "16MiB";
 
-/// Reads the options into `file`.
-pub(super) fn read<'d>(reader: &Reader<'d>, root: &mut Section<'d>, file: &mut PolicyFile) {
-    waits(reader, root, file);
-    root.read("maximum_trace_spans", &mut file.maximum_trace_spans, values::whole(1..=u32::MAX));
-    root.read("maximum_trace_size", &mut file.maximum_trace_size, values::size);
-    maximum_trace_size_bytes(reader, root, file);
-    strategy(reader, root);
-    let mut cache = root.section("decision_cache");
-    cache.read("ttl", &mut file.decision_cache_ttl, values::wait);
-    let entries = &mut file.decision_cache_entries;
-    cache.read("max_entries", entries, values::whole(1..=1_000_000_000));
-    without_meaning(reader, &mut cache, CACHE_WITHOUT_MEANING);
-    cache.finish();
-    without_meaning(reader, root, WITHOUT_MEANING);
-}
-
-fn without_meaning<'d>(
-    reader: &Reader<'d>,
-    section: &mut Section<'d>,
-    keys: &'static [(&'static str, &'static str)],
-) {
-    for (key, reason) in keys {
-        if let Some(node) = section.node(key) {
-            reader.note(node, format!("{key} has no meaning here: {reason}"));
+options! {
+    /// A policy file of tailsieve.
+    pub(in super::super) struct FileOptions {
+        /// How long a trace is waited for after its first span was read.
+        decision_wait: Duration = collector_duration().try_map(not_zero).or("20s"),
+        /// How long a trace is waited for after its root span was read; 3s by default. It can only
+        /// shorten the wait.
+        decision_wait_after_root_received: Duration = collector_duration().or("3s"),
+        /// A trace of so many spans is decided at once.
+        maximum_trace_spans: u32 = whole(1..=u32::MAX).or("50000"),
+        /// A trace of this size is decided at once.
+        maximum_trace_size: u64 = size().or(TRACE_SIZE),
+        /// The Collector's name for maximum_trace_size, in bytes.
+        maximum_trace_size_bytes: Option<u64> = whole(0..=u64::MAX).optional(),
+        /// How decisions are remembered.
+        decision_cache: DecisionCache = section().or_defaults(),
+        /// When decisions are taken.
+        sampling_strategy: Option<()> = strategy().optional(),
+    }
+    then |section| {
+        if section.context.is_collectors {
+            let (wait, after_root) = (&decision_wait, &mut decision_wait_after_root_received);
+            waits_of_the_collector(section, *wait, after_root);
         }
+        if let Some(bytes) = maximum_trace_size_bytes {
+            size_of_the_collector(section, bytes, &mut maximum_trace_size);
+        }
+        if let Some(node) = section.node("sampling_strategy").filter(|_| sampling_strategy.is_some()) {
+            let message = "sampling_strategy has no meaning here: it is always `trace-complete`";
+            section.context.notes.add_once(node.place, message.to_owned());
+        }
+        section.take_without_meaning(WITHOUT_MEANING);
+        let list = Form::new(|_, _| Some(()), |schemas| written::describe_list(schemas, Level::Top));
+        let doc = "The policies. A trace is kept if any of them votes for it.";
+        section.take("policies", doc, list.required("[{name: everything, type: always_sample}]"));
     }
 }
 
-fn waits<'d>(reader: &Reader<'d>, root: &mut Section<'d>, file: &mut PolicyFile) {
-    root.read("decision_wait", &mut file.decision_wait, |node| {
-        let wait = duration(reader, node)?;
-        if wait.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(wait) }
-    });
-    let after_root = &mut file.decision_wait_after_root_received;
-    root.read("decision_wait_after_root_received", after_root, |node| duration(reader, node));
-    if reader.form != Form::Policies {
-        waits_of_the_collector(reader, root, file);
+options! {
+    /// How decisions are remembered.
+    pub(in super::super) struct DecisionCache {
+        /// How long late spans find the decision on their trace.
+        ttl: Duration = wait().or("10m"),
+        /// How many decisions are remembered.
+        max_entries: u64 = whole(1..=1_000_000_000).or("1000000"),
     }
+    then |section| { section.take_without_meaning(CACHE_WITHOUT_MEANING) }
+}
+
+impl FileOptions {
+    /// Enters the options into the settings.
+    pub(in super::super) fn enter(self, file: &mut PolicyFile) {
+        file.decision_wait = self.decision_wait;
+        file.decision_wait_after_root_received = self.decision_wait_after_root_received;
+        file.maximum_trace_spans = self.maximum_trace_spans;
+        file.maximum_trace_size = self.maximum_trace_size;
+        file.decision_cache_ttl = self.decision_cache.ttl;
+        file.decision_cache_entries = self.decision_cache.max_entries;
+    }
+}
+
+fn not_zero(wait: Duration) -> Result<Duration, String> {
+    if wait.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(wait) }
 }
 
 /// Defaults that differ from the Collector's, and its 0.
-fn waits_of_the_collector<'d>(reader: &Reader<'d>, root: &mut Section<'d>, file: &mut PolicyFile) {
-    let place = root.place;
-    if root.node("decision_wait").is_none() {
-        let wait = humantime::format_duration(file.decision_wait);
+fn waits_of_the_collector(section: &Section<'_>, wait: Duration, after_root: &mut Duration) {
+    let notes = &section.context.notes;
+    if section.node("decision_wait").is_none() {
+        let wait = humantime::format_duration(wait);
         let message = format!("decision_wait is not given: {wait} here, 30s in the Collector");
-        reader.notes.add(place, message, None);
+        notes.add(section.place, message, None);
     }
-    let after_root = &mut file.decision_wait_after_root_received;
-    match root.node("decision_wait_after_root_received") {
+    match section.node("decision_wait_after_root_received") {
         None => {
             let wait = humantime::format_duration(*after_root);
             let message = format!(
                 "decision_wait_after_root_received is not given: {wait} here, no shorter wait in the Collector"
             );
-            reader.notes.add(place, message, None);
+            notes.add(section.place, message, None);
         }
         // The Collector takes 0 for none; as long as the other wait, it never ends first.
-        Some(_) if after_root.is_zero() => *after_root = file.decision_wait,
+        Some(_) if after_root.is_zero() => *after_root = wait,
         Some(_) => {}
     }
 }
 
-/// A duration as Go writes it, or as the other files have it. A bare number is nanoseconds to the
-/// Collector.
-fn duration(reader: &Reader<'_>, node: &Node) -> Result<Duration, String> {
-    if let Value::Text(text) = &node.value
-        && let Some(duration) = go_duration(text)
-    {
-        return Ok(duration);
-    }
-    let number = match &node.value {
-        Value::Integer(number) => *number,
-        Value::Float(number) if number.fract() == 0.0 => *number as i128,
-        _ => 0,
-    };
-    if number < 1 || reader.form == Form::Policies {
-        return values::duration(node);
-    }
-    let nanoseconds = u64::try_from(number).map_err(|_| "is too long".to_owned())?;
-    let (message, help) = if node.from_env {
-        let message =
-            "a bare number is nanoseconds, as in the Collector, and the variable holds one";
-        (message.to_owned(), "with its unit, for example `10s`".to_owned())
-    } else {
-        let message = format!("a bare {number} is {number} nanoseconds, as in the Collector");
-        (message, format!("with its unit, for example `{number}s`"))
-    };
-    reader.warnings.add(node.place, message, Some(help));
-    Ok(Duration::from_nanos(nanoseconds))
-}
-
-/// What Go's `time.ParseDuration` reads, besides what is negative: `1m30s`, `1.5h`.
-fn go_duration(text: &str) -> Option<Duration> {
-    let mut rest = text.strip_prefix('+').unwrap_or(text);
-    let mut seconds = 0.0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..end].parse().ok()?;
-        rest = &rest[end..];
-        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let unit = match &rest[..end] {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "ms" => 1e-3,
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            _ => return None,
-        };
-        seconds += number * unit;
-        rest = &rest[end..];
-    }
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
 /// The Collector's cap on a trace; 0 is none.
-fn maximum_trace_size_bytes<'d>(
-    reader: &Reader<'d>,
-    root: &mut Section<'d>,
-    file: &mut PolicyFile,
-) {
-    let own = root.node("maximum_trace_size").is_some();
-    let Some(node) = root.node("maximum_trace_size_bytes") else { return };
-    let Some(bytes) = root.optional("maximum_trace_size_bytes", values::whole(0..=u64::MAX)) else {
-        return;
-    };
-    if own {
+fn size_of_the_collector(section: &Section<'_>, bytes: u64, size: &mut u64) {
+    let Some(node) = section.node("maximum_trace_size_bytes") else { return };
+    if section.node("maximum_trace_size").is_some() {
         let help = "leave one of them out".to_owned();
         let message = "`maximum_trace_size_bytes` and `maximum_trace_size` are the same";
-        reader.problems.add(node.place, message, Some(help));
-    } else if bytes == 0 {
-        let message = "maximum_trace_size_bytes: 0 is no cap in the Collector; here a trace of \
-                       16MiB is decided at once, and never dropped for its size";
-        reader.note(node, message);
-    } else {
-        file.maximum_trace_size = bytes;
-        let message = "maximum_trace_size_bytes: a larger trace is decided at once, where the \
-                       Collector drops it";
-        reader.note(node, message);
-    }
-}
-
-fn strategy<'d>(reader: &Reader<'d>, root: &mut Section<'d>) {
-    let Some(at_ingest) = root.optional("sampling_strategy", values::choice(STRATEGIES)) else {
+        section.context.problems.add(node.place, message, Some(help));
         return;
-    };
-    let Some(node) = root.node("sampling_strategy") else { return };
-    if at_ingest {
-        let message = "sampling_strategy: `span-ingest` is not supported: a trace is decided \
-                       once, when it is complete";
-        let help = "use `trace-complete`, or leave it out".to_owned();
-        reader.problems.add(node.place, message, Some(help));
-    } else {
-        reader.note(node, "sampling_strategy has no meaning here: it is always `trace-complete`");
     }
+    let message = if bytes == 0 {
+        format!(
+            "maximum_trace_size_bytes: 0 is no cap in the Collector; here a trace of {TRACE_SIZE} is \
+             decided at once, and never dropped for its size"
+        )
+    } else {
+        *size = bytes;
+        "maximum_trace_size_bytes: a larger trace is decided at once, where the Collector drops it"
+            .to_owned()
+    };
+    section.context.notes.add_once(node.place, message);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_go_reads_them() {
-        let cases = [
-            ("10s", Some(10_000_000_000)),
-            ("1m30s", Some(90_000_000_000)),
-            ("1.5h", Some(5_400_000_000_000)),
-            (".5s", Some(500_000_000)),
-            ("+200ms", Some(200_000_000)),
-            ("2us", Some(2_000)),
-            ("2µs", Some(2_000)),
-            ("10ns", Some(10)),
-            ("10", None),
-            ("", None),
-            ("s", None),
-            ("-1s", None),
-            ("10 s", None),
-            ("1d", None),
-            ("1..5s", None),
-            ("99999999999999999999h", None),
-        ];
-        for (text, nanoseconds) in cases {
-            let duration = go_duration(text).map(|duration| duration.as_nanos());
-            assert_eq!(duration, nanoseconds, "{text}");
+/// The strategies of the Collector, of which there is one here.
+fn strategy() -> Form<()> {
+    const STRATEGIES: &[(&str, bool, &str)] =
+        &[("trace-complete", true, ""), ("span-ingest", false, "")];
+    let read = |node: &Node, at: At<'_>| {
+        match values::choice(STRATEGIES)(node) {
+            Ok(true) => return Some(()),
+            Ok(false) => {
+                let message = "`span-ingest` is not supported: a trace is decided once, when it is \
+                               complete";
+                let help = "use `trace-complete`, or leave it out";
+                at.refuse(node, message.to_owned(), Some(help));
+            }
+            Err(message) => at.refuse(node, message, None),
         }
-    }
+        None
+    };
+    Form::new(read, |_| or_variable(json!({ "type": "string", "const": "trace-complete" })))
 }

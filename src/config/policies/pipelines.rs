@@ -2,9 +2,9 @@
 
 use super::super::diagnostics::Problem;
 use super::super::document::{Entry, Node, Value};
-use super::super::reader::Problems;
 use super::super::values;
 use super::form::is_processor_name;
+use crate::options::Problems;
 
 /// Types of processors that leave spans as they are.
 const WITHOUT_EFFECT: &[&str] = &["memory_limiter", "batch", "groupbytrace", "group_by_trace"];

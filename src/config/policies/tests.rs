@@ -1,7 +1,5 @@
 use super::super::{parse_policies, parse_policies_of};
-use crate::sampling::policy::spec::{
-    CompositeChild, ErrorMode, Mode, PolicyKind, PolicySpec, RuleScope, Sample, StatusCode,
-};
+use crate::sampling::policy::spec::*;
 
 fn policy_errors(text: &str) -> String {
     parse_policies("p.yaml", text).unwrap_err().to_string()
@@ -19,12 +17,14 @@ fn policies_are_read_as_the_collector_writes_them() {
     )
     .unwrap();
     let codes = vec![StatusCode::Error, StatusCode::Unset];
-    assert_eq!(file.policies[0].kind, PolicyKind::StatusCode { status_codes: codes });
-    let latency = PolicyKind::Latency { threshold_ms: 5, upper_threshold_ms: None };
+    assert_eq!(file.policies[0].kind, PolicyKind::StatusCode(StatusCodes { status_codes: codes }));
+    let latency = PolicyKind::Latency(Latency { threshold_ms: 5, upper_threshold_ms: None });
     let sub = PolicySpec::new("l", latency);
-    assert_eq!(file.policies[1].kind, PolicyKind::And(vec![sub]));
-    let salted =
-        PolicyKind::Probabilistic { sampling_percentage: 0.5, hash_salt: Some(String::new()) };
+    assert_eq!(file.policies[1].kind, PolicyKind::And(And { and_sub_policy: vec![sub] }));
+    let salted = PolicyKind::Probabilistic(Probabilistic {
+        sampling_percentage: 0.5,
+        hash_salt: Some(String::new()),
+    });
     assert_eq!(file.policies[2].kind, salted);
     assert_eq!(file.notes.len(), 3, "{:?}", file.notes);
 }
@@ -55,11 +55,13 @@ fn attributes_counts_flags_and_negations_are_read() {
         file.policies[0].kind.clone()
     };
     let key = || "k".to_owned();
-    let status = |min_value, max_value, invert_match| PolicyKind::NumericAttribute {
-        key: key(),
-        min_value,
-        max_value,
-        invert_match,
+    let status = |min_value, max_value, invert_match| {
+        PolicyKind::NumericAttribute(NumericAttribute {
+            key: key(),
+            min_value,
+            max_value,
+            invert_match,
+        })
     };
     let cases = [
         ("type: numeric_attribute, numeric_attribute: {key: k, min_value: 0}", {
@@ -70,21 +72,25 @@ fn attributes_counts_flags_and_negations_are_read() {
             status(None, Some(-5), true),
         ),
         ("type: boolean_attribute, boolean_attribute: {key: k, value: true}", {
-            PolicyKind::BooleanAttribute { key: key(), value: true, invert_match: false }
+            PolicyKind::BooleanAttribute(BooleanAttribute {
+                key: key(),
+                value: true,
+                invert_match: false,
+            })
         }),
         ("type: span_count, span_count: {min_spans: 2, max_spans: 3}", {
-            PolicyKind::SpanCount { min_spans: 2, max_spans: Some(3) }
+            PolicyKind::SpanCount(SpanCount { min_spans: 2, max_spans: Some(3) })
         }),
         ("type: span_count, span_count: {min_spans: 2, max_spans: 0}", {
-            PolicyKind::SpanCount { min_spans: 2, max_spans: None }
+            PolicyKind::SpanCount(SpanCount { min_spans: 2, max_spans: None })
         }),
         ("type: trace_state, trace_state: {key: k, values: [a, b]}", {
-            PolicyKind::TraceState { key: key(), values: vec!["a".into(), "b".into()] }
+            PolicyKind::TraceState(TraceState { key: key(), values: vec!["a".into(), "b".into()] })
         }),
-        ("type: trace_flags", PolicyKind::TraceFlags),
+        ("type: trace_flags", PolicyKind::TraceFlags(TraceFlags {})),
         ("type: not, not: {not_sub_policy: {name: b, type: trace_flags}}", {
-            let negated = PolicySpec::new("b", PolicyKind::TraceFlags);
-            PolicyKind::Not(Box::new(negated))
+            let negated = PolicySpec::new("b", PolicyKind::TraceFlags(TraceFlags {}));
+            PolicyKind::Not(Not { not_sub_policy: Box::new(negated) })
         }),
     ];
     for (text, expected) in cases {
@@ -156,35 +162,35 @@ fn kind(policy: &str) -> PolicyKind {
 }
 
 fn always(name: &str) -> PolicySpec {
-    PolicySpec::new(name, PolicyKind::AlwaysSample)
+    PolicySpec::new(name, PolicyKind::AlwaysSample(AlwaysSample {}))
 }
 
 #[test]
 fn budgets_conditions_and_rules_are_read() {
-    let rule = |sample: Sample, scope: RuleScope| PolicyKind::Rule {
-        when: "name == \"x\"".into(),
-        scope,
-        sample,
+    let rule = |sample: Sample, scope: RuleScope| {
+        PolicyKind::Rule(Rule { when: "name == \"x\"".into(), scope, sample })
     };
-    let condition = |span: &[&str], span_event: &[&str], error_mode| PolicyKind::OttlCondition {
-        span: span.iter().map(|text| (*text).to_owned()).collect(),
-        span_event: span_event.iter().map(|text| (*text).to_owned()).collect(),
-        error_mode,
+    let condition = |span: &[&str], span_event: &[&str], error_mode| {
+        PolicyKind::OttlCondition(OttlCondition {
+            span: span.iter().map(|text| (*text).to_owned()).collect(),
+            spanevent: span_event.iter().map(|text| (*text).to_owned()).collect(),
+            error_mode,
+        })
     };
     let when = "when: 'name == \"x\"'";
     let cases = [
         (
             "type: rate_limiting, rate_limiting: {spans_per_second: 35}".to_owned(),
-            PolicyKind::RateLimiting { spans_per_second: 35, burst_capacity: None },
+            PolicyKind::RateLimiting(RateLimiting { spans_per_second: 35, burst_capacity: None }),
         ),
         (
             "type: rate_limiting, rate_limiting: {spans_per_second: 35, burst_capacity: 0}".to_owned(),
-            PolicyKind::RateLimiting { spans_per_second: 35, burst_capacity: None },
+            PolicyKind::RateLimiting(RateLimiting { spans_per_second: 35, burst_capacity: None }),
         ),
         (
             "type: bytes_limiting, bytes_limiting: {bytes_per_second: 10, burst_capacity: 30}"
                 .to_owned(),
-            PolicyKind::BytesLimiting { bytes_per_second: 10, burst_capacity: Some(30) },
+            PolicyKind::BytesLimiting(BytesLimiting { bytes_per_second: 10, burst_capacity: Some(30) }),
         ),
         (
             "type: ottl_condition, ottl_condition: {span: ['name == \"x\"']}".to_owned(),
@@ -251,7 +257,8 @@ fn a_composite_asks_in_the_order_that_is_given() {
         let text = format!(
             "type: composite, composite: {{max_total_spans_per_second: 100, {children}{more}}}"
         );
-        let PolicyKind::Composite { max_total_spans_per_second: 100, children } = kind(&text)
+        let PolicyKind::Composite(Composite { max_total_spans_per_second: 100, children }) =
+            kind(&text)
         else {
             panic!("{text}")
         };
@@ -268,12 +275,16 @@ fn a_composite_asks_in_the_order_that_is_given() {
 #[test]
 fn policies_nest_freely_and_only_so_deep() {
     let text = "type: not, not: {not_sub_policy: {type: drop, drop: {drop_sub_policy: [{name: x, type: always_sample}]}}}";
-    let drop = PolicySpec::new("drop", PolicyKind::Drop(vec![always("x")]));
-    assert_eq!(kind(text), PolicyKind::Not(Box::new(drop)));
+    let drop =
+        PolicySpec::new("drop", PolicyKind::Drop(Drop { drop_sub_policy: vec![always("x")] }));
+    assert_eq!(kind(text), PolicyKind::Not(Not { not_sub_policy: Box::new(drop) }));
     let text = "type: and, and: {and_sub_policy: [{name: c, type: composite, composite: {max_total_spans_per_second: 9, composite_sub_policy: [{name: x, type: always_sample}]}}]}";
     let children = vec![CompositeChild { policy: always("x"), percent: None }];
-    let composite = PolicyKind::Composite { max_total_spans_per_second: 9, children };
-    assert_eq!(kind(text), PolicyKind::And(vec![PolicySpec::new("c", composite)]));
+    let composite = PolicyKind::Composite(Composite { max_total_spans_per_second: 9, children });
+    assert_eq!(
+        kind(text),
+        PolicyKind::And(And { and_sub_policy: vec![PolicySpec::new("c", composite)] })
+    );
 
     let nested = |levels: usize| {
         let open = "{name: n, type: and, and: {and_sub_policy: [".repeat(levels - 1);

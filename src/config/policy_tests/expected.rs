@@ -1,9 +1,13 @@
 //! What is expected of a decision.
 
-use super::super::PolicyFile;
+use serde_json::{Value as Json, json};
+
 use super::super::document::{Node, Value};
-use super::super::reader::{Problems, Section, nearest};
 use super::super::values;
+use crate::options::{
+    At, Context, Form, Options, Place, Schemas, Section, choice, choices, form, nearest,
+    or_variable, text,
+};
 
 /// What is expected of a decision. What is `None` is not compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,89 +22,117 @@ pub struct Expected {
     pub votes: Vec<(String, ExpectedVote)>,
 }
 
-/// What a policy is to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExpectedVote {
-    /// To keep the trace.
-    Keep,
-    /// Nothing.
-    None,
-    /// To drop the trace.
-    Drop,
+choices! {
+    /// What a policy is to say.
+    pub enum ExpectedVote {
+        /// To keep the trace.
+        Keep = "keep",
+        /// Nothing.
+        None = "none",
+        /// To drop the trace.
+        Drop = "drop",
+    }
 }
 
-const DECISIONS: &[(&str, bool)] = &[("keep", true), ("drop", false)];
-
-const VOTES: &[(&str, ExpectedVote)] =
-    &[("keep", ExpectedVote::Keep), ("none", ExpectedVote::None), ("drop", ExpectedVote::Drop)];
-
-/// Reads `keep`, `drop`, or a section that says more.
-pub(super) fn read(problems: &Problems, policies: Option<&PolicyFile>, node: &Node) -> Expected {
-    let mut expected = Expected::default();
-    if let Value::Text(_) = node.value {
-        match values::choice(DECISIONS)(node) {
-            Ok(kept) => expected.kept = Some(kept),
-            Err(message) => problems.add(node.place, format!("expect: {message}"), None),
-        }
-        return expected;
+choices! {
+    /// What becomes of a trace.
+    enum Decision {
+        /// It is kept.
+        Keep = "keep",
+        /// It is dropped.
+        Drop = "drop",
     }
-    let known = |node: &Node, name: &str| check_known(problems, policies, node, name);
-    let mut section = Section::new(node, problems);
-    expected.kept = section.required("decision", "keep", values::choice(DECISIONS));
-    expected.policy = section.optional("policy", |node| {
-        let name = values::text(node)?;
-        if name == "none" && !has(policies, "none") {
-            return Ok(String::new());
-        }
-        known(node, &name);
-        Ok(name)
-    });
-    expected.threshold = section.optional("threshold", threshold);
-    if let Some(votes) = section.node("votes") {
-        expected.votes = read_votes(problems, policies, votes);
-    }
-    section.finish();
-    expected
 }
 
-fn read_votes(
-    problems: &Problems,
-    policies: Option<&PolicyFile>,
-    node: &Node,
-) -> Vec<(String, ExpectedVote)> {
-    let Value::Map(entries) = &node.value else {
-        let message = format!("votes: expected `policy: keep`, found {}", node.kind());
-        problems.add(node.place, message, None);
-        return Vec::new();
+impl Options for Expected {
+    const NAME: &'static str = "Expected";
+    const ABOUT: &'static str =
+        "What is expected of a decision. What is not there is not compared.";
+
+    fn read(section: &mut Section<'_>) -> Self {
+        let is_kept = |decision| Some(decision == Decision::Keep);
+        let decision = choice::<Decision>().map(is_kept).required("keep");
+        let kept = section.take("decision", "Whether the trace is kept.", decision);
+        let doc = "The policy on whose account it is kept or dropped; none: no policy.";
+        let policy = section.take("policy", doc, policy().optional());
+        let doc = "The sampling threshold, as `th` writes it; none: there is none.";
+        let schema = json!({ "anyOf": [
+            { "type": "string", "pattern": r"^(none|[0-9a-fA-F]{1,14})$|\$\{" },
+            { "type": "integer", "minimum": 0, "maximum": 9 },
+        ] });
+        let threshold = section.take("threshold", doc, form(threshold, schema).optional());
+        let doc = "What single policies say, by their names.";
+        let votes = section.take("votes", doc, votes().or_default());
+        Self { kept, policy, threshold, votes }
+    }
+}
+
+/// `keep`, `drop`, or a section that says more.
+pub(super) fn expected() -> Form<Expected> {
+    let read = |node: &Node, at: At<'_>| match node.value {
+        Value::Text(_) => {
+            let decision: Decision = choice().read(node, at)?;
+            Some(Expected { kept: Some(decision == Decision::Keep), ..Expected::default() })
+        }
+        _ => Some(Section::new(node, at.context).read()),
     };
-    let mut votes = Vec::with_capacity(entries.len());
-    for entry in entries {
-        let key = Node::new(entry.place, Value::Null);
-        check_known(problems, policies, &key, &entry.key);
-        match values::choice(VOTES)(&entry.node) {
-            Ok(vote) => votes.push((entry.key.clone(), vote)),
-            Err(message) => {
-                problems.add(entry.node.place, format!("{}: {message}", entry.key), None);
-            }
-        }
-    }
-    votes
+    Form::new(read, |schemas| schemas.define("Expect", describe))
 }
 
-fn has(policies: Option<&PolicyFile>, name: &str) -> bool {
-    policies.is_some_and(|file| file.policies.iter().any(|policy| policy.name == name))
+fn describe(schemas: &mut Schemas) -> Json {
+    let decision = choice::<Decision>().describe(schemas);
+    let more = schemas.section::<Expected>();
+    json!({ "if": { "type": "object" }, "then": more, "else": decision })
+}
+
+/// The name of a policy; empty for none.
+fn policy() -> Form<String> {
+    let read = |node: &Node, at: At<'_>| {
+        let name = text().read(node, at)?;
+        let has_none = at.context.policies.as_ref().is_some_and(|it| it.contains(&"none"));
+        if name == "none" && !has_none {
+            return Some(String::new());
+        }
+        check_known(at.context, node.place, values::told(node, missing(&name)), &name);
+        Some(name)
+    };
+    Form::new(read, |schemas| text().describe(schemas))
+}
+
+fn votes() -> Form<Vec<(String, ExpectedVote)>> {
+    let read = |node: &Node, at: At<'_>| {
+        let Value::Map(entries) = &node.value else {
+            at.refuse(node, format!("expected `policy: keep`, found {}", node.kind()), None);
+            return None;
+        };
+        let mut votes = Vec::with_capacity(entries.len());
+        for entry in entries {
+            check_known(at.context, entry.place, missing(&entry.key), &entry.key);
+            let vote = choice().read(&entry.node, At { key: &entry.key, ..at });
+            votes.extend(vote.map(|vote| (entry.key.clone(), vote)));
+        }
+        Some(votes)
+    };
+    Form::new(read, |schemas| {
+        let vote = choice::<ExpectedVote>().describe(schemas);
+        or_variable(json!({ "type": "object", "additionalProperties": vote }))
+    })
+}
+
+fn missing(name: &str) -> String {
+    format!("there is no policy `{name}`")
 }
 
 /// A policy that does not exist can never say anything.
-fn check_known(problems: &Problems, policies: Option<&PolicyFile>, node: &Node, name: &str) {
-    let Some(file) = policies.filter(|_| !has(policies, name)) else { return };
-    let names: Vec<&str> = file.policies.iter().map(|policy| policy.name.as_str()).collect();
-    let help = match nearest(name, &names) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("there are {}", names.join(", ")),
+fn check_known(context: &Context<'_>, place: Place, message: String, name: &str) {
+    let Some(known) = context.policies.as_ref().filter(|known| !known.contains(&name)) else {
+        return;
     };
-    let message = values::told(node, format!("there is no policy `{name}`"));
-    problems.add(node.place, message, Some(help));
+    let help = match nearest(name, known) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("there are {}", known.join(", ")),
+    };
+    context.problems.add(place, message, Some(help));
 }
 
 /// `e666`, `"0"`, or `none`.

@@ -8,10 +8,14 @@ mod spans;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::{Value as Json, json};
+
 use super::document::{Document, Entry, Node, Value};
-use super::reader::{Problems, Section};
-use super::{Errors, PolicyFile, Surroundings, folder, name, policies, text, values};
+use super::{Errors, PolicyFile, Surroundings, folder, name, policies, schema, text, values};
 use crate::ids::TraceId;
+use crate::options::{
+    At, Context, Form, NUMBER, Options, Schemas, Section, duration, form, list, or_variable,
+};
 
 pub use expected::{Expected, ExpectedVote};
 pub use spans::{AttributeValue, EventSpec, SpanSpec};
@@ -69,15 +73,16 @@ pub fn parse(name: &str, text: &str, folder: &Path) -> Result<PolicyTests, Error
     document.open(&["policies".to_owned()]);
     let policies = tested(&document, folder);
     document.substitute(&[]);
-    let problems = Problems::default();
-    let mut root = Section::new(&document.root, &problems);
-    let is_given = root.required("policies", "policies.yaml", Ok).is_some();
-    root.optional("processor", values::name);
-    let list = root.required("tests", "[{name: ..., spans: [...], expect: keep}]", Ok);
-    root.finish();
-    let reader = Reader { problems: &problems, policies: policies.as_ref().and_then(read_well) };
-    let tests = list.map(|list| reader.tests(list)).unwrap_or_default();
-    let problems = document.all_problems(problems.into_inner());
+    let known = policies.as_ref().and_then(|policies| policies.as_ref().ok());
+    let names = |file: &PolicyFile| -> Vec<String> {
+        file.policies.iter().map(|policy| policy.name.clone()).collect()
+    };
+    let known = known.map(names);
+    let known = known.as_ref().map(|names| names.iter().map(String::as_str).collect());
+    let context = Context { policies: known, ..document.context() };
+    let TestFile { tests, has_policies: is_given } = Section::new(&document.root, &context).read();
+    let problems = context.problems.into_inner();
+    let problems = document.all_problems(problems);
     let of_file = (!problems.is_empty()).then(|| document.diagnostics(problems));
     let (policies, of_policies) = match policies {
         // That there are none was told above.
@@ -92,10 +97,6 @@ pub fn parse(name: &str, text: &str, folder: &Path) -> Result<PolicyTests, Error
             Err(Errors(of_file.into_iter().chain(of_policies).collect()))
         }
     }
-}
-
-fn read_well(policies: &Result<PolicyFile, Errors>) -> Option<&PolicyFile> {
-    policies.as_ref().ok()
 }
 
 /// The policies under test: of a file, or written out.
@@ -124,69 +125,124 @@ fn tested(document: &Document, folder: &Path) -> Option<Result<PolicyFile, Error
     Some(Err(part.diagnostics(reading.errors).into()))
 }
 
-/// Reads tests of certain policies, as far as those could be read.
-#[derive(Clone, Copy)]
-struct Reader<'d> {
-    problems: &'d Problems,
-    policies: Option<&'d PolicyFile>,
+/// What stands in a file with tests.
+pub(super) struct TestFile {
+    has_policies: bool,
+    tests: Vec<PolicyTest>,
 }
 
-impl<'d> Reader<'d> {
-    fn tests(self, list: &'d Node) -> Vec<PolicyTest> {
-        let items = values::items(list);
-        if items.is_empty() {
-            self.problems.add(list.place, "there are no tests", None);
-        }
-        items.iter().filter_map(|node| self.test(node)).collect()
-    }
+impl Options for TestFile {
+    const NAME: &'static str = "PolicyTests";
+    const ABOUT: &'static str = "A file with tests: which policies, traces in few words, and what \
+                                 is to become of them.";
 
-    fn test(self, node: &'d Node) -> Option<PolicyTest> {
-        let mut section = Section::new(node, self.problems);
-        let name = section.required("name", "errors are kept", values::name);
-        let line = node.place.line;
-        let mut ids = Vec::new();
-        let traces = match section.node("traces") {
-            Some(list) => {
-                let traces = values::items(list);
-                if traces.is_empty() {
-                    self.problems.add(list.place, "traces: must hold a trace", None);
-                }
-                let traces = traces.iter().map(|node| {
-                    let mut section = Section::new(node, self.problems);
-                    let trace = self.trace(&mut section, &mut ids);
-                    section.finish();
-                    trace
-                });
-                let traces: Vec<Option<TraceCase>> = traces.collect();
-                traces.into_iter().collect()
+    fn read(root: &mut Section<'_>) -> Self {
+        // They are read apart, before the tests, which speak of them.
+        let policies = Form::new(|_, _| Some(true), schema::policies_under_test);
+        let doc = "The policies under test: a file, relative to this one, or the policies \
+                   themselves.";
+        let has_policies = root.take("policies", doc, policies.required("policies.yaml"));
+        let doc = "Which processor of a Collector configuration is meant: `tail_sampling/NAME`.";
+        root.take("processor", doc, crate::options::name().optional());
+        let doc = "The tests. Each runs in a partition of its own, on a clock of its own.";
+        let tests = list(test()).some("[{name: ..., spans: [...], expect: keep}]");
+        Self { has_policies, tests: root.take("tests", doc, tests) }
+    }
+}
+
+/// A test with one trace, or with several.
+fn test() -> Form<PolicyTest> {
+    let read = |node: &Node, at: At<'_>| {
+        let section = Section::new(node, at.context);
+        Some(match section.node("traces") {
+            Some(_) => section.read::<SeveralTraces>().0,
+            None => section.read::<OneTrace>().0,
+        })
+    };
+    Form::new(read, |schemas| or_variable(schemas.define("Test", describe_test)))
+}
+
+fn describe_test(schemas: &mut Schemas) -> Json {
+    let several = schemas.section::<SeveralTraces>();
+    let one = schemas.section::<OneTrace>();
+    json!({ "if": { "required": ["traces"] }, "then": several, "else": one })
+}
+
+struct OneTrace(PolicyTest);
+
+struct SeveralTraces(PolicyTest);
+
+impl Options for OneTrace {
+    const NAME: &'static str = "OneTrace";
+    const ABOUT: &'static str = "A test with one trace.";
+
+    fn read(section: &mut Section<'_>) -> Self {
+        let (name, line) = (test_name(section), section.place.line);
+        let traces = vec![TraceCase::read(section)];
+        // With that, it would be a test with several.
+        section.block("traces");
+        Self(PolicyTest { name, line, traces })
+    }
+}
+
+impl Options for SeveralTraces {
+    const NAME: &'static str = "SeveralTraces";
+    const ABOUT: &'static str = "A test with several traces of one partition.";
+
+    fn read(section: &mut Section<'_>) -> Self {
+        let (name, line) = (test_name(section), section.place.line);
+        let traces = list(crate::options::section::<TraceCase>());
+        let doc = "Its traces, as they come in one after the other.";
+        let traces = section.take("traces", doc, traces.some("[{spans: {}, expect: keep}]"));
+        let nodes = section.node("traces").map_or(&[][..], values::items);
+        for (index, (trace, node)) in traces.iter().zip(nodes).enumerate() {
+            let is_same = |before: &TraceCase| before.trace_id == trace.trace_id;
+            if let Some(id) = trace.trace_id.filter(|_| traces[..index].iter().any(is_same)) {
+                let message = format!("two traces of this test have the id {id}");
+                let help = "leave out one of the ids".to_owned();
+                section.context.problems.add(node.place, message, Some(help));
             }
-            None => self.trace(&mut section, &mut ids).map(|trace| vec![trace]),
-        };
-        section.finish();
-        Some(PolicyTest { name: name?, line, traces: traces? })
-    }
-
-    /// A trace; `ids` are those of the traces before it in its test.
-    fn trace(self, section: &mut Section<'d>, ids: &mut Vec<TraceId>) -> Option<TraceCase> {
-        let at = section.optional("at", values::duration).unwrap_or_default();
-        let trace_id = section.optional("trace_id", trace_id);
-        if let Some(id) = trace_id.filter(|id| ids.contains(id)) {
-            let message = format!("two traces of this test have the id {id}");
-            self.problems.add(section.place, message, Some("leave out one of the ids".to_owned()));
         }
-        ids.extend(trace_id);
-        let randomness = section.optional("randomness", randomness);
+        Self(PolicyTest { name, line, traces })
+    }
+}
+
+fn test_name(section: &mut Section<'_>) -> String {
+    let name = crate::options::name().required("errors are kept");
+    section.take("name", "What it is called.", name)
+}
+
+impl Options for TraceCase {
+    const NAME: &'static str = "Trace";
+    const ABOUT: &'static str = "A trace among several.";
+
+    fn read(section: &mut Section<'_>) -> Self {
+        let doc = "When all of it comes in, from the beginning of the test.";
+        let at = section.take("at", doc, duration().or("0s"));
+        let schema = json!({ "type": "string", "pattern": r"^(?!0{32}$)[0-9a-fA-F]{32}$|\$\{" });
+        let trace_id = form(trace_id, schema).optional();
+        let trace_id = section.take("trace_id", "Its id; made up by default.", trace_id);
+        let schema = json!({
+            "type": ["number", "string"],
+            "pattern": NUMBER,
+            "minimum": 0,
+            "exclusiveMaximum": 1,
+        });
+        let doc = "Its randomness, from 0 to below 1; with 0, the default, no probabilistic policy \
+                   keeps it, and one with 10 % keeps it from 0.9 up.";
+        let randomness = section.take("randomness", doc, form(randomness, schema).optional());
+        // The randomness of an id that is given is that of the id.
+        section.rule("not", json!({ "required": ["trace_id", "randomness"] }));
         if trace_id.is_some() && randomness.is_some() {
             let message = "`randomness` is that of the trace id where `trace_id` is given";
             section.problem(message, "randomness: 0.95");
         }
+        let doc = "Its spans without a parent among them; everything in them has a default.";
         let example = "[{service: shop, name: GET /, duration: 120ms}]";
-        let roots = section.required("spans", example, Ok);
-        let roots = roots.map(|list| spans::spans(self.problems, list));
-        let expected = section.required("expect", "keep", Ok);
-        let expected = expected.map(|node| expected::read(self.problems, self.policies, node));
-        let (randomness, roots) = (randomness.unwrap_or(0.0), roots?);
-        Some(TraceCase { at, trace_id, randomness, roots, expected: expected? })
+        let roots = section.take("spans", doc, spans::spans().required(example));
+        let doc = "What is to become of it.";
+        let expected = section.take("expect", doc, expected::expected().required("keep"));
+        Self { at, trace_id, randomness: randomness.unwrap_or(0.0), roots, expected }
     }
 }
 

@@ -2,54 +2,95 @@
 
 use std::time::Duration;
 
-use super::super::document::{Node, Value};
-use super::super::reader::{Problems, Section};
-use super::super::values;
+use serde_json::{Value as Json, json};
 
-/// A span, or several that are alike.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SpanSpec {
-    /// `service.name` of its resource; by default its parent's.
-    pub service: Option<String>,
-    /// More attributes of its resource; by default its parent's.
-    pub resource: Option<Vec<(String, AttributeValue)>>,
-    /// Name of the instrumentation scope.
-    pub scope: String,
-    /// Name of the span.
-    pub name: String,
-    /// Kind, as OTLP numbers it.
-    pub kind: i32,
-    /// From the start of its parent, or of the trace.
-    pub start: Duration,
-    /// By default as long as its children take, at least a millisecond.
-    pub duration: Option<Duration>,
-    /// Status code, as OTLP numbers it.
-    pub status: i32,
-    /// Message of the status.
-    pub status_message: String,
-    /// Attributes.
-    pub attributes: Vec<(String, AttributeValue)>,
-    /// Events, at the start of the span.
-    pub events: Vec<EventSpec>,
-    /// W3C tracestate.
-    pub trace_state: String,
-    /// Flags; the sampled bit by default.
-    pub flags: u32,
-    /// It has a parent that is not among these spans.
-    pub has_parent: bool,
-    /// How many such spans there are.
-    pub count: u32,
-    /// Spans with this one as their parent; with the last one, if there are several.
-    pub children: Vec<SpanSpec>,
+use super::super::document::{Node, Value};
+use crate::options::{
+    At, Choice, Form, Schemas, boolean, choice, choices, duration, form, list, options,
+    or_variable, section, text, whole,
+};
+
+options! {
+    /// A span, or several that are alike.
+    pub struct SpanSpec {
+        /// Its name.
+        name: String = text().or("span"),
+        /// Its kind, as OTLP numbers it.
+        kind: i32 = choice::<Kind>().map(|kind| kind as i32).or("internal"),
+        /// Its status code, as OTLP numbers it.
+        status: i32 = choice::<Status>().map(|Status(code)| code).or("unset"),
+        /// W3C trace flags; 1, the sampled bit, by default.
+        flags: u32 = whole(0..=u32::MAX).or("1"),
+        /// How many such spans there are.
+        count: u32 = whole(1..=MOST_ALIKE).or("1"),
+        /// It has a parent that is not among these spans, so that it is no root.
+        has_parent: bool = boolean().or("false"),
+        /// `service.name` of its resource; its parent's by default.
+        service: Option<String> = text().optional(),
+        /// More attributes of its resource; its parent's by default.
+        resource: Option<Vec<(String, AttributeValue)>> = attributes().optional(),
+        /// The name of its instrumentation scope.
+        scope: String = text().or_default(),
+        /// When it starts, from the start of its parent, or of the trace.
+        start: Duration = duration().or("0s"),
+        /// How long it takes; by default as long as its children, at least 1ms.
+        duration: Option<Duration> = duration().optional(),
+        /// The message of its status.
+        status_message: String = text().or_default(),
+        /// Its attributes.
+        attributes: Vec<(String, AttributeValue)> = attributes().or_default(),
+        /// Its events, at its start.
+        events: Vec<EventSpec> = events().or_default(),
+        /// Its W3C tracestate.
+        trace_state: String = text().or_default(),
+        /// Spans with this one as their parent; with the last one, if it stands for several.
+        children: Vec<SpanSpec> = spans().or_default(),
+    }
 }
 
-/// An event of a span.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct EventSpec {
-    /// Its name.
-    pub name: String,
-    /// Its attributes.
-    pub attributes: Vec<(String, AttributeValue)>,
+options! {
+    /// An event of a span.
+    pub struct EventSpec {
+        /// Its name.
+        name: String = text().required("exception"),
+        /// Its attributes.
+        attributes: Vec<(String, AttributeValue)> = attributes().or_default(),
+    }
+}
+
+choices! {
+    /// The kind of a span.
+    enum Kind {
+        /// Nothing is said.
+        Unspecified = "unspecified",
+        /// It has no remote side.
+        Internal = "internal",
+        /// It serves a request.
+        Server = "server",
+        /// It makes a request.
+        Client = "client",
+        /// It writes a message.
+        Producer = "producer",
+        /// It works on a message.
+        Consumer = "consumer",
+    }
+}
+
+/// A status code, as OTLP numbers it.
+#[derive(Clone, Copy)]
+struct Status(i32);
+
+impl Choice for Status {
+    const NAME: &'static str = "Status";
+    const ABOUT: &'static str = "The status code of a span.";
+    const ALL: &'static [(&'static str, Self, &'static str)] = &[
+        ("unset", Self(0), "Nothing was said."),
+        ("ok", Self(1), "It was marked as a success."),
+        ("error", Self(2), "It has failed."),
+        ("UNSET", Self(0), "The same as unset."),
+        ("OK", Self(1), "The same as ok."),
+        ("ERROR", Self(2), "The same as error."),
+    ];
 }
 
 /// The value of an attribute: what YAML takes it for.
@@ -71,80 +112,38 @@ pub enum AttributeValue {
     Map(Vec<(String, AttributeValue)>),
 }
 
-const KINDS: &[(&str, i32)] = &[
-    ("unspecified", 0),
-    ("internal", 1),
-    ("server", 2),
-    ("client", 3),
-    ("producer", 4),
-    ("consumer", 5),
-];
-
-const STATUS_CODES: &[(&str, i32)] =
-    &[("unset", 0), ("ok", 1), ("error", 2), ("UNSET", 0), ("OK", 1), ("ERROR", 2)];
-
 /// More spans than any test needs: a slip of the finger is not to fill the memory.
 const MOST_ALIKE: u32 = 100_000;
 
-/// Reads a list of spans, or a single one.
-pub(super) fn spans<'d>(problems: &'d Problems, node: &'d Node) -> Vec<SpanSpec> {
-    let items = values::items(node);
-    if items.is_empty() {
-        problems.add(node.place, "there are no spans", None);
-    }
-    items.iter().map(|node| span(problems, node)).collect()
-}
-
-fn span<'d>(problems: &'d Problems, node: &'d Node) -> SpanSpec {
-    let mut section = Section::new(node, problems);
-    let mut name = "span".to_owned();
-    section.read("name", &mut name, values::text);
-    let (mut kind, mut status, mut flags, mut count) = (1, 0, 1, 1);
-    section.read("kind", &mut kind, values::choice(KINDS));
-    section.read("status", &mut status, values::choice(STATUS_CODES));
-    section.read("flags", &mut flags, values::whole(0..=u32::MAX));
-    section.read("count", &mut count, values::whole(1..=MOST_ALIKE));
-    let mut has_parent = false;
-    section.read("has_parent", &mut has_parent, values::boolean);
-    let text = |section: &mut Section<'d>, key| section.optional(key, values::text);
-    let span = SpanSpec {
-        service: text(&mut section, "service"),
-        resource: section.optional("resource", attributes),
-        scope: text(&mut section, "scope").unwrap_or_default(),
-        name,
-        kind,
-        start: section.optional("start", values::duration).unwrap_or_default(),
-        duration: section.optional("duration", values::duration),
-        status,
-        status_message: text(&mut section, "status_message").unwrap_or_default(),
-        attributes: section.optional("attributes", attributes).unwrap_or_default(),
-        events: section.node("events").map(|node| events(problems, node)).unwrap_or_default(),
-        trace_state: text(&mut section, "trace_state").unwrap_or_default(),
-        flags,
-        has_parent,
-        count,
-        children: section.node("children").map(|list| spans(problems, list)).unwrap_or_default(),
-    };
-    section.finish();
-    span
+/// A list of spans, or a single one.
+pub(super) fn spans() -> Form<Vec<SpanSpec>> {
+    list(section()).not_empty("[{service: shop, name: GET /, duration: 120ms}]")
 }
 
 /// A list of events, or a single one; one that has only a name may be just that.
-fn events<'d>(problems: &'d Problems, node: &'d Node) -> Vec<EventSpec> {
-    let event = |node: &'d Node| {
-        if let Value::Text(name) = &node.value {
-            return EventSpec { name: name.clone(), ..EventSpec::default() };
-        }
-        let mut section = Section::new(node, problems);
-        let name = section.required("name", "exception", values::text).unwrap_or_default();
-        let attributes = section.optional("attributes", attributes).unwrap_or_default();
-        section.finish();
-        EventSpec { name, attributes }
+fn events() -> Form<Vec<EventSpec>> {
+    let event = |node: &Node, at: At<'_>| match &node.value {
+        Value::Text(name) => Some(EventSpec { name: name.clone(), attributes: Vec::new() }),
+        _ => section().read(node, at),
     };
-    values::items(node).iter().map(event).collect()
+    let events = list(Form::new(event, |_| json!({})));
+    let read = move |node: &Node, at: At<'_>| events.read(node, at);
+    Form::new(read, |schemas| schemas.define("Events", describe_events))
 }
 
-fn attributes(node: &Node) -> Result<Vec<(String, AttributeValue)>, String> {
+fn describe_events(schemas: &mut Schemas) -> Json {
+    let event = or_variable(schemas.section::<EventSpec>());
+    let one = json!({ "if": { "type": "object" }, "then": event, "else": { "type": "string" } });
+    json!({ "if": { "type": "array" }, "then": { "items": one }, "else": one })
+}
+
+/// Attributes; their values have the types that YAML gives them.
+fn attributes() -> Form<Vec<(String, AttributeValue)>> {
+    let schema = json!({ "type": "object", "additionalProperties": true });
+    form(read_attributes, or_variable(schema))
+}
+
+fn read_attributes(node: &Node) -> Result<Vec<(String, AttributeValue)>, String> {
     let Value::Map(entries) = &node.value else {
         return Err(format!("expected `key: value`, found {}", node.kind()));
     };
@@ -164,6 +163,6 @@ fn attribute(node: &Node) -> Result<AttributeValue, String> {
         Value::List(items) => {
             AttributeValue::List(items.iter().map(attribute).collect::<Result<_, _>>()?)
         }
-        Value::Map(_) => AttributeValue::Map(attributes(node)?),
+        Value::Map(_) => AttributeValue::Map(read_attributes(node)?),
     })
 }

@@ -27,7 +27,7 @@ fn errors_say_where_and_what_was_expected() {
         (file("spans: {}, expect: maybe"), &["tests.yaml:4:34: expect: expected one of keep, drop, found `maybe`"]),
         (file("spans: {}"), &["tests.yaml:4:5: `expect` is missing"]),
         (file("expect: keep"), &["`spans` is missing"]),
-        (file("spans: [], expect: keep"), &["tests.yaml:4:22: there are no spans"]),
+        (file("spans: [], expect: keep"), &["tests.yaml:4:22: spans: must hold a value"]),
         (file("spans: {}, expect: {policy: errors}"), &["`decision` is missing"]),
         (file("spans: {}, expect: {decision: keep, policy: error}"), &["tests.yaml:4:59: there is no policy `error`", "did you mean `errors`?"]),
         (file("spans: {}, expect: {decision: keep, votes: {x: keep}}"), &["tests.yaml:4:59: there is no policy `x`", "there are errors"]),
@@ -38,11 +38,11 @@ fn errors_say_where_and_what_was_expected() {
         (file("randomness: 1, spans: {}, expect: keep"), &["tests.yaml:4:27: randomness: expected a number from 0 to below 1, found `1`"]),
         (file("trace_id: 12, spans: {}, expect: keep"), &["trace_id: expected 32 hexadecimal digits"]),
         (file("trace_id: 0af7651916cd43dd8448eb211c80319c, randomness: 0.5, spans: {}, expect: keep"), &["`randomness` is that of the trace id"]),
-        (file("traces: [], expect: keep"), &["traces: must hold a trace", "unknown key `expect`"]),
+        (file("traces: [], expect: keep"), &["traces: must hold a value", "unknown key `expect`"]),
         (file("traces: [{spans: {}, expect: keep, color: red}]"), &["unknown key `color`"]),
         (file("spans: {attributes: [a]}, expect: keep"), &["attributes: expected `key: value`, found a list"]),
         ("policies: [{name: a, type: always_sampel}]\ntests: [{name: t, spans: {}, expect: keepp}]".to_owned(), &["tests.yaml:1:28", "always_sampel", "tests.yaml:2:38: expect"]),
-        ("policies: nothing.yaml\ntests: []".to_owned(), &["tests.yaml:2:8: there are no tests", "/nowhere/nothing.yaml: cannot be read"]),
+        ("policies: nothing.yaml\ntests: []".to_owned(), &["tests.yaml:2:8: tests: must hold a value", "/nowhere/nothing.yaml: cannot be read"]),
         ("test: []".to_owned(), &["`policies` is missing", "`tests` is missing", "unknown key `test`"]),
     ];
     for (text, expected) in cases {

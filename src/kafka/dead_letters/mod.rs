@@ -22,6 +22,7 @@ use crate::kafka::publish::{
     DeliveryReports, Failed, NoticeSink, Outgoing, Publisher, PublisherSettings, Refusal,
 };
 use crate::kafka::record_headers;
+use crate::options::{name, options, wait};
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::table;
 
@@ -39,13 +40,14 @@ const QUEUE_BYTES: usize = 80 << 20;
 /// How often a letter that could not be written is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Section `dead_letter` of the static file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetterSettings {
-    /// The topic.
-    pub topic: String,
-    /// How long to try to write a letter before it is given up.
-    pub message_timeout: Duration,
+options! {
+    /// Where goes what is refused.
+    pub struct DeadLetterSettings {
+        /// The topic, in the same cluster.
+        topic: String = name().required("otlp_spans_dead"),
+        /// When a letter that Kafka does not take is given up, counted and logged.
+        message_timeout: Duration = wait().or("30s"),
+    }
 }
 
 /// Where the input comes from: the same cluster that the letters go to.

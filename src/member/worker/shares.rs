@@ -2,15 +2,12 @@
 
 use tracing::warn;
 
-use crate::sampling::policy::PolicySet;
-use crate::sampling::policy::spec::{PolicyKind, PolicySpec};
+use crate::sampling::policy::spec::PolicySpec;
+use crate::sampling::policy::{PolicySet, Unit};
 
 /// Spans that a partition's share should hold at once: traces are rarely larger than that. What
 /// is larger than a share passes only in its turn, when the budget is full.
 const FEW_SPANS: f64 = 10.0;
-
-/// What a bucket holds unless it is said, in seconds.
-const DEFAULT_BURST: u64 = 2;
 
 /// Says which policies have a share that is smaller than many a trace.
 pub(super) fn mention_small(policies: &PolicySet, topic_size: u32) {
@@ -38,49 +35,44 @@ fn small<'a>(
 
 /// The smallest limit on spans, at once, in a policy.
 fn smallest_limit(spec: &PolicySpec) -> Option<f64> {
-    let smallest = |all: &[PolicySpec]| all.iter().filter_map(smallest_limit).reduce(f64::min);
-    match &spec.kind {
-        PolicyKind::RateLimiting { spans_per_second, burst_capacity } => {
-            let default = spans_per_second.saturating_mul(DEFAULT_BURST);
-            Some(burst_capacity.unwrap_or(default) as f64)
-        }
-        PolicyKind::Composite { max_total_spans_per_second: total, children } => {
-            let even = 100.0 / children.len() as f64;
-            let limits = children.iter().flat_map(|child| {
-                let own = *total as f64 * child.percent.unwrap_or(even) / 100.0;
-                std::iter::once(own).chain(smallest_limit(&child.policy))
-            });
-            limits.reduce(f64::min)
-        }
-        PolicyKind::And(all) | PolicyKind::Drop(all) => smallest(all),
-        PolicyKind::Not(negated) => smallest_limit(negated),
-        _ => None,
-    }
+    let limits = spec.kind.limits();
+    let own = limits.iter().filter(|limit| limit.unit == Unit::Spans).map(|limit| limit.capacity);
+    let (_, parts) = spec.kind.parts();
+    own.chain(parts.into_iter().filter_map(smallest_limit)).reduce(f64::min)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sampling::policy::spec::CompositeChild;
+    use crate::sampling::policy::spec::{
+        AlwaysSample, And, BytesLimiting, Composite, CompositeChild, PolicyKind, RateLimiting,
+    };
 
     fn rate(spans_per_second: u64, burst_capacity: Option<u64>) -> PolicySpec {
-        PolicySpec::new("rate", PolicyKind::RateLimiting { spans_per_second, burst_capacity })
+        PolicySpec::new(
+            "rate",
+            PolicyKind::RateLimiting(RateLimiting { spans_per_second, burst_capacity }),
+        )
     }
 
     fn composite(total: u64, percents: &[f64]) -> PolicySpec {
         let child = |percent: &f64| CompositeChild {
-            policy: PolicySpec::new("child", PolicyKind::AlwaysSample),
+            policy: PolicySpec::new("child", PolicyKind::AlwaysSample(AlwaysSample {})),
             percent: Some(*percent),
         };
         let children = percents.iter().map(child).collect();
-        let kind = PolicyKind::Composite { max_total_spans_per_second: total, children };
+        let kind = PolicyKind::Composite(Composite { max_total_spans_per_second: total, children });
         PolicySpec::new("composite", kind)
     }
 
     #[test]
     fn a_share_is_small_when_a_trace_of_ten_spans_does_not_fit() {
-        let bytes = PolicyKind::BytesLimiting { bytes_per_second: 1, burst_capacity: None };
-        let nested = PolicySpec::new("nested", PolicyKind::And(vec![rate(10, None)]));
+        let bytes =
+            PolicyKind::BytesLimiting(BytesLimiting { bytes_per_second: 1, burst_capacity: None });
+        let nested = PolicySpec::new(
+            "nested",
+            PolicyKind::And(And { and_sub_policy: vec![rate(10, None)] }),
+        );
         let cases = [
             (rate(60, None), 12, None),
             (rate(59, None), 12, Some(59.0 / 6.0)),

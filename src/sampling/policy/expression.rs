@@ -64,7 +64,7 @@ pub(super) struct Child {
 
 /// What a budget is spent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     Spans,
     Bytes,
 }

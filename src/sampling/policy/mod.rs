@@ -20,7 +20,10 @@ mod predicate;
 mod sequence;
 mod shadow;
 pub mod spec;
+mod texts;
+mod types;
 mod vote;
+pub(crate) mod written;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,6 +38,7 @@ use crate::otlp::probability::Threshold;
 pub use budget::Budgets;
 pub use compile::{CompileError, compile};
 pub use explain::Explanation;
+pub(crate) use expression::Unit;
 pub use judge::{Decision, Observer, Said};
 pub use predicate::{Predicates, ResourceFacts};
 pub use shadow::InEffect;

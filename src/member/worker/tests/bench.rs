@@ -19,7 +19,10 @@ use crate::member::worker::{
 use crate::otlp::{Scan, scan};
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
 use crate::sampling::facts::Summary;
-use crate::sampling::policy::spec::{Mode, PolicyKind, PolicySpec, StatusCode};
+use crate::sampling::policy::spec::{
+    AlwaysSample, Mode, PolicyKind, PolicySpec, RateLimiting, StatusCode, StatusCodes,
+    StringAttribute,
+};
 use crate::sampling::policy::{self, Decision};
 use crate::sampling::sampler::{Policies, Rescan, ask_resource, summarize};
 use crate::sampling::trace::Limits;
@@ -46,27 +49,30 @@ pub fn in_force(policies: &[PolicySpec]) -> InForce {
 }
 
 pub fn everything(name: &str) -> PolicySpec {
-    PolicySpec::new(name, PolicyKind::AlwaysSample)
+    PolicySpec::new(name, PolicyKind::AlwaysSample(AlwaysSample {}))
 }
 
 pub fn errors(name: &str) -> PolicySpec {
     let status_codes = vec![StatusCode::Error];
-    PolicySpec::new(name, PolicyKind::StatusCode { status_codes })
+    PolicySpec::new(name, PolicyKind::StatusCode(StatusCodes { status_codes }))
 }
 
 pub fn attribute(name: &str, key: &str, value: &str) -> PolicySpec {
-    let kind = PolicyKind::StringAttribute {
+    let kind = PolicyKind::StringAttribute(StringAttribute {
         key: key.to_owned(),
         values: vec![value.to_owned()],
         enabled_regex_matching: false,
         invert_match: false,
-    };
+    });
     PolicySpec::new(name, kind)
 }
 
 pub fn limited(name: &str, spans_per_second: u64) -> PolicySpec {
     let burst_capacity = Some(spans_per_second);
-    PolicySpec::new(name, PolicyKind::RateLimiting { spans_per_second, burst_capacity })
+    PolicySpec::new(
+        name,
+        PolicyKind::RateLimiting(RateLimiting { spans_per_second, burst_capacity }),
+    )
 }
 
 /// Makes policies ones without effect.

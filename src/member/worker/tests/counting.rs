@@ -2,7 +2,7 @@
 
 use super::bench::*;
 use crate::sampling::policy::spec::{
-    CompositeChild, Mode, PolicyKind, PolicySpec, RuleScope, Sample,
+    Composite, CompositeChild, Drop, Mode, PolicyKind, PolicySpec, Rule, RuleScope, Sample,
 };
 use crate::telemetry::accounts::Amount;
 
@@ -15,7 +15,7 @@ fn counted(bench: &Bench, place: usize) -> (u64, u64, [u64; 3]) {
 #[test]
 fn votes_and_amounts_are_counted_by_policy() {
     let dropped = attribute("health", "path", "/health");
-    let drops = PolicySpec::new("drops", PolicyKind::Drop(vec![dropped]));
+    let drops = PolicySpec::new("drops", PolicyKind::Drop(Drop { drop_sub_policy: vec![dropped] }));
     let mut bench = Bench::new(in_force(&[errors("errors"), drops, everything("all")]));
     bench.take_in(0, "shop", vec![failed(span(1)), span(1)]);
     bench.take_in(0, "shop", vec![with(failed(span(2)), "path", "/health")]);
@@ -30,7 +30,8 @@ fn votes_and_amounts_are_counted_by_policy() {
 
 #[test]
 fn shadow_policies_are_counted_by_what_they_would_have_changed() {
-    let drops = PolicyKind::Drop(vec![attribute("shop", "service.name", "shop")]);
+    let drops =
+        PolicyKind::Drop(Drop { drop_sub_policy: vec![attribute("shop", "service.name", "shop")] });
     let policies = [
         errors("errors"),
         everything("more").into_shadow(),
@@ -54,13 +55,15 @@ fn shadow_policies_are_counted_by_what_they_would_have_changed() {
 
 fn rule(name: &str, when: &str, sample: Sample) -> PolicySpec {
     let when = when.to_owned();
-    PolicySpec::new(name, PolicyKind::Rule { when, scope: RuleScope::AnySpan, sample })
+    PolicySpec::new(name, PolicyKind::Rule(Rule { when, scope: RuleScope::AnySpan, sample }))
 }
 
 /// Every case has one trace with an error; (shadow kept, shadow dropped) of its shadow policy.
 #[test]
 fn shadow_policies_are_not_counted_where_they_would_change_nothing() {
-    let veto = || PolicySpec::new("veto", PolicyKind::Drop(vec![everything("any")]));
+    let veto = || {
+        PolicySpec::new("veto", PolicyKind::Drop(Drop { drop_sub_policy: vec![everything("any")] }))
+    };
     let refuses = || rule("refuses", "true", Sample::Drop);
     let keeps = || everything("keeps").into_shadow();
     let drops = || rule("drops", "true", Sample::Drop).into_shadow();
@@ -89,10 +92,10 @@ fn shadow_policies_are_not_counted_where_they_would_change_nothing() {
 #[test]
 fn children_of_composites_are_counted() {
     let child = |policy| CompositeChild { policy, percent: None };
-    let kind = PolicyKind::Composite {
+    let kind = PolicyKind::Composite(Composite {
         max_total_spans_per_second: 4,
         children: vec![child(errors("errors")), child(everything("all"))],
-    };
+    });
     let mut bench = Bench::new(in_force(&[PolicySpec::new("shares", kind)]));
     bench.take_in(0, "shop", vec![failed(span(1)), span(1)]);
     bench.take_in(0, "shop", vec![failed(span(2))]);

@@ -16,7 +16,7 @@ use crate::kafka::source::{
     self, CommitMetadata, GenerationStatus, OwnershipTable, Rebalance, Record, RecordBatch,
 };
 use crate::member::worker::{InForce, Notice, Worker};
-use crate::sampling::policy::spec::{PolicyKind, PolicySpec};
+use crate::sampling::policy::spec::{Drop, PolicyKind, PolicySpec, Probabilistic, SpanCount};
 use crate::sampling::sampler::Policies;
 use crate::sampling::trace::Limits;
 use crate::testbed::receiver::Receiver;
@@ -151,7 +151,8 @@ fn a_partition_has_its_share_of_a_limit() {
 
 #[test]
 fn late_spans_follow_a_decision_of_policies_that_are_gone() {
-    let half = PolicyKind::Probabilistic { sampling_percentage: 50.0, hash_salt: None };
+    let half =
+        PolicyKind::Probabilistic(Probabilistic { sampling_percentage: 50.0, hash_salt: None });
     let old = [PolicySpec::new("half", half), errors("errors")];
     let mut bench = Bench::new(in_force(&old));
     let high = "ot=rv:80000000000000";
@@ -213,8 +214,14 @@ fn version(number: usize) -> InForce {
         vec![attribute("v1-red", "color", "red"), everything("v1-shadow").into_shadow()],
         vec![attribute("v2-shop", "service.name", "shop"), attribute("v2-red", "color", "red")],
         vec![
-            PolicySpec::new("v3-two", PolicyKind::SpanCount { min_spans: 2, max_spans: None }),
-            PolicySpec::new("v3-drop", PolicyKind::Drop(vec![errors("failed")])),
+            PolicySpec::new(
+                "v3-two",
+                PolicyKind::SpanCount(SpanCount { min_spans: 2, max_spans: None }),
+            ),
+            PolicySpec::new(
+                "v3-drop",
+                PolicyKind::Drop(Drop { drop_sub_policy: vec![errors("failed")] }),
+            ),
         ],
     ];
     let wait = Duration::from_secs([30, 6, 15, 4][number]);

@@ -10,7 +10,6 @@ use prost::Message;
 
 use super::*;
 use crate::otlp::{Scan, scan};
-use crate::sampling::policy::spec::{ErrorMode, RuleScope, Sample};
 use crate::sampling::sampler::{ask_resource, keys_for, summarize};
 
 const ID: [u8; 16] = [9; 16];
@@ -68,12 +67,16 @@ fn two_services() -> [Vec<u8>; 2] {
 }
 
 fn rule(when: &str, scope: RuleScope, sample: Sample) -> PolicyKind {
-    PolicyKind::Rule { when: when.into(), scope, sample }
+    PolicyKind::Rule(Rule { when: when.into(), scope, sample })
 }
 
 fn condition(span: &[&str], span_event: &[&str], error_mode: ErrorMode) -> PolicyKind {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    PolicyKind::OttlCondition { span: texts(span), span_event: texts(span_event), error_mode }
+    PolicyKind::OttlCondition(OttlCondition {
+        span: texts(span),
+        spanevent: texts(span_event),
+        error_mode,
+    })
 }
 
 fn keeps(kind: PolicyKind, records: &[Vec<u8>]) -> bool {
@@ -242,6 +245,8 @@ fn the_first_rule_that_matches_ends_the_asking() {
     let no = rule("false", RuleScope::AnySpan, Sample::Drop);
     assert_eq!(asked(vec![no, errors()]), (keep(1, "0"), 2));
     // A `drop` policy comes first, wherever it stands.
-    let all = PolicyKind::Drop(sub(vec![PolicyKind::AlwaysSample]));
+    let all = PolicyKind::Drop(Drop {
+        drop_sub_policy: sub(vec![PolicyKind::AlwaysSample(AlwaysSample {})]),
+    });
     assert_eq!(asked(vec![always(Sample::Keep), all]), (dropped_by(1), 2));
 }

@@ -1,6 +1,6 @@
 //! The examples of the policy language that need no completion and no other span than these.
 
-use super::spec::{CompositeChild, Mode, PolicyKind, PolicySpec, RuleScope, Sample, StatusCode};
+use super::spec::*;
 use super::*;
 use crate::ids::{SpanId, Timestamp, TraceId};
 use crate::otlp::span::{AttributeRef, KeyIndex, Run, Slice, SpanRef, ValueRef};
@@ -123,24 +123,24 @@ fn outcome(policies: &PolicySet, items: &[Item]) -> char {
 }
 
 fn latency(threshold_ms: u64, upper_threshold_ms: Option<u64>) -> PolicyKind {
-    PolicyKind::Latency { threshold_ms, upper_threshold_ms }
+    PolicyKind::Latency(Latency { threshold_ms, upper_threshold_ms })
 }
 
 fn codes(status_codes: &[StatusCode]) -> PolicyKind {
-    PolicyKind::StatusCode { status_codes: status_codes.to_vec() }
+    PolicyKind::StatusCode(StatusCodes { status_codes: status_codes.to_vec() })
 }
 
 fn text(key: &str, values: &[&str], regex: bool, invert_match: bool) -> PolicyKind {
-    PolicyKind::StringAttribute {
+    PolicyKind::StringAttribute(StringAttribute {
         key: key.into(),
         values: values.iter().map(|value| value.to_string()).collect(),
         enabled_regex_matching: regex,
         invert_match,
-    }
+    })
 }
 
 fn percent(sampling_percentage: f64) -> PolicyKind {
-    PolicyKind::Probabilistic { sampling_percentage, hash_salt: None }
+    PolicyKind::Probabilistic(Probabilistic { sampling_percentage, hash_salt: None })
 }
 
 #[test]
@@ -172,13 +172,13 @@ fn each_type_votes_as_the_examples_say() {
         ("inverted, no key", text("k", &["health"], false, true), vec![status(0)], 'K'),
         (
             "and",
-            PolicyKind::And(sub(vec![error(), latency(100, None)])),
+            PolicyKind::And(And { and_sub_policy: sub(vec![error(), latency(100, None)]) }),
             vec![status(2), span(0., 500.)],
             'K',
         ),
         (
             "and, one false",
-            PolicyKind::And(sub(vec![error(), latency(100, None)])),
+            PolicyKind::And(And { and_sub_policy: sub(vec![error(), latency(100, None)]) }),
             vec![status(2)],
             'N',
         ),
@@ -206,16 +206,19 @@ fn each_type_votes_as_the_examples_say() {
 #[test]
 fn the_types_of_values_are_strict() {
     use Attribute::{Bool, Double, Int, Str};
-    let number = |min_value, max_value, invert_match| PolicyKind::NumericAttribute {
-        key: "k".into(),
-        min_value,
-        max_value,
-        invert_match,
+    let number = |min_value, max_value, invert_match| {
+        PolicyKind::NumericAttribute(NumericAttribute {
+            key: "k".into(),
+            min_value,
+            max_value,
+            invert_match,
+        })
     };
     let within = || number(Some(50), Some(100), false);
     let outside = || number(Some(50), Some(100), true);
-    let is =
-        |value, invert_match| PolicyKind::BooleanAttribute { key: "k".into(), value, invert_match };
+    let is = |value, invert_match| {
+        PolicyKind::BooleanAttribute(BooleanAttribute { key: "k".into(), value, invert_match })
+    };
     let on_resource = |value| Item { millis: None, ..having("k", value) };
     let cases: Vec<(&str, PolicyKind, Vec<Item>, char)> = vec![
         ("least", within(), vec![having("k", Int(50))], 'K'),
@@ -247,7 +250,7 @@ fn the_types_of_values_are_strict() {
 
 #[test]
 fn counts_flags_and_tracestates_vote_as_the_examples_say() {
-    let count = |min_spans, max_spans| PolicyKind::SpanCount { min_spans, max_spans };
+    let count = |min_spans, max_spans| PolicyKind::SpanCount(SpanCount { min_spans, max_spans });
     for (spans, expected) in [(1, 'N'), (2, 'K'), (3, 'K'), (4, 'N')] {
         let items = vec![status(0); spans];
         assert_eq!(outcome(&set(vec![count(2, Some(3))]), &items), expected, "{spans}");
@@ -256,9 +259,16 @@ fn counts_flags_and_tracestates_vote_as_the_examples_say() {
     }
     for (flags, expected) in [(0x01, 'K'), (0x301, 'K'), (0x300, 'N'), (0, 'N')] {
         let items = [status(0), Item { flags, ..status(0) }];
-        assert_eq!(outcome(&set(vec![PolicyKind::TraceFlags]), &items), expected, "{flags:x}");
+        assert_eq!(
+            outcome(&set(vec![PolicyKind::TraceFlags(TraceFlags {})]), &items),
+            expected,
+            "{flags:x}"
+        );
     }
-    let tk = PolicyKind::TraceState { key: "tk".into(), values: vec!["v0".into(), "v1".into()] };
+    let tk = PolicyKind::TraceState(TraceState {
+        key: "tk".into(),
+        values: vec!["v0".into(), "v1".into()],
+    });
     let tk = set(vec![tk]);
     for (trace_state, expected) in
         [("tk=v1,x=y", 'K'), ("tk=v2", 'N'), ("tk=v1,=", 'N'), ("x=v1", 'N'), ("", 'N')]
@@ -269,7 +279,7 @@ fn counts_flags_and_tracestates_vote_as_the_examples_say() {
 }
 
 fn not(kind: PolicyKind) -> PolicyKind {
-    PolicyKind::Not(Box::new(PolicySpec::new("negated", kind)))
+    PolicyKind::Not(Not { not_sub_policy: Box::new(PolicySpec::new("negated", kind)) })
 }
 
 #[test]
@@ -279,8 +289,18 @@ fn not_is_the_contrary_of_whatever_it_holds() {
         (not(error()), 0, 'K'),
         (not(error()), 2, 'N'),
         (not(not(error())), 2, 'K'),
-        (not(PolicyKind::And(sub(vec![error(), latency(100, None)]))), 2, 'K'),
-        (PolicyKind::And(sub(vec![PolicyKind::AlwaysSample, not(error())])), 2, 'N'),
+        (
+            not(PolicyKind::And(And { and_sub_policy: sub(vec![error(), latency(100, None)]) })),
+            2,
+            'K',
+        ),
+        (
+            PolicyKind::And(And {
+                and_sub_policy: sub(vec![PolicyKind::AlwaysSample(AlwaysSample {}), not(error())]),
+            }),
+            2,
+            'N',
+        ),
     ];
     for (kind, code, expected) in cases {
         let name = format!("{kind:?} of {code}");
@@ -299,7 +319,9 @@ fn what_chance_left_out_says_nothing_by_its_threshold() {
     assert!((threshold.probability() - 0.9).abs() < 1e-3, "{}", threshold.probability());
     assert_eq!(decide(&policies, (1 << 56) - 1, 0), Decision::Drop { policy: None });
     // Where an error is asked for in vain no chance is involved.
-    let errors = PolicyKind::And(sub(vec![codes(&[StatusCode::Error]), percent(10.)]));
+    let errors = PolicyKind::And(And {
+        and_sub_policy: sub(vec![codes(&[StatusCode::Error]), percent(10.)]),
+    });
     assert_eq!(decide(&set(vec![not(errors)]), low, 0), keep(0, "0"));
     // The likelier of the two is the policy it is attributed to.
     let both = set(vec![percent(100.), not(percent(10.))]);
@@ -309,27 +331,36 @@ fn what_chance_left_out_says_nothing_by_its_threshold() {
 #[test]
 fn drop_comes_first_wherever_it_stands() {
     let path = |value| text("path", &[value], false, false);
-    let one = set(vec![PolicyKind::AlwaysSample, PolicyKind::Drop(sub(vec![path("/health")]))]);
+    let one = set(vec![
+        PolicyKind::AlwaysSample(AlwaysSample {}),
+        PolicyKind::Drop(Drop { drop_sub_policy: sub(vec![path("/health")]) }),
+    ]);
     assert_eq!(outcome(&one, &[with("path", "/health")]), 'D');
     assert_eq!(outcome(&one, &[with("path", "/x")]), 'K');
     let both = vec![path("/a"), text("b", &["b"], false, false)];
-    let two = set(vec![PolicyKind::AlwaysSample, PolicyKind::Drop(sub(both))]);
+    let two = set(vec![
+        PolicyKind::AlwaysSample(AlwaysSample {}),
+        PolicyKind::Drop(Drop { drop_sub_policy: sub(both) }),
+    ]);
     assert_eq!(outcome(&two, &[with("path", "/a")]), 'K');
-    let only_drop = set(vec![PolicyKind::Drop(sub(vec![path("/health")]))]);
+    let only_drop =
+        set(vec![PolicyKind::Drop(Drop { drop_sub_policy: sub(vec![path("/health")]) })]);
     assert_eq!(outcome(&only_drop, &[with("path", "/x")]), 'N');
 }
 
 /// A budget in a `drop` policy is spent on what it drops, so it is no budget of what is kept.
 #[test]
 fn drop_comes_first_though_it_spends_a_budget() {
-    let some = PolicyKind::Drop(sub(vec![codes(&[StatusCode::Error]), bucket(1, Some(1))]));
+    let some = PolicyKind::Drop(Drop {
+        drop_sub_policy: sub(vec![codes(&[StatusCode::Error]), bucket(1, Some(1))]),
+    });
     for before in [
-        PolicyKind::AlwaysSample,
-        PolicyKind::Rule {
+        PolicyKind::AlwaysSample(AlwaysSample {}),
+        PolicyKind::Rule(Rule {
             when: "true".to_owned(),
             scope: RuleScope::AnySpan,
             sample: Sample::Keep,
-        },
+        }),
     ] {
         let policies = set(vec![before, some.clone()]);
         let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
@@ -367,13 +398,18 @@ fn a_trace_is_attributed_to_its_likeliest_policy() {
     assert_eq!(decide(&set(vec![percent(10.), errors()]), high, 0), keep(0, "e666"));
     assert_eq!(decide(&set(vec![percent(10.), percent(50.)]), high, 0), keep(1, "8"));
     assert_eq!(decide(&set(vec![percent(50.), percent(50.)]), high, 0), keep(0, "8"));
-    assert_eq!(decide(&set(vec![errors(), PolicyKind::AlwaysSample]), high, 2), keep(0, "0"));
-    let both = PolicyKind::And(sub(vec![percent(10.), percent(50.)]));
+    assert_eq!(
+        decide(&set(vec![errors(), PolicyKind::AlwaysSample(AlwaysSample {})]), high, 2),
+        keep(0, "0")
+    );
+    let both = PolicyKind::And(And { and_sub_policy: sub(vec![percent(10.), percent(50.)]) });
     assert_eq!(decide(&set(vec![both]), high, 0), keep(0, "e666"));
     // The hash of a salt and the randomness have nothing to do with each other.
-    let salted =
-        PolicyKind::Probabilistic { sampling_percentage: 99.99, hash_salt: Some("s".into()) };
-    let both = PolicyKind::And(sub(vec![percent(50.), salted]));
+    let salted = PolicyKind::Probabilistic(Probabilistic {
+        sampling_percentage: 99.99,
+        hash_salt: Some("s".into()),
+    });
+    let both = PolicyKind::And(And { and_sub_policy: sub(vec![percent(50.), salted]) });
     let Decision::Keep { threshold, consistent, .. } = decide(&set(vec![both]), high, 0) else {
         panic!("all but one in ten thousand are kept");
     };
@@ -390,8 +426,10 @@ fn the_threshold_is_closed_below() {
 #[test]
 fn ten_percent_is_ten_percent_and_five_is_part_of_it() {
     let (ten, five) = (set(vec![percent(10.)]), set(vec![percent(5.)]));
-    let salted =
-        PolicyKind::Probabilistic { sampling_percentage: 10., hash_salt: Some("s".into()) };
+    let salted = PolicyKind::Probabilistic(Probabilistic {
+        sampling_percentage: 10.,
+        hash_salt: Some("s".into()),
+    });
     let salted = set(vec![salted]);
     let (mut kept, mut kept_salted) = (0, 0);
     let mut state = 1_u64;
@@ -418,8 +456,8 @@ fn ten_percent_is_ten_percent_and_five_is_part_of_it() {
 fn every_vote_is_told_and_none_changes_the_answer() {
     let policies = set(vec![
         codes(&[StatusCode::Error]),
-        PolicyKind::AlwaysSample,
-        PolicyKind::Drop(sub(vec![codes(&[StatusCode::Error])])),
+        PolicyKind::AlwaysSample(AlwaysSample {}),
+        PolicyKind::Drop(Drop { drop_sub_policy: sub(vec![codes(&[StatusCode::Error])]) }),
     ]);
     let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
     let trace = summary(&policies, id, &[status(2)]);
@@ -430,7 +468,7 @@ fn every_vote_is_told_and_none_changes_the_answer() {
 }
 
 fn bucket(spans_per_second: u64, burst_capacity: Option<u64>) -> PolicyKind {
-    PolicyKind::RateLimiting { spans_per_second, burst_capacity }
+    PolicyKind::RateLimiting(RateLimiting { spans_per_second, burst_capacity })
 }
 
 /// A trace with nothing but a size.
@@ -465,14 +503,17 @@ fn a_rate_is_limited_whole_trace_by_whole_trace() {
     let traces = sizes(&[(0, 15), (0, 5), (0, 1), (1000, 10), (100_000, 21)]);
     let limited = decisions(&set(vec![bucket(10, None)]), &traces);
     assert_eq!(limited, [Some(0), Some(0), None, Some(0), None]);
-    let bytes = PolicyKind::BytesLimiting { bytes_per_second: 1000, burst_capacity: Some(2000) };
+    let bytes = PolicyKind::BytesLimiting(BytesLimiting {
+        bytes_per_second: 1000,
+        burst_capacity: Some(2000),
+    });
     let bytes = set(vec![bytes]);
     assert_eq!(decisions(&bytes, &[(0, of_size(1, 2001)), (0, of_size(1, 2000))]), [None, Some(0)]);
 }
 
 #[test]
 fn a_budget_is_spent_only_where_no_policy_before_keeps() {
-    let large = || PolicyKind::SpanCount { min_spans: 8, max_spans: None };
+    let large = || PolicyKind::SpanCount(SpanCount { min_spans: 8, max_spans: None });
     let traces = sizes(&[(0, 20), (0, 5), (0, 20), (0, 5), (0, 5), (0, 5), (0, 5)]);
     let before = decisions(&set(vec![large(), bucket(10, None)]), &traces);
     assert_eq!(before, [Some(0), Some(1), Some(0), Some(1), Some(1), Some(1), None]);
@@ -480,8 +521,12 @@ fn a_budget_is_spent_only_where_no_policy_before_keeps() {
     let behind = decisions(&set(vec![bucket(10, None), large()]), &traces);
     assert_eq!(behind, [Some(1), None, Some(1), None, None, None, None]);
     // What a drop policy drops costs nothing either.
-    let small =
-        PolicyKind::Drop(sub(vec![PolicyKind::SpanCount { min_spans: 0, max_spans: Some(5) }]));
+    let small = PolicyKind::Drop(Drop {
+        drop_sub_policy: sub(vec![PolicyKind::SpanCount(SpanCount {
+            min_spans: 0,
+            max_spans: Some(5),
+        })]),
+    });
     let dropped = decisions(&set(vec![bucket(10, None), small]), &traces);
     assert_eq!(dropped, [Some(0), None, None, None, None, None, None]);
 }
@@ -497,7 +542,11 @@ fn what_a_budget_kept_has_no_known_probability() {
 
 #[test]
 fn of_conditions_that_must_all_hold_budgets_are_asked_last() {
-    let limited = || PolicyKind::And(sub(vec![bucket(10, Some(10)), codes(&[StatusCode::Error])]));
+    let limited = || {
+        PolicyKind::And(And {
+            and_sub_policy: sub(vec![bucket(10, Some(10)), codes(&[StatusCode::Error])]),
+        })
+    };
     let policies = set(vec![limited()]);
     let mut budgets = policies.budgets(1);
     let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
@@ -518,9 +567,10 @@ fn child(name: &str, kind: PolicyKind, percent: Option<f64>) -> CompositeChild {
 
 #[test]
 fn children_of_a_composite_have_their_shares_of_a_total() {
-    let always = || PolicyKind::AlwaysSample;
+    let always = || PolicyKind::AlwaysSample(AlwaysSample {});
     let half = || vec![child("a", always(), Some(50.)), child("b", always(), Some(50.))];
-    let composite = PolicyKind::Composite { max_total_spans_per_second: 100, children: half() };
+    let composite =
+        PolicyKind::Composite(Composite { max_total_spans_per_second: 100, children: half() });
     let policies = set(vec![composite]);
     let mut budgets = policies.budgets(1);
     let mut leaf = |now, spans| match policies.decide(
@@ -539,7 +589,8 @@ fn children_of_a_composite_have_their_shares_of_a_total() {
     assert_eq!([leaf(1000, 50), leaf(1999, 51), leaf(1999, 50)], [Some("a"), None, Some("b")]);
     // The total is a ceiling over all.
     let both = || vec![child("a", always(), Some(80.)), child("b", always(), Some(80.))];
-    let composite = PolicyKind::Composite { max_total_spans_per_second: 100, children: both() };
+    let composite =
+        PolicyKind::Composite(Composite { max_total_spans_per_second: 100, children: both() });
     let kept = decisions(&set(vec![composite]), &sizes(&[(0, 80), (0, 21), (0, 20), (0, 1)]));
     assert_eq!(kept, [Some(0), None, Some(0), None]);
 }
@@ -558,17 +609,24 @@ impl Observer for Leaves {
 
 #[test]
 fn a_child_of_a_composite_that_kept_in_vain_did_not_vote() {
-    let inner = || PolicyKind::Composite {
-        max_total_spans_per_second: 100,
-        children: vec![child("inner", PolicyKind::AlwaysSample, None)],
+    let inner = || {
+        PolicyKind::Composite(Composite {
+            max_total_spans_per_second: 100,
+            children: vec![child("inner", PolicyKind::AlwaysSample(AlwaysSample {}), None)],
+        })
     };
-    let none_left = PolicyKind::RateLimiting { spans_per_second: 1, burst_capacity: Some(1) };
-    let outer = PolicyKind::Composite {
+    let none_left =
+        PolicyKind::RateLimiting(RateLimiting { spans_per_second: 1, burst_capacity: Some(1) });
+    let outer = PolicyKind::Composite(Composite {
         max_total_spans_per_second: 1,
         children: vec![child("outer", inner(), None)],
-    };
-    let policies =
-        set(vec![PolicyKind::And(sub(vec![inner(), none_left])), not(inner()), outer, inner()]);
+    });
+    let policies = set(vec![
+        PolicyKind::And(And { and_sub_policy: sub(vec![inner(), none_left]) }),
+        not(inner()),
+        outer,
+        inner(),
+    ]);
     let mut leaves = Leaves::default();
     let trace = of_size(2, 1);
     let decision = policies.decide(&trace, Timestamp(0), &mut policies.budgets(1), &mut leaves);
@@ -580,9 +638,11 @@ fn a_child_of_a_composite_that_kept_in_vain_did_not_vote() {
 #[test]
 fn combinations_nest_freely() {
     let error = || codes(&[StatusCode::Error]);
-    let drop = |kinds| PolicyKind::Drop(sub(kinds));
-    let both = PolicyKind::And(sub(vec![error(), drop(vec![PolicyKind::AlwaysSample])]));
-    let policies = set(vec![PolicyKind::AlwaysSample, both]);
+    let drop = |kinds| PolicyKind::Drop(Drop { drop_sub_policy: sub(kinds) });
+    let both = PolicyKind::And(And {
+        and_sub_policy: sub(vec![error(), drop(vec![PolicyKind::AlwaysSample(AlwaysSample {})])]),
+    });
+    let policies = set(vec![PolicyKind::AlwaysSample(AlwaysSample {}), both]);
     assert_eq!(outcome(&policies, &[status(2)]), 'D');
     assert_eq!(outcome(&policies, &[status(0)]), 'K');
     let neither = set(vec![not(drop(vec![error()]))]);
@@ -590,10 +650,15 @@ fn combinations_nest_freely() {
     assert_eq!(outcome(&neither, &[status(0)]), 'K');
     let children = vec![
         child("no", drop(vec![error()]), None),
-        child("rest", not(PolicyKind::And(sub(vec![bucket(1, None)]))), None),
-        child("all", PolicyKind::AlwaysSample, None),
+        child(
+            "rest",
+            not(PolicyKind::And(And { and_sub_policy: sub(vec![bucket(1, None)]) })),
+            None,
+        ),
+        child("all", PolicyKind::AlwaysSample(AlwaysSample {}), None),
     ];
-    let nested = set(vec![PolicyKind::Composite { max_total_spans_per_second: 90, children }]);
+    let nested =
+        set(vec![PolicyKind::Composite(Composite { max_total_spans_per_second: 90, children })]);
     assert_eq!(outcome(&nested, &[status(2)]), 'D');
     assert_eq!(outcome(&nested, &[status(0)]), 'K');
 }
@@ -603,8 +668,13 @@ fn a_shadow_is_asked_and_has_no_effect() {
     let shadow =
         |name: &str, kind| PolicySpec { mode: Mode::Shadow, ..PolicySpec::new(name, kind) };
     let policies = compile(&[
-        shadow("all", PolicyKind::AlwaysSample),
-        shadow("none", PolicyKind::Drop(sub(vec![PolicyKind::AlwaysSample]))),
+        shadow("all", PolicyKind::AlwaysSample(AlwaysSample {})),
+        shadow(
+            "none",
+            PolicyKind::Drop(Drop {
+                drop_sub_policy: sub(vec![PolicyKind::AlwaysSample(AlwaysSample {})]),
+            }),
+        ),
         PolicySpec::new("errors", codes(&[StatusCode::Error])),
     ])
     .expect("the test's policies compile");
@@ -651,11 +721,13 @@ fn reasons_are_told_in_a_few_words() {
         (bucket(1, None), "rate_limiting: 1 spans <= 2 left"),
         (not(latency(1000, None)), "not: latency: 340 ms <= 1000 ms"),
         (
-            PolicyKind::And(sub(vec![codes(&[StatusCode::Unset]), latency(1000, None)])),
+            PolicyKind::And(And {
+                and_sub_policy: sub(vec![codes(&[StatusCode::Unset]), latency(1000, None)]),
+            }),
             "and: sub: latency: 340 ms <= 1000 ms",
         ),
         (percent(50.), "probabilistic: 50 %: randomness 09090909090909 < 80000000000000"),
-        (PolicyKind::AlwaysSample, "always_sample"),
+        (PolicyKind::AlwaysSample(AlwaysSample {}), "always_sample"),
     ];
     let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
     for (kind, expected) in cases {

@@ -66,20 +66,25 @@ impl Reference<'_> {
             keep_if(passes)
         };
         match &spec.kind {
-            PolicyKind::AlwaysSample => Ballot::Keep,
-            PolicyKind::StatusCode { status_codes } => keep_if(
+            PolicyKind::AlwaysSample(AlwaysSample {}) => Ballot::Keep,
+            PolicyKind::StatusCode(StatusCodes { status_codes }) => keep_if(
                 self.any_span(|span| status_codes.iter().any(|code| *code as i32 == span.status)),
             ),
-            PolicyKind::Latency { threshold_ms, upper_threshold_ms } => {
+            PolicyKind::Latency(Latency { threshold_ms, upper_threshold_ms }) => {
                 let millis = self.whole_millis();
                 let upper = upper_threshold_ms.unwrap_or(u64::MAX);
                 keep_if(millis > *threshold_ms && millis <= upper)
             }
-            PolicyKind::StringAttribute { key, values, invert_match, .. } => {
+            PolicyKind::StringAttribute(StringAttribute { key, values, invert_match, .. }) => {
                 let is_it = |value| matches!(value, Attribute::Str(text) if values.iter().any(|v| v == text));
                 keep_if(self.any_attribute(key, is_it) != *invert_match)
             }
-            PolicyKind::NumericAttribute { key, min_value, max_value, invert_match } => {
+            PolicyKind::NumericAttribute(NumericAttribute {
+                key,
+                min_value,
+                max_value,
+                invert_match,
+            }) => {
                 let is_it = |value| match value {
                     Attribute::Int(number) => {
                         min_value.is_none_or(|least| least <= number)
@@ -89,22 +94,24 @@ impl Reference<'_> {
                 };
                 keep_if(self.any_attribute(key, is_it) != *invert_match)
             }
-            PolicyKind::SpanCount { min_spans, max_spans } => {
+            PolicyKind::SpanCount(SpanCount { min_spans, max_spans }) => {
                 keep_if(self.spans >= *min_spans && max_spans.is_none_or(|most| self.spans <= most))
             }
-            PolicyKind::TraceFlags => keep_if(self.any_span(|span| span.flags % 2 == 1)),
-            PolicyKind::Probabilistic { sampling_percentage, .. } => {
+            PolicyKind::TraceFlags(TraceFlags {}) => {
+                keep_if(self.any_span(|span| span.flags % 2 == 1))
+            }
+            PolicyKind::Probabilistic(Probabilistic { sampling_percentage, .. }) => {
                 // Exact for the percentages that are asked here.
                 let passed = self.id.randomness() as f64 / (1_u64 << 56) as f64;
                 keep_if(passed >= 1.0 - sampling_percentage / 100.0)
             }
-            PolicyKind::RateLimiting { spans_per_second, burst_capacity } => {
+            PolicyKind::RateLimiting(RateLimiting { spans_per_second, burst_capacity }) => {
                 bucket(*spans_per_second, *burst_capacity, f64::from(self.spans))
             }
-            PolicyKind::BytesLimiting { bytes_per_second, burst_capacity } => {
+            PolicyKind::BytesLimiting(BytesLimiting { bytes_per_second, burst_capacity }) => {
                 bucket(*bytes_per_second, *burst_capacity, self.bytes as f64)
             }
-            PolicyKind::Not(negated) => {
+            PolicyKind::Not(Not { not_sub_policy: negated }) => {
                 let before = spent.clone();
                 match self.ballot(negated, &path, spent) {
                     Ballot::None => Ballot::Keep,
@@ -114,8 +121,8 @@ impl Reference<'_> {
                     }
                 }
             }
-            PolicyKind::And(all) => self.all(all, &path, spent),
-            PolicyKind::Drop(all) => match self.all(all, &path, spent) {
+            PolicyKind::And(And { and_sub_policy: all }) => self.all(all, &path, spent),
+            PolicyKind::Drop(Drop { drop_sub_policy: all }) => match self.all(all, &path, spent) {
                 Ballot::None => Ballot::None,
                 _ => Ballot::Drop,
             },
@@ -164,9 +171,11 @@ impl Reference<'_> {
 
 fn spends(spec: &PolicySpec) -> bool {
     match &spec.kind {
-        PolicyKind::RateLimiting { .. } | PolicyKind::BytesLimiting { .. } => true,
-        PolicyKind::And(all) | PolicyKind::Drop(all) => all.iter().any(spends),
-        PolicyKind::Not(negated) => spends(negated),
+        PolicyKind::RateLimiting(RateLimiting { .. })
+        | PolicyKind::BytesLimiting(BytesLimiting { .. }) => true,
+        PolicyKind::And(And { and_sub_policy: all })
+        | PolicyKind::Drop(Drop { drop_sub_policy: all }) => all.iter().any(spends),
+        PolicyKind::Not(Not { not_sub_policy: negated }) => spends(negated),
         _ => false,
     }
 }
@@ -178,7 +187,7 @@ fn comes_first(spec: &PolicySpec) -> bool {
 fn may_drop(spec: &PolicySpec) -> bool {
     match &spec.kind {
         PolicyKind::Drop(_) => true,
-        PolicyKind::And(all) => all.iter().any(may_drop),
+        PolicyKind::And(And { and_sub_policy: all }) => all.iter().any(may_drop),
         _ => false,
     }
 }
@@ -190,23 +199,29 @@ fn leaf() -> impl Strategy<Value = PolicyKind> {
     use StatusCode::{Error, Ok, Unset};
     let key = || prop::sample::select(KEYS.to_vec());
     prop_oneof![
-        Just(PolicyKind::AlwaysSample),
+        Just(PolicyKind::AlwaysSample(AlwaysSample {})),
         prop::sample::subsequence(vec![Unset, Ok, Error], 1..3)
-            .prop_map(|status_codes| PolicyKind::StatusCode { status_codes }),
+            .prop_map(|status_codes| PolicyKind::StatusCode(StatusCodes { status_codes })),
         (0..6u64, prop::option::of(3..9u64)).prop_map(|(low, high)| latency(low, high)),
         (key(), prop::sample::subsequence(WORDS.to_vec(), 1..3), any::<bool>())
             .prop_map(|(key, values, invert)| text(key, &values, false, invert)),
         (key(), -3..3i64, 0..4i64, any::<bool>()).prop_map(|(key, least, more, invert_match)| {
             let (min_value, max_value) = (Some(least), Some(least + more));
-            PolicyKind::NumericAttribute { key: key.into(), min_value, max_value, invert_match }
+            PolicyKind::NumericAttribute(NumericAttribute {
+                key: key.into(),
+                min_value,
+                max_value,
+                invert_match,
+            })
         }),
-        (0..4u32, prop::option::of(1..6u32))
-            .prop_map(|(min_spans, max_spans)| PolicyKind::SpanCount { min_spans, max_spans }),
-        Just(PolicyKind::TraceFlags),
+        (0..4u32, prop::option::of(1..6u32)).prop_map(|(min_spans, max_spans)| {
+            PolicyKind::SpanCount(SpanCount { min_spans, max_spans })
+        }),
+        Just(PolicyKind::TraceFlags(TraceFlags {})),
         prop::sample::select(vec![0.0, 25.0, 50.0, 75.0, 100.0]).prop_map(percent),
         (0..20u64, prop::option::of(0..20u64)).prop_map(|(rate, burst)| bucket(rate, burst)),
         (0..99u64, prop::option::of(0..99u64)).prop_map(|(bytes_per_second, burst_capacity)| {
-            PolicyKind::BytesLimiting { bytes_per_second, burst_capacity }
+            PolicyKind::BytesLimiting(BytesLimiting { bytes_per_second, burst_capacity })
         }),
     ]
 }
@@ -220,8 +235,8 @@ fn tree() -> impl Strategy<Value = PolicyKind> {
     leaf().prop_recursive(3, 12, 3, |inner| {
         let several = || prop::collection::vec(inner.clone(), 1..4).prop_map(named);
         prop_oneof![
-            several().prop_map(PolicyKind::And),
-            several().prop_map(PolicyKind::Drop),
+            several().prop_map(|and_sub_policy| PolicyKind::And(And { and_sub_policy })),
+            several().prop_map(|drop_sub_policy| PolicyKind::Drop(Drop { drop_sub_policy })),
             inner.clone().prop_map(not),
         ]
     })

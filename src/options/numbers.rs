@@ -3,14 +3,14 @@
 
 /// What a scalar without quotes is, if it is a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in super::super) enum Number {
+pub(crate) enum Number {
     Integer(i128),
     /// Never infinite, never NaN.
     Float(f64),
 }
 
 /// Reads a scalar that stands without quotes; `None` if it is text there.
-pub(in super::super) fn resolve(plain: &str) -> Option<Number> {
+pub(crate) fn resolve(plain: &str) -> Option<Number> {
     let first = plain.chars().next()?;
     if !first.is_ascii_digit() && !matches!(first, '+' | '-' | '.') {
         return None;
@@ -75,7 +75,7 @@ fn is_float(text: &str) -> bool {
 }
 
 /// The value of what looks decimal and is octal, if that makes a difference: 8 for `010`.
-pub(in super::super) fn octal_lookalike(plain: &str) -> Option<i128> {
+pub(crate) fn octal_lookalike(plain: &str) -> Option<i128> {
     let unsigned = plain.strip_prefix(['-', '+']).unwrap_or(plain);
     let looks_decimal = unsigned.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_');
     if !looks_decimal || !unsigned.starts_with('0') {

@@ -5,13 +5,14 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::document::{Node, Number, Value, resolve};
-use super::reader::nearest;
+use super::numbers::{Number, resolve};
+use super::section::nearest;
+use super::{Node, Value};
 use crate::units::{parse_duration, parse_size};
 
 /// Text. Numbers other than whole ones and booleans have to be quoted: the Collector refuses them
 /// in the place of a text. What a variable holds is text as it is written there.
-pub(super) fn text(node: &Node) -> Result<String, String> {
+pub(crate) fn text(node: &Node) -> Result<String, String> {
     match (&node.value, &node.written) {
         (Value::Text(text), _) => Ok(text.clone()),
         (_, Some(written)) if node.from_env => Ok(written.to_string()),
@@ -31,12 +32,12 @@ fn not_text(node: &Node) -> Result<String, String> {
 }
 
 /// Text with something in it.
-pub(super) fn name(node: &Node) -> Result<String, String> {
+pub(crate) fn name(node: &Node) -> Result<String, String> {
     let text = text(node)?;
     if text.trim().is_empty() { Err("must not be empty".to_owned()) } else { Ok(text) }
 }
 
-pub(super) fn boolean(node: &Node) -> Result<bool, String> {
+pub(crate) fn boolean(node: &Node) -> Result<bool, String> {
     match &node.value {
         Value::Bool(value) => Ok(*value),
         Value::Text(text) if !node.from_env && (text == "true" || text == "false") => {
@@ -47,7 +48,7 @@ pub(super) fn boolean(node: &Node) -> Result<bool, String> {
 }
 
 /// A whole number in `range`.
-pub(super) fn whole<N>(range: RangeInclusive<N>) -> impl FnOnce(&Node) -> Result<N, String>
+pub(crate) fn whole<N>(range: RangeInclusive<N>) -> impl Fn(&Node) -> Result<N, String>
 where
     N: TryFrom<i128> + PartialOrd + Display + Copy,
 {
@@ -67,7 +68,7 @@ where
 }
 
 /// A number; not NaN, not infinite.
-pub(super) fn number(node: &Node) -> Result<f64, String> {
+pub(crate) fn number(node: &Node) -> Result<f64, String> {
     match numeric(node) {
         Some(Number::Integer(number)) => Ok(number as f64),
         Some(Number::Float(number)) if number.is_finite() => Ok(number),
@@ -89,18 +90,61 @@ fn numeric(node: &Node) -> Option<Number> {
     }
 }
 
-pub(super) fn duration(node: &Node) -> Result<Duration, String> {
+pub(crate) fn duration(node: &Node) -> Result<Duration, String> {
     unit(node, "a duration such as `200ms` or `5s`", parse_duration)
 }
 
-/// A duration that is not 0.
-pub(super) fn wait(node: &Node) -> Result<Duration, String> {
-    let duration = duration(node)?;
-    if duration.is_zero() { Err("must be longer than 0s".to_owned()) } else { Ok(duration) }
+/// A duration as Go's `time.ParseDuration` reads it, besides what is negative: `1m30s`, `1.5h`.
+pub(crate) fn go_duration(node: &Node) -> Option<Duration> {
+    let Value::Text(text) = &node.value else { return None };
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    let mut seconds = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..end].parse().ok()?;
+        rest = &rest[end..];
+        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let unit = match &rest[..end] {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += number * unit;
+        rest = &rest[end..];
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// The nanoseconds that a bare number is to the Collector; 0 says nothing of its unit.
+pub(crate) fn bare_nanoseconds(node: &Node) -> Option<u64> {
+    let number = match &node.value {
+        Value::Integer(number) => *number,
+        Value::Float(number) if number.fract() == 0.0 => *number as i128,
+        _ => return None,
+    };
+    u64::try_from(number).ok().filter(|number| *number > 0)
+}
+
+/// What is said of a bare number, and what to do.
+pub(crate) fn told_nanoseconds(node: &Node, number: u64) -> (String, String) {
+    if node.from_env {
+        let message =
+            "a bare number is nanoseconds, as in the Collector, and the variable holds one";
+        return (message.to_owned(), "with its unit, for example `10s`".to_owned());
+    }
+    let message = format!("a bare {number} is {number} nanoseconds, as in the Collector");
+    (message, format!("with its unit, for example `{number}s`"))
 }
 
 /// Bytes; at least 1.
-pub(super) fn size<N: TryFrom<u64>>(node: &Node) -> Result<N, String> {
+pub(crate) fn size<N: TryFrom<u64>>(node: &Node) -> Result<N, String> {
     let expected = "a size such as `64MiB`";
     let bytes = unit(node, expected, parse_size)?;
     let size = N::try_from(bytes).ok().filter(|_| bytes > 0);
@@ -121,15 +165,15 @@ fn unit<T>(
     parse(&text).map_err(|_| format!("expected {expected}, found {}", shown(node)))
 }
 
-/// One of several names.
-pub(super) fn choice<T: Copy>(
-    names: &'static [(&'static str, T)],
+/// One of several names, each with what it stands for and what that means.
+pub(crate) fn choice<T: Copy>(
+    names: &'static [(&'static str, T, &'static str)],
 ) -> impl Fn(&Node) -> Result<T, String> {
     move |node| {
         let text = text(node)?;
-        let found = names.iter().find(|(name, _)| *name == text);
-        found.map(|(_, value)| *value).ok_or_else(|| {
-            let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        let found = names.iter().find(|(name, ..)| *name == text);
+        found.map(|(_, value, _)| *value).ok_or_else(|| {
+            let known: Vec<&str> = names.iter().map(|(name, ..)| *name).collect();
             let hint = nearest(&text, &known).map(|name| format!("; did you mean {name}?"));
             let (hint, known) = (hint.unwrap_or_default(), known.join(", "));
             format!("expected one of {known}, found {}{hint}", shown(node))
@@ -137,15 +181,8 @@ pub(super) fn choice<T: Copy>(
     }
 }
 
-/// A list, each item read alike; a single value is a list of one.
-pub(super) fn list<T>(
-    read: impl Fn(&Node) -> Result<T, String>,
-) -> impl FnOnce(&Node) -> Result<Vec<T>, String> {
-    move |node| items(node).iter().map(read).collect()
-}
-
 /// The items of a list; a single value is a list of one.
-pub(super) fn items(node: &Node) -> &[Node] {
+pub(crate) fn items(node: &Node) -> &[Node] {
     match &node.value {
         Value::List(items) => items,
         _ => std::slice::from_ref(node),
@@ -161,12 +198,12 @@ const UNTOLD: &str = "the value in the variable cannot be used; why is not told,
 
 /// A message about a value, in which what a variable held is not repeated: what stands in quotes
 /// and may be part of it is left out. If more of it would show, the message is another one.
-pub(super) fn told(node: &Node, message: String) -> String {
+pub(crate) fn told(node: &Node, message: String) -> String {
     fit(node, message).unwrap_or_else(|| UNTOLD.to_owned())
 }
 
 /// As [`told`]; `None` if more would show than what stands in quotes.
-pub(super) fn fit(node: &Node, message: String) -> Option<String> {
+pub(crate) fn fit(node: &Node, message: String) -> Option<String> {
     let hidden = hidden(node);
     // Who has written that has hidden the value.
     if hidden.is_empty() || message.contains(HIDDEN) {
@@ -232,7 +269,7 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 }
 
 /// The value as messages show it.
-pub(super) fn shown(node: &Node) -> String {
+pub(crate) fn shown(node: &Node) -> String {
     if node.from_env {
         return HIDDEN.to_owned();
     }
@@ -250,7 +287,7 @@ pub(super) fn shown(node: &Node) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::diagnostics::Place;
+    use super::super::Place;
     use super::*;
 
     fn held(text: &str) -> Node {
@@ -285,5 +322,32 @@ mod tests {
         assert_eq!(told(&node, error.clone()), error);
         let plain = Node::new(Place::default(), Value::Text("a".to_owned()));
         assert_eq!(told(&plain, "a `a`".to_owned()), "a `a`");
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        let cases = [
+            ("10s", Some(10_000_000_000)),
+            ("1m30s", Some(90_000_000_000)),
+            ("1.5h", Some(5_400_000_000_000)),
+            (".5s", Some(500_000_000)),
+            ("+200ms", Some(200_000_000)),
+            ("2us", Some(2_000)),
+            ("2µs", Some(2_000)),
+            ("10ns", Some(10)),
+            ("10", None),
+            ("", None),
+            ("s", None),
+            ("-1s", None),
+            ("10 s", None),
+            ("1d", None),
+            ("1..5s", None),
+            ("99999999999999999999h", None),
+        ];
+        for (text, nanoseconds) in cases {
+            let node = Node::new(Place::default(), Value::Text(text.to_owned()));
+            let duration = go_duration(&node).map(|duration| duration.as_nanos());
+            assert_eq!(duration, nanoseconds, "{text}");
+        }
     }
 }
