@@ -28,13 +28,13 @@ pub struct ExportSettings {
     pub name: String,
     /// The protocol.
     pub protocol: Protocol,
-    /// OTLP receiver: `host:port` or a URL. Of no meaning for [`Protocol::Kafka`].
+    /// OTLP receiver: `host:port` or a URL. Not used for [`Protocol::Kafka`].
     pub endpoint: String,
-    /// The topic, for [`Protocol::Kafka`], which cannot do without.
+    /// The topic, which [`Protocol::Kafka`] needs.
     pub kafka: Option<KafkaTarget>,
     /// How connections are encrypted, unless the endpoint says that they are not.
     pub tls: Option<TlsSettings>,
-    /// Who the exporter says it is, in the header `authorization`.
+    /// What is sent in the header `authorization`.
     pub auth: Option<Auth>,
     /// Sent with every request, for example `X-Scope-OrgID`. Values are never logged.
     pub headers: BTreeMap<String, Secret>,
@@ -54,9 +54,9 @@ pub struct ExportSettings {
     pub max_request_bytes: usize,
     /// A request that is not full is sent when its oldest trace has waited this long.
     pub flush_interval: Duration,
-    /// When to try again after a failure that may pass.
+    /// When to try again after a failure.
     pub retry_on_failure: RetrySettings,
-    /// How much may wait, and how much may be on its way.
+    /// How much may wait, and how much may be in flight.
     pub sending_queue: QueueSettings,
 }
 
@@ -190,21 +190,21 @@ pub enum Auth {
 options! {
     /// How connections are encrypted, under the names of the Collector.
     pub struct TlsSettings {
-        /// They are not encrypted.
+        /// They are not.
         insecure: bool = boolean().or("false"),
         /// The certificate of the backend is not verified.
         insecure_skip_verify: bool = boolean().or("false"),
         /// Whose certificates are trusted, PEM; by default those the system trusts.
         ca_file: Option<PathBuf> = path().optional(),
-        /// Trust those that the system trusts, beside those of ca_file.
+        /// Those the system trusts, beside those of ca_file.
         include_system_ca_certs_pool: bool = boolean().or("false"),
         /// The own certificate, PEM, for backends that ask for one.
         cert_file: Option<PathBuf> = path().optional(),
         /// Its key, PEM.
         key_file: Option<PathBuf> = path().optional(),
-        /// The name that the certificate of the backend must have, if it is not that of the endpoint.
+        /// The name that the certificate of the backend has to be of, if not that of the endpoint.
         server_name_override: Option<String> = name().optional(),
-        /// The oldest version that is used.
+        /// The oldest version that is spoken.
         min_version: TlsVersion = choice().or("1.2"),
         /// When the files are read again even if they look unchanged; 0 is never.
         reload_interval: Duration = duration().or("5m"),
@@ -229,7 +229,7 @@ choices! {
         Gzip = "gzip",
         /// Faster and smaller where the receiver knows it.
         Zstd = "zstd",
-        /// No compression.
+        /// Not at all.
         None = "none",
     }
 }
@@ -239,7 +239,7 @@ options! {
     pub struct RetrySettings {
         /// The first wait.
         initial_interval: Duration = wait().or("5s"),
-        /// Each wait is this many times the one before.
+        /// What each wait is multiplied with.
         multiplier: f64 = number(1.0..=100.0).or("1.5"),
         /// How much waits differ: from this share below to this share above their nominal length.
         randomization_factor: f64 = number(0.0..=1.0).or("0.5"),

@@ -17,6 +17,7 @@ pub(crate) use scalars::{
 };
 
 type Read<T> = Box<dyn Fn(&Node, At<'_>) -> Option<T>>;
+type ReadKey<T> = Box<dyn Fn(&Section<'_>, &'static str) -> T>;
 type Describe = Box<dyn Fn(&mut Schemas) -> Json>;
 
 /// How a value is written. Who reads `None` has told why.
@@ -27,7 +28,7 @@ pub(crate) struct Form<T> {
 
 /// A form of which it is said what becomes of a key that is not there, or is refused.
 pub(crate) struct Key<T> {
-    read: Box<dyn Fn(&Section<'_>, &'static str) -> T>,
+    read: ReadKey<T>,
     describe: Describe,
     default: Option<&'static str>,
     is_required: bool,

@@ -2,14 +2,7 @@
 
 use crate::options::choices;
 
-pub use super::types::{AlwaysSample, Drop, PolicyKind, Rule, Sample, StringAttribute};
-#[cfg(test)]
-pub use super::types::{
-    And, BooleanAttribute, BytesLimiting, Composite, CompositeChild, ErrorMode, Latency, Not,
-    NumericAttribute, OttlCondition, Probabilistic, RateLimiting, RuleScope, SpanCount, StatusCode,
-    StatusCodes, TraceFlags, TraceState,
-};
-pub(crate) use super::types::{Asks, Spending, Verdict};
+pub use super::types::*;
 
 /// One policy of the file, or one sub-policy.
 #[derive(Clone, Debug, PartialEq)]
