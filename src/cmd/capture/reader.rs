@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::Message as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 
@@ -143,7 +143,7 @@ impl Reader {
                     let ended = self.lanes.iter_mut().filter(|lane| lane.partition == partition);
                     ended.for_each(|lane| lane.is_at_end = true);
                 }
-                Err(error) if may_pass(&error) => {}
+                Err(error) if cluster::may_pass(&error) => {}
                 Err(error) => return Err(kafka(&self.brokers, error)),
             }
         }
@@ -158,7 +158,7 @@ impl Lane {
             Some(Ok(record)) => self.add(record),
             // Offsets at the end may hold no records.
             Some(Err(KafkaError::PartitionEOF(_))) => self.is_at_end = true,
-            Some(Err(error)) if may_pass(&error) => {}
+            Some(Err(error)) if cluster::may_pass(&error) => {}
             Some(Err(error)) => return Err(error),
         }
         Ok(())
@@ -184,16 +184,6 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
         timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
         value: message.payload().map(<[u8]>::to_vec),
     }
-}
-
-/// True of what librdkafka tries again by itself.
-fn may_pass(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{
-        AllBrokersDown, BrokerTransportFailure, NotLeaderForPartition, OperationTimedOut, Resolve,
-    };
-    let passing =
-        [AllBrokersDown, BrokerTransportFailure, NotLeaderForPartition, OperationTimedOut, Resolve];
-    error.rdkafka_error_code().is_some_and(|code| passing.contains(&code))
 }
 
 fn client_config(origin: &Origin) -> ClientConfig {

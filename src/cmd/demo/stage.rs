@@ -15,9 +15,8 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::broker;
 use crate::cmd::process::CommandError;
-use crate::export::{Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Fence, Ticket};
+use crate::export::{Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Ticket, Unfenced};
 use crate::ids::{Generation, Origin, Partition, TraceId};
-use crate::kafka::source::GenerationStatus;
 use crate::testbed::ledger::{Check, Expectation, Ledger, Verdict};
 use crate::testbed::receiver::{Receiver, Sink};
 
@@ -122,15 +121,6 @@ fn whole_request(bytes: Bytes) -> Chunk {
     let ticket = Ticket { origin, delivery: DeliveryId(0) };
     let trace_id = TraceId::from_slice(&[0xff; 16]).expect("16 bytes that are not zero");
     Chunk { bytes, forwarded: Bytes::new(), trace_id, spans: 0, traces: 0, ticket }
-}
-
-/// Nothing of `--export` depends on who owns a partition.
-struct Unfenced;
-
-impl Fence for Unfenced {
-    fn status(&self, _partition: Partition, _generation: Generation) -> GenerationStatus {
-        GenerationStatus::Current
-    }
 }
 
 fn forwarder(endpoint: &str) -> Result<Exporter, CommandError> {

@@ -11,10 +11,8 @@ use super::Replay;
 use super::batch::{News, Tally};
 use super::feeder::FeedError;
 use crate::export::{
-    Ack, AckSink, Chunk, ExportMetrics, ExportSettings, Exporter, Fence, Ticket, check_backend,
+    Ack, AckSink, Chunk, ExportMetrics, ExportSettings, Exporter, Ticket, Unfenced, check_backend,
 };
-use crate::ids::{Generation, Partition};
-use crate::kafka::source::GenerationStatus;
 use crate::otlp::{AttributeKeys, Scan, scan};
 
 /// When a letter is given up that its backend neither takes nor, while it takes others, refuses.
@@ -25,15 +23,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is refused so often, while others are taken, is a letter again, and nothing is lost by it.
 const ATTEMPTS_BEFORE_REFUSED: u32 = 3;
-
-/// Nothing here can be taken away.
-struct Held;
-
-impl Fence for Held {
-    fn status(&self, _: Partition, _: Generation) -> GenerationStatus {
-        GenerationStatus::Current
-    }
-}
 
 /// In the order of the settings.
 pub(super) struct Exporters(Vec<Exporter>);
@@ -64,7 +53,7 @@ impl Exporters {
             };
             let metrics = ExportMetrics::new(settings);
             let sinks: Vec<AckSink> = vec![Box::new(sink)];
-            let exporter = Exporter::start(settings, runtime, Arc::new(Held), sinks, metrics)?;
+            let exporter = Exporter::start(settings, runtime, Arc::new(Unfenced), sinks, metrics)?;
             info!(exporter = exporter.name(), backend = exporter.endpoint(), "replay.exporter");
             exporters.push(exporter);
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use tracing::warn;
@@ -112,7 +112,7 @@ impl Reader {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     self.open.remove(&Partition(partition));
                 }
-                Some(Err(error)) if may_pass(&error) => {
+                Some(Err(error)) if cluster::may_pass(&error) => {
                     warn!(%error, topic = self.topic, "replay.waiting_for_kafka");
                 }
                 Some(Err(error)) => return Err(error),
@@ -133,26 +133,6 @@ impl Reader {
         }
         self.consumer.commit(&list, CommitMode::Sync)
     }
-}
-
-/// True of what librdkafka tries again by itself.
-fn may_pass(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{
-        AllBrokersDown, BrokerTransportFailure, NotLeaderForPartition, OperationTimedOut, Resolve,
-        UnknownPartition,
-    };
-    let code = error.rdkafka_error_code();
-    code.is_some_and(|code| {
-        [
-            AllBrokersDown,
-            BrokerTransportFailure,
-            NotLeaderForPartition,
-            OperationTimedOut,
-            Resolve,
-            UnknownPartition,
-        ]
-        .contains(&code)
-    })
 }
 
 fn client_config(source: &SourceSettings) -> ClientConfig {

@@ -96,6 +96,26 @@ fn changes_leaders(error: &KafkaError) -> bool {
     matches!(code, Some(LeaderNotAvailable | NotLeaderForPartition))
 }
 
+/// True of what librdkafka tries again by itself while a topic is read.
+pub fn may_pass(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, NotLeaderForPartition, OperationTimedOut, Resolve,
+        UnknownPartition,
+    };
+    let code = error.rdkafka_error_code();
+    matches!(
+        code,
+        Some(
+            AllBrokersDown
+                | BrokerTransportFailure
+                | NotLeaderForPartition
+                | OperationTimedOut
+                | Resolve
+                | UnknownPartition
+        )
+    )
+}
+
 /// The settings of a topic. Blocks.
 ///
 /// # Errors

@@ -3,10 +3,14 @@
 use super::super::facts::{Brokers, Cluster, Facts, Plan, Reach};
 use super::super::finding::Finding;
 use super::{broker, unanswered};
+use crate::kafka::cluster::create_command;
 
 const BROKERS: &str = "brokers";
 const TOPIC: &str = "topic";
 const PARTITIONS: &str = "partitions";
+
+/// How many partitions a topic is created with.
+const PARTITIONS_OF_NEW: usize = 12;
 
 /// How alike a name has to be to be suggested.
 const ALIKE: f64 = 0.8;
@@ -112,12 +116,8 @@ fn reachable(brokers: &Brokers, cluster: &Cluster) -> Finding {
 
 fn no_topic(plan: &Plan, cluster: &Cluster) -> Finding {
     let near = near_names(&plan.topic, cluster.topics.keys().map(String::as_str));
-    let create = format!(
-        "kafka-topics.sh --bootstrap-server {} --create --topic {} --partitions 12 --config \
-         message.timestamp.type=LogAppendTime",
-        broker(plan),
-        plan.topic
-    );
+    let settings = [("message.timestamp.type", "LogAppendTime")];
+    let create = create_command(broker(plan), &plan.topic, PARTITIONS_OF_NEW, &settings);
     let fix = match near.as_slice() {
         [] => format!("correct kafka.topic, or create it:\n{create}"),
         near => format!("did you mean kafka.topic: {}? To create it:\n{create}", near.join(" or ")),
@@ -170,11 +170,8 @@ fn dead_letters(plan: &Plan, cluster: &Cluster, topic: &str) -> Finding {
     if cluster.topics.contains_key(topic) {
         return Finding::ok("dead letters", format!("{topic} exists"));
     }
-    let fix = format!(
-        "start a member once with --create-topics, or: kafka-topics.sh --bootstrap-server {} --create \
-         --topic {topic} --partitions 12 --config cleanup.policy=delete --config \
-         retention.ms=1209600000",
-        broker(plan)
-    );
+    let settings = [("cleanup.policy", "delete"), ("retention.ms", "1209600000")];
+    let create = create_command(broker(plan), topic, PARTITIONS_OF_NEW, &settings);
+    let fix = format!("start a member once with --create-topics, or: {create}");
     Finding::error("dead letters", format!("there is no topic {topic} (dead_letter.topic)"), fix)
 }
