@@ -17,7 +17,7 @@ use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
 use crate::kafka::publish::{Outgoing, Publisher, Refusal};
 use crate::kafka::record_headers;
 use crate::kafka::source::{
-    Acquisition, CaughtUp, CommitMetadata, Event, Inbox, LogGone, Partitions, Rebalance, Record,
+    Acquisition, CaughtUp, CommitMetadata, Event, Inbox, Partitions, Rebalance, Record,
     RecordBatch, Revocation,
 };
 use crate::otlp::encoding::Decoder;
@@ -131,10 +131,7 @@ impl Worker {
                 Some(event) = self.parts.inbox.events.recv(), if !is_stalled => match event {
                     Event::Records(batch) => self.take_in(&batch),
                     Event::CaughtUp(partitions) => self.caught_up(&partitions),
-                    Event::LogGone(LogGone { partition, generation, timeout, done }) => {
-                        let deadline = Instant::now() + timeout;
-                        self.revoke(Revocation { partition, generation, deadline, done });
-                    }
+                    Event::LogGone(revocation) => self.revoke(revocation),
                 },
             }
         }
@@ -147,10 +144,7 @@ impl Worker {
                 let generation = acquisition.generation;
                 self.partitions.assign(partition, generation, State::new(acquisition, start));
             }
-            Rebalance::Revoked { partition, generation, timeout, done } => {
-                let deadline = Instant::now() + timeout;
-                self.revoke(Revocation { partition, generation, deadline, done });
-            }
+            Rebalance::Revoked(revocation) => self.revoke(revocation),
             Rebalance::Lost { partition, generation } => {
                 if self.partitions.lost(partition, generation).is_some() {
                     self.forget(partition, generation);
@@ -160,7 +154,7 @@ impl Worker {
     }
 
     fn revoke(&mut self, revocation: Revocation) {
-        self.partitions.revoke(revocation);
+        self.partitions.revoke(revocation, Instant::now());
         self.finish_revocations();
     }
 

@@ -31,16 +31,7 @@ pub enum Rebalance {
     },
     /// A partition is about to be given up: decide nothing more, wait until what is in flight is
     /// delivered, call [`Acquisition::set_committable`], answer, and forget the partition.
-    Revoked {
-        /// The partition.
-        partition: Partition,
-        /// The acquisition that ends.
-        generation: Generation,
-        /// How long to wait for what is in flight.
-        timeout: Duration,
-        /// Gets the partition when the worker is done with it.
-        done: Sender<Partition>,
-    },
+    Revoked(Revocation),
     /// A partition belongs to somebody else already: forget it.
     Lost {
         /// The partition.
@@ -50,11 +41,9 @@ pub enum Rebalance {
     },
 }
 
-/// The log that a partition was read from is gone: the topic was deleted and created again, or the
-/// log was cut. The worker has the only copy of what was read, so it decides it at once and delivers
-/// it. Unlike a [`Rebalance`] this comes after the records that were read before it.
+/// An acquisition that ends, and who waits until the worker is done with it.
 #[derive(Debug)]
-pub struct LogGone {
+pub struct Revocation {
     /// The partition.
     pub partition: Partition,
     /// The acquisition that ends.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::batch::RecordBatch;
-use super::events::{CaughtUp, LogGone, Rebalance};
+use super::events::{CaughtUp, Rebalance, Revocation};
 
 /// The bytes that one permit of the record lane stands for, so that any bound fits a semaphore.
 const PERMIT_BYTES: usize = 1024;
@@ -21,8 +21,10 @@ pub enum Event {
     Records(RecordBatch),
     /// Partitions that have nothing to read.
     CaughtUp(Vec<CaughtUp>),
-    /// A partition whose records are gone.
-    LogGone(LogGone),
+    /// The log that a partition was read from is gone: the topic was deleted and created again, or
+    /// the log was cut. The worker has the only copy of what was read, so it decides it at once and
+    /// delivers it. Unlike a [`Rebalance`] this comes after the records that were read before it.
+    LogGone(Revocation),
 }
 
 /// A worker's end.
@@ -71,8 +73,8 @@ impl InboxSender {
         self.events.send(Event::CaughtUp(partitions)).map_err(|_| WorkerGone)
     }
 
-    pub(crate) fn log_gone(&self, event: LogGone) -> Result<(), WorkerGone> {
-        self.events.send(Event::LogGone(event)).map_err(|_| WorkerGone)
+    pub(crate) fn log_gone(&self, revocation: Revocation) -> Result<(), WorkerGone> {
+        self.events.send(Event::LogGone(revocation)).map_err(|_| WorkerGone)
     }
 
     /// Room for `bytes` bytes, if there is any: at most the whole lane, which one batch may fill.

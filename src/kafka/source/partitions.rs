@@ -11,6 +11,7 @@ use std::sync::mpsc::Sender;
 use tokio::time::Instant;
 use tracing::info;
 
+use super::events::Revocation;
 use crate::ids::{Generation, Partition};
 
 /// The partitions of a worker.
@@ -25,19 +26,6 @@ struct Entry<S> {
     state: S,
     /// Until when it has to be given up, and who waits for it.
     revocation: Option<(Instant, Sender<Partition>)>,
-}
-
-/// A partition that is to be given up.
-#[derive(Debug)]
-pub struct Revocation {
-    /// Which one.
-    pub partition: Partition,
-    /// The acquisition that ends.
-    pub generation: Generation,
-    /// Until when what is in flight is waited for.
-    pub deadline: Instant,
-    /// Told once the worker is done with the partition.
-    pub done: Sender<Partition>,
 }
 
 impl<S> Default for Partitions<S> {
@@ -92,10 +80,11 @@ impl<S> Partitions<S> {
 
     /// Begins to give a partition up: [`finish`](Self::finish) goes on with it. A partition that the worker
     /// does not have, or that is being given up already, is done with.
-    pub fn revoke(&mut self, Revocation { partition, generation, deadline, done }: Revocation) {
+    pub fn revoke(&mut self, revocation: Revocation, now: Instant) {
+        let Revocation { partition, generation, timeout, done } = revocation;
         match self.entry(partition, generation) {
             Some(entry) if entry.revocation.is_none() => {
-                entry.revocation = Some((deadline, done));
+                entry.revocation = Some((now + timeout, done));
             }
             _ => answer(&done, partition),
         }
@@ -157,6 +146,7 @@ mod tests {
     const PARTITION: Partition = Partition(3);
     const OLD: Generation = Generation(6);
     const GENERATION: Generation = Generation(7);
+    const TIMEOUT: Duration = Duration::from_secs(1);
 
     /// A partition whose state is what it has in flight.
     fn with(in_flight: usize) -> Partitions<usize> {
@@ -168,10 +158,10 @@ mod tests {
     fn revoke(
         partitions: &mut Partitions<usize>,
         generation: Generation,
-        deadline: Instant,
+        now: Instant,
     ) -> Receiver<Partition> {
-        let (done, answers) = mpsc::channel();
-        partitions.revoke(Revocation { partition: PARTITION, generation, deadline, done });
+        let ((done, answers), partition, timeout) = (mpsc::channel(), PARTITION, TIMEOUT);
+        partitions.revoke(Revocation { partition, generation, timeout, done }, now);
         answers
     }
 
@@ -196,10 +186,9 @@ mod tests {
     #[test]
     fn who_waits_is_told_once_nothing_is_in_flight() {
         let (mut partitions, now) = (with(1), Instant::now());
-        let deadline = now + Duration::from_secs(1);
-        let answers = revoke(&mut partitions, GENERATION, deadline);
+        let answers = revoke(&mut partitions, GENERATION, now);
         assert_eq!(partitions.current(PARTITION, GENERATION), None, "nothing more is taken in");
-        assert_eq!(partitions.deadline(), Some(deadline));
+        assert_eq!(partitions.deadline(), Some(now + TIMEOUT));
         assert_eq!(finish(&mut partitions, now), []);
         assert!(revoke(&mut partitions, GENERATION, now).try_recv().is_ok(), "asked once more");
         assert!(answers.try_recv().is_err());
@@ -220,9 +209,8 @@ mod tests {
     #[test]
     fn who_waits_is_told_at_the_deadline() {
         let (mut partitions, now) = (with(2), Instant::now());
-        let deadline = now + Duration::from_secs(1);
-        let answers = revoke(&mut partitions, GENERATION, deadline);
-        assert_eq!(finish(&mut partitions, deadline), [(PARTITION, 2)]);
+        let answers = revoke(&mut partitions, GENERATION, now);
+        assert_eq!(finish(&mut partitions, now + TIMEOUT), [(PARTITION, 2)]);
         assert_eq!(answers.try_recv(), Ok(PARTITION));
         assert_eq!(partitions.get(PARTITION, GENERATION), None);
     }
@@ -232,7 +220,7 @@ mod tests {
         let (mut partitions, now) = (with(1), Instant::now());
         let answers = revoke(&mut partitions, GENERATION, now);
         assert_eq!(partitions.lost(PARTITION, GENERATION), None);
-        assert_eq!(finish(&mut partitions, now), [(PARTITION, 1)]);
+        assert_eq!(finish(&mut partitions, now + TIMEOUT), [(PARTITION, 1)]);
         assert!(answers.try_recv().is_ok());
         assert_eq!(with(1).lost(PARTITION, GENERATION), Some(1));
     }

@@ -18,7 +18,7 @@ use tracing::{debug, error, info, warn};
 
 use super::commit_metadata::CommitMetadata;
 use super::context::{AssignedPartition, Context, lock};
-use super::events::{LogGone, Rebalance};
+use super::events::{Rebalance, Revocation};
 use super::ownership::Acquisition;
 use super::static_membership::Fatal;
 use crate::ids::{Partition, Position, TopicId};
@@ -87,10 +87,8 @@ impl Context {
     ) {
         self.finish(partitions, timeout, |partition, acquisition, done| {
             let generation = acquisition.generation;
-            self.send(
-                acquisition.worker,
-                Rebalance::Revoked { partition, generation, timeout, done },
-            );
+            let revocation = Revocation { partition, generation, timeout, done };
+            self.send(acquisition.worker, Rebalance::Revoked(revocation));
         });
         self.commit(consumer, partitions.iter().copied());
         for partition in partitions {
@@ -106,8 +104,8 @@ impl Context {
         let timeout = self.settings.revoke_timeout;
         self.finish(partitions, timeout, |partition, acquisition, done| {
             let generation = acquisition.generation;
-            let event = LogGone { partition, generation, timeout, done };
-            if self.workers[acquisition.worker].log_gone(event).is_err() {
+            let revocation = Revocation { partition, generation, timeout, done };
+            if self.workers[acquisition.worker].log_gone(revocation).is_err() {
                 debug!(worker = acquisition.worker, "rebalance.worker_gone");
             }
         });

@@ -219,7 +219,7 @@ impl World {
                     self.model(partition.0).worker = Some(believed);
                 }
                 Rebalance::Lost { partition, .. } => self.model(partition.0).worker = None,
-                Rebalance::Resized { .. } | Rebalance::Revoked { .. } => unreachable!(),
+                Rebalance::Resized { .. } | Rebalance::Revoked(_) => unreachable!(),
             }
         }
         while let Ok(event) = self.inbox.events.try_recv() {

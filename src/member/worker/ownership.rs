@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Worker;
 use super::context::Context;
 use super::partition::PartitionState;
-use crate::kafka::source::{LogGone, Rebalance, Revocation};
+use crate::kafka::source::{Rebalance, Revocation};
 use crate::sampling::trace::Trigger;
 
 impl Worker {
@@ -30,10 +30,7 @@ impl Worker {
                 }
                 self.look_at_leases();
             }
-            Rebalance::Revoked { partition, generation, timeout, done } => {
-                let deadline = Instant::now() + timeout;
-                self.revoke(Revocation { partition, generation, deadline, done });
-            }
+            Rebalance::Revoked(revocation) => self.revoke(revocation),
             Rebalance::Lost { partition, generation } => {
                 if let Some(state) = self.partitions.lost(partition, generation) {
                     self.forget(state);
@@ -45,14 +42,14 @@ impl Worker {
 
     /// Begins to give a partition up.
     fn revoke(&mut self, revocation: Revocation) {
-        self.partitions.revoke(revocation);
+        self.partitions.revoke(revocation, Instant::now());
         // The whole group waits for the answer, and all partitions of this member stand still.
         self.lanes.set_hurry(self.partitions.has_revoked());
         self.finish_revocations();
     }
 
     /// The records of a partition are gone: this process is the last that has what it read of them.
-    pub(super) fn log_gone(&mut self, gone: LogGone) {
+    pub(super) fn log_gone(&mut self, gone: Revocation) {
         if let Some(state) = self.partitions.current(gone.partition, gone.generation) {
             if let Some(reading_back) = &mut state.reading_back {
                 // What was read waits until it is known what was decided before.
@@ -62,9 +59,7 @@ impl Worker {
             state.decide_all(&mut self.ctx, Trigger::LogGone);
         }
         self.feed();
-        let LogGone { partition, generation, timeout, done } = gone;
-        let deadline = Instant::now() + timeout;
-        self.revoke(Revocation { partition, generation, deadline, done });
+        self.revoke(gone);
         self.post();
     }
 

@@ -10,7 +10,9 @@ use super::outcomes::Outcomes;
 use super::settlement::Settlement;
 use crate::ids::{Origin, Partition, Position, Timestamp};
 use crate::kafka::decision_log::OwnerId;
-use crate::kafka::source::{Acquisition, CaughtUp, CommitMetadata, LogGone, Record, RecordBatch};
+use crate::kafka::source::{
+    Acquisition, CaughtUp, CommitMetadata, Record, RecordBatch, Revocation,
+};
 use crate::sampling::sampler::Sampler;
 use crate::sampling::trace::{OpenTrace, TRACE_OVERHEAD, Trigger};
 
@@ -20,7 +22,7 @@ pub(super) struct ReadingBack {
     /// The records that came meanwhile.
     pub(super) parked: VecDeque<RecordBatch>,
     /// The records on the topic are gone, which is seen to then.
-    pub(super) gone: Option<LogGone>,
+    pub(super) gone: Option<Revocation>,
 }
 
 #[derive(Debug)]
