@@ -34,6 +34,9 @@
 //! - The pure core: `sampling`, `otlp`, `ids`.
 //! - What a pipeline is tried with: `testbed`.
 
+// The rooms are private, and what they show each other is documented all the same.
+#![warn(clippy::missing_docs_in_private_items)]
+
 mod clock;
 mod cmd;
 mod config;

@@ -31,7 +31,7 @@ use crate::telemetry::admin::{self, AdminError, Check, Pages, Recorder};
 use crate::telemetry::logs::{self, LogFormat, TelemetryError};
 
 /// What a process ends with whose files or arguments are wrong, as clap does.
-pub const EXIT_USAGE: u8 = 2;
+const EXIT_USAGE: u8 = 2;
 
 /// What a process ends with that was ended before everything was handed over: by a second signal,
 /// or because `shutdown_timeout` was over.

@@ -13,10 +13,10 @@ use super::process::{self, CommandError};
 use crate::config::{self, Checked, Finding, Surroundings};
 
 /// What the command ends with if there are only warnings and `--strict` is given.
-pub const EXIT_WARNINGS: u8 = 1;
+const EXIT_WARNINGS: u8 = 1;
 
 /// What the command ends with if there are errors.
-pub const EXIT_ERRORS: u8 = 2;
+const EXIT_ERRORS: u8 = 2;
 
 /// Check static files, policy files, Collector configurations and files with tests.
 ///

@@ -40,7 +40,7 @@ const SAMPLE: i64 = 3000;
 const MOST_COMPLAINTS: usize = 20;
 
 /// Facts, as they come in.
-pub type Board = Arc<Mutex<Facts>>;
+type Board = Arc<Mutex<Facts>>;
 
 /// Changes what is on the board.
 fn note(board: &Board, change: impl FnOnce(&mut Facts)) {

@@ -148,7 +148,7 @@ fn policy_pages(reloader: Reloader) -> PolicyPages {
 }
 
 /// What a member has to know, out of the two files.
-pub fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings {
+fn member_settings(settings: &Settings, file: &PolicyFile) -> MemberSettings {
     MemberSettings {
         source: settings.source.clone(),
         consumers: settings.consumers,

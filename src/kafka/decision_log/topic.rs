@@ -99,7 +99,7 @@ impl TopicError {
     }
 
     /// True if the member can run in spite of it.
-    pub fn is_warning(&self) -> bool {
+    fn is_warning(&self) -> bool {
         matches!(self, Self::Setting(wrong) if wrong.key != COMPACTION)
     }
 }

@@ -65,14 +65,17 @@ pub fn inboxes(workers: usize, bytes: usize) -> (Vec<InboxSender>, Vec<Inbox>) {
 pub struct WorkerGone;
 
 impl InboxSender {
+    /// Sends a change of the assignment, which overtakes the records that wait.
     pub(crate) fn rebalance(&self, event: Rebalance) -> Result<(), WorkerGone> {
         self.rebalances.send(event).map_err(|_| WorkerGone)
     }
 
+    /// Sends which partitions are read to their end.
     pub(crate) fn caught_up(&self, partitions: Vec<CaughtUp>) -> Result<(), WorkerGone> {
         self.events.send(Event::CaughtUp(partitions)).map_err(|_| WorkerGone)
     }
 
+    /// Sends that the log that records were read from is gone.
     pub(crate) fn log_gone(&self, revocation: Revocation) -> Result<(), WorkerGone> {
         self.events.send(Event::LogGone(revocation)).map_err(|_| WorkerGone)
     }

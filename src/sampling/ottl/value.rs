@@ -89,7 +89,7 @@ impl<'a> List<'a> {
         &self.items
     }
 
-    pub(super) fn into_items(self) -> Vec<Value<'a>> {
+    fn into_items(self) -> Vec<Value<'a>> {
         self.items.into_vec()
     }
 

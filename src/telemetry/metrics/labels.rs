@@ -110,8 +110,10 @@ pub enum Replayed {
 }
 
 impl Replayed {
+    /// All of them, in the order of their numbers.
     pub(crate) const ALL: [Self; 3] = [Self::Dropped, Self::Delivered, Self::Forwarded];
 
+    /// The value of the metric's label.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Dropped => "dropped",
