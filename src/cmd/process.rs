@@ -27,8 +27,9 @@ use tracing::warn;
 use crate::config::{Diagnostics, Errors};
 use crate::member::app::StartError;
 use crate::sampling::policy::CompileError;
-use crate::telemetry::admin::{self, AdminError, Check, Pages, Recorder};
+use crate::telemetry::admin::{self, AdminError, Check, Pages};
 use crate::telemetry::logs::{self, LogFormat, TelemetryError};
+use crate::telemetry::metrics::{self, Recorder};
 
 /// What a process ends with whose files or arguments are wrong, as clap does.
 const EXIT_USAGE: u8 = 2;
@@ -219,7 +220,7 @@ impl Process {
     /// # Errors
     /// When the address cannot be listened on.
     pub fn admin(&self, listen: SocketAddr) -> Result<Admin, CommandError> {
-        let recorder = admin::install()?;
+        let recorder = metrics::install()?;
         let listener = self.runtime.block_on(admin::bind(listen))?;
         Ok(Admin { recorder, listener })
     }

@@ -20,8 +20,8 @@ use rdkafka::error::KafkaError;
 
 use super::process::{self, CommandError, LogOptions};
 use crate::config::{self, PolicyFile};
-use crate::telemetry::admin;
 use crate::telemetry::logs::LogFormat;
+use crate::telemetry::metrics;
 use crate::testbed::ledger::Expectation;
 use figures::Figures;
 use members::Members;
@@ -76,7 +76,7 @@ pub fn run(args: &DemoArgs, logs: &LogOptions) -> Result<ExitCode, CommandError>
     logs.init(LogFormat::Auto, Some("error"))?;
     let runtime = process::runtime()?;
     let (file, expectation) = policies(args)?;
-    let recorder = admin::install()?;
+    let recorder = metrics::install()?;
     let stage = runtime.block_on(Stage::start(args.export.as_deref(), expectation))?;
     let mut members = Members::start(&stage, &file, runtime.handle().clone())?;
     let accounts = members.accounts();

@@ -1,12 +1,10 @@
 //! The admin pages: `/metrics`, `/livez`, `/readyz`, `/policies`, `/-/reload`, and a plain page that
 //! says where to look.
 //!
-//! Owns the HTTP server and the process's metrics recorder. Promises that a page never blocks the
+//! Owns the HTTP server. Promises that a page never blocks the
 //! pipeline and shows nothing secret. Leaves to others what the metrics and the checks mean.
 
-mod metrics;
 mod pages;
-mod process;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +17,6 @@ use axum::routing::{get, post};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-
-pub use metrics::{Recorder, install};
 
 /// How long open connections may hold up the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);

@@ -1,15 +1,18 @@
 //! Metrics: one table of all families, and the handles that come from it.
 //!
-//! Owns the name, kind, unit, labels and help of every metric ([`table`]), and the values of the
-//! labels that have a fixed set of them. Promises that a series is what the table says it is, and
-//! that each full name stands in the table and nowhere else; `docs/metrics.md` is printed from it.
-//! Leaves to others what is counted when.
+//! Owns the name, kind, unit, labels and help of every metric ([`table`]), the values of labels that
+//! have a fixed set of them, and the recorder of the process. Promises that a series is what the
+//! table says it is, and that each full name stands in the table and nowhere else; `docs/metrics.md`
+//! is printed from it. Leaves to others what is counted when.
 
 mod family;
 mod labels;
 #[cfg(test)]
 mod page;
+mod process;
+mod recorder;
 pub mod table;
 
 pub use family::{Family, Kind, Metric};
 pub use labels::{Invalid, LOOKUPS, Misrouted, Replayed, TRIGGERS, VOTES};
+pub use recorder::{Recorder, install};

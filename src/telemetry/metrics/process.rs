@@ -6,7 +6,7 @@
 
 use std::fs;
 
-use crate::telemetry::metrics::{Metric, table};
+use super::{Metric, table};
 
 /// Clock ticks a second in `/proc`: `USER_HZ`, part of the kernel's interface.
 const TICKS_PER_SECOND: f64 = 100.0;

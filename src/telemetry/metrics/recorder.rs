@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::process;
-use crate::telemetry::metrics::{Kind, table};
+use super::{Kind, process, table};
 
 /// How often what histograms have collected is put into their buckets. A scrape does it too; this
 /// bounds the memory between scrapes.
