@@ -218,7 +218,7 @@ trace ([doctor](doctor.md))." {
         "Records that were read and not handed to their worker, which only a defect can cause. Reading then \
          starts over at the committed offset.").must_stay_zero();
     TOPIC_RECREATIONS: Counter = counter("tailsieve_kafka_topic_recreations_total", "topics",
-        "Times that the input topic was found deleted and made anew.").must_stay_zero();
+        "Times that the input topic was found deleted and created again.").must_stay_zero();
     FUTURE_TIMESTAMPS: Counter = counter("tailsieve_kafka_future_timestamps_total", "records",
         "Records whose timestamp was ahead of the wall clock, and was clamped.");
     KAFKA_PAUSES: Counter = counter("tailsieve_kafka_pauses_total", "pauses",
