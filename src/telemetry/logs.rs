@@ -1,7 +1,7 @@
 //! Logs: set up once, before anything is logged.
 //!
-//! Owns the subscriber of `tracing`. Lines go to standard error: as text when that is a terminal,
-//! as JSON objects otherwise, unless a form is asked for.
+//! Owns the subscriber of `tracing`. Lines go to standard error: as text if that is a terminal, else as
+//! JSON objects, unless a format is given.
 
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
-/// What is logged if nobody asks for anything else.
+/// The default filter.
 const DEFAULT_FILTER: &str = "info";
 
 /// How log lines look.
@@ -46,7 +46,7 @@ pub enum TelemetryError {
 /// Reads a filter: a level (`debug`), or directives such as `info,tailsieve::kafka::source=debug`.
 ///
 /// # Errors
-/// When it is not one.
+/// When it is not a filter.
 pub fn parse_filter(filter: &str) -> Result<EnvFilter, TelemetryError> {
     EnvFilter::from_str(filter).map_err(|error| TelemetryError::Filter {
         filter: filter.to_owned(),

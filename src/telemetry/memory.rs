@@ -1,4 +1,4 @@
-//! The memory that open traces may take, counted for the whole process.
+//! The bound on the memory of open traces, for the whole process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,11 +6,11 @@ use metrics::Gauge;
 
 use super::metrics::table;
 
-/// Share of the bound that is left in use after room was made: making room one trace at a time
+/// The share of the bound that is still used after room was made. To make room for one trace at a time
 /// would cost a sort for each.
 const AFTER_RELIEF: f64 = 0.9;
 
-/// The bound on the bytes of open traces, and what is in use of it.
+/// The bound on the bytes of open traces, and how many are in use.
 #[derive(Debug)]
 pub struct Memory {
     limit: u64,
@@ -19,13 +19,13 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Nothing in use of `limit` bytes.
+    /// A bound of `limit` bytes, of which none is in use.
     pub fn new(limit: u64) -> Self {
         table::BUFFER_LIMIT.handle().set(limit as f64);
         Self { limit, used: AtomicU64::new(0), gauge: table::BUFFER_BYTES.handle() }
     }
 
-    /// Takes note that a worker's use went from `before` to `now`.
+    /// Notes that the bytes of a worker changed from `before` to `now`.
     pub fn changed(&self, before: u64, now: u64) {
         let used = if now >= before {
             self.used.fetch_add(now - before, Ordering::Relaxed) + (now - before)

@@ -1,8 +1,8 @@
-//! What is handed over while ownerships change at every point, against a model of a worker.
+//! What is handed to a worker while acquisitions change at every point, against a model of the worker.
 //!
-//! The log and the client are numbers here: which offsets hold records, and where the client stands.
-//! What happens, and in which order, is drawn. Whatever it is, a worker must not believe a record to
-//! be done with that it was not given under the ownership it has.
+//! The log and the client are numbers here: which offsets hold records, and the client's position. The
+//! events and their order are random. In any case a worker must not take a record as done that it was
+//! not given under its acquisition.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,19 +45,20 @@ fn settings() -> SourceSettings {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A record is written; or something that takes an offset and is none, as a transaction's marker.
+    /// A record is written, or something that takes an offset and is no record, like the marker of a
+    /// transaction.
     Write { partition: i32, is_record: bool },
     /// The client returns records.
     Poll { partition: i32, records: u8 },
     /// What was polled is handed to the worker.
     HandOver,
-    /// The client has fetched everything, and returned it or not, and two reports said so.
+    /// The client has fetched everything, returned or not, and two reports said so.
     AtEnd { is_drained: bool },
     /// The worker commits.
     Commit { partition: i32 },
-    /// A rebalance takes the partition away, and brings it back from where it was committed.
+    /// A rebalance takes the partition away, and assigns it again at the committed position.
     Rebalance { partition: i32 },
-    /// The partition is acquired anew where the log begins: its position was out of range.
+    /// The partition is acquired again at the beginning of the log: its position was out of range.
     StartOver { partition: i32 },
 }
 
@@ -205,7 +206,7 @@ impl World {
         }
     }
 
-    /// The worker does what is in its inbox, changes of ownership first.
+    /// The worker handles its inbox, rebalances first.
     fn work(&mut self) {
         while let Ok(rebalance) = self.inbox.rebalances.try_recv() {
             match rebalance {
@@ -254,7 +255,7 @@ impl World {
         }
     }
 
-    /// In the end everything is read, by whoever has the partitions then.
+    /// In the end everything is read under the last acquisitions.
     fn finish(&mut self) {
         self.hand_over();
         self.at_end(true);
@@ -279,7 +280,7 @@ proptest! {
     }
 }
 
-/// Every second step a change, at each place of a short story.
+/// Every second step is a change, at each place of a short story.
 #[test]
 fn an_ownership_may_change_between_any_two_steps() {
     let write = || Step::Write { partition: 0, is_record: true };

@@ -1,5 +1,5 @@
-//! The admin pages: `/metrics`, `/livez`, `/readyz`, `/policies`, `/-/reload`, and a plain page that
-//! says where to look.
+//! The admin pages: `/metrics`, `/livez`, `/readyz`, `/policies`, `/-/reload`, and a page with links to
+//! them.
 //!
 //! Owns the HTTP server. Promises that a page never blocks the
 //! pipeline and shows nothing secret. Leaves to others what the metrics and the checks mean.
@@ -18,7 +18,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How long open connections may hold up the end.
+/// How long to wait for open connections at the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 /// One condition of being ready.
@@ -37,19 +37,19 @@ pub struct Pages {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// The conditions of being ready, as they are now.
     pub readiness: Arc<dyn Fn() -> Vec<Check> + Send + Sync>,
-    /// What deserves attention and does not keep spans from flowing, as it is now.
+    /// Current problems that do not stop spans.
     pub notes: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
-    /// The policies in force, if they are looked after.
+    /// The active policies, if the process reloads them.
     pub policies: Option<PolicyPages>,
 }
 
-/// What came of a reload: what to say about it, or every error in the file.
+/// The result of a reload: what changed, or every error in the file.
 pub type Reloaded = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
-/// What there is to show and to do about policies.
+/// What the pages of policies show and do.
 #[derive(Clone)]
 pub struct PolicyPages {
-    /// What is in force, for people.
+    /// The active policies, as text.
     pub text: Arc<dyn Fn() -> String + Send + Sync>,
     /// The same as a JSON object.
     pub json: Arc<dyn Fn() -> String + Send + Sync>,
@@ -73,7 +73,7 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, AdminError> {
     TcpListener::bind(listen).await.map_err(|source| AdminError { listen, source })
 }
 
-/// Serves the pages until `stop`.
+/// Serves the pages until `stop` is cancelled.
 pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
     let router = Router::new()
         .route("/", get(pages::home))

@@ -18,14 +18,14 @@ pub(super) async fn metrics(State(pages): State<Pages>) -> Response {
     ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], (pages.metrics)()).into_response()
 }
 
-/// The process runs and answers; nothing else is asked, so that an orchestrator does not restart
-/// it because Kafka is away.
+/// Says only that the process runs and answers, so that an orchestrator does not restart it because
+/// Kafka is down.
 pub(super) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// 200 if everything that spans need on their way is there; 503 and what is missing otherwise.
-/// With `?verbose`, every check, and what deserves attention.
+/// 200 if spans can flow; else 503 and what is missing. With `?verbose`, every check and all current
+/// problems.
 pub(super) async fn readyz(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Response {
     let is_verbose = asks_for(query.as_deref(), "verbose");
     let checks = (pages.readiness)();
@@ -35,7 +35,7 @@ pub(super) async fn readyz(State(pages): State<Pages>, RawQuery(query): RawQuery
     (status, report(&checks, &notes, is_verbose)).into_response()
 }
 
-/// What is in force; with `?format=json`, as JSON.
+/// The active policies; with `?format=json`, as JSON.
 pub(super) async fn policies(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Response {
     let Some(policies) = &pages.policies else { return StatusCode::NOT_FOUND.into_response() };
     if asks_for(query.as_deref(), "format=json") {
@@ -45,8 +45,8 @@ pub(super) async fn policies(State(pages): State<Pages>, RawQuery(query): RawQue
     (policies.text)().into_response()
 }
 
-/// Reads the policy file again: 200 and what changed; 422 and every error in it, and nothing
-/// changed.
+/// Reads the policy file again: 200 and what changed; or 422 and every error in it, and nothing
+/// changes.
 pub(super) async fn reload(State(pages): State<Pages>) -> Response {
     let Some(policies) = &pages.policies else { return StatusCode::NOT_FOUND.into_response() };
     match (policies.reload)().await {

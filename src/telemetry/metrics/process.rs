@@ -1,8 +1,7 @@
-//! Metrics of the process under the names that the Prometheus client libraries use, out of
-//! Linux's `/proc`. Elsewhere they are absent.
+//! Metrics of the process from Linux's `/proc`, with the names of the Prometheus client libraries.
+//! Other systems do not have them.
 //!
-//! They are written by hand because counters of the recorder are whole numbers, and CPU time is
-//! not.
+//! They are written by hand because counters of the recorder are integers, and CPU time is not.
 
 use std::fs;
 
@@ -11,7 +10,7 @@ use super::{Metric, table};
 /// Clock ticks a second in `/proc`: `USER_HZ`, part of the kernel's interface.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Places of fields in `/proc/self/stat`, counted from the one behind the command (proc(5)).
+/// Indexes of fields in `/proc/self/stat`, counted from the one after the command (proc(5)).
 const USER_TICKS: usize = 11;
 const SYSTEM_TICKS: usize = 12;
 const THREADS: usize = 17;
@@ -40,8 +39,8 @@ fn text<H>(metric: &Metric<H>, value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| metric.text(&[], value))
 }
 
-/// A numeric field of a `stat` line. The command may hold blanks and brackets, so counting starts
-/// behind the last bracket.
+/// A numeric field of a `stat` line. The command may contain blanks and brackets, so counting starts
+/// after the last bracket.
 fn stat_field(stat: &str, place: usize) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(place)?.parse().ok()

@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 use super::{Kind, process, table};
 
-/// How often what histograms have collected is put into their buckets. A scrape does it too; this
+/// How often collected values are put into the buckets of histograms. A scrape does this too; here it
 /// bounds the memory between scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -20,7 +20,7 @@ const COUNTS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 500.0, 2000.0
 #[derive(Clone, Debug)]
 pub struct Recorder(PrometheusHandle);
 
-/// Installs the recorder. Metrics that were made before are not seen by it.
+/// Installs the recorder. It does not see metrics that were created before.
 ///
 /// # Errors
 /// When one is installed already.

@@ -1,11 +1,11 @@
-//! What holds spans besides OTLP JSON: answers of Tempo and Jaeger, and lines of container logs.
+//! Other documents with spans than OTLP JSON: answers of Tempo and Jaeger, and lines of container logs.
 
 use serde_json::{Value, json};
 
 use super::jaeger;
 use crate::otlp::json;
 
-/// What a document is.
+/// The kinds of documents.
 pub(super) enum Contents {
     /// OTLP JSON.
     Otlp(Value),
@@ -15,8 +15,8 @@ pub(super) enum Contents {
     Logged(String),
 }
 
-/// What is in `document`. What is nothing that is known here is handed back as OTLP JSON, whose
-/// reader says what is wrong with it.
+/// Recognises `document`. If it is not recognised it is returned as OTLP JSON, whose reader says what is
+/// wrong with it.
 pub(super) fn contents(document: Value) -> Result<Contents, String> {
     let Value::Object(mut fields) = document else { return Ok(Contents::Otlp(document)) };
     if let Some(batches) = fields.remove("batches") {
@@ -32,7 +32,7 @@ pub(super) fn contents(document: Value) -> Result<Contents, String> {
     if let Some(Value::Array(traces)) = fields.get("data")
         && traces.iter().all(|trace| trace.get("spans").is_some())
     {
-        // Jaeger, /api/traces/ID and what its UI saves.
+        // Jaeger, /api/traces/ID and files of its UI.
         return Ok(Contents::Protobuf(jaeger::to_protobuf(traces)?));
     }
     if let (Some(Value::String(line)), true) = (fields.get("log"), fields.contains_key("stream")) {

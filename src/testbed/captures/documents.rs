@@ -1,15 +1,15 @@
-//! JSON documents out of a stream: one a line, over several lines, or back to back.
+//! Splits a stream into JSON documents: one a line, over several lines, or back to back.
 //!
-//! Braces and brackets are counted, strings passed over; nothing else is looked at. A document that
-//! was cut off ends where a line begins the next record, so that one broken line costs one record.
-//! What a log puts in front of a record is passed over; a line that is no part of any is a document
-//! by itself, which nobody can read.
+//! It counts braces and brackets, skips strings, and examines nothing else. A document that was cut off
+//! ends where a line begins the next record, so that one broken line costs one record. It skips what a
+//! log writes before a record; a line that is no part of a record is a document of its own, which
+//! cannot be read.
 
 use std::io::{self, BufRead, Read};
 
 use super::sniff::without_mark;
 
-/// A document, or what stands in its place.
+/// A document, or something that is none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Document {
     /// The line that it begins in, counted from 1.
@@ -24,11 +24,11 @@ pub(super) struct Document {
 pub(super) struct Documents<R> {
     input: R,
     limit: usize,
-    /// The line in hand, its number, and how far it was taken.
+    /// The current line, its number, and how far it was read.
     line: Vec<u8>,
     number: u64,
     taken: usize,
-    /// What there is of the document in hand, and the line it begins in.
+    /// The current document so far, and the line in which it begins.
     open: Vec<u8>,
     began: u64,
     is_too_large: bool,
@@ -78,7 +78,7 @@ impl<R: BufRead> Documents<R> {
         !self.open.is_empty() || self.is_too_large
     }
 
-    /// Takes what belongs to the document in hand; true if it ends in this line.
+    /// Takes the part of the current line that belongs to the document; true if the document ends there.
     fn take_from_line(&mut self) -> bool {
         let mut rest = &self.line[self.taken..];
         if !self.is_open() {
@@ -92,7 +92,7 @@ impl<R: BufRead> Documents<R> {
                 Some(_) => {
                     self.began = self.number;
                     let Some(prefix) = place_of_record(rest) else {
-                        // Whatever it is, it is no document: it goes up to the end of the line.
+                        // It is no document; it ends with the line.
                         self.open.extend_from_slice(rest);
                         self.taken = self.line.len();
                         return true;
@@ -168,13 +168,13 @@ fn begins_record(line: &[u8]) -> bool {
     KEYS.iter().any(|key| inner.trim_ascii_start().starts_with(key))
 }
 
-/// True if what is behind a bracket is a list of objects, and not a word that a log brackets.
+/// True if a bracket begins a list of objects, and not a word of a log in brackets.
 fn begins_list(inner: &[u8]) -> bool {
     matches!(inner.trim_ascii_start().first(), None | Some(b'{' | b']'))
 }
 
-/// Where in a line a record begins that has something else in front of it, as logs have: a time, the
-/// name of a container. A record within a string is none.
+/// Where in a line a record begins after a prefix of a log, such as a time or the name of a container.
+/// A record inside a string does not count.
 fn place_of_record(line: &[u8]) -> Option<usize> {
     let braces = (0..line.len()).filter(|at| line[*at] == b'{');
     let mut records = braces.filter(|at| begins_record(&line[*at..]) || is_resource(&line[*at..]));
@@ -195,14 +195,14 @@ struct Nesting {
 }
 
 impl Nesting {
-    /// Reads on in `text`; tells where the document ends, if it does.
+    /// Reads on in `text`; returns where the document ends, if it does.
     fn end(&mut self, text: &[u8]) -> Option<usize> {
         for (at, byte) in text.iter().enumerate() {
             if self.in_string {
                 match byte {
                     _ if self.is_escaped => self.is_escaped = false,
                     b'\\' => self.is_escaped = true,
-                    // JSON has no strings over several lines.
+                    // A JSON string does not go over several lines.
                     b'"' | b'\n' => self.in_string = false,
                     _ => {}
                 }
@@ -249,7 +249,7 @@ mod tests {
             ("{}{} {\n}", &[(1, "{}"), (1, "{}"), (1, "{\n}")]),
             ("{\n \"a\": {\n }\n}\n{}", &[(1, "{\n \"a\": {\n }\n}"), (5, "{}")]),
             (r#"{"}":"\"}\\"}{}"#, &[(1, r#"{"}":"\"}\\"}"#), (1, "{}")]),
-            // What is broken goes up to where the next record begins.
+            // The broken document ends where the next record begins.
             (
                 "{\"resourceSpans\":[{\n{\"resourceSpans\":[]}\n{}",
                 &[(1, "{\"resourceSpans\":[{\n"), (2, "{\"resourceSpans\":[]}"), (3, "{}")],
@@ -261,7 +261,7 @@ mod tests {
             ("nonsense {}\n{}", &[(1, "nonsense {}\n"), (2, "{}")]),
             ("{}}\n{\n", &[(1, "{}"), (1, "}\n"), (2, "{\n")]),
             ("[{},\n{\"a\":[]}]{}", &[(1, "[{},\n{\"a\":[]}]"), (2, "{}")]),
-            // What logs put in front, and a line whose beginning is gone.
+            // Prefixes of logs, and a line that is cut at its beginning.
             (
                 "2026-01-01T00:00:00Z stdout F {\"resourceSpans\":[]}\n[x] {\"resource\":{}}\n",
                 &[(1, "{\"resourceSpans\":[]}"), (2, "{\"resource\":{}}")],

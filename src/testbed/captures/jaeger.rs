@@ -1,8 +1,7 @@
-//! Traces as Jaeger's `/api/traces` answers and its UI saves them, as OTLP.
+//! Converts answers of Jaeger's `/api/traces`, and files saved from its UI, to OTLP.
 //!
-//! The mapping is that of the Collector's Jaeger receiver, as far as policies can see it: tags are
-//! attributes, those that stand for fields of OTLP become these; logs are events; the process is
-//! the resource.
+//! The mapping is that of the Collector's Jaeger receiver, as far as it matters to policies: tags are
+//! attributes, except those that become fields of OTLP; logs are events; the process is the resource.
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
@@ -33,7 +32,7 @@ pub(super) fn to_protobuf(traces: &[Value]) -> Result<Vec<u8>, String> {
     Ok(TracesData { resource_spans }.encode_to_vec())
 }
 
-/// The process of a span: by itself in it, or by its name in its trace.
+/// The process of a span: inside the span, or by its name in the trace.
 fn span_process<'v>(span: &'v Value, trace: &'v Value) -> &'v Value {
     match &span["process"] {
         Value::Null => &trace["processes"][span["processID"].as_str().unwrap_or_default()],
@@ -78,7 +77,7 @@ fn read_span(value: &Value) -> Result<(Span, Option<InstrumentationScope>), Stri
     Ok((span, scope))
 }
 
-/// Takes out the tags that stand for fields of OTLP.
+/// Removes the tags that become fields of OTLP.
 fn fields_of_tags(span: &mut Span) -> Option<InstrumentationScope> {
     let mut take = |key: &str| {
         let place = span.attributes.iter().position(|attribute| attribute.key == key)?;

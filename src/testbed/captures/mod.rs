@@ -1,17 +1,17 @@
-//! Captures of spans, read back: files or streams of OTLP, told apart by their content.
+//! Reads captures of spans: files or streams of OTLP, whose format is recognised by the content.
 //!
 //! Owns the formats: OTLP JSON documents (one a line, pretty-printed or back to back), the answers
-//! of Tempo's and Jaeger's APIs, one OTLP protobuf message, and values behind their lengths, as the
-//! Collector's file exporter, `kcat` and `tailsieve capture` write them; each also under gzip or
-//! zstd. A document or a value is one record of Kafka. Promises to hold one record at a time, to say
-//! where what cannot be read stands, and to go on behind it where that is possible. Leaves to others
-//! what the spans mean.
+//! of Tempo's and Jaeger's APIs, one OTLP protobuf message, and values after their lengths, as the
+//! Collector's file exporter, `kcat` and `tailsieve capture` write them; each also compressed with gzip
+//! or zstd. A document or a value is one Kafka record. Promises to hold one record at a time, to report
+//! the place of what cannot be read, and to go on after it if that is possible. Leaves to others what
+//! the spans mean.
 
 mod answers;
+mod compressed;
 mod documents;
-mod framed;
 mod jaeger;
-mod packed;
+mod length_delimited;
 mod sniff;
 
 use std::fs::File;
@@ -25,16 +25,16 @@ use crate::ids::Timestamp;
 use crate::otlp::encoding::{self, Decoder};
 use crate::otlp::json;
 use answers::Contents;
+use compressed::Fault;
 use documents::{Document, Documents};
-use framed::Messages;
-use packed::Fault;
+use length_delimited::Messages;
 use sniff::Format;
 
-/// Bytes that one record may have. Bounds what a broken length, or a document that never ends,
-/// can take.
+/// Bytes that one record may have. Bounds the memory that a broken length, or a document that never
+/// ends, can take.
 const MAX_RECORD: usize = 256 << 20;
 
-/// What a capture may be, for messages.
+/// The known formats, for error messages.
 pub const EXPECTED: &str = "OTLP JSON (one `{\"resourceSpans\": [...]}` a line), an OTLP protobuf \
     message, what the Collector's file exporter or `tailsieve capture` writes, or an answer of \
     Tempo's or Jaeger's API";
@@ -44,9 +44,9 @@ pub const EXPECTED: &str = "OTLP JSON (one `{\"resourceSpans\": [...]}` a line),
 pub struct CapturedRecord {
     /// Its time, if the capture tells it (`recordTimestampMs` beside `resourceSpans`).
     pub timestamp: Option<Timestamp>,
-    /// Its value: OTLP protobuf, not looked into yet where the capture is protobuf.
+    /// Its value: OTLP protobuf, which is not checked if the capture is protobuf.
     pub payload: Vec<u8>,
-    /// Where it stands, for messages: `line 7` or `byte 1024`.
+    /// Its place, for error messages: `line 7` or `byte 1024`.
     pub place: String,
 }
 
@@ -56,25 +56,25 @@ pub enum CaptureError {
     /// The file cannot be read any further.
     #[error("{name}: cannot be read: {error}")]
     Io {
-        /// What it is called.
+        /// Its name.
         name: String,
         /// What the system says.
         error: io::Error,
     },
-    /// The content is of no known format.
+    /// The format is not known.
     #[error(
         "{name}: {found}; expected {expected}", expected = EXPECTED
     )]
     Unknown {
-        /// What it is called.
+        /// Its name.
         name: String,
-        /// What it looks like.
+        /// A guess at what it is.
         found: String,
     },
-    /// One record cannot be read. There may be more behind it.
+    /// One record cannot be read. There may be others after it.
     #[error("{name}:{place}: {message}")]
     Record {
-        /// What the capture is called.
+        /// The name of the capture.
         name: String,
         /// The line, or the byte.
         place: String,
@@ -94,7 +94,7 @@ impl CaptureError {
 pub struct Capture {
     name: String,
     records: Records,
-    /// What broke the compressed data off.
+    /// The fault of the compressed data.
     fault: Fault,
     decoder: Decoder,
 }
@@ -110,7 +110,7 @@ impl Capture {
     /// The capture in a file.
     ///
     /// # Errors
-    /// If it cannot be read, or holds nothing that is known.
+    /// If it cannot be read, or has no known format.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         let name = path.display().to_string();
         match File::open(path) {
@@ -119,10 +119,10 @@ impl Capture {
         }
     }
 
-    /// The capture that `input` holds; `name` is what errors call it.
+    /// The capture in `input`; errors call it `name`.
     ///
     /// # Errors
-    /// If it cannot be read, or holds nothing that is known.
+    /// If it cannot be read, or has no known format.
     pub fn new(name: String, input: Box<dyn Read>) -> Result<Self, CaptureError> {
         let fault = Fault::default();
         match Self::records(input, true, &fault) {
@@ -132,7 +132,7 @@ impl Capture {
         }
     }
 
-    /// What errors call it.
+    /// Its name in errors.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -150,7 +150,7 @@ impl Capture {
             Format::Whole => Records::Whole(input),
             Format::Nothing => Records::End,
             Format::Packed(compression) if may_be_packed => {
-                let contents = packed::unpack(compression, input, fault.clone())?;
+                let contents = compressed::unpack(compression, input, fault.clone())?;
                 return Self::records(contents, false, fault);
             }
             Format::Packed(_) => return Ok(Err("it is compressed twice".to_owned())),
@@ -195,12 +195,12 @@ impl Iterator for Capture {
     }
 }
 
-/// Why the next record cannot be had.
+/// Why there is no next record.
 #[derive(Debug)]
 enum Failure {
-    /// There will be no other one.
+    /// There are no more records.
     Io(io::Error),
-    /// It is broken.
+    /// The record is broken.
     Record { place: String, message: String },
 }
 
@@ -210,7 +210,7 @@ impl Failure {
     }
 }
 
-/// The record that a document stands for.
+/// The record of a document.
 fn json_record(document: &Document) -> Result<CapturedRecord, Failure> {
     let first = document.line;
     if document.is_too_large {
@@ -251,7 +251,7 @@ fn parse_one(first: u64, text: &[u8]) -> Result<Value, Failure> {
 
 const TIME: [&str; 2] = ["recordTimestampMs", "record_timestamp_ms"];
 
-/// The time, if it is given, and the value of the record that is written as `value`.
+/// The time, if it is given, and the value of the record in `value`.
 fn traces(value: &Value) -> Result<(Option<Timestamp>, Vec<u8>), String> {
     let read = json::read(value);
     let mut time = None;
@@ -275,7 +275,7 @@ fn traces(value: &Value) -> Result<(Option<Timestamp>, Vec<u8>), String> {
     Ok((timestamp.transpose()?, traces.protobuf))
 }
 
-/// The record that a value stands for, in whatever members read.
+/// The record of a value, in any encoding that members read.
 fn message_record(
     decoder: &mut Decoder,
     start: u64,

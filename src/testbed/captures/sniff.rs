@@ -1,15 +1,15 @@
-//! What a capture is, told from how it begins.
+//! Recognises the format of a capture by its beginning.
 //!
-//! No two formats begin alike. Protobuf of `TracesData` begins with the byte 0x0A, its only field.
-//! So may JSON, where it is a line feed; but a quotation mark and a letter never follow the brace
-//! where protobuf has a resource. A length of less than 2^28 begins with a byte that is no tag.
+//! No two formats begin alike. Protobuf of `TracesData` begins with the byte 0x0A, its only field. JSON
+//! may begin with the same byte, a line feed; but where JSON has a brace, a quotation mark and a letter,
+//! protobuf has a resource. A length of less than 2^28 begins with a byte that is no tag.
 
 use std::io::{self, Cursor, Read};
 
-use super::framed::NO_VALUE;
+use super::length_delimited::NO_VALUE;
 use crate::otlp::encoding::Compression;
 
-/// How much of the beginning is looked at.
+/// How much of the beginning is examined.
 const HEAD: usize = 4096;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -19,19 +19,19 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub(super) enum Format {
     /// JSON documents.
     Documents,
-    /// Messages, each behind its length.
+    /// Messages, each after its length.
     Messages,
     /// One protobuf message.
     Whole,
-    /// Compressed; what is in it is still to be seen.
+    /// Compressed; the contents are not known yet.
     Packed(Compression),
     /// There is nothing to read.
     Nothing,
-    /// None of these; what it looks like.
+    /// None of these; a guess at what it is.
     Unknown(String),
 }
 
-/// The beginning of `input`, and `input` as it was.
+/// The beginning of `input`, and the whole of `input`.
 pub(super) fn peek(mut input: Box<dyn Read>) -> io::Result<(Vec<u8>, Box<dyn Read>)> {
     let mut head = Vec::with_capacity(HEAD);
     input.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
@@ -39,7 +39,7 @@ pub(super) fn peek(mut input: Box<dyn Read>) -> io::Result<(Vec<u8>, Box<dyn Rea
     Ok((head, Box::new(whole)))
 }
 
-/// What begins with `head`.
+/// The format that begins with `head`.
 pub(super) fn format(head: &[u8]) -> Format {
     let blank = without_mark(head).iter().all(u8::is_ascii_whitespace);
     if let Some(compression) = Compression::of(head) {
@@ -57,8 +57,8 @@ pub(super) fn format(head: &[u8]) -> Format {
     }
 }
 
-/// Text that goes on beyond what is looked at, or that has a brace: a line of a log, or one whose
-/// beginning is gone, may stand in front.
+/// Text that is longer than what is examined, or that has a brace: a line of a log, or a line that is
+/// cut, may come first.
 fn may_have_documents(head: &[u8]) -> bool {
     let is_control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
     let has_brace = head.iter().any(|byte| matches!(byte, b'{' | b'['));
@@ -76,13 +76,13 @@ fn is_json(head: &[u8]) -> bool {
     match inner.trim_ascii_start() {
         [b'"', key, ..] => !key.is_ascii_control(),
         [b'}', ..] => true,
-        // Not that protobuf could not look like it, but people make mistakes.
+        // Protobuf may look like this, but a mistake of a user is more likely.
         [other, ..] => head.starts_with(b"{") && !other.is_ascii_control(),
         [] => head.starts_with(b"{"),
     }
 }
 
-/// Without the mark that some editors put in front of a text.
+/// Removes the byte order mark that some editors write.
 pub(super) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }

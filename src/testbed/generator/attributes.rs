@@ -1,4 +1,4 @@
-//! What spans say about themselves, by the OpenTelemetry semantic conventions, old and new.
+//! Names and attributes of spans, by the old and the new OpenTelemetry semantic conventions.
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
 use rand::Rng;

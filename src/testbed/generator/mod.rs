@@ -1,9 +1,9 @@
-//! Realistic traffic onto any Kafka, for `tailsieve generate`.
+//! Writes realistic traffic to any Kafka, for `tailsieve generate`.
 //!
 //! Owns the traffic model ([`Model`], pure and deterministic: settings in, records out in the
-//! order of their time) and the producer that puts its records on a topic ([`produce`]). Whatever
-//! is acknowledged can go into a [`crate::testbed::ledger::Ledger`], to check against what arrives at the
-//! other end. The demo, the tests and the benches use both as a library.
+//! order of their time) and the producer that writes its records to a topic ([`produce`]). Acknowledged
+//! records can be entered into a [`crate::testbed::ledger::Ledger`], which checks what arrives at the
+//! backend. The demo, the tests and the benches use both as a library.
 
 mod attributes;
 mod model;

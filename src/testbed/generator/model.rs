@@ -2,7 +2,7 @@
 //!
 //! Traces start at random; each span leaves its service with the first batch after its end, so
 //! the records of a trace are spread over its time and mixed with those of others. Promises that
-//! equal settings give equal bytes, and that memory holds only what is under way.
+//! equal settings give equal bytes, and that memory holds only open traces.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::mem::take;
@@ -23,13 +23,13 @@ use crate::testbed::ledger::SpanFact;
 /// The most spans that a Collector puts into one of its batches.
 const MAX_BATCH_SPANS: usize = 512;
 
-/// How often a Collector sends its batches on in [`Layout::Batched`], in milliseconds.
+/// How often a Collector sends its batches in [`Layout::Batched`], in milliseconds.
 const COLLECTOR_PERIOD: i64 = 200;
 
-/// How long a gateway keeps spans back in [`Layout::Service`], in milliseconds.
+/// How long a gateway holds spans back in [`Layout::Service`], in milliseconds.
 const GATEWAY_PERIOD: i64 = 1000;
 
-/// How much later a record that is produced twice comes again, at most, in milliseconds.
+/// The longest time until a record that is produced twice comes again, in milliseconds.
 const MAX_REPEAT_DELAY: i64 = 2000;
 
 /// A record for the topic.
@@ -66,8 +66,8 @@ pub struct Model {
     /// Resources by service and instance.
     resources: Vec<Resource>,
     waiting: BTreeMap<Departure, Vec<Rendered>>,
-    /// Records that are to be produced a second time, by time and by a number that keeps apart
-    /// those of the same time.
+    /// Records that are to be produced a second time, by time, and by a number for those of the same
+    /// time.
     repeats: BTreeMap<(Timestamp, u64), GeneratedRecord>,
     ready: VecDeque<GeneratedRecord>,
     traces: u64,
@@ -142,7 +142,7 @@ impl Model {
         Departure { at, from }
     }
 
-    /// Turns what leaves next into records. False: there is nothing left.
+    /// Makes records of the spans that leave next. False if nothing is left.
     fn fill_ready(&mut self) -> bool {
         let leaving = self.waiting.keys().next().map(|departure| departure.at);
         let repeat = self.repeats.keys().next().map(|(at, _)| *at);
@@ -229,8 +229,8 @@ impl Model {
         self.ready.push_back(record);
     }
 
-    /// `spans`, in order, under as few resources and scopes as that order allows. Takes the spans
-    /// out of their places: encoding them is the last thing that happens to them.
+    /// Encodes `spans`, in order, under as few resources and scopes as that order allows. Moves the
+    /// spans out of the slice.
     fn encode(&self, spans: &mut [Rendered]) -> Vec<u8> {
         let same_resource = |a: &Rendered, b: &Rendered| resource_index(a) == resource_index(b);
         let resource_spans = spans.chunk_by_mut(same_resource).map(|of_resource| {

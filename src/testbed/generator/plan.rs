@@ -1,7 +1,7 @@
 //! The plan of one trace: who calls whom, when, and what goes wrong.
 //!
-//! Owns the tree and its times; leaves how a span looks on the wire to `render`. A child lies
-//! within its parent, except what a consumer does with a message, which comes after it was sent.
+//! Owns the tree and its times; leaves to `render` how a span looks on the wire. A child lies within
+//! its parent, except for consumers, whose spans come after the message was sent.
 
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -12,7 +12,7 @@ use super::settings::ModelSettings;
 /// What a span stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Activity {
-    /// Answers a request (kind SERVER) on this of its service's routes.
+    /// Answers a request (kind SERVER) on this route of its service.
     Serve { route: usize },
     /// Calls another service (kind CLIENT).
     Call { callee: usize, route: usize },
@@ -22,11 +22,11 @@ pub(super) enum Activity {
     Work,
     /// Sends a message (kind PRODUCER).
     Publish,
-    /// Takes a message (kind CONSUMER).
+    /// Receives a message (kind CONSUMER).
     Consume,
 }
 
-/// A span to be.
+/// A planned span.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     /// Index of the parent, below its own.
@@ -84,8 +84,8 @@ fn span_count(rng: &mut StdRng, max: usize) -> usize {
     (spans.round() as usize).clamp(1, max.max(1))
 }
 
-/// The time a whole trace may take, in nanoseconds. The root takes four fifths of it, so that
-/// what a slow trace takes is above a second, root lost or not.
+/// The duration of a whole trace, in nanoseconds. The root takes four fifths of it, so that a slow
+/// trace takes more than a second even if its root is lost.
 fn duration(rng: &mut StdRng, slow: bool) -> u64 {
     let millis = if slow {
         rng.random_range(1400.0..5000.0)
@@ -101,7 +101,7 @@ fn standard_normal(rng: &mut StdRng) -> f64 {
     radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }
 
-/// Marks one span from index `from` on as failed, and its callers up to one that copes with it.
+/// Marks one span from index `from` on as failed, and its callers up to one that handles the error.
 fn fail(rng: &mut StdRng, nodes: &mut [Node], from: usize) {
     let mut failed = rng.random_range(from..nodes.len());
     nodes[failed].error = true;
@@ -114,10 +114,10 @@ fn fail(rng: &mut StdRng, nodes: &mut [Node], from: usize) {
     }
 }
 
-/// A plan that is growing.
+/// A plan that is being made.
 struct Tree {
     nodes: Vec<Node>,
-    /// Those that can have further children.
+    /// The spans that can have further children.
     hosts: Vec<usize>,
     /// The end of everything, in nanoseconds since the trace's start.
     limit: u64,

@@ -1,9 +1,9 @@
-//! Puts generated records on a topic.
+//! Writes generated records to a topic.
 //!
-//! Owns the Kafka producer: idempotent, acknowledged by all replicas, partitioned as the
-//! Collector partitions. Promises that every record is either acknowledged, and handed to the
-//! caller as such, or counted as failed and the run an error. Paces against the wall clock if
-//! asked to. A full queue makes it wait; nothing is dropped.
+//! Owns the Kafka producer: idempotent, acknowledged by all replicas, partitioned as the Collector does
+//! it. Promises that every record is either acknowledged and passed to the caller, or counted as failed,
+//! which makes the run an error. Follows the wall clock if asked to. Waits while the queue is full;
+//! drops nothing.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,10 +21,10 @@ use super::model::GeneratedRecord;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::testbed::ledger::SpanFact;
 
-/// The longest time without a look at the stop flag.
+/// How often the stop flag is checked, at least.
 const POLL_SLICE: Duration = Duration::from_millis(50);
 
-/// How often an error of the Kafka client that goes on is logged.
+/// How often an error of the Kafka client that persists is logged.
 const ERROR_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Where records go, and how.
@@ -36,14 +36,14 @@ pub struct ProducerSettings {
     pub topic: String,
     /// `compression.type`: none, gzip, snappy, lz4 or zstd.
     pub compression: String,
-    /// `linger.ms`: how long records wait for others to go with.
+    /// `linger.ms`: how long a record waits for others.
     pub linger: Duration,
     /// Further librdkafka properties; they win over everything else.
     pub properties: Vec<(String, String)>,
     /// If given, a record is sent as long after the start of [`produce`] as its time is after this
     /// one; otherwise as soon as possible.
     pub pace_from: Option<Timestamp>,
-    /// How long to wait at the end for what is not acknowledged yet.
+    /// How long to wait at the end for acknowledgements.
     pub flush_timeout: Duration,
 }
 
@@ -82,7 +82,7 @@ impl ProducerSettings {
 /// Why records are not, or not all, on the topic.
 #[derive(Debug, Error)]
 pub enum ProduceError {
-    /// The settings do not make a Kafka producer.
+    /// librdkafka refuses the settings.
     #[error("cannot create the kafka producer: {0}")]
     Client(#[source] KafkaError),
     /// Records were refused, or sent and not acknowledged.
@@ -90,12 +90,12 @@ pub enum ProduceError {
     Unacknowledged {
         /// How many.
         records: u64,
-        /// The first reason there was.
+        /// The first reason.
         reason: String,
     },
 }
 
-/// What has been produced so far, for whoever wants to watch.
+/// What has been produced so far.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Records handed to the Kafka client, taken or refused.
@@ -123,9 +123,9 @@ pub struct Acknowledged {
     pub spans: Vec<SpanFact>,
 }
 
-/// Produces `records` until there are none, `stop` is set or one fails, then waits for what is
-/// under way. `acknowledged` is called on this thread for each record that is on the topic; what
-/// was counted is in `counters`, also after an error.
+/// Produces `records` until there are none, `stop` is set or one fails, then waits for those in
+/// flight. Calls `acknowledged` on this thread for each record that is on the topic. The counts are in
+/// `counters`, also after an error.
 pub fn produce<F>(
     records: impl Iterator<Item = GeneratedRecord>,
     settings: &ProducerSettings,
@@ -205,8 +205,8 @@ fn send<F>(
                 producer.poll(POLL_SLICE);
                 next = again;
             }
-            // A topic that is known to be wrong is refused here, one that turns out to be wrong
-            // later in the delivery report: the same to the caller.
+            // librdkafka refuses the topic here if it knows that it is wrong, otherwise in the
+            // delivery report. For the caller both are the same.
             Err((error, _)) => {
                 producer.context().failed(&error);
                 break;
@@ -225,7 +225,7 @@ fn finish<F>(
 where
     F: Fn(Acknowledged) + Send + Sync + 'static,
 {
-    // What is still under way afterwards shows in the counters.
+    // If it times out, the counters show what is in flight.
     let flushed = producer.flush(timeout);
     let sent = counters.records_sent.load(Ordering::Relaxed);
     let records = sent - counters.records_acknowledged.load(Ordering::Relaxed);
@@ -242,7 +242,7 @@ where
     Err(ProduceError::Unacknowledged { records, reason })
 }
 
-/// What a record under way needs when it is acknowledged.
+/// What is needed when a record is acknowledged.
 struct Sent {
     at: Timestamp,
     spans: Vec<SpanFact>,

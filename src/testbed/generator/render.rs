@@ -1,5 +1,5 @@
-//! From the plan of a trace to its spans: ids, flags, tracestate, events, links, and the facts
-//! that go into the ledger.
+//! Makes spans of the plan of a trace: ids, flags, tracestate, events, links, and the facts for the
+//! ledger.
 
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
@@ -87,8 +87,8 @@ pub(super) fn render(
     spans
 }
 
-/// Holds back only what changes nothing that a policy asks for: a trace looks the same to the
-/// policies whether its late spans come in before or after its decision.
+/// Holds back only spans that no policy can notice: the decision is the same whether the late spans
+/// come before or after it.
 fn keep_facts_on_time(spans: &mut [Rendered]) {
     let whole = facts(spans.iter());
     for index in 0..spans.len() {

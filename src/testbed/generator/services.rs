@@ -11,13 +11,13 @@ use super::attributes::{int, string};
 /// Instances that every service runs.
 pub(super) const INSTANCES: u32 = 2;
 
-/// Where a request comes in from outside.
+/// The service that gets requests from outside.
 pub(super) const FRONT_DOOR: usize = 0;
 
-/// Who takes the messages of [`ORDERS_TOPIC`].
+/// The service that consumes [`ORDERS_TOPIC`].
 pub(super) const ORDERS_CONSUMER: usize = 6;
 
-/// The Kafka topic that the services themselves talk through.
+/// The Kafka topic through which the services talk.
 pub(super) const ORDERS_TOPIC: &str = "orders";
 
 /// Which generation of the semantic conventions a service's instrumentation writes.
@@ -27,7 +27,7 @@ pub(super) enum Conventions {
     Old,
     /// `http.request.method`, `server.address`, `db.system.name`.
     New,
-    /// Both, as while migrating (`OTEL_SEMCONV_STABILITY_OPT_IN=http/dup`).
+    /// Both, as during a migration (`OTEL_SEMCONV_STABILITY_OPT_IN=http/dup`).
     Both,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Service {
     pub(super) language: &'static str,
     pub(super) sdk_version: &'static str,
     pub(super) conventions: Conventions,
-    /// What it is called by.
+    /// The protocol by which it is called.
     pub(super) protocol: Protocol,
     /// Method and route, or RPC service and method.
     pub(super) routes: &'static [(&'static str, &'static str)],

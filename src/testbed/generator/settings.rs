@@ -1,4 +1,4 @@
-//! What traffic is asked for.
+//! The settings of the traffic.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,11 +13,11 @@ pub enum Layout {
     /// id as 32 hexadecimal digits, and a record holds one trace, one resource and one scope.
     #[default]
     Keyed,
-    /// As a gateway that keeps spans back for a second makes them: the key is the trace id, and a
-    /// record holds what one service did for one trace, in the resources of its instances.
+    /// As a gateway that holds spans back for a second: the key is the trace id, and a record holds
+    /// what one service did for one trace, in the resources of its instances.
     Service,
-    /// As the same exporter without it: no key, and a record holds what a Collector has batched
-    /// of several traces and resources; the spans of a trace lie in many records.
+    /// As the same exporter without this option: no key, and a record holds a batch of a Collector,
+    /// of several traces and resources; the spans of a trace are in many records.
     Batched,
 }
 
@@ -90,7 +90,7 @@ impl Default for ModelSettings {
 pub(super) const MEAN_TRACE_SPANS: f64 = 12.0;
 
 impl ModelSettings {
-    /// About how much time the records will span, on the long side. Zero without a limit.
+    /// An upper estimate of the time from the first to the last record. Zero without a limit.
     pub fn expected_span(&self) -> Duration {
         let spans = self.max_spans.map(|spans| spans as f64);
         let by_traces = self.max_traces.map(|n| n as f64 * MEAN_TRACE_SPANS);

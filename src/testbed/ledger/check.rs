@@ -1,8 +1,7 @@
 //! The comparison of a ledger with what a backend received.
 //!
-//! Counts deliveries while they come in, in any order and as often as they come, and judges them
-//! against a ledger at the end. Promises a reading of the default policies that shares nothing
-//! with the pipeline under check.
+//! Counts deliveries as they come in, in any order and number, and compares them with a ledger at the
+//! end. Promises an implementation of the default policies that shares nothing with the pipeline.
 
 use std::collections::HashMap;
 
@@ -26,7 +25,7 @@ pub enum Expectation {
         /// `threshold_ms` of `slow`.
         threshold_ms: u64,
     },
-    /// Of policies unknown here: whatever arrived must have arrived whole.
+    /// Unknown policies: every trace that arrived must have arrived whole.
     WholeOnly,
 }
 
@@ -98,7 +97,7 @@ impl Received {
     }
 }
 
-/// Takes in what a backend received, then judges it.
+/// Collects what a backend received, then compares it with a ledger.
 pub struct Check {
     expectation: Expectation,
     received: HashMap<TraceId, Received>,
@@ -187,8 +186,8 @@ fn judge(
     if let Fate::KeptBy(expected) = fate {
         let as_expected = |policy: &Option<String>| policy.as_deref() == Some(*expected);
         let mut policies = received.policies.iter();
-        // What is delivered again may have been judged again, on what was left of the trace. The
-        // first time it was judged whole.
+        // Spans that are delivered again may have been decided again, on a part of the trace. The
+        // first decision was on the whole trace.
         let is_right = match received.is_delivered_again(trace) {
             true => policies.any(as_expected),
             false => policies.all(as_expected),
@@ -197,7 +196,7 @@ fn judge(
     }
 }
 
-/// Counts the spans that are not there, of a trace of which something is there.
+/// Counts the missing spans of a trace of which something was delivered.
 fn count_missing(verdict: &mut Verdict, trace: &TraceEntry, received: &Received) {
     let mut missing = 0;
     for span in &trace.spans {
@@ -213,7 +212,7 @@ fn count_missing(verdict: &mut Verdict, trace: &TraceEntry, received: &Received)
     verdict.partial_traces += u64::from(missing > 0);
 }
 
-/// Counts what was delivered of a known trace, wanted or not.
+/// Counts the delivered spans of a known trace, expected or not.
 fn count_deliveries(verdict: &mut Verdict, trace: &TraceEntry, received: &Received) {
     let mut known = 0;
     for span in &trace.spans {

@@ -1,7 +1,7 @@
 //! The ledger as a file: JSON lines, a header line with the settings, then one trace a line.
 //!
-//! Ids and the randomness are hexadecimal, so that the file can be searched for what a backend
-//! shows. `duration_ms` is there for readers; it follows from the two times.
+//! Ids and the randomness are hexadecimal, so that the file can be searched for ids that a backend
+//! shows. `duration_ms` is for people; it follows from the two times.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{Ledger, TraceEntry};
 use crate::ids::TraceId;
 
-/// The version of the form.
+/// The version of the format.
 const VERSION: u32 = 1;
 
 #[derive(Serialize)]

@@ -1,10 +1,10 @@
-//! The ledger: what was really put on the topic, span by span, and what follows from it.
+//! The ledger: what was really written to the topic, span by span, and what has to follow from it.
 //!
 //! Owns the facts of every produced trace ([`Ledger`], as JSON lines in [`Ledger::write`])
 //! and the comparison with what a backend received ([`Check`], [`Verdict`]).
-//! Promises independence: expectations are worked out from these facts by a slow, separate
-//! reading of the default policies, sharing no code with the pipeline that is being checked.
-//! Leaves producing to `generate`, and receiving to whoever runs a backend.
+//! Promises independence: it derives expectations from these facts with a slow implementation of the
+//! default policies that shares no code with the pipeline. Leaves producing to `generate`, and
+//! receiving to the backend of the test.
 
 mod check;
 mod file;

@@ -1,4 +1,4 @@
-//! What the comparison came to, in numbers and as a table for people.
+//! The result of the comparison, in numbers and as a table.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -56,13 +56,13 @@ pub struct Verdict {
 
 impl Verdict {
     /// True if every expected trace was delivered whole, nothing else was, and each was attributed
-    /// to the right policy. Duplicates are allowed (delivery is at least once), and late spans
-    /// are judged by [`Verdict::late_missing`] alone: both are for the caller to look at.
+    /// to the right policy. Duplicates are allowed (delivery is at least once), and missing late spans
+    /// count only in [`Verdict::late_missing`]: the caller has to check both.
     pub fn is_balanced(&self) -> bool {
         self.defects() == 0
     }
 
-    /// Number of things that must not be.
+    /// Number of defects.
     pub(super) fn defects(&self) -> u64 {
         self.missing_traces
             + self.missing_spans

@@ -16,7 +16,7 @@ use tonic::transport::server::Connected;
 pub(super) struct Cut(Arc<Mutex<CancellationToken>>);
 
 impl Cut {
-    /// Cuts every connection that is open now; later ones are not concerned.
+    /// Cuts every connection that is open now, not later ones.
     pub(super) fn all(&self) {
         let mut token = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *token).cancel();
@@ -59,7 +59,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Fails if the connection was cut, and has the task woken when it will be.
+    /// Fails if the connection was cut, and makes sure that the task is woken when it is cut.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.cut.as_mut().poll(context) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionReset.into()),

@@ -1,9 +1,9 @@
 //! A small OTLP/gRPC receiver inside the process, for the demo and for tests.
 //!
-//! Takes trace export requests with gzip, zstd or no compression, up to 4 MiB after decompression
+//! Accepts trace export requests with gzip, zstd or no compression, up to 4 MiB after decompression
 //! as real receivers do, and hands the decompressed `ExportTraceServiceRequest` bytes to a sink.
-//! Requests without spans are answered as all others, and neither counted nor handed on. It can be
-//! told to behave as backends do on bad days. What the bytes hold is the sink's business.
+//! Requests without spans are answered like all others, but neither counted nor handed on. It can
+//! imitate the failures of backends. Leaves the contents of requests to the sink.
 
 mod connection;
 mod service;

@@ -117,7 +117,7 @@ struct Export {
 }
 
 impl Export {
-    /// What is returned is never seen.
+    /// Nobody sees what it returns.
     fn answer_instead(&self, instead: Instead) {
         *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = instead;
     }

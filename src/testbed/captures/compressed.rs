@@ -1,7 +1,7 @@
-//! Compressed captures, one member or frame after the other, read as far as they go.
+//! Reads compressed captures, one gzip member or zstd frame after the other.
 //!
-//! Whoever captured may have been stopped in the middle: what is behind a fault is lost, what
-//! comes before is not. So a fault is the end of the contents, and is told once they are read.
+//! The program that made the capture may have been stopped in the middle. What comes before a fault is
+//! used, and the rest is lost. So a fault ends the contents, and is reported after they are read.
 
 use std::cell::RefCell;
 use std::io::{self, BufRead, Read};
@@ -11,18 +11,18 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::otlp::encoding::Compression;
 
-/// What broke a stream off, if anything did.
+/// The fault of a stream, if it has one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fault(Rc<RefCell<Option<String>>>);
 
 impl Fault {
-    /// What it was; told once.
+    /// The fault, reported once.
     pub(super) fn take(&self) -> Option<String> {
         self.0.take()
     }
 }
 
-/// The contents of `input`, up to its end or to what is wrong with it, which goes to `fault`.
+/// The contents of `input`, up to its end or to a fault, which is put into `fault`.
 pub(super) fn unpack(
     compression: Compression,
     input: impl BufRead + 'static,

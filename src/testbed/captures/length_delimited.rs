@@ -1,12 +1,12 @@
-//! Messages behind their lengths, as the Collector's file exporter writes protobuf, and whatever it
-//! compresses, and as `kcat -f '%R%s'` writes the values of a topic: four bytes, big-endian, then so
-//! many bytes. A length of -1 is a record without a value.
+//! Messages after their lengths: four bytes, big-endian, then as many bytes. The Collector's file
+//! exporter writes protobuf in this form, and whatever it compresses, and `kcat -f '%R%s'` the values of
+//! a topic. A length of -1 is a record without a value.
 
 use std::io::{self, BufRead, Read};
 
 use super::Failure;
 
-/// The length of a value that is not there.
+/// The length of a null value.
 pub(super) const NO_VALUE: [u8; 4] = [0xff; 4];
 
 /// The messages of a stream.
@@ -80,8 +80,8 @@ impl<R: BufRead> Messages<R> {
 #[derive(Debug)]
 enum Broken {
     Io(io::Error),
-    /// Where the next one begins cannot be told.
+    /// It is not known where the next one begins.
     Lost(String),
-    /// The next one may be good.
+    /// The next one may be valid.
     Alone(String),
 }
