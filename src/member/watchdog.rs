@@ -29,24 +29,24 @@ struct Seen {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum WorkerState {
     Fine,
     Slow,
     Hangs,
 }
 
 impl Seen {
-    fn look(&mut self, pulse: &Pulse) -> Verdict {
+    fn look(&mut self, pulse: &Pulse) -> WorkerState {
         let busy_with = pulse.busy_with();
         if busy_with.is_none() || busy_with != self.busy_with {
             *self = Self { busy_with, looks: 0 };
-            return Verdict::Fine;
+            return WorkerState::Fine;
         }
         self.looks += 1;
         match self.looks {
-            WARN_AFTER => Verdict::Slow,
-            END_AFTER.. => Verdict::Hangs,
-            _ => Verdict::Fine,
+            WARN_AFTER => WorkerState::Slow,
+            END_AFTER.. => WorkerState::Hangs,
+            _ => WorkerState::Fine,
         }
     }
 }
@@ -62,9 +62,9 @@ pub fn watch(pulses: Vec<Arc<Pulse>>, end: impl FnOnce() + Send + 'static) -> st
             thread::sleep(INTERVAL);
             for (worker, (pulse, seen)) in pulses.iter().zip(&mut seen).enumerate() {
                 match seen.look(pulse) {
-                    Verdict::Fine => {}
-                    Verdict::Slow => warn!(worker, seconds = WARN_AFTER, "worker.slow"),
-                    Verdict::Hangs => {
+                    WorkerState::Fine => {}
+                    WorkerState::Slow => warn!(worker, seconds = WARN_AFTER, "worker.slow"),
+                    WorkerState::Hangs => {
                         error!(worker, seconds = END_AFTER, "worker.hangs: the process ends");
                         return end();
                     }
@@ -83,9 +83,9 @@ mod tests {
     fn only_who_is_busy_with_the_same_thing_for_long_hangs() {
         let (pulse, mut seen) = (Pulse::default(), Seen::default());
         let mut look_often = |pulse: &Pulse| {
-            let verdicts: Vec<_> = (0..=END_AFTER).map(|_| seen.look(pulse)).collect();
-            let of = |wanted| verdicts.iter().filter(|it| **it == wanted).count();
-            (of(Verdict::Slow), of(Verdict::Hangs))
+            let states: Vec<_> = (0..=END_AFTER).map(|_| seen.look(pulse)).collect();
+            let of = |wanted| states.iter().filter(|it| **it == wanted).count();
+            (of(WorkerState::Slow), of(WorkerState::Hangs))
         };
         assert_eq!(look_often(&pulse), (0, 0), "who has nothing to do does not hang");
         pulse.set_busy(1);

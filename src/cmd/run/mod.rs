@@ -90,11 +90,9 @@ fn serve(settings: &Settings, file: &PolicyFile, process: Process) -> Result<(),
         let _context = process.runtime().enter();
         Reloader::start(reload_settings, file, policies, process.ended())?
     };
-    let (render, standing) = (admin.recorder.clone(), reloader.clone());
+    let (render, reloads) = (admin.recorder.clone(), reloader.clone());
     let pages = Pages {
-        metrics: Arc::new(move || {
-            accounts.read(|| render.render()) + &standing.standing().metrics()
-        }),
+        metrics: Arc::new(move || accounts.read(|| render.render()) + &reloads.status().metrics()),
         readiness: Arc::clone(&checks),
         notes: Arc::new(move || readiness.routing()),
         policies: Some(policy_pages(reloader)),
@@ -131,8 +129,8 @@ fn log_start(settings: &Settings, file: &PolicyFile) {
 fn policy_pages(reloader: Reloader) -> PolicyPages {
     let (text, json) = (reloader.clone(), reloader.clone());
     PolicyPages {
-        text: Arc::new(move || text.standing().text()),
-        json: Arc::new(move || json.standing().json()),
+        text: Arc::new(move || text.status().text()),
+        json: Arc::new(move || json.status().json()),
         reload: Arc::new(move || {
             let reloader = reloader.clone();
             Box::pin(async move {

@@ -3,12 +3,12 @@
 //! One task owns reloading, whatever asks for it: a look at the contents every second, SIGHUP, and the
 //! admin pages. Contents are looked at, and nothing is watched: a link somewhere on the way to the file
 //! may be swapped, and network file systems tell nothing. Promises that a file is read and checked whole before anything changes, that a bad one changes
-//! nothing and is told of once, with all its errors, and that [`Standing`] says what is in force
+//! nothing and is told of once, with all its errors, and that [`ReloadStatus`] says what is in force
 //! and since when. Leaves the change of open traces to the workers.
 
 mod attempt;
 mod metrics;
-mod standing;
+mod status;
 mod task;
 
 use std::io;
@@ -23,7 +23,7 @@ use crate::config::{PolicyFile, Surroundings};
 use crate::member::worker::PoliciesInForce;
 
 pub use attempt::{in_force, policies};
-pub use standing::{Changed, Standing};
+pub use status::{Changed, ReloadStatus};
 
 /// Requests that may wait: each is answered before the next, and nobody asks in such numbers.
 const REQUESTS: usize = 16;
@@ -88,7 +88,7 @@ enum Message {
 #[derive(Clone, Debug)]
 pub struct Reloader {
     messages: mpsc::Sender<Message>,
-    standing: published::Receiver<Arc<Standing>>,
+    status: published::Receiver<Arc<ReloadStatus>>,
 }
 
 impl Reloader {
@@ -104,11 +104,11 @@ impl Reloader {
         stop: CancellationToken,
     ) -> io::Result<Self> {
         let (messages, requests) = mpsc::channel(REQUESTS);
-        let first = Standing::at_start(&settings.path, &policies.get());
-        let (publish, standing) = published::channel(Arc::new(first));
+        let first = ReloadStatus::at_start(&settings.path, &policies.get());
+        let (publish, status) = published::channel(Arc::new(first));
         let task = task::Task::new(settings, loaded, policies, publish)?;
         tokio::spawn(task.run(requests, stop));
-        Ok(Self { messages, standing })
+        Ok(Self { messages, status })
     }
 
     /// Looks at the file now. `None` if the process is about to end.
@@ -119,8 +119,8 @@ impl Reloader {
     }
 
     /// What is in force, and what the last look at the file came to.
-    pub fn standing(&self) -> Arc<Standing> {
-        Arc::clone(&self.standing.borrow())
+    pub fn status(&self) -> Arc<ReloadStatus> {
+        Arc::clone(&self.status.borrow())
     }
 }
 

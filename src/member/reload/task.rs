@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use super::attempt::{Attempt, Fingerprint, attempt};
 use super::metrics::ReloadMetrics;
-use super::standing::{Changed, Failure, Standing};
+use super::status::{Changed, Failure, ReloadStatus};
 use super::{Answer, Message, ReloadSettings, Trigger};
 use crate::config::PolicyFile;
 use crate::member::worker::{InForce, PoliciesInForce};
@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_millis(100);
 pub(super) struct Task {
     settings: ReloadSettings,
     policies: Arc<PoliciesInForce>,
-    standing: published::Sender<Arc<Standing>>,
+    status: published::Sender<Arc<ReloadStatus>>,
     metrics: ReloadMetrics,
     hangup: Signal,
     /// What the file held when it was looked at last; `None` before the first look.
@@ -40,13 +40,13 @@ impl Task {
         settings: ReloadSettings,
         loaded: &PolicyFile,
         policies: Arc<PoliciesInForce>,
-        standing: published::Sender<Arc<Standing>>,
+        status: published::Sender<Arc<ReloadStatus>>,
     ) -> io::Result<Self> {
-        let metrics = ReloadMetrics::new(standing.borrow().since);
+        let metrics = ReloadMetrics::new(status.borrow().since);
         let hangup = signal(SignalKind::hangup())?;
         let cache_entries = loaded.decision_cache_entries;
         let (seen, changing) = (None, None);
-        Ok(Self { settings, policies, standing, metrics, hangup, seen, changing, cache_entries })
+        Ok(Self { settings, policies, status, metrics, hangup, seen, changing, cache_entries })
     }
 
     pub(super) async fn run(
@@ -88,7 +88,7 @@ impl Task {
         let settings = self.settings.clone();
         // Who asks is answered, also if he asked before.
         let seen = if trigger.is_automatic() { self.seen } else { None };
-        let hash = self.standing.borrow().hash.clone();
+        let hash = self.status.borrow().hash.clone();
         let attempt = tokio::task::spawn_blocking(move || attempt(&settings, seen, &hash)).await;
         let attempt = attempt.expect("reading a policy file does not panic");
         let before = std::mem::replace(&mut self.changing, attempt.change());
@@ -115,11 +115,11 @@ impl Task {
 
     /// The file says what is in force, perhaps after it said something bad.
     fn unchanged(&self, trigger: Trigger) -> Answer {
-        let standing = Standing::clone(&self.standing.borrow());
-        let was_bad = standing.failure.is_some();
+        let status = ReloadStatus::clone(&self.status.borrow());
+        let was_bad = status.failure.is_some();
         if was_bad {
             self.metrics.succeeded(SystemTime::now());
-            self.standing.send_replace(Arc::new(Standing { failure: None, ..standing }));
+            self.status.send_replace(Arc::new(ReloadStatus { failure: None, ..status }));
         }
         if was_bad || !trigger.is_automatic() {
             info!(trigger = trigger.name(), was_bad, "policies.unchanged");
@@ -134,12 +134,12 @@ impl Task {
             let text = "takes effect at the next start";
             changed.settings.push(format!("decision_cache.max_entries {from} -> {to} ({text})"));
         }
-        let standing = Standing::at_start(&self.settings.path, &next);
-        let since = standing.since;
+        let status = ReloadStatus::at_start(&self.settings.path, &next);
+        let since = status.since;
         info!(
             trigger = trigger.name(),
-            hash = standing.hash,
-            policies = standing.policies.len(),
+            hash = status.hash,
+            policies = status.policies.len(),
             added = changed.added.join(","),
             removed = changed.removed.join(","),
             changed = changed.changed.join(","),
@@ -152,23 +152,23 @@ impl Task {
         }
         self.policies.replace(next);
         self.metrics.succeeded(since);
-        let standing = Standing { changed: Some(changed.clone()), ..standing };
-        self.standing.send_replace(Arc::new(standing));
+        let status = ReloadStatus { changed: Some(changed.clone()), ..status };
+        self.status.send_replace(Arc::new(status));
         Answer::Reloaded(changed)
     }
 
     fn refuse(&self, trigger: Trigger, errors: String) -> Answer {
-        let standing = Standing::clone(&self.standing.borrow());
+        let status = ReloadStatus::clone(&self.status.borrow());
         error!(
             trigger = trigger.name(),
-            in_force = standing.hash,
+            in_force = status.hash,
             errors,
             "policies.reload_failed: the policies in force stay"
         );
         self.metrics.failed();
         let at = SystemTime::now();
         let failure = Some(Failure { at, trigger, errors: errors.clone() });
-        self.standing.send_replace(Arc::new(Standing { failure, ..standing }));
+        self.status.send_replace(Arc::new(ReloadStatus { failure, ..status }));
         Answer::Refused(errors)
     }
 }

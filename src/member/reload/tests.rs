@@ -71,21 +71,24 @@ impl Watched {
     }
 
     /// Waits until what stands satisfies `condition`.
-    async fn until(&mut self, condition: impl FnMut(&Arc<Standing>) -> bool) -> Arc<Standing> {
-        let standing = self.reloader.standing.wait_for(condition);
-        let standing = tokio::time::timeout(PATIENCE, standing).await;
-        Arc::clone(&*standing.expect("a change is noticed").unwrap())
+    async fn until(
+        &mut self,
+        condition: impl FnMut(&Arc<ReloadStatus>) -> bool,
+    ) -> Arc<ReloadStatus> {
+        let status = self.reloader.status.wait_for(condition);
+        let status = tokio::time::timeout(PATIENCE, status).await;
+        Arc::clone(&*status.expect("a change is noticed").unwrap())
     }
 
     /// Waits until the policy `name`, and no other, is in force.
-    async fn until_in_force(&mut self, name: &str) -> Arc<Standing> {
-        let standing =
-            self.until(|standing| standing.policies[0].name == name && standing.failure.is_none());
-        let standing = standing.await;
+    async fn until_in_force(&mut self, name: &str) -> Arc<ReloadStatus> {
+        let status =
+            self.until(|status| status.policies[0].name == name && status.failure.is_none());
+        let status = status.await;
         let in_force = self.policies.get();
         assert_eq!(in_force.policies.set.names().collect::<Vec<_>>(), [name]);
-        assert_eq!(standing.hash, in_force.hash);
-        standing
+        assert_eq!(status.hash, in_force.hash);
+        status
     }
 }
 
@@ -99,8 +102,8 @@ async fn a_file_that_is_replaced_is_noticed() {
     let mut watched = Watched::with_file(OFTEN);
     // In place.
     fs::write(watched.path("p.yaml"), policies("written")).unwrap();
-    let standing = watched.until_in_force("written").await;
-    let changed = standing.changed.as_ref().unwrap();
+    let status = watched.until_in_force("written").await;
+    let changed = status.changed.as_ref().unwrap();
     assert_eq!(changed.trigger, Trigger::Poll);
     assert_eq!(
         (&changed.added, &changed.removed),
@@ -112,13 +115,13 @@ async fn a_file_that_is_replaced_is_noticed() {
     watched.until_in_force("renamed").await;
     // Taken away, which is a fault as long as it lasts, and put back.
     fs::remove_file(watched.path("p.yaml")).unwrap();
-    let gone = watched.until(|standing| standing.failure.is_some()).await;
+    let gone = watched.until(|status| status.failure.is_some()).await;
     assert!(gone.failure.as_ref().unwrap().errors.contains("p.yaml: cannot be read"));
     assert_eq!(gone.policies[0].name, "renamed", "what was in force stays");
     fs::write(watched.path("p.yaml"), policies("renamed")).unwrap();
     watched.until_in_force("renamed").await;
     fs::remove_file(watched.path("p.yaml")).unwrap();
-    watched.until(|standing| standing.failure.is_some()).await;
+    watched.until(|status| status.failure.is_some()).await;
     fs::write(watched.path("p.yaml"), policies("back")).unwrap();
     watched.until_in_force("back").await;
 }
@@ -171,8 +174,8 @@ async fn a_link_in_the_middle_of_the_way_that_is_swapped_is_noticed() {
     });
     symlink("v2", watched.path("there/next")).unwrap();
     fs::rename(watched.path("there/next"), watched.path("there/current")).unwrap();
-    let standing = watched.until_in_force("v2").await;
-    assert_eq!(standing.changed.as_ref().unwrap().trigger, Trigger::Poll);
+    let status = watched.until_in_force("v2").await;
+    assert_eq!(status.changed.as_ref().unwrap().trigger, Trigger::Poll);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,14 +184,14 @@ async fn a_bad_file_changes_nothing_and_is_told_with_all_its_errors() {
     let before = watched.policies.get();
     fs::write(watched.path("p.yaml"), BROKEN).unwrap();
     // A file that is found while it is written is a bad one, too.
-    let is_whole = |standing: &Arc<Standing>| {
-        standing.failure.as_ref().is_some_and(|failure| !failure.errors.contains("is missing"))
+    let is_whole = |status: &Arc<ReloadStatus>| {
+        status.failure.as_ref().is_some_and(|failure| !failure.errors.contains("is missing"))
     };
-    let standing = watched.until(is_whole).await;
-    let failure = standing.failure.clone().unwrap();
+    let status = watched.until(is_whole).await;
+    let failure = status.failure.clone().unwrap();
     let has_both = |text: &str| text.contains("decision_wait: soon") && text.contains("guess");
-    assert!(has_both(&failure.errors) && has_both(&standing.text()), "{}", failure.errors);
-    let json: serde_json::Value = serde_json::from_str(&standing.json()).unwrap();
+    assert!(has_both(&failure.errors) && has_both(&status.text()), "{}", failure.errors);
+    let json: serde_json::Value = serde_json::from_str(&status.json()).unwrap();
     assert!(has_both(json["failure"]["errors"].as_str().unwrap()));
     assert!(Arc::ptr_eq(&before, &watched.policies.get()));
     // Who asks is told again.
@@ -216,16 +219,16 @@ async fn the_processor_that_is_named_is_read_again() {
     watched.until_in_force("shop").await;
     // What another processor says changes no policy.
     fs::write(watched.path("c.yaml"), collector("changed", "shop")).unwrap();
-    let standing = watched.until(|standing| standing.changed.is_some()).await;
-    let changed = standing.changed.as_ref().unwrap();
+    let status = watched.until(|status| status.changed.is_some()).await;
+    let changed = status.changed.as_ref().unwrap();
     assert!(changed.added.is_empty() && changed.removed.is_empty() && changed.unchanged == 1);
     fs::write(watched.path("c.yaml"), collector("changed", "shopping")).unwrap();
     watched.until_in_force("shopping").await;
     // Without it there is nothing to fall back on.
     let without = format!("processors:\n  tail_sampling: {{ {} }}\n", policies("changed").trim());
     fs::write(watched.path("c.yaml"), without).unwrap();
-    let standing = watched.until(|standing| standing.failure.is_some()).await;
-    assert!(standing.failure.as_ref().unwrap().errors.contains("tail_sampling/shop"));
+    let status = watched.until(|status| status.failure.is_some()).await;
+    assert!(status.failure.as_ref().unwrap().errors.contains("tail_sampling/shop"));
     assert_eq!(watched.policies.get().policies.set.names().collect::<Vec<_>>(), ["shopping"]);
 }
 
@@ -244,8 +247,8 @@ async fn what_changed_is_told_by_name() {
         - {name: other, type: latency, latency: {threshold_ms: 6}}\n";
     fs::write(watched.path("p.yaml"), text).unwrap();
     look(&watched).await;
-    let standing = watched.reloader.standing();
-    let changed = standing.changed.clone().unwrap();
+    let status = watched.reloader.status();
+    let changed = status.changed.clone().unwrap();
     assert_eq!((changed.added, changed.removed), (vec!["new".into()], vec!["old".into()]));
     assert_eq!((changed.changed, changed.unchanged), (vec!["other".to_owned()], 1));
     let settings = [
@@ -254,12 +257,12 @@ async fn what_changed_is_told_by_name() {
         "decision_cache.max_entries 1000000 -> 7 (takes effect at the next start)",
     ];
     assert_eq!(changed.settings, settings);
-    let text = standing.text();
+    let text = status.text();
     assert!(text.contains("new     trace_flags    enforce\n"), "{text}");
-    let json: serde_json::Value = serde_json::from_str(&standing.json()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&status.json()).unwrap();
     assert_eq!(json["policies"][2]["type"], "latency");
     assert_eq!(json["lastReload"]["added"], serde_json::json!(["new"]));
-    assert!(standing.metrics().contains(&format!("{{hash=\"{}\"}} 1\n", standing.hash)));
+    assert!(status.metrics().contains(&format!("{{hash=\"{}\"}} 1\n", status.hash)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,7 +277,7 @@ async fn a_file_that_the_policy_file_names_is_noticed_too() {
     let second = watched.until_in_force("second").await;
     assert_ne!(first.hash, second.hash);
     fs::write(watched.path("list.yaml"), "[{name: third, type: guess}]\n").unwrap();
-    let failed = watched.until(|standing| standing.failure.is_some()).await;
+    let failed = watched.until(|status| status.failure.is_some()).await;
     let errors = &failed.failure.as_ref().unwrap().errors;
     assert!(errors.contains("list.yaml:1:22: type: `guess` is no policy type"), "{errors}");
     fs::write(watched.path("list.yaml"), list("second")).unwrap();

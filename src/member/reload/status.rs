@@ -12,7 +12,7 @@ use crate::sampling::policy::spec::{Mode, PolicySpec};
 
 /// What is in force, and what the last looks at the file came to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct ReloadStatus {
     /// The policy file.
     pub file: PathBuf,
     /// Names the contents that are in force.
@@ -66,7 +66,7 @@ pub struct Failure {
     pub errors: String,
 }
 
-impl Standing {
+impl ReloadStatus {
     pub(super) fn at_start(file: &Path, in_force: &InForce) -> Self {
         Self {
             file: file.to_owned(),
@@ -100,7 +100,7 @@ impl Standing {
             let trigger = failure.trigger.name();
             json!({"at": time(failure.at), "trigger": trigger, "errors": failure.errors})
         });
-        let standing: Value = json!({
+        let status: Value = json!({
             "file": self.file.display().to_string(),
             "hash": self.hash,
             "since": time(self.since),
@@ -108,7 +108,7 @@ impl Standing {
             "lastReload": changed,
             "failure": failure,
         });
-        format!("{standing:#}\n")
+        format!("{status:#}\n")
     }
 
     /// For Prometheus.
@@ -129,7 +129,7 @@ fn time(at: SystemTime) -> String {
     humantime::format_rfc3339_seconds(at).to_string()
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for ReloadStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "file    {}", self.file.display())?;
         writeln!(f, "hash    {}", self.hash)?;
