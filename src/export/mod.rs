@@ -77,7 +77,8 @@ pub use self::secret::Secret;
 #[cfg(test)]
 pub use self::settings::TlsVersion;
 pub use self::settings::{
-    Auth, Compression, ExportSettings, KafkaTarget, Protocol, TlsSettings, TlsVersion,
+    Auth, Compression, ExportSettings, KafkaTarget, Protocol, QueueSettings, RetrySettings,
+    TlsSettings,
 };
 
 /// Spans of one trace, all of them or a part, ready to be sent.
