@@ -20,7 +20,7 @@ use crate::kafka::publish::NoticeSink;
 use crate::kafka::source::{self, ConsumerHandle, ConsumerStatus, OwnershipTable, SourceSettings};
 use crate::member::routing::Routing;
 use crate::member::worker::{
-    Annotations, DecisionRoom, Notice, PoliciesInForce, Pulse, Refusals, Shared, Stalls, Worker,
+    Annotations, DecisionRoom, Notice, PolicyWatch, Pulse, Refusals, Shared, Stalls, Worker,
 };
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::memory::Memory;
@@ -125,7 +125,7 @@ impl Member {
     pub fn start(
         name: &str,
         settings: MemberSettings,
-        policies: Arc<PoliciesInForce>,
+        policies: Arc<PolicyWatch>,
         accounts: Arc<Accounts>,
         memory: Arc<Memory>,
         runtime: &Handle,

@@ -15,7 +15,7 @@ use crate::kafka::decision_log::DecisionLogSettings;
 use crate::kafka::source::{KeptHeaders, SourceSettings, StartFrom};
 use crate::member::app::{Member, MemberSettings, Readiness, StartError};
 use crate::member::reload;
-use crate::member::worker::{Annotations, PoliciesInForce};
+use crate::member::worker::{Annotations, PolicyWatch};
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::admin::{self, AdminError, Check, Pages};
 use crate::telemetry::memory::Memory;
@@ -27,7 +27,7 @@ pub(super) struct Members {
     members: Vec<Member>,
     readiness: Arc<Mutex<Vec<Readiness>>>,
     settings: MemberSettings,
-    policies: Arc<PoliciesInForce>,
+    policies: Arc<PolicyWatch>,
     accounts: Arc<Accounts>,
     memory: Arc<Memory>,
     runtime: Handle,
@@ -41,7 +41,7 @@ impl Members {
         file: &PolicyFile,
         runtime: Handle,
     ) -> Result<Self, CommandError> {
-        let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
+        let policies = Arc::new(PolicyWatch::new(reload::active_policies(file)?));
         let mut members = Self {
             members: Vec::new(),
             readiness: Arc::default(),

@@ -16,7 +16,7 @@ use crate::config::{self, PolicyFile, Settings, Surroundings};
 use crate::member::app::{Member, MemberSettings, Readiness};
 use crate::member::reload::{self, Answer, ReloadSettings, Reloader};
 use crate::member::watchdog;
-use crate::member::worker::{Annotations, PoliciesInForce};
+use crate::member::worker::{Annotations, PolicyWatch};
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::admin::{Check, Pages, PolicyPages};
 use crate::telemetry::memory::Memory;
@@ -63,7 +63,7 @@ pub fn run(args: &RunArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> 
 
 fn serve(settings: &Settings, file: &PolicyFile, process: Process) -> Result<(), CommandError> {
     let admin = process.admin(settings.admin_listen)?;
-    let policies = Arc::new(PoliciesInForce::new(reload::in_force(file)?));
+    let policies = Arc::new(PolicyWatch::new(reload::active_policies(file)?));
     let accounts = Arc::new(Accounts::new());
     let memory = Arc::new(Memory::new(settings.max_bytes));
     log_start(settings, file);

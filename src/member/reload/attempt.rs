@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::ReloadSettings;
 use crate::config::{self, PolicyFile};
-use crate::member::worker::InForce;
+use crate::member::worker::ActivePolicies;
 use crate::sampling::policy::{self, CompileError};
 use crate::sampling::sampler::Policies;
 use crate::sampling::trace::Limits;
@@ -19,9 +19,9 @@ pub(super) enum Attempt {
     /// It holds what it held when it was looked at last.
     Same,
     /// It holds what is in force.
-    InForce(Fingerprint),
+    Active(Fingerprint),
     /// It holds other policies, and they are good.
-    Good(Fingerprint, PolicyFile, Box<InForce>),
+    Good(Fingerprint, PolicyFile, Box<ActivePolicies>),
     /// It is bad: every error in it.
     Bad(Fingerprint, String),
 }
@@ -30,7 +30,7 @@ impl Attempt {
     /// What the file holds, if that is something else than it did.
     pub(super) fn change(&self) -> Option<Fingerprint> {
         match self {
-            Self::Same | Self::InForce(_) => None,
+            Self::Same | Self::Active(_) => None,
             Self::Good(fingerprint, ..) | Self::Bad(fingerprint, _) => Some(*fingerprint),
         }
     }
@@ -61,8 +61,8 @@ pub(super) fn attempt(settings: &ReloadSettings, seen: Option<Fingerprint>, hash
     }
     let fingerprint = of_file;
     match file {
-        Ok(file) if file.hash == hash => Attempt::InForce(fingerprint),
-        Ok(file) => match in_force(&file) {
+        Ok(file) if file.hash == hash => Attempt::Active(fingerprint),
+        Ok(file) => match active_policies(&file) {
             Ok(next) => Attempt::Good(fingerprint, file, Box::new(next)),
             Err(error) => Attempt::Bad(fingerprint, format!("{}: {error}", path.display())),
         },
@@ -94,6 +94,6 @@ pub fn policies(file: &PolicyFile) -> Result<Policies, CompileError> {
 ///
 /// # Errors
 /// When a policy cannot be compiled.
-pub fn in_force(file: &PolicyFile) -> Result<InForce, CompileError> {
-    Ok(InForce::new(policies(file)?, file.hash.clone()))
+pub fn active_policies(file: &PolicyFile) -> Result<ActivePolicies, CompileError> {
+    Ok(ActivePolicies::new(policies(file)?, file.hash.clone()))
 }

@@ -20,9 +20,9 @@ use tokio::sync::{mpsc, oneshot, watch as published};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{PolicyFile, Surroundings};
-use crate::member::worker::PoliciesInForce;
+use crate::member::worker::PolicyWatch;
 
-pub use attempt::{in_force, policies};
+pub use attempt::{active_policies, policies};
 pub use status::{Changed, ReloadStatus};
 
 /// Requests that may wait: each is answered before the next, and nobody asks in such numbers.
@@ -100,7 +100,7 @@ impl Reloader {
     pub fn start(
         settings: ReloadSettings,
         loaded: &PolicyFile,
-        policies: Arc<PoliciesInForce>,
+        policies: Arc<PolicyWatch>,
         stop: CancellationToken,
     ) -> io::Result<Self> {
         let (messages, requests) = mpsc::channel(REQUESTS);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use super::{Trigger, metrics};
-use crate::member::worker::InForce;
+use crate::member::worker::ActivePolicies;
 use crate::sampling::policy::spec::{Mode, PolicySpec};
 
 /// What is in force, and what the last looks at the file came to.
@@ -67,12 +67,12 @@ pub struct Failure {
 }
 
 impl ReloadStatus {
-    pub(super) fn at_start(file: &Path, in_force: &InForce) -> Self {
+    pub(super) fn at_start(file: &Path, active: &ActivePolicies) -> Self {
         Self {
             file: file.to_owned(),
-            hash: in_force.hash.clone(),
+            hash: active.hash.clone(),
             since: SystemTime::now(),
-            policies: in_force.policies.set.specs().map(listed).collect(),
+            policies: active.policies.set.specs().map(listed).collect(),
             changed: None,
             failure: None,
         }
@@ -169,7 +169,7 @@ impl fmt::Display for Changed {
 }
 
 impl Changed {
-    pub(super) fn new(trigger: Trigger, old: &InForce, new: &InForce) -> Self {
+    pub(super) fn new(trigger: Trigger, old: &ActivePolicies, new: &ActivePolicies) -> Self {
         let changes = new.policies.set.changes(&old.policies.set);
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Self {
@@ -184,7 +184,7 @@ impl Changed {
 }
 
 /// Settings beside the policies that changed.
-fn settings(old: &InForce, new: &InForce) -> Vec<String> {
+fn settings(old: &ActivePolicies, new: &ActivePolicies) -> Vec<String> {
     let (old, new) = (&old.policies, &new.policies);
     let (from, to) = (&old.limits, &new.limits);
     let wait = |time: Duration| humantime::format_duration(time).to_string();

@@ -15,7 +15,7 @@ use super::metrics::ReloadMetrics;
 use super::status::{Changed, Failure, ReloadStatus};
 use super::{Answer, Message, ReloadSettings, Trigger};
 use crate::config::PolicyFile;
-use crate::member::worker::{InForce, PoliciesInForce};
+use crate::member::worker::{ActivePolicies, PolicyWatch};
 
 /// How long the contents must stay as they are before a poll believes them: the file may be in the
 /// middle of being written.
@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_millis(100);
 
 pub(super) struct Task {
     settings: ReloadSettings,
-    policies: Arc<PoliciesInForce>,
+    policies: Arc<PolicyWatch>,
     status: published::Sender<Arc<ReloadStatus>>,
     metrics: ReloadMetrics,
     hangup: Signal,
@@ -39,7 +39,7 @@ impl Task {
     pub(super) fn new(
         settings: ReloadSettings,
         loaded: &PolicyFile,
-        policies: Arc<PoliciesInForce>,
+        policies: Arc<PolicyWatch>,
         status: published::Sender<Arc<ReloadStatus>>,
     ) -> io::Result<Self> {
         let metrics = ReloadMetrics::new(status.borrow().since);
@@ -98,7 +98,7 @@ impl Task {
         self.changing = None;
         match attempt {
             Attempt::Same => Answer::Unchanged,
-            Attempt::InForce(fingerprint) => {
+            Attempt::Active(fingerprint) => {
                 self.seen = Some(fingerprint);
                 self.unchanged(trigger)
             }
@@ -127,7 +127,7 @@ impl Task {
         Answer::Unchanged
     }
 
-    fn put_in_force(&self, trigger: Trigger, file: &PolicyFile, next: InForce) -> Answer {
+    fn put_in_force(&self, trigger: Trigger, file: &PolicyFile, next: ActivePolicies) -> Answer {
         let mut changed = Changed::new(trigger, &self.policies.get(), &next);
         if file.decision_cache_entries != self.cache_entries {
             let (from, to) = (self.cache_entries, file.decision_cache_entries);

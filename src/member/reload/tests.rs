@@ -28,7 +28,7 @@ const BROKEN: &str = "decision_wait: soon\npolicies: [{name: a, type: guess}]\n"
 
 struct Watched {
     folder: TempDir,
-    policies: Arc<PoliciesInForce>,
+    policies: Arc<PolicyWatch>,
     reloader: Reloader,
     _stop: DropGuard,
 }
@@ -50,7 +50,7 @@ impl Watched {
         make(folder.path());
         let path = folder.path().join(path);
         let file = config::load_policies_of(&path, processor).unwrap();
-        let policies = Arc::new(PoliciesInForce::new(in_force(&file).unwrap()));
+        let policies = Arc::new(PolicyWatch::new(active_policies(&file).unwrap()));
         let stop = CancellationToken::new();
         let processor = processor.map(str::to_owned);
         let surroundings = Surroundings { processor, exporters: Some(vec!["tempo".to_owned()]) };
@@ -85,9 +85,9 @@ impl Watched {
         let status =
             self.until(|status| status.policies[0].name == name && status.failure.is_none());
         let status = status.await;
-        let in_force = self.policies.get();
-        assert_eq!(in_force.policies.set.names().collect::<Vec<_>>(), [name]);
-        assert_eq!(status.hash, in_force.hash);
+        let active = self.policies.get();
+        assert_eq!(active.policies.set.names().collect::<Vec<_>>(), [name]);
+        assert_eq!(status.hash, active.hash);
         status
     }
 }

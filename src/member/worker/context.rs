@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::Shared;
+use super::active_policies::ActivePolicies;
 use super::counting::Counting;
-use super::in_force::InForce;
 use super::intake::Reader;
 use super::outbound::Outbox;
 use super::partition::Held;
@@ -17,8 +17,8 @@ use crate::sampling::decided::DecidedTraces;
 pub(super) struct Context {
     /// What all workers of the process share.
     pub(super) shared: Arc<Shared>,
-    /// The policies that the partitions judge by and the counting are of.
-    pub(super) in_force: Arc<InForce>,
+    /// The policies that the partitions judge and count by.
+    pub(super) active: Arc<ActivePolicies>,
     /// What was counted and not posted yet.
     pub(super) counting: Counting,
     pub(super) outbox: Outbox,
@@ -38,12 +38,12 @@ struct Posted {
 }
 
 impl Context {
-    pub(super) fn new(shared: Arc<Shared>, in_force: Arc<InForce>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, active: Arc<ActivePolicies>) -> Self {
         Self {
-            counting: Counting::new(&in_force),
+            counting: Counting::new(&active),
             framer: Framer::new(shared.max_chunk_bytes),
             shared,
-            in_force,
+            active,
             outbox: Outbox::default(),
             reader: None,
             held: Held::default(),
@@ -51,10 +51,10 @@ impl Context {
         }
     }
 
-    /// Judges and counting by these policies from now on; what was counted for others is posted.
-    pub(super) fn switch(&mut self, in_force: Arc<InForce>) {
-        self.counting = Counting::new(&in_force);
-        self.in_force = in_force;
+    /// Judges and counts by these policies from now on; what was counted for others is posted.
+    pub(super) fn switch(&mut self, active: Arc<ActivePolicies>) {
+        self.counting = Counting::new(&active);
+        self.active = active;
     }
 
     /// Posts the use of memory, which is what the partitions hold and what `waits` for exporters.
@@ -69,7 +69,7 @@ impl Context {
         let Counting { counts, opened, closed, .. } = &mut self.counting;
         let (opened, closed) = (std::mem::take(opened), std::mem::take(closed));
         let Shared { accounts, decision_room, .. } = &*self.shared;
-        accounts.post(&self.in_force.counters, counts, opened, closed);
+        accounts.post(&self.active.counters, counts, opened, closed);
         decision_room.changed(self.posted.decisions, self.held.decisions);
         self.posted.decisions = self.held.decisions;
         let decisions = decision_room.used();

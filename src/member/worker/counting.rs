@@ -1,6 +1,6 @@
-//! What a worker counting: what becomes of spans and traces, and who votes how.
+//! What a worker counts: what becomes of spans and traces, and who votes how.
 
-use super::in_force::InForce;
+use super::active_policies::ActivePolicies;
 use crate::sampling::policy::{
     Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said,
 };
@@ -24,12 +24,12 @@ pub(super) struct Counting {
 
 impl Counting {
     /// Nothing is counted yet.
-    pub(super) fn new(in_force: &InForce) -> Self {
+    pub(super) fn new(active: &ActivePolicies) -> Self {
         Self {
-            counts: in_force.counts(),
+            counts: active.counts(),
             opened: Amount::default(),
             closed: Amount::default(),
-            shadows: Vec::with_capacity(in_force.policies.set.names().count()),
+            shadows: Vec::with_capacity(active.policies.set.names().count()),
             in_effect: InEffect::default(),
         }
     }
@@ -128,5 +128,5 @@ impl Observer for Votes<'_> {
     }
 }
 
-// What places among counts are numbered by.
+// Places among the counts have these numbers.
 const _: () = assert!(Trigger::LogGone as usize + 1 == TRIGGERS.len());

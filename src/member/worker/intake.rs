@@ -231,7 +231,7 @@ impl Refusals {
     }
 }
 
-// What places among counts are numbered by.
+// Places among the counts have these numbers.
 const _: () = assert!(
     Invalid::SpanId as usize + 1 == Invalid::ALL.len()
         && Encoding::MangledText as usize + 1 == Encoding::ALL.len()

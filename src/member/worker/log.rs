@@ -24,8 +24,8 @@ impl PartitionState {
 
     pub(super) fn learn(&mut self, ctx: &Context, decisions: &[DecisionRecord]) {
         let room = ctx.shared.decision_room.share();
-        self.sampler.learn(self.settlement.next(), decisions, room);
-        self.settlement.learned(decisions);
+        self.sampler.learn(self.settlement.watermark.next(), decisions, room);
+        self.settlement.recording.learned(decisions);
     }
 }
 
@@ -47,7 +47,7 @@ impl Worker {
         let Some(log) = &shared.log else { return };
         for Origin { partition, generation, .. } in std::mem::take(&mut outbox.open_batches) {
             if let Some(state) = self.partitions.get(partition, generation) {
-                state.settlement.close_batch(outbox);
+                state.settlement.recording.close_batch(outbox);
             }
         }
         while let Some((ticket, batch)) = outbox.batches.pop_front() {
@@ -102,12 +102,12 @@ impl Worker {
         markers: &[OwnershipMarker],
     ) {
         let Some(state) = self.partitions.current(partition, generation) else { return };
-        state.settlement.read_back(from, markers);
+        state.settlement.recording.read_back(from, markers);
         let ReadingBack { parked, gone } = state.reading_back.take().unwrap_or_default();
         info!(
             partition = partition.0,
-            start = state.settlement.next().0,
-            replayed_traces = state.sampler.decisions().prior().len(),
+            start = state.settlement.watermark.next().0,
+            replayed_traces = state.sampler.decision_memory().prior().len(),
             waited_batches = parked.len(),
             "partition.recovered"
         );

@@ -8,10 +8,10 @@
 //! still are; and that policies change between two batches of records, for all its partitions at
 //! once. Leaves what each step means to the modules it calls.
 
+mod active_policies;
 mod context;
 mod counting;
 mod decision_room;
-mod in_force;
 mod intake;
 mod log;
 mod outbound;
@@ -42,9 +42,9 @@ use crate::member::routing::Routing;
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::memory::Memory;
 
+pub use active_policies::{ActivePolicies, PolicyWatch};
 use context::Context;
 pub use decision_room::DecisionRoom;
-pub use in_force::{InForce, PoliciesInForce};
 pub use intake::Refusals;
 use outbound::Lanes;
 pub use outcomes::Annotations;
@@ -56,11 +56,11 @@ pub use pulse::{Pulse, Stalls};
 /// confirmed.
 const RETRY_WAIT: Duration = Duration::from_millis(50);
 
-/// What all workers of the process share.
+/// What all workers of the process share: many things, which have nothing else in common.
 #[derive(Debug)]
 pub struct Shared {
     /// The policies in force.
-    pub policies: Arc<PoliciesInForce>,
+    pub policies: Arc<PolicyWatch>,
     /// The names of the exporters, in their order; never empty.
     pub exporters: Vec<String>,
     /// What is written on kept spans.
@@ -112,7 +112,8 @@ enum Next {
     Stop,
 }
 
-/// One worker. Runs until its inbox is closed.
+/// One worker. Runs until its inbox is closed. Its methods are many: one for each message that it may
+/// get, in the file of what that is about.
 #[derive(Debug)]
 pub struct Worker {
     index: usize,
@@ -124,7 +125,7 @@ pub struct Worker {
     /// No more comes than is under way, which the queues of the others bound.
     notices: mpsc::UnboundedReceiver<Notice>,
     /// Tells of policies that came into force.
-    policies: watch::Receiver<Arc<InForce>>,
+    policies: watch::Receiver<Arc<ActivePolicies>>,
     /// Partitions of the topic, over which limits are shared out.
     topic_size: u32,
     partitions: Partitions<PartitionState>,
@@ -142,10 +143,10 @@ impl Worker {
         notices: mpsc::UnboundedReceiver<Notice>,
     ) -> Self {
         let mut policies = shared.policies.follow();
-        let in_force = Arc::clone(&policies.borrow_and_update());
+        let active = Arc::clone(&policies.borrow_and_update());
         Self {
             index,
-            ctx: Context::new(shared, in_force),
+            ctx: Context::new(shared, active),
             lanes: Lanes::new(exporters),
             pulse: Arc::default(),
             stalled_by: None,

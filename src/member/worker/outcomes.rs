@@ -5,8 +5,8 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Shared;
+use super::active_policies::ActivePolicies;
 use super::counting::{Counting, of_run};
-use super::in_force::InForce;
 use super::outbound::Outbox;
 use super::settlement::{Framed, Settlement, Shipment};
 use crate::ids::{Offset, Pin};
@@ -52,7 +52,7 @@ fn chance(kept: &Kept) -> Chance {
 /// Takes what comes out of the sampler of one partition.
 pub(super) struct Outcomes<'a> {
     pub(super) shared: &'a Shared,
-    pub(super) in_force: &'a InForce,
+    pub(super) active: &'a ActivePolicies,
     pub(super) counting: &'a mut Counting,
     pub(super) framer: &'a mut Framer,
     pub(super) settlement: &'a mut Settlement,
@@ -60,7 +60,7 @@ pub(super) struct Outcomes<'a> {
 }
 
 impl Outcomes<'_> {
-    /// Frames spans into chunks. With those of one chunk goes the same forwarded.
+    /// Frames spans into chunks. Spans of one chunk have the same forwarded headers.
     fn ship<'a>(
         &mut self,
         kept: &Kept,
@@ -85,7 +85,7 @@ impl Outcomes<'_> {
             let framed = framed.chunks.into_iter();
             chunks.extend(framed.map(|chunk| Framed { forwarded: forwarded.clone(), chunk }));
         }
-        let targets = self.in_force.targets(&self.shared.exporters, &kept.policy);
+        let targets = self.active.targets(&self.shared.exporters, &kept.policy);
         Shipment { targets, chunks }
     }
 
@@ -102,7 +102,7 @@ impl Sink for Outcomes<'_> {
     fn opened(&mut self, offset: Offset) -> Pin {
         self.counting.counts.cache_lookups[1] += 1;
         self.counting.opened_trace();
-        self.settlement.opened(offset)
+        self.settlement.watermark.pin(offset)
     }
 
     fn added(&mut self, run: &SpanRun<'_>) {
@@ -119,7 +119,7 @@ impl Sink for Outcomes<'_> {
     fn decided(&mut self, decided: DecidedTrace<'_>) {
         let (trace, recorded) = (decided.trace, &decided.recorded);
         self.observe(trace, recorded.at.since(trace.opened_at));
-        let policies = &self.in_force.policies.set;
+        let policies = &self.active.policies.set;
         self.counting.decided(policies, &decided.decision, (trace, recorded.trigger));
         match &recorded.decision {
             SamplingDecision::Dropped => self.settlement.dropped(recorded, trace.pin, self.outbox),

@@ -39,12 +39,12 @@ pub(super) struct PartitionState {
     held_told: Held,
 }
 
-/// What partitions hold in memory, in bytes.
+/// What partitions hold in memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Held {
-    /// All that counting against the memory bound.
+    /// Bytes that count against the memory bound.
     pub(super) cost: u64,
-    /// Of that: kept traces that wait for the decision log.
+    /// Of these: those of kept traces that wait for the decision log.
     pub(super) unrecorded: u64,
     /// How many decisions are remembered, which have a bound of their own.
     pub(super) decisions: u64,
@@ -77,7 +77,7 @@ impl PartitionState {
             acquisition,
             owner,
             reading_back: None,
-            sampler: Sampler::new(&ctx.in_force.policies, clock, topic_size),
+            sampler: Sampler::new(&ctx.active.policies, clock, topic_size),
             settlement: Settlement::new(origin, writer, (start, clock), log),
             held_told: Held::default(),
         }
@@ -85,20 +85,20 @@ impl PartitionState {
 
     /// The sampler, and what takes what comes out of it.
     fn sampling<'a>(&'a mut self, ctx: &'a mut Context) -> (&'a mut Sampler, Outcomes<'a>) {
-        let Context { shared, in_force, counting, framer, outbox, .. } = ctx;
+        let Context { shared, active, counting, framer, outbox, .. } = ctx;
         let settlement = &mut self.settlement;
-        let outcomes = Outcomes { shared, in_force, counting, framer, settlement, outbox };
+        let outcomes = Outcomes { shared, active, counting, framer, settlement, outbox };
         (&mut self.sampler, outcomes)
     }
 
     /// Handles one record: what is due before it, then its spans.
     pub(super) fn take_in(&mut self, ctx: &mut Context, record: &Record<'_>) {
-        if record.offset.next() <= self.settlement.next() {
+        if record.offset.next() <= self.settlement.watermark.next() {
             ctx.counting.counts.repeated_records += 1;
             return;
         }
         self.advance_clock(ctx, record.timestamp);
-        self.settlement.read(record.offset, self.sampler.clock());
+        self.settlement.watermark.read(record.offset, self.sampler.clock());
         ctx.counting.counts.records += 1;
         let mut reader = ctx.reader.take().unwrap_or_default();
         let keys = &self.sampler.policies().keys;
@@ -107,7 +107,7 @@ impl PartitionState {
             Err(why) => self.refuse(ctx, record, &why),
         }
         ctx.reader = Some(reader);
-        self.sampler.passed(self.settlement.next());
+        self.sampler.passed(self.settlement.watermark.next());
     }
 
     fn take_in_spans(&mut self, ctx: &mut Context, record: &Record<'_>, value: &Value<'_>) {
@@ -132,11 +132,11 @@ impl PartitionState {
 
     /// There is nothing to read: the wall clock carries the partition's on.
     pub(super) fn caught_up(&mut self, ctx: &mut Context, quiet: &CaughtUp) {
-        if self.settlement.next() > quiet.position {
+        if self.settlement.watermark.next() > quiet.position {
             return;
         }
         let now = self.sampler.clock().max(quiet.at.before(ctx.shared.idle_grace));
-        self.settlement.skip_to(quiet.position, now);
+        self.settlement.watermark.skip_to(quiet.position, now);
         self.sampler.passed(quiet.position);
         self.advance_clock(ctx, now);
         self.publish(ctx);
@@ -171,14 +171,14 @@ impl PartitionState {
     /// Tells the consumer what may be committed, and what the next owner has to know; and the worker
     /// what this partition holds. Said after whatever was done for it.
     pub(super) fn publish(&mut self, ctx: &mut Context) {
-        let unrecorded = self.settlement.unrecorded_bytes();
+        let unrecorded = self.settlement.recording.waiting_bytes();
         let cost = self.sampler.bytes() + unrecorded;
-        let decisions = self.sampler.decisions().latest().len() as u64;
+        let decisions = self.sampler.decision_memory().latest().len() as u64;
         self.tell_held(ctx, Held { cost, unrecorded, decisions });
-        let committable = self.settlement.committable();
+        let committable = self.settlement.watermark.committable();
         let clock = (committable.clock.0 > i64::MIN).then_some(committable.clock);
         let ttl = self.sampler.policies().decision_cache_ttl;
-        let log = self.settlement.log_since(committable.clock.before(ttl));
+        let log = self.settlement.recording.since(committable.clock.before(ttl));
         let metadata = CommitMetadata { clock, log: Some(log), topic: self.acquisition.topic() };
         self.acquisition.set_committable(committable.position, metadata);
     }

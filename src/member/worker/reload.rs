@@ -21,14 +21,14 @@ impl Worker {
     pub(super) fn switch(&mut self) {
         self.post();
         self.ctx.switch(Arc::clone(&self.policies.borrow_and_update()));
-        let in_force = &self.ctx.in_force;
+        let active = &self.ctx.active;
         let since = Instant::now();
         let mut rescan = Rescan::default();
         for state in self.partitions.states() {
-            state.sampler.switch(&in_force.policies, self.topic_size, &mut rescan);
+            state.sampler.switch(&active.policies, self.topic_size, &mut rescan);
         }
         let millis = since.elapsed().as_millis();
-        info!(worker = self.index, hash = in_force.hash, millis, "worker.policies_switched");
+        info!(worker = self.index, hash = active.hash, millis, "worker.policies_switched");
         for state in self.partitions.current_states() {
             state.decide_due(&mut self.ctx);
         }
@@ -51,7 +51,7 @@ impl Worker {
     /// The workers have the same shares, so one of them speaks.
     fn mention_small_shares(&self) {
         if self.index == 0 {
-            shares::mention_small(&self.ctx.in_force.policies.set, self.topic_size);
+            shares::mention_small(&self.ctx.active.policies.set, self.topic_size);
         }
     }
 }

@@ -63,13 +63,13 @@ pub struct DecisionRecord {
 
 /// All that is known of what was decided in a partition.
 #[derive(Debug, Default)]
-pub struct Decisions {
+pub struct DecisionMemory {
     /// Of each trace the decision that began last.
     latest: DecidedTraces,
     prior: PriorDecisions,
 }
 
-impl Decisions {
+impl DecisionMemory {
     /// Remembers a decision that is made now.
     pub fn made(&mut self, recorded: &DecisionRecord) {
         if self.prior.are_read_again() {

@@ -5,8 +5,8 @@ use super::{Sampler, SpanRun, ask_resource, next_run, summarize};
 use crate::ids::Offset;
 use crate::otlp::Scan;
 use crate::sampling::decided::DecisionRecord;
-use crate::sampling::policy::ResourceFacts;
-use crate::sampling::trace::{HeaderId, Segment, Slot, Trigger};
+use crate::sampling::policy::{Predicates, ResourceFacts};
+use crate::sampling::trace::{HeaderId, Headers, Segment, Slot, Trigger};
 
 /// A record of which it is known where its spans are.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +64,8 @@ impl Sampler {
 
     fn take_in_run(&mut self, record: &ScannedRecord<'_>, run: &SpanRun<'_>, sink: &mut impl Sink) {
         let (id, offset) = (run.trace_id(), record.offset);
-        if let Some(recorded) = self.decisions.covering(id, offset).cloned() {
-            let segment = self.hold_segment(record, run);
+        if let Some(recorded) = self.memory.covering(id, offset).cloned() {
+            let segment = self.in_hand.segment(&mut self.headers, record, run);
             sink.read_again(self.following(record, run, segment, recorded));
             return;
         }
@@ -73,8 +73,8 @@ impl Sampler {
             Some(slot) => slot,
             None => {
                 let (now, ttl) = (self.traces.clock(), self.policies.decision_cache_ttl);
-                if let Some(recorded) = self.decisions.followed(id, offset, now, ttl) {
-                    let segment = self.hold_segment(record, run);
+                if let Some(recorded) = self.memory.followed(id, offset, now, ttl) {
+                    let segment = self.in_hand.segment(&mut self.headers, record, run);
                     sink.late(self.following(record, run, segment, recorded));
                     return;
                 }
@@ -82,8 +82,12 @@ impl Sampler {
             }
         };
         sink.added(run);
-        self.add_facts(slot, record, run);
-        let segment = self.hold_segment(record, run);
+        let predicates = self.policies.set.predicates();
+        let facts = self.in_hand.facts(predicates, record, run);
+        let spans = run.first..run.first + run.spans.len();
+        let summary = &mut self.traces.get_mut(slot).summary;
+        summarize(predicates, facts, record.bytes, record.found, spans, summary);
+        let segment = self.in_hand.segment(&mut self.headers, record, run);
         self.headers.hold_again(segment.resource);
         self.headers.hold_again(segment.scope);
         self.traces.append(slot, offset, segment, run.framed.of(record.bytes), run.count());
@@ -116,34 +120,41 @@ impl Sampler {
         }
         self.in_hand.at_cap.clear();
     }
+}
 
-    fn add_facts(&mut self, slot: Slot, record: &ScannedRecord<'_>, run: &SpanRun<'_>) {
+impl InHand {
+    /// What the resource of a run says to the policies.
+    fn facts(
+        &mut self,
+        predicates: &Predicates,
+        record: &ScannedRecord<'_>,
+        run: &SpanRun<'_>,
+    ) -> &ResourceFacts {
         let ScannedRecord { bytes, found, .. } = *record;
-        let predicates = self.policies.set.predicates();
         let resource = found.scopes[run.spans[0].scope as usize].resource as usize;
-        let facts = self.in_hand.resources[resource]
-            .facts
-            .get_or_insert_with(|| ask_resource(predicates, bytes, found, resource));
-        let spans = run.first..run.first + run.spans.len();
-        let summary = &mut self.traces.get_mut(slot).summary;
-        summarize(predicates, facts, bytes, found, spans, summary);
+        let facts = &mut self.resources[resource].facts;
+        facts.get_or_insert_with(|| ask_resource(predicates, bytes, found, resource))
     }
 
     /// The interned headers of a run, held until the record is done with.
-    fn hold_segment(&mut self, record: &ScannedRecord<'_>, run: &SpanRun<'_>) -> Segment {
+    fn segment(
+        &mut self,
+        headers: &mut Headers,
+        record: &ScannedRecord<'_>,
+        run: &SpanRun<'_>,
+    ) -> Segment {
         let ScannedRecord { forwarded, bytes, found, .. } = *record;
         let scope_index = run.spans[0].scope as usize;
         let scope = &found.scopes[scope_index];
-        let headers = &mut self.headers;
         let pieces = |header: crate::otlp::span::Run| {
             header.of(&found.pieces).iter().map(move |piece| piece.of(bytes))
         };
         let resource_index = scope.resource as usize;
         let resource = &found.resources[resource_index];
-        let held = &mut self.in_hand.resources[resource_index].header;
+        let held = &mut self.resources[resource_index].header;
         let resource = *held
             .get_or_insert_with(|| headers.hold_with_forwarded(forwarded, pieces(resource.header)));
-        let held = &mut self.in_hand.scopes[scope_index];
+        let held = &mut self.scopes[scope_index];
         let scope = *held.get_or_insert_with(|| headers.hold(pieces(scope.header)));
         Segment { resource, scope }
     }

@@ -17,7 +17,7 @@ mod summarize;
 use std::sync::Arc;
 
 use crate::ids::{Position, Timestamp};
-use crate::sampling::decided::{DecisionRecord, Decisions, Kept, SamplingDecision};
+use crate::sampling::decided::{DecisionMemory, DecisionRecord, Kept, SamplingDecision};
 use crate::sampling::policy::{Budgets, Decision, PolicySet};
 use crate::sampling::trace::{Headers, OpenTrace, OpenTraces, Trigger};
 #[cfg(test)]
@@ -40,7 +40,7 @@ pub struct Sampler {
     traces: OpenTraces,
     headers: Headers,
     budgets: Budgets,
-    decisions: Decisions,
+    memory: DecisionMemory,
     in_hand: InHand,
 }
 
@@ -53,7 +53,7 @@ impl Sampler {
             traces: OpenTraces::at(policies.limits, clock),
             headers: Headers::default(),
             budgets: policies.set.budgets(topic_size),
-            decisions: Decisions::default(),
+            memory: DecisionMemory::default(),
             in_hand: InHand::default(),
         }
     }
@@ -73,12 +73,6 @@ impl Sampler {
         self.traces.next_due()
     }
 
-    /// The traces that are not decided.
-    #[cfg(test)]
-    pub fn open_traces(&self) -> &OpenTraces {
-        &self.traces
-    }
-
     /// What is known of an open trace.
     #[cfg(test)]
     pub(crate) fn summary(&mut self, id: TraceId) -> Option<&Summary> {
@@ -87,8 +81,8 @@ impl Sampler {
     }
 
     /// What was decided, by this owner and before.
-    pub fn decisions(&self) -> &Decisions {
-        &self.decisions
+    pub fn decision_memory(&self) -> &DecisionMemory {
+        &self.memory
     }
 
     /// Bytes of memory that the open traces take, about.
@@ -136,23 +130,23 @@ impl Sampler {
         let crowded_out = latest_beyond(room, decisions);
         for recorded in decisions {
             let has_room = crowded_out.is_none_or(|latest| recorded.at > latest);
-            self.decisions.learn(start, recorded, has_room && recorded.at >= oldest);
+            self.memory.learn(start, recorded, has_room && recorded.at >= oldest);
         }
     }
 
     /// Everything below `next` was read.
     pub fn passed(&mut self, next: Position) {
-        self.decisions.passed(next);
+        self.memory.passed(next);
     }
 
     /// Remembers no more than so many decisions, from now on.
     pub fn set_decision_room(&mut self, room: usize) {
-        self.decisions.set_room(room);
+        self.memory.set_room(room);
     }
 
     /// Forgets decisions that no span would follow any more, a part of them at a time.
     pub fn forget_old(&mut self) {
-        self.decisions.forget_old(self.traces.clock(), self.policies.decision_cache_ttl);
+        self.memory.forget_old(self.traces.clock(), self.policies.decision_cache_ttl);
     }
 
     /// Decides a trace that was taken, and remembers the decision.
@@ -171,7 +165,7 @@ impl Sampler {
             trigger,
             delivered: false,
         };
-        self.decisions.made(&recorded);
+        self.memory.made(&recorded);
         sink.decided(DecidedTrace::new(trace, decision, recorded, &self.headers));
         for (segment, _) in trace.payload.segments() {
             self.headers.release(segment.resource);

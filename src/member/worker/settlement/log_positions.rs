@@ -31,7 +31,7 @@ impl LogPositions {
         self.learned = self.learned.max(clock);
     }
 
-    /// All that was learned is at `from` or behind it, where `markers` begin. Without these a
+    /// All that was learned is at `from` or behind it, with `markers` of ownerships in it. Without these a
     /// partition that changes hands more often than decisions are forgotten would have its whole log
     /// read back each time.
     pub(super) fn learned_from(&mut self, from: Position, markers: &[OwnershipMarker]) {

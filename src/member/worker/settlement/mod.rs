@@ -9,6 +9,7 @@
 
 mod log_batches;
 mod log_positions;
+mod recording;
 mod undelivered;
 
 use bytes::Bytes;
@@ -17,26 +18,22 @@ use hashbrown::HashMap;
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
 use crate::ids::{Offset, Origin, Pin, Position, Timestamp, TraceId};
 use crate::kafka::dead_letters::{self, Holds, Letter};
-use crate::kafka::decision_log::{self, GroupHash, LogBatch, OwnerId, OwnershipMarker};
+use crate::kafka::decision_log::{GroupHash, OwnerId};
 use crate::otlp::FramedChunk;
 use crate::sampling::decided::DecisionRecord;
-use crate::sampling::watermark::{Committable, Watermark};
+use crate::sampling::watermark::Watermark;
 
 use super::outbound::{Outbound, Outbox, Targets};
-use log_batches::LogBatches;
-use log_positions::LogPositions;
+use recording::Recording;
 use undelivered::{Part, Undelivered};
 
 /// What is not settled of one partition, under one ownership.
 #[derive(Debug)]
 pub(super) struct Settlement {
     origin: Origin,
-    /// As whom decisions are put on record; `None` without a decision log.
-    writer: Option<(GroupHash, OwnerId)>,
-    watermark: Watermark,
-    /// Decisions that are not on the log yet, and what waits for that.
-    log_batches: LogBatches,
-    log_positions: LogPositions,
+    /// Pins the records that something of is not done.
+    pub(super) watermark: Watermark,
+    pub(super) recording: Recording,
     deliveries: HashMap<DeliveryId, Delivery, foldhash::fast::RandomState>,
     next_delivery: u64,
     chunks_under_way: usize,
@@ -96,10 +93,8 @@ impl Settlement {
     ) -> Self {
         Self {
             origin,
-            writer,
             watermark: Watermark::new(start, clock),
-            log_batches: LogBatches::default(),
-            log_positions: LogPositions::new(log),
+            recording: Recording::new(origin, writer, log),
             deliveries: HashMap::default(),
             next_delivery: 0,
             chunks_under_way: 0,
@@ -109,29 +104,9 @@ impl Settlement {
         }
     }
 
-    /// Where reading stands.
-    pub(super) fn next(&self) -> Position {
-        self.watermark.next()
-    }
-
-    /// What may be committed.
-    pub(super) fn committable(&self) -> Committable {
-        self.watermark.committable()
-    }
-
-    /// From where the log has to be read back for what was decided at `clock` or later.
-    pub(super) fn log_since(&mut self, clock: Timestamp) -> Position {
-        self.log_positions.since(clock)
-    }
-
     /// How much was handed on and is not settled.
     pub(super) fn under_way(&self) -> usize {
-        self.chunks_under_way + self.log_batches.len() + self.letters
-    }
-
-    /// Bytes of kept traces that wait for the log.
-    pub(super) fn unrecorded_bytes(&self) -> u64 {
-        self.log_batches.bytes()
+        self.chunks_under_way + self.recording.batches.len() + self.letters
     }
 
     /// True if all that was kept and delivered is known to be on record, or about to be.
@@ -140,24 +115,9 @@ impl Settlement {
         self.undelivered.is_empty()
     }
 
-    /// The record at `offset` is being taken in, with the clock at `clock`.
-    pub(super) fn read(&mut self, offset: Offset, clock: Timestamp) {
-        self.watermark.read(offset, clock);
-    }
-
-    /// There is nothing to read below `position`; the clock is at `clock`.
-    pub(super) fn skip_to(&mut self, position: Position, clock: Timestamp) {
-        self.watermark.skip_to(position, clock);
-    }
-
-    /// Holds the record in hand back, until the trace that begins with it is done.
-    pub(super) fn opened(&mut self, offset: Offset) -> Pin {
-        self.watermark.pin(offset)
-    }
-
     /// A trace was dropped, whose first record `pin` holds: it is done when that is on record.
     pub(super) fn dropped(&mut self, recorded: &DecisionRecord, pin: Pin, out: &mut Outbox) {
-        if self.record(recorded, Some(pin), out).is_none() {
+        if self.recording.record(recorded, Some(pin), out).is_none() {
             self.watermark.release(pin);
         }
     }
@@ -172,7 +132,7 @@ impl Settlement {
         out: &mut Outbox,
     ) {
         let of = (recorded.trace_id, recorded.first);
-        if let Some(sequence) = self.record(&recorded, None, out) {
+        if let Some(sequence) = self.recording.record(&recorded, None, out) {
             self.undelivered.insert(of, Undelivered::whole(recorded, sequence));
         }
         self.deliver((of, Part::Covered, pin), shipment, out);
@@ -187,7 +147,7 @@ impl Settlement {
         out: &mut Outbox,
     ) {
         let (of, part) = ((decision.trace_id, decision.first), Part::Late(offset));
-        if self.writer.is_some() {
+        if self.recording.is_on() {
             self.undelivered.entry(of).or_insert_with(|| Undelivered::but_late(decision));
             self.hold_in_hand(of, part, false);
         }
@@ -265,7 +225,7 @@ impl Settlement {
         let outbound = |chunk| Outbound { targets, chunk };
         let chunks = chunks.into_iter().enumerate().map(chunk).map(outbound).collect();
         let free = match sequence {
-            Some(sequence) => self.log_batches.wait(sequence, chunks),
+            Some(sequence) => self.recording.batches.wait(sequence, chunks),
             None => Some(chunks),
         };
         out.chunks.extend(free.into_iter().flatten());
@@ -274,7 +234,7 @@ impl Settlement {
     /// All spans of a delivery are larger than a request may be. It is done as soon as the decision
     /// is on record.
     fn deliver_nothing(&mut self, delivery: DeliveryId, sequence: Option<u64>, out: &mut Outbox) {
-        let waits = |sequence| self.log_batches.wait_empty(sequence, delivery);
+        let waits = |sequence| self.recording.batches.wait_empty(sequence, delivery);
         if !sequence.is_some_and(waits) {
             self.delivered(delivery, out);
         }
@@ -324,37 +284,7 @@ impl Settlement {
             self.undelivered.remove(&of);
         }
         for recorded in records {
-            self.record(&recorded, None, out);
-        }
-    }
-
-    /// Puts what is known of a decision on record, which holds `pin` until it is written. Returns
-    /// the number of the record; `None` without a decision log.
-    fn record(
-        &mut self,
-        recorded: &DecisionRecord,
-        pin: Option<Pin>,
-        out: &mut Outbox,
-    ) -> Option<u64> {
-        let (group, owner) = self.writer?;
-        let mut is_new = false;
-        let sequence = self.log_batches.push(recorded, pin, || {
-            is_new = true;
-            LogBatch::new(group, owner)
-        });
-        if self.log_batches.is_full() {
-            self.close_batch(out);
-        } else if is_new {
-            out.open_batches.push(self.origin);
-        }
-        Some(sequence)
-    }
-
-    /// The decisions so far go to the log together.
-    pub(super) fn close_batch(&mut self, out: &mut Outbox) {
-        if let Some((sequence, line)) = self.log_batches.close() {
-            let ticket = decision_log::LogTicket { origin: self.origin, sequence };
-            out.batches.push_back((ticket, line));
+            self.recording.record(&recorded, None, out);
         }
     }
 
@@ -366,8 +296,7 @@ impl Settlement {
         clock: Timestamp,
         out: &mut Outbox,
     ) {
-        self.log_positions.note(clock, offset.next());
-        let Some(let_go) = self.log_batches.written(sequence) else { return };
+        let Some(let_go) = self.recording.written(sequence, offset, clock) else { return };
         for pin in let_go.pins {
             self.watermark.release(pin);
         }
@@ -375,16 +304,6 @@ impl Settlement {
         for delivery in let_go.empty {
             self.delivered(delivery, out);
         }
-    }
-
-    /// These decisions were on the log before this ownership began.
-    pub(super) fn learned(&mut self, decisions: &[DecisionRecord]) {
-        decisions.iter().for_each(|recorded| self.log_positions.learn(recorded.at));
-    }
-
-    /// All of the log was learned: what there is begins at `from`, the markers behind it.
-    pub(super) fn read_back(&mut self, from: Position, markers: &[OwnershipMarker]) {
-        self.log_positions.learned_from(from, markers);
     }
 
     /// Sends a letter about the record in hand, which is held back until it is settled.
@@ -410,3 +329,6 @@ impl Settlement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

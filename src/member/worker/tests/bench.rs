@@ -14,7 +14,7 @@ use crate::kafka::source::{CommitMetadata, OwnershipTable, Record};
 use crate::member::worker::context::Context;
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::{
-    Annotations, DecisionRoom, InForce, PoliciesInForce, Refusals, Shared, Stalls,
+    ActivePolicies, Annotations, DecisionRoom, PolicyWatch, Refusals, Shared, Stalls,
 };
 use crate::otlp::{Scan, scan};
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
@@ -38,14 +38,14 @@ pub const LIMITS: Limits = Limits {
 
 pub const MAX_CHUNK: usize = 1 << 20;
 
-pub fn in_force_with(policies: &[PolicySpec], limits: Limits) -> InForce {
+pub fn active_with(policies: &[PolicySpec], limits: Limits) -> ActivePolicies {
     let policies = policy::compile(policies).unwrap();
     let policies = Policies::new(policies, limits, Duration::from_secs(600));
-    InForce::new(policies, "hash".to_owned())
+    ActivePolicies::new(policies, "hash".to_owned())
 }
 
-pub fn in_force(policies: &[PolicySpec]) -> InForce {
-    in_force_with(policies, LIMITS)
+pub fn active(policies: &[PolicySpec]) -> ActivePolicies {
+    active_with(policies, LIMITS)
 }
 
 pub fn everything(name: &str) -> PolicySpec {
@@ -128,13 +128,13 @@ pub fn record(service: &str, spans: Vec<Span>) -> Vec<u8> {
     TracesData { resource_spans: vec![resource] }.encode_to_vec()
 }
 
-/// What a trace's records say to the policies of `in_force`, asked from the start.
-pub fn asked_anew(in_force: &InForce, trace: u8, records: &[Vec<u8>]) -> Summary {
+/// What a trace's records say to the policies of `active`, asked from the start.
+pub fn asked_anew(active: &ActivePolicies, trace: u8, records: &[Vec<u8>]) -> Summary {
     let mut summary = Summary::new(id(trace));
     let mut found = Scan::default();
     for record in records {
-        scan(record, &in_force.policies.keys, &mut found).unwrap();
-        let predicates = in_force.policies.set.predicates();
+        scan(record, &active.policies.keys, &mut found).unwrap();
+        let predicates = active.policies.set.predicates();
         let facts = ask_resource(predicates, record, &found, 0);
         summarize(predicates, &facts, record, &found, 0..found.spans.len(), &mut summary);
         summary.spans += found.spans.len() as u32;
@@ -142,9 +142,9 @@ pub fn asked_anew(in_force: &InForce, trace: u8, records: &[Vec<u8>]) -> Summary
     summary
 }
 
-pub fn shared(policies: InForce) -> Shared {
+pub fn shared(policies: ActivePolicies) -> Shared {
     Shared {
-        policies: Arc::new(PoliciesInForce::new(policies)),
+        policies: Arc::new(PolicyWatch::new(policies)),
         annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
         idle_grace: Duration::from_secs(1),
         exporters: vec!["default".to_owned()],
@@ -168,10 +168,10 @@ pub struct Bench {
 }
 
 impl Bench {
-    pub fn new(first: InForce) -> Self {
+    pub fn new(first: ActivePolicies) -> Self {
         let shared = Arc::new(shared(first));
-        let in_force = shared.policies.get();
-        let ctx = Context::new(shared, in_force);
+        let active = shared.policies.get();
+        let ctx = Context::new(shared, active);
         let acquisition = OwnershipTable::default().acquire_for_test(Partition(0), Position(0));
         let acquired = (0, Partition(0), acquisition);
         let state =
@@ -191,7 +191,7 @@ impl Bench {
 
     /// What may be committed.
     pub fn committable(&self) -> Position {
-        self.state.settlement.committable().position
+        self.state.settlement.watermark.committable().position
     }
 
     /// Puts a record on the bench; returns it.
@@ -218,21 +218,21 @@ impl Bench {
     }
 
     /// What a worker does to each of its partitions.
-    pub fn switch(&mut self, to: InForce) {
+    pub fn switch(&mut self, to: ActivePolicies) {
         self.ctx.switch(Arc::new(to));
-        let policies = &self.ctx.in_force.policies;
+        let policies = &self.ctx.active.policies;
         self.state.sampler.switch(policies, 1, &mut Rescan::default());
         self.state.decide_due(&mut self.ctx);
     }
 
     /// True if a trace is not decided.
-    pub fn is_open(&self, trace: u8) -> bool {
-        self.state.sampler.open_traces().find(id(trace)).is_some()
+    pub fn is_open(&mut self, trace: u8) -> bool {
+        self.state.sampler.summary(id(trace)).is_some()
     }
 
     /// What was decided of a trace; `None` while it is open.
     pub fn decided(&self, trace: u8) -> Option<DecisionRecord> {
-        self.state.sampler.decisions().latest().get(id(trace))
+        self.state.sampler.decision_memory().latest().get(id(trace))
     }
 
     /// The policy that kept a trace; `None` if it was dropped.
@@ -253,10 +253,10 @@ impl Bench {
     }
 }
 
-/// The policy that `decision` of `in_force` names.
-pub fn name_of(in_force: &InForce, decision: Decision) -> Option<String> {
+/// The policy that `decision` of `active` names.
+pub fn name_of(active: &ActivePolicies, decision: Decision) -> Option<String> {
     match decision {
-        Decision::Keep { policy, .. } => Some(in_force.policies.set.name(policy).to_string()),
+        Decision::Keep { policy, .. } => Some(active.policies.set.name(policy).to_string()),
         Decision::Drop { .. } => None,
     }
 }

@@ -16,7 +16,7 @@ fn counted(bench: &Bench, place: usize) -> (u64, u64, [u64; 3]) {
 fn votes_and_amounts_are_counted_by_policy() {
     let dropped = attribute("health", "path", "/health");
     let drops = PolicySpec::new("drops", PolicyKind::Drop(Drop { drop_sub_policy: vec![dropped] }));
-    let mut bench = Bench::new(in_force(&[errors("errors"), drops, everything("all")]));
+    let mut bench = Bench::new(active(&[errors("errors"), drops, everything("all")]));
     bench.take_in(0, "shop", vec![failed(span(1)), span(1)]);
     bench.take_in(0, "shop", vec![with(failed(span(2)), "path", "/health")]);
     bench.take_in(0, "shop", vec![span(3)]);
@@ -37,7 +37,7 @@ fn shadow_policies_are_counted_by_what_they_would_have_changed() {
         everything("more").into_shadow(),
         PolicySpec::new("less", drops).into_shadow(),
     ];
-    let mut bench = Bench::new(in_force(&policies));
+    let mut bench = Bench::new(active(&policies));
     bench.take_in(0, "shop", vec![failed(span(1)), span(1)]);
     bench.take_in(0, "shop", vec![span(2)]);
     bench.take_in(0, "bank", vec![span(3), span(3), span(3)]);
@@ -79,7 +79,7 @@ fn shadow_policies_are_not_counted_where_they_would_change_nothing() {
         ("there is nothing left to drop", vec![errors("errors"), veto(), drops()], (0, 0)),
     ];
     for (name, policies, expected) in cases {
-        let mut bench = Bench::new(in_force(&policies));
+        let mut bench = Bench::new(active(&policies));
         bench.take_in(0, "shop", vec![failed(span(1))]);
         bench.run_clock_to(30_000);
         let shadow = policies.iter().position(|policy| policy.mode == Mode::Shadow).unwrap();
@@ -96,7 +96,7 @@ fn children_of_composites_are_counted() {
         max_total_spans_per_second: 4,
         children: vec![child(errors("errors")), child(everything("all"))],
     });
-    let mut bench = Bench::new(in_force(&[PolicySpec::new("shares", kind)]));
+    let mut bench = Bench::new(active(&[PolicySpec::new("shares", kind)]));
     bench.take_in(0, "shop", vec![failed(span(1)), span(1)]);
     bench.take_in(0, "shop", vec![failed(span(2))]);
     bench.take_in(0, "shop", vec![span(3), span(3)]);
@@ -111,9 +111,9 @@ fn children_of_composites_are_counted() {
 
 #[test]
 fn a_switch_counts_from_the_start() {
-    let mut bench = Bench::new(in_force(&[everything("one"), errors("two")]));
+    let mut bench = Bench::new(active(&[everything("one"), errors("two")]));
     bench.take_in(0, "shop", vec![span(1)]);
-    bench.switch(in_force(&[errors("other")]));
+    bench.switch(active(&[errors("other")]));
     bench.run_clock_to(30_000);
     assert_eq!(counted(&bench, 0), (0, 0, [1, 0, 0]));
     assert_eq!(bench.counts().policies.len(), 1);

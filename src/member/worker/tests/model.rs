@@ -18,7 +18,7 @@ use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::testing::{ByHand, read_back};
 use crate::kafka::decision_log::{GroupHash, LogBatch, LogTicket};
 use crate::kafka::source::{CaughtUp, CommitMetadata, OwnershipTable, Record};
-use crate::member::worker::InForce;
+use crate::member::worker::ActivePolicies;
 use crate::member::worker::context::Context;
 use crate::member::worker::partition::PartitionState;
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
@@ -177,22 +177,22 @@ struct World {
     settled: HashSet<usize>,
 }
 
-fn in_force(ttl: Duration) -> InForce {
+fn active(ttl: Duration) -> ActivePolicies {
     let policies = [
         bench::attribute("all", "kept", "yes"),
         bench::limited("some", 2),
         bench::errors("errors"),
     ];
     let policies = policy::compile(&policies).unwrap();
-    InForce::new(Policies::new(policies, LIMITS, ttl), "hash".to_owned())
+    ActivePolicies::new(Policies::new(policies, LIMITS, ttl), "hash".to_owned())
 }
 
 fn owner(number: usize, committed: (Position, CommitMetadata), ttl: Duration) -> Owner {
-    let mut shared = bench::shared(in_force(ttl));
+    let mut shared = bench::shared(active(ttl));
     shared.log = Some(Arc::new(ByHand(GroupHash::of(GROUP))));
     shared.max_chunk_bytes = MAX_CHUNK;
-    let in_force = shared.policies.get();
-    let ctx = Context::new(Arc::new(shared), in_force);
+    let active = shared.policies.get();
+    let ctx = Context::new(Arc::new(shared), active);
     let start = committed.0;
     let acquisition = OwnershipTable::default().acquire_for_test(Partition(0), start);
     let state = PartitionState::new(&ctx, (0, Partition(0), acquisition), committed, 1);
@@ -249,7 +249,7 @@ impl World {
         let (decisions, markers) = read_back(self.group, from, lines);
         let Owner { ctx, state, .. } = &mut self.owner;
         state.learn(ctx, &decisions);
-        state.settlement.read_back(from, &markers);
+        state.settlement.recording.read_back(from, &markers);
     }
 
     fn succeed(&mut self) {
@@ -398,7 +398,7 @@ impl World {
     /// What was decided since the last time goes to the log together.
     fn close(&mut self) {
         let Owner { ctx, state, .. } = &mut self.owner;
-        state.settlement.close_batch(&mut ctx.outbox);
+        state.settlement.recording.close_batch(&mut ctx.outbox);
     }
 
     fn pop_line(&mut self) -> Option<(LogTicket, LogBatch)> {

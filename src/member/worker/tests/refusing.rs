@@ -19,7 +19,7 @@ use crate::telemetry::accounts::{Amount, Counts};
 use crate::telemetry::metrics::Invalid;
 
 fn bench() -> Bench {
-    Bench::new(in_force(&[everything("all")]))
+    Bench::new(active(&[everything("all")]))
 }
 
 /// A bench with a dead-letter topic; nothing is settled until its broker comes.

@@ -6,7 +6,7 @@ use crate::sampling::decided::DecisionRecord;
 
 #[test]
 fn decisions_are_forgotten_when_no_span_would_follow_them() {
-    let mut bench = Bench::new(in_force(&[errors("errors")]));
+    let mut bench = Bench::new(active(&[errors("errors")]));
     bench.take_in(0, "shop", vec![span(1)]);
     bench.take_in(1_000, "shop", vec![span(2)]);
     bench.run_clock_to(31_000);
@@ -22,7 +22,7 @@ fn decisions_are_forgotten_when_no_span_would_follow_them() {
 
 #[test]
 fn a_decision_that_took_the_place_of_an_old_one_stays() {
-    let mut bench = Bench::new(in_force(&[errors("errors")]));
+    let mut bench = Bench::new(active(&[errors("errors")]));
     bench.take_in(0, "shop", vec![span(1)]);
     bench.run_clock_to(30_000);
     bench.run_clock_to(640_000);
@@ -35,7 +35,7 @@ fn a_decision_that_took_the_place_of_an_old_one_stays() {
 
 /// Which of four decisions, a second apart and told in no order, a new owner has at hand.
 fn at_hand_after_read_back(room: u64, partitions: usize, clock: i64) -> Vec<u8> {
-    let mut bench = Bench::new(in_force(&[errors("errors")]));
+    let mut bench = Bench::new(active(&[errors("errors")]));
     bench.shared().decision_room = DecisionRoom::new(room);
     (0..partitions).for_each(|_| bench.ctx.shared.decision_room.add_partition());
     bench.run_clock_to(clock);

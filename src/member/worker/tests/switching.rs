@@ -15,7 +15,7 @@ use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 use crate::kafka::source::{
     self, CommitMetadata, GenerationStatus, OwnershipTable, Rebalance, Record, RecordBatch,
 };
-use crate::member::worker::{InForce, Notice, Worker};
+use crate::member::worker::{ActivePolicies, Notice, Worker};
 use crate::sampling::policy::spec::{Drop, PolicyKind, PolicySpec, Probabilistic, SpanCount};
 use crate::sampling::sampler::Policies;
 use crate::sampling::trace::Limits;
@@ -23,12 +23,12 @@ use crate::testbed::receiver::Receiver;
 
 #[test]
 fn what_only_the_new_policies_ask_is_found_in_old_bytes() {
-    let mut bench = Bench::new(in_force(&[errors("old")]));
+    let mut bench = Bench::new(active(&[errors("old")]));
     bench.take_in(0, "shop", vec![with(span(1), "color", "red")]);
     bench.take_in(0, "shop", vec![failed(span(2))]);
     bench.take_in(0, "paint", vec![span(3)]);
     let next = [attribute("red", "color", "red"), attribute("paint", "service.name", "paint")];
-    bench.switch(in_force(&next));
+    bench.switch(active(&next));
     bench.take_in(1, "shop", vec![span(1)]);
     bench.run_clock_to(30_000);
     assert_eq!(bench.kept_by(1).as_deref(), Some("red"));
@@ -43,11 +43,11 @@ fn sums_and_randomness_stay() {
         (span.start_time_unix_nano, span.end_time_unix_nano) = (1_000_000, 900_000_000);
         span
     };
-    let mut bench = Bench::new(in_force(&[everything("old")]));
+    let mut bench = Bench::new(active(&[everything("old")]));
     bench.take_in(0, "shop", vec![failed(traced(span(1))), span(1)]);
     let summary = |bench: &mut Bench| bench.state.sampler.summary(id(1)).unwrap().clone();
     let before = summary(&mut bench);
-    bench.switch(in_force(&[errors("new")]));
+    bench.switch(active(&[errors("new")]));
     let after = summary(&mut bench);
     assert_eq!((after.spans, after.bytes, after.errors), (2, before.bytes, 1));
     assert_eq!(after.duration(), before.duration());
@@ -71,12 +71,12 @@ fn deadlines_are_those_of_the_new_limits() {
         (limits(2, 1), 4_000, 4_000),
     ];
     for (new, without_root, with_root) in cases {
-        let mut bench = Bench::new(in_force(&[everything("old")]));
+        let mut bench = Bench::new(active(&[everything("old")]));
         bench.take_in(0, "shop", vec![span(1)]);
         bench.take_in(1000, "shop", vec![span(2)]);
         bench.take_in(2000, "shop", vec![root(2)]);
         bench.take_in(4000, "shop", vec![span(9)]);
-        bench.switch(in_force_with(&[everything("new")], new));
+        bench.switch(active_with(&[everything("new")], new));
         let mut dues = [(2, with_root), (1, without_root)];
         dues.sort_by_key(|(_, due)| *due);
         for (trace, due) in dues {
@@ -93,10 +93,10 @@ fn deadlines_are_those_of_the_new_limits() {
 
 #[test]
 fn later_traces_wait_as_the_new_limits_say_and_order_is_kept() {
-    let mut bench = Bench::new(in_force(&[everything("old")]));
+    let mut bench = Bench::new(active(&[everything("old")]));
     bench.take_in(0, "shop", vec![span(1)]);
     let short = Limits { decision_wait: Duration::from_secs(5), ..LIMITS };
-    bench.switch(in_force_with(&[everything("new")], short));
+    bench.switch(active_with(&[everything("new")], short));
     bench.take_in(1000, "shop", vec![span(2)]);
     bench.run_clock_to(5_000);
     assert!(bench.decided(1).is_some() && bench.decided(2).is_none());
@@ -106,10 +106,10 @@ fn later_traces_wait_as_the_new_limits_say_and_order_is_kept() {
 
 #[test]
 fn a_lower_cap_takes_effect_with_the_next_span() {
-    let mut bench = Bench::new(in_force(&[everything("old")]));
+    let mut bench = Bench::new(active(&[everything("old")]));
     bench.take_in(0, "shop", vec![span(1), span(1), span(1)]);
     let low = Limits { maximum_trace_spans: 2, ..LIMITS };
-    bench.switch(in_force_with(&[everything("new")], low));
+    bench.switch(active_with(&[everything("new")], low));
     assert_eq!(bench.decided(1), None);
     bench.take_in(0, "shop", vec![span(1)]);
     assert_eq!(bench.kept_by(1).as_deref(), Some("new"));
@@ -122,14 +122,14 @@ fn budgets_of_policies_that_did_not_change_keep_their_state() {
         (vec![limited("same", 3)], Some("same")),
         (vec![limited("renamed", 2)], Some("renamed")),
     ] {
-        let mut bench = Bench::new(in_force(&[limited("same", 2)]));
+        let mut bench = Bench::new(active(&[limited("same", 2)]));
         bench.take_in(0, "shop", vec![span(1), span(1)]);
         bench.take_in(0, "shop", vec![span(2)]);
         let at_once = Limits { decision_wait: Duration::ZERO, ..LIMITS };
-        bench.switch(in_force_with(&[limited("same", 2)], at_once));
+        bench.switch(active_with(&[limited("same", 2)], at_once));
         let decided = (bench.kept_by(1), bench.kept_by(2));
         assert_eq!(decided, (Some("same".to_owned()), None), "the bucket is empty");
-        bench.switch(in_force_with(&next, at_once));
+        bench.switch(active_with(&next, at_once));
         bench.take_in(0, "shop", vec![span(3)]);
         bench.run_clock_to(1);
         assert_eq!(bench.kept_by(3).as_deref(), expected, "{next:?}");
@@ -139,7 +139,7 @@ fn budgets_of_policies_that_did_not_change_keep_their_state() {
 #[test]
 fn a_partition_has_its_share_of_a_limit() {
     let at_once = Limits { decision_wait: Duration::ZERO, ..LIMITS };
-    let mut bench = Bench::new(in_force_with(&[limited("ten", 10)], at_once));
+    let mut bench = Bench::new(active_with(&[limited("ten", 10)], at_once));
     bench.state.sampler.share_out(5);
     for trace in 1..=3 {
         bench.take_in(0, "shop", vec![span(trace)]);
@@ -154,7 +154,7 @@ fn late_spans_follow_a_decision_of_policies_that_are_gone() {
     let half =
         PolicyKind::Probabilistic(Probabilistic { sampling_percentage: 50.0, hash_salt: None });
     let old = [PolicySpec::new("half", half), errors("errors")];
-    let mut bench = Bench::new(in_force(&old));
+    let mut bench = Bench::new(active(&old));
     let high = "ot=rv:80000000000000";
     let lucky = Span { trace_state: high.into(), ..span(1) };
     let unlucky = Span { trace_state: "ot=rv:10000000000000".into(), ..span(2) };
@@ -162,7 +162,7 @@ fn late_spans_follow_a_decision_of_policies_that_are_gone() {
     bench.take_in(0, "shop", vec![unlucky.clone()]);
     bench.run_clock_to(30_000);
     let kept = bench.forwarded();
-    bench.switch(in_force(&[everything("only")]));
+    bench.switch(active(&[everything("only")]));
     bench.take_in(30_000, "shop", vec![lucky]);
     bench.take_in(30_000, "shop", vec![failed(unlucky)]);
     let late = bench.forwarded();
@@ -174,12 +174,12 @@ fn late_spans_follow_a_decision_of_policies_that_are_gone() {
 
 #[test]
 fn the_time_to_live_of_decisions_is_that_of_the_policies_in_force() {
-    let mut bench = Bench::new(in_force(&[errors("errors")]));
+    let mut bench = Bench::new(active(&[errors("errors")]));
     bench.take_in(0, "shop", vec![span(1)]);
     bench.run_clock_to(30_000);
     let all = crate::sampling::policy::compile(&[everything("all")]).unwrap();
     let short = Policies::new(all, LIMITS, Duration::from_secs(5));
-    bench.switch(InForce::new(short, "short".to_owned()));
+    bench.switch(ActivePolicies::new(short, "short".to_owned()));
     bench.take_in(35_000, "shop", vec![span(1)]);
     assert_eq!(bench.counts().late_dropped.spans, 1, "still remembered");
     bench.take_in(35_001, "shop", vec![span(1)]);
@@ -208,7 +208,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// Policy sets that have nothing in common: rules, names, the order of keys, waits.
-fn version(number: usize) -> InForce {
+fn version(number: usize) -> ActivePolicies {
     let policies = [
         vec![errors("v0-errors")],
         vec![attribute("v1-red", "color", "red"), everything("v1-shadow").into_shadow()],
@@ -225,7 +225,7 @@ fn version(number: usize) -> InForce {
         ],
     ];
     let wait = Duration::from_secs([30, 6, 15, 4][number]);
-    in_force_with(&policies[number], Limits { decision_wait: wait, ..LIMITS })
+    active_with(&policies[number], Limits { decision_wait: wait, ..LIMITS })
 }
 
 proptest! {
@@ -235,7 +235,7 @@ proptest! {
     /// came of it, asked from the start.
     #[test]
     fn a_decision_is_made_by_one_version_as_a_whole(steps in steps()) {
-        let versions: Vec<InForce> = (0..4).map(version).collect();
+        let versions: Vec<ActivePolicies> = (0..4).map(version).collect();
         let mut bench = Bench::new(version(0));
         let mut current = 0;
         let mut records: Vec<Vec<Vec<u8>>> = vec![Vec::new(); 6];
@@ -264,12 +264,12 @@ proptest! {
                 if bench.is_open(trace) {
                     continue;
                 }
-                let in_force = &versions[current];
-                let summary = asked_anew(in_force, trace, &records[usize::from(trace)]);
-                let mut budgets = in_force.policies.set.budgets(1);
+                let active = &versions[current];
+                let summary = asked_anew(active, trace, &records[usize::from(trace)]);
+                let mut budgets = active.policies.set.budgets(1);
                 let decision =
-                    in_force.policies.set.decide(&summary, Timestamp(clock), &mut budgets, &mut ());
-                prop_assert_eq!(bench.kept_by(trace), name_of(in_force, decision));
+                    active.policies.set.decide(&summary, Timestamp(clock), &mut budgets, &mut ());
+                prop_assert_eq!(bench.kept_by(trace), name_of(active, decision));
             }
             if let Some((trace, record)) = arrived
                 && bench.is_open(trace)
@@ -311,7 +311,7 @@ async fn a_worker_without_records_switches_all_the_same() {
         Exporter::start(&settings, &runtime, std::sync::Arc::new(Open), vec![sink], metrics)
             .unwrap();
 
-    let shared = std::sync::Arc::new(shared(in_force(&[everything("old")])));
+    let shared = std::sync::Arc::new(shared(active(&[everything("old")])));
     let (senders, mut inboxes) = source::inboxes(1, 1 << 20);
     let inbox = inboxes.pop().unwrap();
     let worker = Worker::new(0, shared.clone(), vec![exporter], inbox, notices);
@@ -346,7 +346,7 @@ async fn a_worker_without_records_switches_all_the_same() {
         tokio::task::yield_now().await;
     }
     let at_once = Limits { decision_wait: Duration::ZERO, ..LIMITS };
-    shared.policies.replace(in_force_with(&[attribute("new", "color", "red")], at_once));
+    shared.policies.replace(active_with(&[attribute("new", "color", "red")], at_once));
     let delivery = tokio::time::timeout(PATIENCE, deliveries.recv());
     let request = delivery.await.expect("the worker notices").unwrap();
     let spans = &TracesData::decode(request).unwrap().resource_spans[0].scope_spans[0].spans;

@@ -14,7 +14,7 @@ use crate::telemetry::accounts::{CountedLeaf, CountedPolicy, Counts, PolicyCount
 
 /// One version of what the policy file says.
 #[derive(Debug)]
-pub struct InForce {
+pub struct ActivePolicies {
     /// What decisions are made by.
     pub policies: Arc<Policies>,
     /// Names the contents of the file.
@@ -23,7 +23,7 @@ pub struct InForce {
     pub(super) counters: PolicyCounters,
 }
 
-impl InForce {
+impl ActivePolicies {
     /// A version that is not in force yet. Its metrics are there from now on.
     pub fn new(policies: Policies, hash: String) -> Self {
         let counters = counters(&policies.set);
@@ -40,7 +40,7 @@ impl InForce {
         Targets::of(all, named.map_or(&[], |spec| &spec.exporters))
     }
 
-    /// counts for these policies.
+    /// Counts for these policies.
     pub(super) fn counts(&self) -> Counts {
         let policies = &self.policies.set;
         Counts::new(policies.names().count(), policies.leaves().len())
@@ -61,25 +61,25 @@ fn counters(policies: &PolicySet) -> PolicyCounters {
 
 /// The place where workers look for the version in force.
 #[derive(Debug)]
-pub struct PoliciesInForce(watch::Sender<Arc<InForce>>);
+pub struct PolicyWatch(watch::Sender<Arc<ActivePolicies>>);
 
-impl PoliciesInForce {
+impl PolicyWatch {
     /// Starts with `first`.
-    pub fn new(first: InForce) -> Self {
+    pub fn new(first: ActivePolicies) -> Self {
         Self(watch::Sender::new(Arc::new(first)))
     }
 
     /// The version in force.
-    pub fn get(&self) -> Arc<InForce> {
+    pub fn get(&self) -> Arc<ActivePolicies> {
         Arc::clone(&self.0.borrow())
     }
 
     /// Puts `next` in force and wakes the workers, which take it before their next record.
-    pub fn replace(&self, next: InForce) {
+    pub fn replace(&self, next: ActivePolicies) {
         self.0.send_replace(Arc::new(next));
     }
 
-    pub(super) fn follow(&self) -> watch::Receiver<Arc<InForce>> {
+    pub(super) fn follow(&self) -> watch::Receiver<Arc<ActivePolicies>> {
         self.0.subscribe()
     }
 }

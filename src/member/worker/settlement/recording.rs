@@ -1,0 +1,102 @@
+//! One partition's part in the decision log: as whom it writes, what is not written yet, and from where
+//! the log has to be read back.
+
+use super::log_batches::{LetGo, LogBatches};
+use super::log_positions::LogPositions;
+use crate::ids::{Offset, Origin, Pin, Position, Timestamp};
+use crate::kafka::decision_log::{GroupHash, LogBatch, LogTicket, OwnerId, OwnershipMarker};
+use crate::member::worker::outbound::Outbox;
+use crate::sampling::decided::DecisionRecord;
+
+/// What one ownership puts on record.
+#[derive(Debug)]
+pub(in crate::member::worker) struct Recording {
+    origin: Origin,
+    /// As whom; `None` without a decision log.
+    writer: Option<(GroupHash, OwnerId)>,
+    /// Decisions that are not on the log yet, and what waits for that.
+    pub(super) batches: LogBatches,
+    positions: LogPositions,
+}
+
+impl Recording {
+    /// Nothing is written yet. The log reaches back to `from` at least.
+    pub(super) fn new(
+        origin: Origin,
+        writer: Option<(GroupHash, OwnerId)>,
+        from: Position,
+    ) -> Self {
+        let positions = LogPositions::new(from);
+        Self { origin, writer, batches: LogBatches::default(), positions }
+    }
+
+    /// True if there is a decision log.
+    pub(super) fn is_on(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// Puts what is known of a decision on record, which holds `pin` until it is written. Returns
+    /// the number of the record; `None` without a decision log.
+    pub(super) fn record(
+        &mut self,
+        recorded: &DecisionRecord,
+        pin: Option<Pin>,
+        out: &mut Outbox,
+    ) -> Option<u64> {
+        let (group, owner) = self.writer?;
+        let mut is_new = false;
+        let sequence = self.batches.push(recorded, pin, || {
+            is_new = true;
+            LogBatch::new(group, owner)
+        });
+        if self.batches.is_full() {
+            self.close_batch(out);
+        } else if is_new {
+            out.open_batches.push(self.origin);
+        }
+        Some(sequence)
+    }
+
+    /// The decisions so far go to the log together.
+    pub(in crate::member::worker) fn close_batch(&mut self, out: &mut Outbox) {
+        if let Some((sequence, batch)) = self.batches.close() {
+            out.batches.push_back((LogTicket { origin: self.origin, sequence }, batch));
+        }
+    }
+
+    /// A record is on the log, at `offset`, and the clock at `clock`. Returns what waited for it,
+    /// unless that is known already.
+    pub(super) fn written(
+        &mut self,
+        sequence: u64,
+        offset: Offset,
+        clock: Timestamp,
+    ) -> Option<LetGo> {
+        self.positions.note(clock, offset.next());
+        self.batches.written(sequence)
+    }
+
+    /// These decisions were on the log before this ownership began.
+    pub(in crate::member::worker) fn learned(&mut self, decisions: &[DecisionRecord]) {
+        decisions.iter().for_each(|recorded| self.positions.learn(recorded.at));
+    }
+
+    /// All of the log was learned: what there is begins at `from`, the markers behind it.
+    pub(in crate::member::worker) fn read_back(
+        &mut self,
+        from: Position,
+        markers: &[OwnershipMarker],
+    ) {
+        self.positions.learned_from(from, markers);
+    }
+
+    /// From where the log has to be read back for what was decided at `clock` or later.
+    pub(in crate::member::worker) fn since(&mut self, clock: Timestamp) -> Position {
+        self.positions.since(clock)
+    }
+
+    /// Bytes of kept traces that wait for the log.
+    pub(in crate::member::worker) fn waiting_bytes(&self) -> u64 {
+        self.batches.bytes()
+    }
+}
