@@ -8,6 +8,8 @@
 
 // A bench that cannot go on ends by a panic.
 #![allow(clippy::unwrap_used)]
+// Tests read the clock, and decode what arrived.
+#![allow(clippy::disallowed_methods)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -39,7 +39,7 @@ fn without_tags(page: &str) -> String {
 
 /// `Retry-After`: seconds, or a date of the server's clock (RFC 9110, 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    retry_after_at(headers, SystemTime::now())
+    retry_after_at(headers, crate::clock::system_time())
 }
 
 fn retry_after_at(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {

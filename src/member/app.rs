@@ -132,8 +132,9 @@ impl Member {
     ) -> Result<Self, StartError> {
         let ownership = Arc::new(OwnershipTable::default());
         let (senders, inboxes) = source::inboxes(settings.workers, settings.queue_bytes);
-        let (notices, told): (Vec<_>, Vec<_>) =
-            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
+        #[expect(clippy::disallowed_methods, reason = "bounded by what is in flight")]
+        let notices = (0..settings.workers).map(|_| mpsc::unbounded_channel());
+        let (notices, told): (Vec<_>, Vec<_>) = notices.unzip();
         let fence: Arc<dyn Fence> = Arc::<OwnershipTable>::clone(&ownership);
         let mut exporters = Vec::with_capacity(settings.exports.len());
         for (number, export) in settings.exports.iter().enumerate() {

@@ -65,7 +65,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "member",
         layer: Layer::Edge,
-        uses: &["config", "export", "kafka", "sampling", "telemetry", "otlp", "ids"],
+        uses: &["config", "export", "kafka", "sampling", "telemetry", "otlp", "clock", "ids"],
         modules: &[
             ("app", &["worker", "routing"]),
             ("reload", &["worker"]),
@@ -94,7 +94,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "export",
         layer: Layer::Edge,
-        uses: &["kafka", "telemetry", "options", "ids"],
+        uses: &["kafka", "telemetry", "options", "clock", "ids"],
         modules: &[],
     },
     Room {

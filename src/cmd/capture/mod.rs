@@ -102,7 +102,7 @@ fn origin(args: &CaptureArgs) -> Result<Origin, CommandError> {
         (properties, brokers, topic) = (source.properties, source.brokers, source.topic);
     }
     properties.extend(args.properties.iter().cloned());
-    let ago = args.last.and_then(|last| SystemTime::now().checked_sub(last));
+    let ago = args.last.and_then(|last| crate::clock::system_time().checked_sub(last));
     let from = args.from.or(ago).and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
     Ok(Origin {
         brokers: args.brokers.clone().unwrap_or(brokers),

@@ -171,7 +171,7 @@ pub fn run(args: &GenerateArgs, logs: &LogOptions) -> Result<ExitCode, CommandEr
 }
 
 fn generate(args: &GenerateArgs, stop: &AtomicBool) -> Result<(), CommandError> {
-    let settings = args.model_settings(SystemTime::now())?;
+    let settings = args.model_settings(crate::clock::system_time())?;
     let producer = args.producer_settings(settings.start);
     let ledger = Arc::new(Mutex::new(Ledger::new(settings.describe())));
     let keeps_ledger = args.ledger.is_some();

@@ -143,8 +143,9 @@ impl Rekeying {
         Target { to, max_bytes }: &Target,
     ) -> Result<Self, CommandError> {
         let (senders, inboxes) = source::inboxes(settings.workers, settings.queue_bytes);
-        let (tell, told): (Vec<_>, Vec<_>) =
-            (0..settings.workers).map(|_| mpsc::unbounded_channel()).unzip();
+        #[expect(clippy::disallowed_methods, reason = "bounded by the producer's queue")]
+        let reports = (0..settings.workers).map(|_| mpsc::unbounded_channel());
+        let (tell, told): (Vec<_>, Vec<_>) = reports.unzip();
         let producer =
             PublisherSettings::new("tailsieve-rekey", &source.brokers, &source.properties);
         let publisher = Publisher::start(producer, Settle::new(to, tell)).map_err(|error| {

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use thiserror::Error;
@@ -247,7 +247,7 @@ impl<'a> Feeder<'a> {
                 }
                 Back::RefusedAgain(again) => {
                     let topic = found.topic().unwrap_or(&self.replay.wanted.input);
-                    let own = again.headers(topic, SystemTime::now()).into_iter();
+                    let own = again.headers(topic, crate::clock::system_time()).into_iter();
                     let own = own.map(|(key, value)| (key.to_owned(), value.into_bytes()));
                     let forwarded = record_headers::iter(&again.forwarded);
                     let forwarded = forwarded.map(|(key, value)| (key.to_owned(), value.to_vec()));

@@ -68,7 +68,7 @@ pub(crate) fn since(text: &str) -> Result<SystemTime, String> {
         return Ok(time);
     }
     let ago = humantime::parse_duration(text);
-    let time = ago.ok().and_then(|ago| SystemTime::now().checked_sub(ago));
+    let time = ago.ok().and_then(|ago| crate::clock::system_time().checked_sub(ago));
     time.ok_or_else(|| "expected a time such as 2026-05-01T12:00:00Z, or 2h for 2h ago".to_owned())
 }
 

@@ -253,6 +253,7 @@ impl Decoder for ReplyCodec {
     type Item = Reply;
     type Error = Status;
 
+    #[expect(clippy::disallowed_methods, reason = "the backend's answer")]
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Reply>, Status> {
         // The status says that the backend took the spans. They must not be sent again because the
         // rest of the answer cannot be read.

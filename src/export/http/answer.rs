@@ -44,6 +44,7 @@ impl Answer {
     /// An OTLP receiver that answers 2xx took the spans; they must not be sent again because the rest
     /// of the answer cannot be read. A server that answers with something else, such as a web page, is
     /// no OTLP receiver. And a body that was not read whole may not be taken for an empty one.
+    #[expect(clippy::disallowed_methods, reason = "the backend's answer")]
     fn taken(&self) -> Result<Reply, Failure> {
         match self.media_type().as_deref() {
             Some(PROTOBUF) => {
@@ -87,6 +88,7 @@ impl Answer {
     }
 
     /// The message of the `google.rpc.Status` in the body, or the text of a proxy.
+    #[expect(clippy::disallowed_methods, reason = "the backend's answer")]
     fn message(&self) -> String {
         match self.media_type().as_deref() {
             Some(PROTOBUF) => Status::decode(self.body.clone()).unwrap_or_default().message,

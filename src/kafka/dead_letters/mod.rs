@@ -10,7 +10,7 @@ mod letter;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use metrics::Counter;
 use rdkafka::error::KafkaError;
@@ -145,7 +145,7 @@ impl DeadLetters {
             debug_assert!(false, "without a topic nothing is sent");
             return Ok(());
         };
-        let headers = letter.headers(&open.input_topic, SystemTime::now());
+        let headers = letter.headers(&open.input_topic, crate::clock::system_time());
         let own = headers.iter().map(|(key, value)| (*key, value.as_bytes()));
         let headers: Vec<_> = own.chain(record_headers::iter(&letter.forwarded)).collect();
         let outgoing = Outgoing {

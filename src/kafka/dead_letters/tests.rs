@@ -6,6 +6,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::RDKafkaRespErr;
 use tokio::sync::mpsc;
 
+use std::time::SystemTime;
+
 use super::*;
 use crate::ids::Generation;
 

@@ -145,6 +145,7 @@ fn wire(record: &DecisionRecord) -> TraceDecision {
 ///
 /// # Errors
 /// When it is not a record of `group`.
+#[expect(clippy::disallowed_methods, reason = "a record of the log, not of spans")]
 pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Contents), Unread> {
     let record = LogRecord::decode(value.ok_or(Unread::NoValue)?).map_err(|_| Unread::Malformed)?;
     if record.group != group.0 {

@@ -46,6 +46,7 @@ pub struct InboxSender {
 }
 
 /// The inboxes of `workers` workers, which together hold about `bytes` bytes of records.
+#[expect(clippy::disallowed_methods, reason = "records take room; rebalances are few")]
 pub fn inboxes(workers: usize, bytes: usize) -> (Vec<InboxSender>, Vec<Inbox>) {
     let permits = (bytes / PERMIT_BYTES).clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
     let room = Arc::new(Semaphore::new(permits));

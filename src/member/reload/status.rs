@@ -71,7 +71,7 @@ impl ReloadStatus {
         Self {
             file: file.to_owned(),
             hash: active.hash.clone(),
-            since: SystemTime::now(),
+            since: crate::clock::system_time(),
             policies: active.policies.set.specs().map(listed).collect(),
             changed: None,
             failure: None,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch as published};
@@ -118,7 +118,7 @@ impl Task {
         let status = ReloadStatus::clone(&self.status.borrow());
         let was_bad = status.failure.is_some();
         if was_bad {
-            self.metrics.succeeded(SystemTime::now());
+            self.metrics.succeeded(crate::clock::system_time());
             self.status.send_replace(Arc::new(ReloadStatus { failure: None, ..status }));
         }
         if was_bad || !trigger.is_automatic() {
@@ -166,7 +166,7 @@ impl Task {
             "policies.reload_failed: the policies in force stay"
         );
         self.metrics.failed();
-        let at = SystemTime::now();
+        let at = crate::clock::system_time();
         let failure = Some(Failure { at, trigger, errors: errors.clone() });
         self.status.send_replace(Arc::new(ReloadStatus { failure, ..status }));
         Answer::Refused(errors)
