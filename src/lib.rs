@@ -34,8 +34,6 @@
 //! - The pure core: `sampling`, `otlp`, `ids`.
 //! - What a pipeline is tried with: `testbed`.
 
-// The rooms are private, and what they show each other is documented all the same.
-#![warn(clippy::missing_docs_in_private_items)]
 // Tests read the clock, and decode what arrived.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
