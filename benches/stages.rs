@@ -8,6 +8,9 @@
 //! assembling, framing and compressing are per span; records of the decision log and the decision
 //! cache per trace. What policies cost is in the bench `policies`.
 
+// Tests read the clock, and decode what arrived.
+#![allow(clippy::disallowed_methods)]
+
 use std::hint::black_box;
 use std::io::Write as _;
 use std::sync::Arc;

@@ -8,6 +8,8 @@
 
 // A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
 #![allow(clippy::unwrap_used)]
+// Tests read the clock, and decode what arrived.
+#![allow(clippy::disallowed_methods)]
 
 mod alone;
 mod attributes;
