@@ -43,6 +43,11 @@ impl Source {
             .any(|at| self.tokens[at] == name && (is_type || !self.is_continued(at)))
     }
 
+    /// Whether a function of this name is defined in it.
+    pub fn has_function(&self, name: &str) -> bool {
+        self.tokens.windows(2).any(|pair| pair[0] == "fn" && pair[1] == name)
+    }
+
     /// Whether the token goes on with a path of this crate. (`::name` begins one.)
     fn is_continued(&self, at: usize) -> bool {
         let before = |distance| at.checked_sub(distance).map(|at| self.tokens[at].as_str());

@@ -376,3 +376,25 @@ fn what_is_allowed_is_not_reported() {
     }
     assert_eq!(tokens("a::b // c\n{'x' \"s\"}"), ["a", "::", "b", "{", "}"]);
 }
+
+/// The list in `docs/architecture.md` is the code's: at most 25 files, each once, with functions that
+/// they have.
+#[test]
+fn the_way_of_a_kept_span_is_as_it_is_written() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let (_, section) = page.split_once("## A kept span, file by file").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    let stops = section.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_digit()));
+    let mut files = BTreeSet::new();
+    for stop in stops {
+        let mut names = stop.split('`').skip(1).step_by(2);
+        let file = names.next().unwrap();
+        assert!(files.insert(file), "{file} stands there twice");
+        let source = Source::new(Path::new(file), &fs::read_to_string(root.join(file)).unwrap());
+        for function in names {
+            assert!(source.has_function(function), "{file} has no function {function}");
+        }
+    }
+    assert!((10..=25).contains(&files.len()), "{} files", files.len());
+}
