@@ -33,6 +33,9 @@ pub use sink::{DecidedTrace, FollowingSpans, Piece, Question, Sink};
 pub use summarize::{ask_resource, keys_for, summarize};
 
 /// The sampler of one partition, of one generation.
+///
+/// It has more methods than a type should: a record, the clock, the memory bound, a reload, what was
+/// read back and what has to end each come in by a method of their own, and users read its figures.
 #[derive(Debug)]
 pub struct Sampler {
     /// What the facts, the deadlines and the budgets below are for.
