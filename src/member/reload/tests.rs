@@ -98,6 +98,20 @@ async fn look(watched: &Watched) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_did_not_change_changes_nothing() {
+    let watched = Watched::with_file(NEVER);
+    let before = watched.policies.get().hash.clone();
+    assert_eq!(look(&watched).await, Answer::Unchanged);
+    fs::write(watched.path("p.yaml"), policies("first")).unwrap();
+    assert_eq!(look(&watched).await, Answer::Unchanged, "the same was written once more");
+    assert_eq!(watched.policies.get().hash, before);
+    fs::write(watched.path("p.yaml"), policies("second")).unwrap();
+    assert_ne!(look(&watched).await, Answer::Unchanged);
+    assert_ne!(watched.policies.get().hash, before);
+    assert_eq!(look(&watched).await, Answer::Unchanged);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_replaced_is_noticed() {
     let mut watched = Watched::with_file(OFTEN);
     // In place.
