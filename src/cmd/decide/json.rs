@@ -142,8 +142,7 @@ pub(super) fn write_summary(
     summary: &Summary,
     counts: &Counts,
 ) -> io::Result<()> {
-    let mut all = summary.kept;
-    all.add(summary.dropped);
+    let all = summary.decided();
     let shares = (0..).map(PolicyIndex).zip(&summary.policies);
     let summary = Whole {
         traces: all.traces,

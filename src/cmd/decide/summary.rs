@@ -45,6 +45,13 @@ impl Summary {
         Self { policies, ..Self::default() }
     }
 
+    /// All traces that were decided.
+    pub fn decided(&self) -> Amount {
+        let mut all = self.kept;
+        all.add(self.dropped);
+        all
+    }
+
     /// Takes in a decision.
     pub fn add(&mut self, policies: &PolicySet, verdict: &Verdict) {
         let amount = verdict.amount;

@@ -69,8 +69,7 @@ pub(super) fn write_summary(
 ) -> io::Result<()> {
     let names = policies.names().map(|name| name.chars().count());
     let mut table = Table { width: names.max().unwrap_or(0).max(16), out };
-    let mut all = summary.kept;
-    all.add(summary.dropped);
+    let all = summary.decided();
     table.head("", &["traces", "spans", "bytes"])?;
     table.row("decided", all, &[])?;
     table.row("kept", summary.kept, &[])?;

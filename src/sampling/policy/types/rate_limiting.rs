@@ -20,14 +20,20 @@ options! {
     }
 }
 
-impl RateLimiting {
+impl Budgeted for RateLimiting {
     fn bucket(&self) -> Bucket {
         let Self { spans_per_second: per_second, burst_capacity } = *self;
         Bucket { per_second, burst_capacity, option: "spans_per_second", unit: Unit::Spans }
     }
 }
 
-impl PolicyType for RateLimiting {
+/// A policy that is a token bucket and nothing else.
+pub(super) trait Budgeted {
+    /// The bucket.
+    fn bucket(&self) -> Bucket;
+}
+
+impl<T: Budgeted> PolicyType for T {
     fn compile(&self, compiler: &mut Compiler) -> Result<Asking, CompileError> {
         self.bucket().compile(compiler)
     }
@@ -59,20 +65,20 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    pub(super) fn compile(&self, compiler: &mut Compiler) -> Result<Asking, CompileError> {
+    fn compile(&self, compiler: &mut Compiler) -> Result<Asking, CompileError> {
         let capacity = self.spending().capacity;
         let budget = compiler.bucket(self.per_second as f64, capacity)?;
         Ok(Asking::Whole(Expression::Budget { budget, unit: self.unit }))
     }
 
-    pub(super) fn verdict(&self) -> Verdict {
+    fn verdict(&self) -> Verdict {
         match (self.per_second, self.burst_capacity) {
             (0, None) => Verdict::never(self.option, "a budget of 0 lets nothing through"),
             _ => Verdict::Sometimes,
         }
     }
 
-    pub(super) fn spending<'p>(&self) -> Spending<'p> {
+    fn spending<'p>(&self) -> Spending<'p> {
         let (capacity, option) = match self.burst_capacity {
             Some(burst) => (burst as f64, "burst_capacity"),
             None => (self.per_second as f64 * DEFAULT_BURST as f64, self.option),
