@@ -35,7 +35,7 @@ pub mod kafka {
         pub use crate::kafka::partitioner::Family;
     }
     pub mod source {
-        pub use crate::kafka::source::{CommitMetadata, now};
+        pub use crate::kafka::source::{CommitMetadata, FETCH_SETTINGS, now};
     }
 }
 

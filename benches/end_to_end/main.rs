@@ -18,7 +18,7 @@
 //! and delivered: *kept* is what it says of itself, *arrived* what the sink counted, late spans
 //! included in both.
 //!
-//! With `--live` there is live traffic after the turns: see `live.rs`.
+//! With `--live` there is live traffic after the turns: see `live/mod.rs`.
 //!
 //! With `--collector` the OpenTelemetry Collector has its turns on the same topic, with the policies
 //! that its configuration holds, and into the same sink: see `benches/compare/run`. Its turn is over
@@ -47,7 +47,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use comparison::Comparison;
+use comparison::{Backlog, SideBySide};
 use lane::Lane;
 use options::Options;
 use report::Report;
@@ -65,28 +65,46 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let topic = topic::Topic::prepared(&kafka, &options);
+    let turns = (options.rounds > 0).then(|| turns(&kafka, &options));
+    let live = if options.live > 0 { live::run(&kafka, &options) } else { Vec::new() };
+    if let Some(turns) = turns.as_ref().filter(|_| options.collector.is_some()) {
+        println!("{}", Backlog(turns));
+    }
+    if !live.is_empty() {
+        println!("{}", SideBySide(&live));
+    }
+    report::write(&options.json, turns.as_ref(), &live);
+    println!("as JSON: {}", options.json.display());
+    let backlog = turns.map(|turns| turns.cpu_ratio("tailsieve"));
+    let live = (live.len() > 1).then(|| live[0].cpu_us_per_span / live[1].cpu_us_per_span);
+    let mut code = ExitCode::SUCCESS;
+    for (what, ratio, most) in
+        [("in a backlog", backlog, options.fail_above), ("live", live, options.fail_live_above)]
+    {
+        if let (Some(ratio), Some(most)) = (ratio, most)
+            && ratio > most
+        {
+            println!(
+                "{what} a span costs {ratio:.1} times what it costs the bare loop, above {most}"
+            );
+            code = ExitCode::FAILURE;
+        }
+    }
+    code
+}
+
+/// The turns of all lanes on a topic.
+fn turns(kafka: &kafka::Kafka, options: &Options) -> Report {
+    let topic = topic::Topic::prepared(kafka, options);
     println!("{topic}");
-    let lanes = Lane::all(&options);
-    let mut report = Report::new(&options, &kafka, &topic, &lanes);
+    let lanes = Lane::all(options);
+    let mut report = Report::new(options, kafka, &topic, &lanes);
     for round in 0..options.rounds {
         for (number, lane) in lanes.iter().enumerate() {
-            let figures = lane.run(&kafka, &topic, &options, round);
+            let figures = lane.run(kafka, &topic, options, round);
             report.enter(number, figures);
         }
     }
     println!("{report}");
-    let live = if options.live > 0 { live::run(&kafka, &options) } else { Vec::new() };
-    if options.collector.is_some() || !live.is_empty() {
-        println!("{}", Comparison { report: &report, live: &live });
-    }
-    report.write(&options.json, &live);
-    println!("as JSON: {}", options.json.display());
-    match options.fail_above.filter(|most| report.cpu_ratio("tailsieve") > *most) {
-        None => ExitCode::SUCCESS,
-        Some(most) => {
-            println!("a span costs more than {most} times what it costs the bare loop");
-            ExitCode::FAILURE
-        }
-    }
+    report
 }

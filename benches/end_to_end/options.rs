@@ -11,8 +11,8 @@ pub struct Options {
     /// Spans on the topic
     #[arg(long, default_value_t = 1_500_000, value_parser = clap::value_parser!(u64).range(1000..))]
     pub spans: u64,
-    /// How often each lane has its turn; medians are shown
-    #[arg(long, default_value_t = 3, value_parser = at_least_one)]
+    /// How often each lane has its turn; medians are shown; 0: no turns, for live traffic alone
+    #[arg(long, default_value_t = 3)]
     pub rounds: usize,
     /// How the topic is compressed
     #[arg(long, default_value = "none", value_parser = ["none", "gzip", "snappy", "lz4", "zstd"])]
@@ -38,8 +38,8 @@ pub struct Options {
     /// An OpenTelemetry Collector that has its turns, too; the policy file is its whole configuration
     #[arg(long, value_name = "BINARY")]
     pub collector: Option<PathBuf>,
-    /// After the turns, so many seconds of live traffic for tailsieve, and the Collector if there is
-    /// one, which are killed in the middle of it; 0: none
+    /// After the turns, so many seconds of live traffic for tailsieve, a bare loop, the other tailsieve
+    /// and the Collector if there are, which are killed in the middle of it; 0: none
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub live: u64,
     /// Spans per second of it
@@ -55,6 +55,9 @@ pub struct Options {
     /// whole run and from a third on
     #[arg(long, value_name = "RATIO")]
     pub fail_above: Option<f64>,
+    /// Fail if live the CPU time of a span is above so many times that of the bare loop
+    #[arg(long, value_name = "RATIO")]
+    pub fail_live_above: Option<f64>,
     /// At most 600 000 spans and two rounds: what CI has time for
     #[arg(long)]
     pub quick: bool,

@@ -10,6 +10,34 @@ pub fn cpu(children: &[Child]) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
+/// What processes have used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// CPU time, user and system.
+    pub cpu: Duration,
+    /// How often one of their threads gave its core up, or had to.
+    pub switches: u64,
+}
+
+/// What processes have used so far.
+pub fn usage(children: &[Child]) -> Usage {
+    Usage { cpu: cpu(children), switches: children.iter().map(switches).sum() }
+}
+
+/// Of the threads that there are now.
+fn switches(child: &Child) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("the process runs");
+    let of = |status: &str| {
+        let lines = status.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
+        lines.filter_map(|line| line.rsplit('\t').next()?.parse::<u64>().ok()).sum::<u64>()
+    };
+    // A thread may have ended meanwhile.
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("status")).ok())
+        .map(|status| of(&status))
+        .sum()
+}
+
 /// In hundredths of a second: fields 14 and 15 of proc(5), counted after the name.
 fn ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");

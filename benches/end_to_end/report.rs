@@ -113,8 +113,7 @@ impl Report {
         lanes.map(|(name, figures)| (name.as_str(), self.medians(figures))).collect()
     }
 
-    /// Writes everything as JSON.
-    pub fn write(&self, path: &Path, live: &[Live]) {
+    fn json(&self) -> Value {
         let all = self.all_medians();
         let bare = all[0].1;
         let lane = |(name, it): &(&str, Medians)| {
@@ -139,17 +138,21 @@ impl Report {
             })
         };
         let lanes: Vec<Value> = all.iter().map(lane).collect();
-        let topic = &self.topic;
-        let mut text = json!({"conditions": self.conditions, "topic": topic, "lanes": lanes});
-        if !live.is_empty() {
-            text["live"] = json!(live);
-        }
-        let text = serde_json::to_string_pretty(&text).expect("it can be written");
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir).expect("a folder for the figures");
-        }
-        fs::write(path, text + "\n").expect("the figures are written");
+        json!({"conditions": self.conditions, "topic": self.topic, "lanes": lanes})
     }
+}
+
+/// Writes everything as JSON.
+pub fn write(path: &Path, turns: Option<&Report>, live: &[Live]) {
+    let mut text = turns.map_or_else(|| json!({}), Report::json);
+    if !live.is_empty() {
+        text["live"] = json!(live);
+    }
+    let text = serde_json::to_string_pretty(&text).expect("it can be written");
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).expect("a folder for the figures");
+    }
+    fs::write(path, text + "\n").expect("the figures are written");
 }
 
 impl fmt::Display for Report {

@@ -5,10 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use tailsieve::testing::kafka::source::FETCH_SETTINGS;
 use tailsieve::testing::otlp::{AttributeKeys, Scan, scan};
 use tailsieve::testing::testbed::receiver::Receiver;
 
@@ -20,6 +22,9 @@ pub fn play(arguments: &[String]) -> bool {
             let number = |text: &str| text.parse().expect("a number");
             bare_loop(brokers, topic, number(partitions), number(records), scans == "true");
         }
+        ["as-live-loop", brokers, topic, partitions] => {
+            live_loop(brokers, topic, partitions.parse().expect("a number"));
+        }
         ["as-sink"] => sink(),
         _ => return false,
     }
@@ -28,39 +33,53 @@ pub fn play(arguments: &[String]) -> bool {
 
 /// Starts this program in a part.
 pub fn start(arguments: &[&str]) -> Child {
-    Command::new(std::env::current_exe().expect("this program"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this program starts again")
+    command(arguments).spawn().expect("this program starts again")
 }
 
-/// The loop that everything is compared with, with the settings of tailsieve's own consumer. Says
-/// when it has read a third of the records, and all of them; ends with its standard input.
-fn bare_loop(brokers: &str, topic: &str, partitions: i64, records: i64, scans: bool) {
+/// This program, ready to be started in a part.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+/// The consumer that everything is compared with, with the settings of tailsieve's own.
+fn bare_consumer(brokers: &str, topic: &str, partitions: i32) -> BaseConsumer {
     let mut config = ClientConfig::new();
     let settings = [
         ("bootstrap.servers", brokers),
         ("group.id", "bare"),
         ("enable.auto.commit", "false"),
-        ("fetch.wait.max.ms", "200"),
-        ("fetch.min.bytes", "65536"),
-        ("fetch.queue.backoff.ms", "10"),
-        ("queued.min.messages", "20000"),
-        ("queued.max.messages.kbytes", "32768"),
-        ("fetch.message.max.bytes", "262144"),
         ("check.crcs", "true"),
     ];
-    for (key, value) in settings {
+    for (key, value) in settings.into_iter().chain(FETCH_SETTINGS) {
         config.set(key, value);
     }
     let consumer: BaseConsumer = config.create().expect("a consumer");
     let mut list = TopicPartitionList::new();
-    for partition in 0..partitions as i32 {
+    for partition in 0..partitions {
         list.add_partition_offset(topic, partition, Offset::Beginning).expect("valid");
     }
     consumer.assign(&list).expect("assigned");
+    consumer
+}
+
+/// Reads live traffic and looks at nothing, until its standard input ends.
+fn live_loop(brokers: &str, topic: &str, partitions: i32) {
+    let consumer = bare_consumer(brokers, topic, partitions);
+    thread::spawn(|| {
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
+    loop {
+        drop(consumer.poll(Duration::from_millis(100)));
+    }
+}
+
+/// Reads a topic to its end. Says when it has read a third of the records, and all of them; ends
+/// with its standard input.
+fn bare_loop(brokers: &str, topic: &str, partitions: i64, records: i64, scans: bool) {
+    let consumer = bare_consumer(brokers, topic, partitions as i32);
     let keys = AttributeKeys::new(std::iter::empty());
     let (mut read, mut found) = (0, Scan::default());
     while read < records {

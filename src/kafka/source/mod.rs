@@ -43,4 +43,4 @@ pub use handle::{ConsumerHandle, ConsumerStatus, StartError, start};
 pub use inbox::{Event, Inbox, inboxes};
 pub use ownership::{Acquisition, GenerationStatus, OwnershipTable};
 pub use partitions::Partitions;
-pub use settings::{KeptHeaders, SESSION_TIMEOUT, SourceSettings, StartFrom};
+pub use settings::{FETCH_SETTINGS, KeptHeaders, SESSION_TIMEOUT, SourceSettings, StartFrom};

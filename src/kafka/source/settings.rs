@@ -16,6 +16,19 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(8);
 /// answers, and a partition that moves waits for the slowest member, twice.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How records are fetched.
+pub const FETCH_SETTINGS: [(&str, &str); 6] = [
+    // Few large answers cost less than many small ones, and traces wait for seconds anyway.
+    ("fetch.wait.max.ms", "200"),
+    ("fetch.min.bytes", "65536"),
+    ("fetch.queue.backoff.ms", "10"),
+    ("queued.min.messages", "20000"),
+    ("queued.max.messages.kbytes", "32768"),
+    // For one partition in one answer, compressed. More is no faster, and the unpacked answer takes
+    // memory beside the queue.
+    ("fetch.message.max.bytes", "262144"),
+];
+
 /// Where reading starts in a partition that has no committed offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartFrom {
@@ -114,15 +127,10 @@ impl SourceSettings {
             .set("allow.auto.create.topics", "false")
             .set("isolation.level", "read_committed")
             .set("check.crcs", "true")
-            .set("statistics.interval.ms", "1000")
-            .set("fetch.wait.max.ms", "200")
-            .set("fetch.min.bytes", "65536")
-            .set("fetch.queue.backoff.ms", "10")
-            .set("queued.min.messages", "20000")
-            .set("queued.max.messages.kbytes", "32768")
-            // For one partition in one answer, compressed. More is no faster, and the unpacked
-            // answer takes memory beside the queue.
-            .set("fetch.message.max.bytes", "262144");
+            .set("statistics.interval.ms", "1000");
+        for (key, value) in FETCH_SETTINGS {
+            config.set(key, value);
+        }
         if let Some(instance) = &self.group_instance_id {
             config.set("group.instance.id", instance);
         }
