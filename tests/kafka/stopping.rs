@@ -62,6 +62,26 @@ fn who_is_asked_to_stop_hands_over_what_a_slow_backend_has_in_hand() {
     assert_eq!(verdict.duplicates, 0, "{verdict}");
 }
 
+/// Scenario: SIGTERM while a backend takes longer for a request than a lease runs.
+/// Guarantees: it stays a member until it has handed over; nothing is lost or delivered again.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn who_hands_over_for_longer_than_its_lease_stays_a_member() {
+    let rig = Rig::new("stop-lease", POLICIES).with("shutdown_timeout: 60s\n");
+    let rig = rig.with_export("timeout: 60s");
+    let (mut member, writing) = stop_in_mid_delivery(&rig, 74, Duration::from_secs(8));
+    let status = member.process.wait();
+    assert_eq!(status.code(), Some(0), "{}", member.process.log());
+    assert!(!member.process.log().contains("revoke."), "{}", member.process.log());
+    rig.receiver.as_ref().unwrap().behave(Behaviour::Accept);
+    let _second = rig.member("second");
+    let ledger = writing.finish();
+    rig.settle();
+    let verdict = rig.verdict(&ledger);
+    assert!(verdict.is_balanced(), "{verdict}");
+    assert_eq!(verdict.duplicates, 0, "{verdict}");
+}
+
 /// Scenario: a second SIGTERM while a backend answers nothing.
 /// Guarantees: it ends at once, with a code of its own; the next owner delivers everything.
 #[test]

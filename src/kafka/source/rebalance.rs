@@ -78,19 +78,27 @@ impl Context {
     }
 
     /// Asks the workers to finish with `partitions`, commits their watermarks, and ends their
-    /// acquisitions.
+    /// acquisitions. That may take longer than the lease runs, so it is renewed meanwhile; once it has
+    /// ended, workers may do nothing more, and nothing is waited for.
     pub(super) fn give_up(
         &self,
         consumer: &BaseConsumer<Self>,
         partitions: &[Partition],
         timeout: Duration,
     ) {
-        self.finish(partitions, timeout, |partition, acquisition, done| {
+        let ask = |partition, acquisition: &Acquisition, done| {
             let generation = acquisition.generation;
             let revocation = Revocation { partition, generation, timeout, done };
             self.send(acquisition.worker, Rebalance::Revoked(revocation));
-        });
-        self.commit(consumer, partitions.iter().copied());
+        };
+        let commit = || self.commit(consumer, partitions.iter().copied());
+        let is_member = || {
+            commit();
+            self.lease.is_valid()
+        };
+        if self.finish(partitions, timeout, ask, is_member) {
+            commit();
+        }
         for partition in partitions {
             self.release(*partition);
             self.metrics.revoked.increment(1);
@@ -102,22 +110,25 @@ impl Context {
     /// partitions again.
     pub(super) fn end(&self, partitions: &[Partition]) {
         let timeout = self.settings.revoke_timeout;
-        self.finish(partitions, timeout, |partition, acquisition, done| {
+        let ask = |partition, acquisition: &Acquisition, done| {
             let generation = acquisition.generation;
             let revocation = Revocation { partition, generation, timeout, done };
             if self.workers[acquisition.worker].log_gone(revocation).is_err() {
                 debug!(worker = acquisition.worker, "rebalance.worker_gone");
             }
-        });
+        };
+        self.finish(partitions, timeout, ask, || true);
     }
 
-    /// Asks the workers of `partitions` to finish with them, and waits until they have.
+    /// Asks the workers of `partitions` to finish with them, and waits until they have, or `goes_on`,
+    /// which is asked now and then, says no: then false.
     fn finish(
         &self,
         partitions: &[Partition],
         timeout: Duration,
         ask: impl Fn(Partition, &Acquisition, mpsc::Sender<Partition>),
-    ) {
+        goes_on: impl Fn() -> bool,
+    ) -> bool {
         let (done, answers) = mpsc::channel();
         let mut waiting = 0;
         for (partition, assigned) in
@@ -129,12 +140,20 @@ impl Context {
         let deadline = Instant::now() + timeout + WORKER_GRACE;
         while waiting > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
-            if answers.recv_timeout(left).is_err() {
+            if answers.recv_timeout(left.min(self.settings.commit_interval)).is_ok() {
+                waiting -= 1;
+            } else if left.is_zero() {
                 warn!(partitions = waiting, "revoke.unanswered");
                 break;
+            } else if !goes_on() {
+                warn!(
+                    partitions = waiting,
+                    "revoke.lease_ended: their next owner reads them again"
+                );
+                return false;
             }
-            waiting -= 1;
         }
+        true
     }
 
     /// Commits the watermarks of `partitions`, also of those that did not move: what the group
