@@ -69,7 +69,7 @@ impl fmt::Display for Backlog<'_> {
 impl fmt::Display for SideBySide<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.0;
-        heading(f, "live", all.iter().map(|it| it.lane))?;
+        heading(f, "live", all.iter().map(|it| it.lane.as_str()))?;
         let reader = |figure: fn(&Live) -> f64| all.iter().map(figure).collect::<Vec<_>>();
         // The bare loop keeps and delivers nothing.
         let sampler = |figure: fn(&Live) -> f64| {

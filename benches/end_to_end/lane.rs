@@ -84,14 +84,14 @@ impl Lane {
             binary: binary.to_owned(),
             compression,
         };
-        let own = Path::new(env!("CARGO_BIN_EXE_tailsieve"));
+        let own = options.binary.as_path();
         let mut all = vec![
             Self::Bare { scans: false },
             Self::Bare { scans: true },
             tailsieve("tailsieve", own, "none"),
             tailsieve("tailsieve, gzip", own, "gzip"),
         ];
-        all.extend(options.other.iter().map(|it| tailsieve("other", it, "none")));
+        all.extend(options.other.iter().map(|it| tailsieve(&Options::name_of(it), it, "none")));
         let collector = |(name, compression): (&str, &'static str), binary: &PathBuf| {
             Self::Collector { name: name.to_owned(), binary: binary.clone(), compression }
         };
@@ -114,7 +114,8 @@ impl Lane {
     pub fn run(&self, kafka: &Kafka, topic: &Topic, options: &Options, round: usize) -> Figures {
         let name = self.name().replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
         let group = format!("{name}-{}-{round}", std::process::id());
-        let turn = Turn { kafka, topic, options, group: &group, properties: "{}" };
+        let properties = options.properties(&[]);
+        let turn = Turn { kafka, topic, options, group: &group, properties };
         match self {
             Self::Bare { scans } => run_bare(kafka, topic, *scans),
             Self::Tailsieve { binary, compression, .. } => {
@@ -170,7 +171,7 @@ pub struct Turn<'a> {
     pub options: &'a Options,
     pub group: &'a str,
     /// Of tailsieve's Kafka client, as YAML.
-    pub properties: &'a str,
+    pub properties: String,
 }
 
 impl Turn<'_> {
@@ -227,7 +228,7 @@ impl Turn<'_> {
     pub fn config(&self, sink: &str, compression: &str, admin: &str) -> String {
         let (brokers, topic) = (self.kafka.address(), &self.topic.name);
         let (group, policies) = (self.group, self.options.policies.display());
-        let (log, properties) = (decision_log(group), self.properties);
+        let (log, properties) = (decision_log(group), &self.properties);
         format!(
             "policies: {policies}
 kafka: {{brokers: ['{brokers}'], topic: {topic}, group_id: {group}, properties: {properties}}}

@@ -1,6 +1,6 @@
 //! What can be asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tailsieve::testing::testbed::generator::Layout;
 
@@ -32,13 +32,19 @@ pub struct Options {
     /// About how many traces are open at a time, which the topic's own time is stretched for
     #[arg(long, default_value_t = 8_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub open_traces: u64,
-    /// Another tailsieve that has its turns, too: how a change is told from noise
+    /// The tailsieve that is measured, instead of the one that was built with this bench
+    #[arg(long, value_name = "BINARY", default_value = OWN, hide_default_value = true)]
+    pub binary: PathBuf,
+    /// Other tailsieves that have their turns, too: how a change is told from noise
     #[arg(long, value_name = "BINARY")]
-    pub other: Option<PathBuf>,
+    pub other: Vec<PathBuf>,
+    /// A setting of tailsieve's Kafka client
+    #[arg(long, value_name = "NAME=VALUE", value_parser = property)]
+    pub property: Vec<(String, String)>,
     /// An OpenTelemetry Collector that has its turns, too; the policy file is its whole configuration
     #[arg(long, value_name = "BINARY")]
     pub collector: Option<PathBuf>,
-    /// After the turns, so many seconds of live traffic for tailsieve, a bare loop, the other tailsieve
+    /// After the turns, so many seconds of live traffic for tailsieve, a bare loop, the other tailsieves
     /// and the Collector if there are, which are killed in the middle of it; 0: none
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub live: u64,
@@ -66,6 +72,9 @@ pub struct Options {
     pub bench: bool,
 }
 
+/// The tailsieve that was built with this bench.
+const OWN: &str = env!("CARGO_BIN_EXE_tailsieve");
+
 /// The policies that come with tailsieve.
 const POLICIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/policies.yaml");
 
@@ -78,8 +87,10 @@ const QUICK_ROUNDS: usize = 2;
 impl Options {
     /// With what follows from the others, or what is wrong with them.
     pub fn settled(mut self) -> Result<Self, String> {
-        let files = [Some(&self.policies), self.other.as_ref(), self.collector.as_ref()];
-        if let Some(missing) = files.into_iter().flatten().find(|file| !file.is_file()) {
+        let named = [&self.policies, &self.binary];
+        let files = named.into_iter().chain(&self.other).chain(&self.collector);
+        let missing: Vec<_> = files.filter(|file| !file.is_file()).cloned().collect();
+        if let Some(missing) = missing.first() {
             return Err(format!("there is no file {}", missing.display()));
         }
         // It is named in a file in another folder.
@@ -90,6 +101,24 @@ impl Options {
         }
         Ok(self)
     }
+
+    /// What a lane with another tailsieve is called.
+    pub fn name_of(other: &Path) -> String {
+        other.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The settings of tailsieve's Kafka client, as YAML, with those that `else_` has.
+    pub fn properties(&self, else_: &[(&str, &str)]) -> String {
+        let given = self.property.iter().map(|(name, value)| format!("{name}: '{value}'"));
+        let else_ = else_.iter().filter(|(name, _)| self.property.iter().all(|it| it.0 != *name));
+        let else_ = else_.map(|(name, value)| format!("{name}: '{value}'"));
+        format!("{{{}}}", given.chain(else_).collect::<Vec<_>>().join(", "))
+    }
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("not of the form NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

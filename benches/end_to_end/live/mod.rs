@@ -12,7 +12,7 @@ mod subject;
 mod traffic;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ const IDLE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// That of the Collector. The dead are members for that long, which those that follow them wait for.
-const PROPERTIES: &str = "{session.timeout.ms: 10000}";
+const SESSION: (&str, &str) = ("session.timeout.ms", "10000");
 
 /// What is due in the last moments before the kill arrives after it, and at the end of the traffic
 /// partitions wait to be sure that they are quiet: neither is the usual delay.
@@ -48,7 +48,7 @@ const BEFORE_KILL: Duration = Duration::from_secs(2);
 /// What one of those that are compared came to.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Live {
-    pub lane: &'static str,
+    pub lane: String,
     /// CPU time of a span in microseconds, from a quarter of the time until the kill or the end.
     pub cpu_us_per_span: f64,
     /// The same in percent of a core.
@@ -84,7 +84,7 @@ impl Live {
     }
 }
 
-/// Runs tailsieve, the bare loop, the other tailsieve if there is one, and so the Collector.
+/// Runs tailsieve, the bare loop, the other tailsieves and the Collector if there are.
 pub fn run(kafka: &Kafka, options: &Options) -> Vec<Live> {
     let topic = Topic {
         name: format!("live-{}", std::process::id()),
@@ -124,9 +124,10 @@ pub fn run(kafka: &Kafka, options: &Options) -> Vec<Live> {
 }
 
 fn kinds(options: &Options) -> Vec<Kind> {
-    let own = Path::new(env!("CARGO_BIN_EXE_tailsieve")).to_owned();
-    let mut kinds = vec![Kind::Tailsieve("tailsieve", own), Kind::BareLoop];
-    kinds.extend(options.other.iter().map(|binary| Kind::Tailsieve("other", binary.clone())));
+    let own = Kind::Tailsieve("tailsieve".to_owned(), options.binary.clone());
+    let mut kinds = vec![own, Kind::BareLoop];
+    let other = |it: &PathBuf| Kind::Tailsieve(Options::name_of(it), it.clone());
+    kinds.extend(options.other.iter().map(other));
     kinds.extend(options.collector.iter().map(|binary| Kind::Collector(binary.clone())));
     kinds
 }
@@ -141,7 +142,8 @@ fn start(
     let group = format!("{}-{}", topic.name, kind.lane().replace(' ', "-"));
     let (sink, address) = (Backend::start(runtime), free_address());
     let endpoint = sink.endpoint();
-    let turn = Turn { kafka, topic, options, group: &group, properties: PROPERTIES };
+    let properties = options.properties(&[SESSION]);
+    let turn = Turn { kafka, topic, options, group: &group, properties };
     let command = match &kind {
         Kind::Tailsieve(name, binary) => {
             let file = dir.join(format!("{name}.yaml"));

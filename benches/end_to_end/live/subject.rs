@@ -23,14 +23,14 @@ use crate::probe::{self, Usage};
 /// What it is.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    Tailsieve(&'static str, PathBuf),
+    Tailsieve(String, PathBuf),
     BareLoop,
     Collector(PathBuf),
 }
 
 impl Kind {
     /// What the table calls it.
-    pub fn lane(&self) -> &'static str {
+    pub fn lane(&self) -> &str {
         match self {
             Self::Tailsieve(name, _) => name,
             Self::BareLoop => "bare loop",
@@ -87,7 +87,7 @@ impl Subject {
         backend: Backend,
     ) -> Self {
         let process = Processes(vec![command.spawn().expect("it starts")]);
-        let figures = Live { lane: kind.lane(), ..Live::default() };
+        let figures = Live { lane: kind.lane().to_owned(), ..Live::default() };
         Self { kind, group, command, process, metrics, backend, figures }
     }
 
