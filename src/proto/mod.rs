@@ -1,0 +1,32 @@
+//! The messages of `proto/`, compiled by prost.
+//!
+//! What was compiled lies in `tailsieve.v1.rs`: a build needs no compiler of protobuf, which takes longer
+//! to build than what it makes. `TAILSIEVE_UPDATE=1 cargo test --lib proto` compiles it anew.
+
+include!("tailsieve.v1.rs");
+
+#[cfg(test)]
+mod tests {
+    use std::{env, fs};
+
+    const DIR: &str = env!("CARGO_MANIFEST_DIR");
+
+    /// Scenario: somebody changes `proto/`.
+    /// Guarantees: it takes effect.
+    #[test]
+    fn what_was_compiled_is_what_proto_says() {
+        let path = format!("{DIR}/src/proto/tailsieve.v1.rs");
+        let files = ["tailsieve/v1/decision_log.proto"];
+        let descriptors = protox::compile(files, [format!("{DIR}/proto")]).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        prost_build::Config::new().out_dir(out.path()).compile_fds(descriptors).unwrap();
+        let compiled = fs::read_to_string(out.path().join("tailsieve.v1.rs")).unwrap();
+        if env::var_os("TAILSIEVE_UPDATE").is_some() {
+            fs::write(&path, &compiled).unwrap();
+        }
+        assert!(
+            fs::read_to_string(&path).unwrap() == compiled,
+            "TAILSIEVE_UPDATE=1 cargo test --lib proto compiles it anew"
+        );
+    }
+}
