@@ -1,5 +1,6 @@
 //! The decision log: what goes to it, what is written, and what is read back.
 
+use tokio::time::Instant;
 use tracing::info;
 
 use super::Worker;
@@ -41,11 +42,18 @@ impl Worker {
         outbox.batches.len() > MAX_WAITING_BATCHES || held.unrecorded > shared.max_unrecorded_bytes
     }
 
-    /// Hands records to the decision log, in order, as far as it has room.
+    /// Hands what is due to the decision log, in order, as far as it has room.
     pub(super) fn feed_log(&mut self) {
         let Context { shared, outbox, .. } = &mut self.ctx;
         let Some(log) = &shared.log else { return };
-        for Origin { partition, generation, .. } in std::mem::take(&mut outbox.open_batches) {
+        let now = Instant::now();
+        for (origin, urgency) in outbox.open_batches.drain(..) {
+            self.gathering.add(origin, urgency, now);
+        }
+        // The whole group waits for partitions that are given up.
+        let is_in_a_hurry = self.partitions.has_revoked();
+        for origin in self.gathering.take_due(now, is_in_a_hurry) {
+            let Origin { partition, generation, .. } = origin;
             if let Some(state) = self.partitions.get(partition, generation) {
                 state.settlement.recording.close_batch(outbox);
             }

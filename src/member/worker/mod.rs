@@ -12,6 +12,7 @@ mod active_policies;
 mod context;
 mod counting;
 mod decision_room;
+mod gathering;
 mod intake;
 mod log;
 mod outbound;
@@ -45,6 +46,7 @@ use crate::telemetry::memory::Memory;
 pub use active_policies::{ActivePolicies, PolicyWatch};
 use context::Context;
 pub use decision_room::DecisionRoom;
+use gathering::Gathering;
 pub use intake::Refusals;
 use outbound::Lanes;
 pub use outcomes::Annotations;
@@ -104,8 +106,8 @@ pub enum Notice {
 enum Next {
     Rebalance(Rebalance),
     Notice(Notice),
-    /// Something that had no room may have some now.
-    Room,
+    /// Something that had no room may have some now, or has waited long enough for more to go with it.
+    Feed,
     RevokeDeadline,
     Policies,
     Event(Event),
@@ -119,6 +121,7 @@ pub struct Worker {
     index: usize,
     ctx: Context,
     lanes: Lanes,
+    gathering: Gathering,
     pulse: Arc<Pulse>,
     stalled_by: Option<Stall>,
     inbox: Inbox,
@@ -148,6 +151,7 @@ impl Worker {
             index,
             ctx: Context::new(shared, active),
             lanes: Lanes::new(exporters),
+            gathering: Gathering::default(),
             pulse: Arc::default(),
             stalled_by: None,
             inbox,
@@ -175,7 +179,8 @@ impl Worker {
             self.stalled_by = stall;
             let is_free = stall.is_none();
             let has_unsent = !self.ctx.outbox.letters.is_empty();
-            let has_to_retry = !is_free || self.ctx.outbox.has_to_record();
+            let has_to_retry = !is_free || !self.ctx.outbox.batches.is_empty();
+            let log_due = self.gathering.next();
             let revoke_deadline = self.partitions.deadline();
             self.pulse.rest();
             let next = tokio::select! {
@@ -183,9 +188,10 @@ impl Worker {
                 Some(rebalance) = self.inbox.rebalances.recv() => Next::Rebalance(rebalance),
                 () = stop.cancelled() => Next::Stop,
                 Some(notice) = self.notices.recv() => Next::Notice(notice),
-                () = room(full), if is_full => Next::Room,
-                () = dead_letters.room(), if has_unsent => Next::Room,
-                () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => Next::Room,
+                () = room(full), if is_full => Next::Feed,
+                () = dead_letters.room(), if has_unsent => Next::Feed,
+                () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => Next::Feed,
+                () = until(log_due) => Next::Feed,
                 () = until(revoke_deadline) => Next::RevokeDeadline,
                 Ok(()) = self.policies.changed(), if is_free => Next::Policies,
                 Some(event) = self.inbox.events.recv(), if is_free => Next::Event(event),
@@ -197,7 +203,7 @@ impl Worker {
                 Next::Notice(Notice::Acks(exporter, acks)) => self.acknowledge(exporter, acks),
                 Next::Notice(Notice::Log(event)) => self.told_by_log(event),
                 Next::Notice(Notice::Letter(ticket)) => self.letter_settled(ticket),
-                Next::Room => self.feed(),
+                Next::Feed => self.feed(),
                 Next::RevokeDeadline => self.finish_revocations(),
                 Next::Policies => self.switch(),
                 Next::Event(Event::Records(batch)) => self.take_in(batch),

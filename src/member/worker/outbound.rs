@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::gathering::Urgency;
 use crate::export::{Chunk, Exporter};
 use crate::ids::Origin;
 use crate::kafka::dead_letters::{self, Letter};
@@ -36,8 +37,8 @@ impl Targets {
 pub(super) struct Outbox {
     /// Chunks of kept traces that may leave.
     pub(super) chunks: Vec<Outbound>,
-    /// Ownerships with decisions that wait for others to be put on record with.
-    pub(super) open_batches: Vec<Origin>,
+    /// Ownerships that have decisions to put on record, new or more urgent than those before.
+    pub(super) open_batches: Vec<(Origin, Urgency)>,
     /// Records that the decision log has not taken yet.
     pub(super) batches: VecDeque<(decision_log::LogTicket, LogBatch)>,
     /// Letters that the dead-letter producer has no room for. While there are any, no records are
@@ -46,11 +47,6 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// True if decisions wait to be handed to the log.
-    pub(super) fn has_to_record(&self) -> bool {
-        !self.open_batches.is_empty() || !self.batches.is_empty()
-    }
-
     /// Forgets what is of an ownership that ended.
     pub(super) fn forget(&mut self, origin: Origin) {
         self.letters.retain(|(_, ticket)| ticket.origin != origin);

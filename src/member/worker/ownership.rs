@@ -45,6 +45,7 @@ impl Worker {
         self.partitions.revoke(revocation, Instant::now());
         // The whole group waits for the answer, and all partitions of this member stand still.
         self.lanes.set_hurry(self.partitions.has_revoked());
+        self.feed();
         self.finish_revocations();
     }
 

@@ -23,6 +23,7 @@ use crate::otlp::FramedChunk;
 use crate::sampling::decided::DecisionRecord;
 use crate::sampling::watermark::Watermark;
 
+use super::gathering::Urgency;
 use super::outbound::{Outbound, Outbox, Targets};
 use recording::Recording;
 use undelivered::{Part, Undelivered};
@@ -117,7 +118,7 @@ impl Settlement {
 
     /// A trace was dropped, whose first record `pin` holds: it is done when that is on record.
     pub(super) fn dropped(&mut self, recorded: &DecisionRecord, pin: Pin, out: &mut Outbox) {
-        if self.recording.record(recorded, Some(pin), out).is_none() {
+        if self.recording.record(recorded, Some(pin), Urgency::Later, out).is_none() {
             self.watermark.release(pin);
         }
     }
@@ -132,7 +133,7 @@ impl Settlement {
         out: &mut Outbox,
     ) {
         let of = (recorded.trace_id, recorded.first);
-        if let Some(sequence) = self.recording.record(&recorded, None, out) {
+        if let Some(sequence) = self.recording.record(&recorded, None, Urgency::AtOnce, out) {
             self.undelivered.insert(of, Undelivered::whole(recorded, sequence));
         }
         self.deliver((of, Part::Covered, pin), shipment, out);
@@ -284,7 +285,7 @@ impl Settlement {
             self.undelivered.remove(&of);
         }
         for recorded in records {
-            self.recording.record(&recorded, None, out);
+            self.recording.record(&recorded, None, Urgency::Soon, out);
         }
     }
 

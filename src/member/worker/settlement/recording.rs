@@ -5,6 +5,7 @@ use super::log_batches::{LetGo, LogBatches};
 use super::log_positions::LogPositions;
 use crate::ids::{Offset, Origin, Pin, Position, Timestamp};
 use crate::kafka::decision_log::{GroupHash, LogBatch, LogTicket, OwnerId, OwnershipMarker};
+use crate::member::worker::gathering::Urgency;
 use crate::member::worker::outbound::Outbox;
 use crate::sampling::decided::DecisionRecord;
 
@@ -16,6 +17,8 @@ pub(in crate::member::worker) struct Recording {
     writer: Option<(GroupHash, OwnerId)>,
     /// Decisions that are not on the log yet, and what waits for that.
     pub(super) batches: LogBatches,
+    /// That of the most urgent decision of the open batch.
+    urgency: Urgency,
     positions: LogPositions,
 }
 
@@ -27,7 +30,8 @@ impl Recording {
         from: Position,
     ) -> Self {
         let positions = LogPositions::new(from);
-        Self { origin, writer, batches: LogBatches::default(), positions }
+        let batches = LogBatches::default();
+        Self { origin, writer, batches, urgency: Urgency::Later, positions }
     }
 
     /// True if there is a decision log.
@@ -41,6 +45,7 @@ impl Recording {
         &mut self,
         recorded: &DecisionRecord,
         pin: Option<Pin>,
+        urgency: Urgency,
         out: &mut Outbox,
     ) -> Option<u64> {
         let (group, owner) = self.writer?;
@@ -51,8 +56,9 @@ impl Recording {
         });
         if self.batches.is_full() {
             self.close_batch(out);
-        } else if is_new {
-            out.open_batches.push(self.origin);
+        } else if is_new || urgency > self.urgency {
+            self.urgency = urgency;
+            out.open_batches.push((self.origin, urgency));
         }
         Some(sequence)
     }
