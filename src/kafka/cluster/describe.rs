@@ -3,7 +3,7 @@
 //! Owns two questions: the id of a topic (`DescribeTopics`, KIP-516), so that a topic that was deleted
 //! and created again can be told from the old one; and the `group.instance.id` of each member of a
 //! group (`DescribeConsumerGroups`, KIP-345), so that a fenced member does not fence its successor.
-//! librdkafka has both, and only in C: hence the only `unsafe` of this crate. A question never blocks;
+//! librdkafka has both, and only in C: hence the `unsafe`. A question never blocks;
 //! its answer is picked up later.
 
 #![allow(unsafe_code)]

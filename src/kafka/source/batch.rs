@@ -1,12 +1,12 @@
-//! Records on their way to a worker: copied out of librdkafka's buffers once, one buffer a batch.
+//! Records on their way to a worker: those of one partition, where librdkafka has them, or copied.
 //!
-//! The buffers are large and short-lived. An allocator would take fresh pages from the kernel for
-//! each, so they are reused.
+//! Buffers for them are short-lived, so they are reused.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::fetched::{Fetched, HeldMessages};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
 
 /// How many buffers are kept while nobody needs them, and how large they may be.
@@ -19,8 +19,11 @@ pub(super) struct SpareBuffers(Arc<Mutex<Vec<Buffers>>>);
 
 #[derive(Debug, Default)]
 struct Buffers {
-    bytes: Vec<u8>,
     records: Vec<RecordRef>,
+    /// The messages of those that were not copied.
+    messages: HeldMessages,
+    /// Headers, and what was copied.
+    bytes: Vec<u8>,
 }
 
 impl SpareBuffers {
@@ -29,6 +32,8 @@ impl SpareBuffers {
     }
 
     fn put_back(&self, mut buffers: Buffers) {
+        // What librdkafka holds is let go at once, also if the buffers are not kept.
+        buffers.messages.clear();
         if buffers.bytes.capacity() > LARGEST_SPARE {
             return;
         }
@@ -50,6 +55,8 @@ pub struct RecordBatch {
     pub generation: Generation,
     buffers: Buffers,
     home: SpareBuffers,
+    /// Bytes of keys, values and headers.
+    size: usize,
     /// Room in the inbox, given back when the batch is dropped.
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
@@ -58,14 +65,20 @@ pub struct RecordBatch {
 struct RecordRef {
     offset: Offset,
     timestamp: Timestamp,
-    /// Length of the key, which comes before the value; `None` for a null key.
-    key: Option<u32>,
-    /// Length of the value; `None` for a null value.
-    value: Option<u32>,
     attempts: u32,
-    /// Length of the headers, which come between key and value.
-    headers: u32,
+    /// Where its headers are among the bytes, and how long they are.
     start: usize,
+    headers: u32,
+    content: Content,
+}
+
+/// Where key and value of a record are.
+#[derive(Debug)]
+enum Content {
+    /// The message at this place has them.
+    Held(usize),
+    /// Behind the headers, of these lengths; `None` for a null.
+    Copied { key: Option<u32>, value: Option<u32> },
 }
 
 /// One record.
@@ -85,28 +98,62 @@ pub struct Record<'a> {
     pub headers: &'a [u8],
 }
 
+/// What is known of a record beside its content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About<'a> {
+    pub(super) offset: Offset,
+    /// Clamped to what the wall clock allows.
+    pub(super) timestamp: Timestamp,
+    pub(super) attempts: u32,
+    pub(super) headers: &'a [u8],
+}
+
 impl RecordBatch {
     pub(super) fn new(partition: Partition, generation: Generation, home: &SpareBuffers) -> Self {
         let buffers = home.take();
-        Self { partition, generation, buffers, home: home.clone(), room: None }
+        Self { partition, generation, buffers, home: home.clone(), size: 0, room: None }
     }
 
+    /// Adds a record, and holds its message.
+    pub(super) fn hold(&mut self, about: About<'_>, fetched: Fetched<'_>) {
+        let bytes = fetched.bytes();
+        let place = self.buffers.messages.push(fetched);
+        self.add(about, Content::Held(place), bytes);
+    }
+
+    /// Adds a copy of a record.
     pub(super) fn push(&mut self, record: Record<'_>) {
-        let length = |part: &[u8]| u32::try_from(part.len()).expect("records are below 2 GiB");
-        let Buffers { bytes, records } = &mut self.buffers;
-        let start = bytes.len();
-        bytes.extend_from_slice(record.key.unwrap_or_default());
-        bytes.extend_from_slice(record.headers);
-        bytes.extend_from_slice(record.value.unwrap_or_default());
+        let Record { offset, timestamp, key, value, attempts, headers } = record;
+        let content = Content::Copied { key: key.map(length), value: value.map(length) };
+        let copied = [key.unwrap_or_default(), value.unwrap_or_default()];
+        let about = About { offset, timestamp, attempts, headers };
+        self.add(about, content, copied[0].len() + copied[1].len());
+        copied.iter().for_each(|part| self.buffers.bytes.extend_from_slice(part));
+    }
+
+    fn add(&mut self, about: About<'_>, content: Content, size: usize) {
+        let About { offset, timestamp, attempts, headers } = about;
+        let Buffers { records, bytes, .. } = &mut self.buffers;
+        let (start, headers_length) = (bytes.len(), length(headers));
+        bytes.extend_from_slice(headers);
         records.push(RecordRef {
-            offset: record.offset,
-            timestamp: record.timestamp,
-            key: record.key.map(length),
-            value: record.value.map(length),
-            attempts: record.attempts,
-            headers: length(record.headers),
+            offset,
+            timestamp,
+            attempts,
             start,
+            headers: headers_length,
+            content,
         });
+        self.size += size + headers.len();
+    }
+
+    /// The same with all records copied: for one that has to wait for long, since librdkafka's buffers
+    /// are much larger than the records of one partition in them.
+    pub fn copied(mut self) -> Self {
+        let mut copy = Self::new(self.partition, self.generation, &self.home);
+        self.records().for_each(|record| copy.push(record));
+        copy.room = self.room.take();
+        copy
     }
 
     /// The position after the last record. A batch that is handed over is not empty.
@@ -117,26 +164,30 @@ impl RecordBatch {
 
     /// Bytes of keys, values and headers.
     pub fn size(&self) -> usize {
-        self.buffers.bytes.len()
+        self.size
     }
 
     /// The records.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        let Buffers { bytes, records } = &self.buffers;
+        let Buffers { records, messages, bytes } = &self.buffers;
         records.iter().map(move |record| {
-            let headers_start = record.start + record.key.unwrap_or(0) as usize;
-            let value_start = headers_start + record.headers as usize;
-            let value = |length: u32| &bytes[value_start..value_start + length as usize];
-            Record {
-                offset: record.offset,
-                timestamp: record.timestamp,
-                key: record.key.map(|_| &bytes[record.start..headers_start]),
-                value: record.value.map(value),
-                attempts: record.attempts,
-                headers: &bytes[headers_start..value_start],
-            }
+            let (headers, behind) = bytes[record.start..].split_at(record.headers as usize);
+            let (key, value) = match record.content {
+                Content::Held(place) => messages.get(place),
+                Content::Copied { key, value } => {
+                    let (key_bytes, behind) = behind.split_at(key.unwrap_or(0) as usize);
+                    (key.map(|_| key_bytes), value.map(|length| &behind[..length as usize]))
+                }
+            };
+            let RecordRef { offset, timestamp, attempts, .. } = *record;
+            Record { offset, timestamp, key, value, attempts, headers }
         })
     }
+}
+
+/// Records are below 2 GiB.
+fn length(part: &[u8]) -> u32 {
+    u32::try_from(part.len()).expect("records are below 2 GiB")
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tracing::{info, warn};
 
-use super::batch::{Record, RecordBatch, SpareBuffers};
+use super::batch::{About, RecordBatch, SpareBuffers};
 use super::context::{AssignedPartition, Context};
+use super::fetched::Fetched;
 use super::settings::KeptHeaders;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::kafka::dead_letters::ATTEMPTS;
@@ -69,35 +70,32 @@ struct OpenBatch {
 
 impl BatchBuilder {
     /// Adds a message that the client has returned.
-    pub(super) fn push(
-        &mut self,
-        context: &Context,
-        message: &BorrowedMessage<'_>,
-        now: Timestamp,
-    ) {
+    pub(super) fn push(&mut self, context: &Context, fetched: Fetched<'_>, now: Timestamp) {
+        let message = &fetched.message;
         if !self.timestamp_type_logged {
             self.timestamp_type_logged = true;
             log_timestamp_type(message.timestamp());
         }
-        let (key, value) = (message.key(), message.payload());
         let (attempts, headers) = read_headers(message, &context.settings.headers);
-        let record = Record {
+        let about = About {
             offset: Offset(message.offset()),
             timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(now.0)),
-            key,
-            value,
             attempts,
             headers: &headers,
         };
-        self.take_in(context, Partition(message.partition()), record, now);
+        let (partition, bytes) = (Partition(message.partition()), fetched.bytes());
+        self.take_in(context, (partition, about, now), |batch, about| {
+            batch.hold(about, fetched);
+            bytes
+        });
     }
 
+    /// Has `add` put what was read of a partition at `now` into its batch, which tells its bytes.
     pub(super) fn take_in(
         &mut self,
         context: &Context,
-        partition: Partition,
-        mut record: Record<'_>,
-        now: Timestamp,
+        (partition, mut about, now): (Partition, About<'_>, Timestamp),
+        add: impl FnOnce(&mut RecordBatch, About<'_>) -> usize,
     ) {
         context.count_polled();
         let epoch = context.epoch();
@@ -110,13 +108,13 @@ impl BatchBuilder {
         }
         // A record of a partition that was taken away while it waited in the queue.
         let Some((_, assigned)) = &self.last else { return };
-        assigned.position.store(record.offset.next().0, Ordering::Relaxed);
+        assigned.position.store(about.offset.next().0, Ordering::Relaxed);
         let latest = now.after(context.settings.future_tolerance);
-        if record.timestamp > latest {
+        if about.timestamp > latest {
             context.metrics.clamped.increment(1);
-            record.timestamp = latest;
+            about.timestamp = latest;
         }
-        assigned.last_timestamp.store(record.timestamp.0, Ordering::Relaxed);
+        assigned.last_timestamp.store(about.timestamp.0, Ordering::Relaxed);
         let generation = assigned.acquisition.generation;
         let new =
             || OpenBatch { batch: RecordBatch::new(partition, generation, &self.spare), epoch };
@@ -125,8 +123,7 @@ impl BatchBuilder {
             throw_away(context, std::mem::replace(open, new()));
         }
         open.epoch = epoch;
-        open.batch.push(record);
-        self.bytes += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+        self.bytes += add(&mut open.batch, about);
     }
 
     /// Takes out the batches that are to be handed over, each with its partition.

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::batch_builder::BatchBuilder;
 use super::context::Context;
+use super::fetched::{self, Client};
 use super::handle::{CRASHED, ConsumerStatus, RUNNING};
 use super::static_membership::Fatal;
 use super::topic_watch::TopicWatch;
@@ -20,7 +21,12 @@ use crate::ids::{Partition, Position, Timestamp};
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long a poll waits when there is nothing to read.
-const POLL_WAIT: Duration = Duration::from_millis(50);
+const POLL_WAIT: Duration = Duration::from_millis(100);
+
+/// How long the rest of an answer to a fetch may take to come, once some of it was read. librdkafka
+/// queues an answer partition by partition: without this wait each of them would wake this thread,
+/// and its worker.
+const GATHER_WAIT: Duration = Duration::from_millis(10);
 
 /// Bytes taken in one go before the workers get them.
 const TURN_BYTES: usize = 256 * 1024;
@@ -31,6 +37,9 @@ const PAUSE_AFTER: Duration = Duration::from_secs(2);
 
 /// An offset that has not moved for this long is logged.
 const STUCK_AFTER: Duration = Duration::from_secs(300);
+
+/// How often it is looked whether workers have let go of a client's records.
+const LET_GO_WAIT: Duration = Duration::from_millis(5);
 
 /// How long to wait for a client to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,7 +55,7 @@ enum Turn {
 pub(super) struct Consumer {
     /// Declared before the client, so that a pending question is dropped before the client.
     pub(super) topic_watch: TopicWatch,
-    pub(super) consumer: BaseConsumer<Context>,
+    pub(super) consumer: Client,
     pub(super) context: Arc<Context>,
     state: Arc<AtomicU8>,
     leave_timeout: Arc<AtomicU64>,
@@ -78,7 +87,7 @@ impl Consumer {
         let stuck = LogThrottle::new(Duration::from_secs(60));
         Ok(Self {
             topic_watch: TopicWatch::new(),
-            consumer,
+            consumer: Arc::new(consumer),
             context,
             state,
             leave_timeout,
@@ -102,6 +111,7 @@ impl Consumer {
             if matches!(self.turn(), Turn::Fatal) {
                 self.context.lose_all();
                 let cause = self.consumer.client().fatal_error();
+                self.close();
                 return Some(Fatal::of(cause.map(|(code, _)| code)));
             }
         }
@@ -111,10 +121,15 @@ impl Consumer {
     fn turn(&mut self) -> Turn {
         let now = clock::now();
         let mut wait = POLL_WAIT;
+        let mut has_waited = false;
         while self.batches.bytes < TURN_BYTES {
-            match self.consumer.poll(wait) {
+            match fetched::poll(&self.consumer, wait) {
+                None if self.batches.bytes > 0 && !has_waited => {
+                    thread::sleep(GATHER_WAIT);
+                    has_waited = true;
+                }
                 None => break,
-                Some(Ok(message)) => self.batches.push(&self.context, &message, now),
+                Some(Ok(fetched)) => self.batches.push(&self.context, fetched, now),
                 Some(Err(error)) => {
                     if let Turn::Fatal = self.on_error(&error) {
                         return Turn::Fatal;
@@ -192,8 +207,8 @@ impl Consumer {
                 paused_at = Some(self.context.epoch());
                 self.pause();
             }
-            match self.consumer.poll(POLL_WAIT) {
-                Some(Ok(message)) => self.batches.push(&self.context, &message, clock::now()),
+            match fetched::poll(&self.consumer, POLL_WAIT) {
+                Some(Ok(fetched)) => self.batches.push(&self.context, fetched, clock::now()),
                 Some(Err(error)) => {
                     if let Turn::Fatal = self.on_error(&error) {
                         // It is reported only once. What waits is dropped, and read again.
@@ -334,11 +349,20 @@ impl Consumer {
             context.give_up(&self.consumer, &owned, timeout.max(context.settings.revoke_timeout));
             info!(partitions = owned.len(), "kafka.left");
         }
-        drop(self.topic_watch);
+        self.close();
+    }
+
+    /// Closes the client as soon as nobody holds records of it.
+    fn close(self) {
+        let Self { topic_watch, consumer, batches, .. } = self;
+        drop((topic_watch, batches));
         // Closing may wait for brokers that do not answer. What had to be done is done.
         let (closed, wait) = std::sync::mpsc::channel();
-        let consumer = self.consumer;
         thread::spawn(move || {
+            // It must not be closed by a worker that lets go of the last records.
+            while Arc::strong_count(&consumer) > 1 {
+                thread::sleep(LET_GO_WAIT);
+            }
             drop(consumer);
             let _ = closed.send(());
         });

@@ -19,6 +19,7 @@ mod commit_metadata;
 mod consumer;
 mod context;
 mod events;
+mod fetched;
 mod handle;
 mod inbox;
 mod lease;

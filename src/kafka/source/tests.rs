@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::batch::Record;
+use super::batch::{About, Record};
 use super::batch_builder::BatchBuilder;
 use super::commit_metadata::CommitMetadata;
 use super::context::Context;
@@ -103,16 +103,20 @@ struct World {
     partitions: Vec<Model>,
 }
 
+/// What a consumer of nothing has, with its worker's inbox.
+pub(super) fn context() -> (Context, InboxSender, Inbox) {
+    let (senders, mut inboxes) = inboxes(1, 1 << 20);
+    let sender = senders[0].clone();
+    let (ownership, metrics) = (Arc::new(OwnershipTable::default()), SourceMetrics::new("model"));
+    let limited = || Arc::new(LogThrottle::new(Duration::ZERO));
+    let limits = (limited(), limited());
+    let context = Context::new(settings(), ownership, senders, Arc::new(metrics), limits);
+    (context, sender, inboxes.remove(0))
+}
+
 impl World {
     fn new() -> Self {
-        let (senders, mut inboxes) = inboxes(1, 1 << 20);
-        let sender = senders[0].clone();
-        let (ownership, metrics) =
-            (Arc::new(OwnershipTable::default()), SourceMetrics::new("model"));
-        let limited = || Arc::new(LogThrottle::new(Duration::ZERO));
-        let limits = (limited(), limited());
-        let context = Context::new(settings(), ownership, senders, Arc::new(metrics), limits);
-        let inbox = inboxes.remove(0);
+        let (context, sender, inbox) = context();
         let partitions = (0..PARTITIONS).map(|_| Model::default()).collect();
         let mut world =
             Self { context, batches: BatchBuilder::default(), inbox, sender, partitions };
@@ -169,15 +173,15 @@ impl World {
             return;
         };
         model.client = offset + 1;
-        let record = Record {
-            offset: Offset(offset),
-            timestamp: NOW,
-            key: None,
-            value: Some(b"spans"),
-            attempts: 0,
-            headers: b"",
-        };
-        self.batches.take_in(&self.context, Partition(partition), record, NOW);
+        let (offset, timestamp) = (Offset(offset), NOW);
+        let about = About { offset, timestamp, attempts: 0, headers: b"" };
+        let of = (Partition(partition), about, NOW);
+        self.batches.take_in(&self.context, of, |batch, about| {
+            let About { offset, timestamp, attempts, headers } = about;
+            let (key, value) = (None, Some(&b"spans"[..]));
+            batch.push(Record { offset, timestamp, key, value, attempts, headers });
+            b"spans".len()
+        });
     }
 
     fn hand_over(&mut self) {

@@ -241,7 +241,7 @@ impl Worker {
         let ctx = &mut self.ctx;
         if let Some(state) = self.partitions.current(batch.partition, batch.generation) {
             if let Some(reading_back) = &mut state.reading_back {
-                reading_back.parked.push_back(batch);
+                reading_back.parked.push_back(batch.copied());
                 return;
             }
             state.make_room(&ctx.shared.decision_room);
