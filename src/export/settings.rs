@@ -76,7 +76,7 @@ impl Default for ExportSettings {
             connections: 2,
             connection_max_age: Duration::from_secs(300),
             max_request_bytes: DEFAULT_MAX_REQUEST_BYTES,
-            flush_interval: Duration::from_millis(200),
+            flush_interval: Duration::from_millis(100),
             retry_on_failure: RetrySettings::default(),
             sending_queue: QueueSettings::default(),
         }

@@ -44,7 +44,7 @@ options! {
         /// The largest request before compression; 4032KiB by default, 960KiB with kafka.
         max_request_bytes: Option<usize> = size().try_map(request_size).optional(),
         /// How long a request that is not full may wait.
-        flush_interval: Duration = duration().or("200ms"),
+        flush_interval: Duration = duration().or("100ms"),
         /// When to try again after a failure that may pass.
         retry_on_failure: RetrySettings = section().or_defaults(),
         /// Without meaning: RESOURCE_EXHAUSTED is always tried again.

@@ -17,16 +17,18 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(8);
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How records are fetched.
-pub const FETCH_SETTINGS: [(&str, &str); 6] = [
+pub const FETCH_SETTINGS: [(&str, &str); 7] = [
     // Few large answers cost less than many small ones, and traces wait for seconds anyway.
-    ("fetch.wait.max.ms", "200"),
-    ("fetch.min.bytes", "65536"),
+    ("fetch.wait.max.ms", "300"),
+    ("fetch.min.bytes", "524288"),
+    // For one partition in one answer, compressed. Not less than the minimum, which a partition that
+    // alone has a backlog would never reach.
+    ("fetch.message.max.bytes", "524288"),
+    // For all partitions in one answer, which takes memory beside the queue, unpacked.
+    ("fetch.max.bytes", "8388608"),
     ("fetch.queue.backoff.ms", "10"),
     ("queued.min.messages", "20000"),
-    ("queued.max.messages.kbytes", "32768"),
-    // For one partition in one answer, compressed. More is no faster, and the unpacked answer takes
-    // memory beside the queue.
-    ("fetch.message.max.bytes", "262144"),
+    ("queued.max.messages.kbytes", "16384"),
 ];
 
 /// Where reading starts in a partition that has no committed offset.
