@@ -13,14 +13,17 @@
 //!
 //! Leaves everything about spans and traces to the workers, which it knows only by their inboxes.
 
+mod assignment;
 mod batch;
 mod batch_builder;
+mod client_reports;
 mod commit_metadata;
 mod consumer;
 mod context;
 mod events;
 mod handle;
 mod inbox;
+mod known_topic;
 mod lease;
 mod metrics;
 mod out_of_range;
