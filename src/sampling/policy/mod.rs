@@ -17,6 +17,7 @@ mod explain;
 mod expression;
 mod judge;
 mod predicate;
+mod predicates_builder;
 mod sequence;
 mod shadow;
 pub mod spec;
