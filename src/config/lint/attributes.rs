@@ -10,7 +10,9 @@ use crate::config::document::Node;
 use crate::config::policies::Placed;
 use crate::config::values;
 use crate::options::items;
-use crate::sampling::policy::spec::{Asks, Mode, PolicyKind, PolicySpec, StringAttribute, Verdict};
+use crate::sampling::policy::spec::{
+    Asks, Matching, Mode, PolicyKind, PolicySpec, StringAttribute,
+};
 
 /// What is no attribute, and what to ask for instead.
 const NO_ATTRIBUTES: &[(&str, &str)] = &[
@@ -96,7 +98,7 @@ fn inverted(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
     };
     // A shadow has no effect, and all that is left to an archive is what archives are for. What
     // never matches is told of in other words.
-    let is_always = spec.kind.verdict(&[]) == Verdict::Always;
+    let is_always = spec.kind.matching(&[]) == Matching::Always;
     if spec.mode == Mode::Shadow || !spec.exporters.is_empty() || is_always {
         return;
     }
