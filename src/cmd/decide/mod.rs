@@ -3,11 +3,11 @@
 //! Owns the command: what it reads, what it prints, how it ends. The decisions are those that a
 //! member of the consumer group would make of the same records in one partition ([`Offline`]).
 
-mod ballot;
 mod json;
 mod offline;
 mod summary;
 mod text;
+mod votes;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -20,12 +20,11 @@ use crate::sampling::policy::PolicySet;
 use crate::testbed::captures::{Capture, CaptureError, EXPECTED};
 use clap::ValueEnum;
 
-pub use ballot::Ballot;
-pub(crate) use json::{VerdictLine, attribution, decision, said};
-pub use offline::{Counts, Offline, Verdict};
+pub(crate) use json::{DecisionLine, attribution, decision, vote_name};
+pub use offline::{Counts, ExplainedDecision, Offline};
 pub use summary::Summary;
 use text::noun;
-pub(crate) use text::{why, write_ballots};
+pub(crate) use text::{why, write_votes};
 
 /// How many records that cannot be read are named.
 const MOST_NAMED: u64 = 10;
@@ -128,7 +127,7 @@ struct Printer<W: Write> {
     out: W,
     summary: Summary,
     /// Decisions that are not printed yet.
-    waiting: Vec<Verdict>,
+    waiting: Vec<ExplainedDecision>,
 }
 
 impl<W: Write> Session<W> {
@@ -152,8 +151,8 @@ impl<W: Write> Session<W> {
                 Err(error) => return Err(CommandError::failed(error)),
             };
             let waiting = &mut self.printer.waiting;
-            let taken = self.offline.take_in(record.timestamp, &record.payload, &mut |verdict| {
-                waiting.push(verdict);
+            let taken = self.offline.take_in(record.timestamp, &record.payload, &mut |explained| {
+                waiting.push(explained);
             });
             if let Err(error) = taken {
                 let text = match encoding::look_again(&record.payload) {
@@ -188,7 +187,7 @@ impl<W: Write> Session<W> {
             return Err(CommandError::failed(text));
         }
         let waiting = &mut printer.waiting;
-        offline.run_on(None, &mut |verdict| waiting.push(verdict));
+        offline.run_on(None, &mut |explained| waiting.push(explained));
         printer.print(offline.policies())?;
         let (policies, counts) = (offline.policies(), offline.counts());
         let Printer { output, out, summary, .. } = printer;
@@ -215,11 +214,11 @@ fn nothing(counts: &Counts) -> String {
 
 impl<W: Write> Printer<W> {
     fn print(&mut self, policies: &PolicySet) -> io::Result<()> {
-        for verdict in self.waiting.drain(..) {
-            self.summary.add(policies, &verdict);
+        for explained in self.waiting.drain(..) {
+            self.summary.add(policies, &explained);
             match self.output {
-                Output::Text => text::write_verdict(&mut self.out, policies, &verdict)?,
-                Output::Json => json::write_verdict(&mut self.out, policies, &verdict)?,
+                Output::Text => text::write_decision(&mut self.out, policies, &explained)?,
+                Output::Json => json::write_decision(&mut self.out, policies, &explained)?,
             }
         }
         Ok(())

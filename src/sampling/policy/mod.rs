@@ -38,9 +38,9 @@ use crate::otlp::probability::Threshold;
 
 pub use budget::Budgets;
 pub use compile::{CompileError, compile};
-pub use explain::Explanation;
+pub use explain::{ExplainedVote, Explanation};
 pub(crate) use expression::Unit;
-pub use judge::{Decision, Observer, Said};
+pub use judge::{Decision, Observer, VoteKind};
 pub use predicate::{Predicates, ResourceFacts};
 pub use shadow::InEffect;
 pub use vote::LeafIndex;

@@ -33,7 +33,7 @@ pub struct PolicyCounts {
     pub kept: Amount,
     /// What it dropped.
     pub dropped: Amount,
-    /// What it said (see [`VOTES`]).
+    /// Its votes (see [`VOTES`]).
     pub votes: [u64; VOTES.len()],
     /// Traces of which it could not evaluate something.
     pub errors: u64,
