@@ -13,15 +13,16 @@ mod context;
 mod counting;
 mod decision_room;
 mod intake;
+mod liveness;
 mod log;
 mod outbound;
 mod outcomes;
 mod ownership;
 mod partition;
-mod pulse;
 mod reload;
 mod settlement;
 mod shares;
+mod stalls;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,11 +47,12 @@ pub use active_policies::{ActivePolicies, PolicyWatch};
 use context::Context;
 pub use decision_room::DecisionRoom;
 pub use intake::Refusals;
+pub use liveness::Liveness;
 use outbound::Lanes;
 pub use outcomes::Annotations;
 use partition::PartitionState;
-use pulse::Stall;
-pub use pulse::{Pulse, Stalls};
+use stalls::Stall;
+pub use stalls::Stalls;
 
 /// How soon it is tried again to write to the decision log, or looked whether the membership is
 /// confirmed.
@@ -119,7 +121,7 @@ pub struct Worker {
     index: usize,
     ctx: Context,
     lanes: Lanes,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
     stalled_by: Option<Stall>,
     inbox: Inbox,
     /// No more comes than is under way, which the queues of the others bound.
@@ -148,7 +150,7 @@ impl Worker {
             index,
             ctx: Context::new(shared, active),
             lanes: Lanes::new(exporters),
-            pulse: Arc::default(),
+            liveness: Arc::default(),
             stalled_by: None,
             inbox,
             notices,
@@ -159,9 +161,9 @@ impl Worker {
         }
     }
 
-    /// Its sign of life.
-    pub fn pulse(&self) -> Arc<Pulse> {
-        Arc::clone(&self.pulse)
+    /// Its liveness.
+    pub fn liveness(&self) -> Arc<Liveness> {
+        Arc::clone(&self.liveness)
     }
 
     /// Works until `stop` is called off.
@@ -177,7 +179,7 @@ impl Worker {
             let has_unsent = !self.ctx.outbox.letters.is_empty();
             let has_to_retry = !is_free || self.ctx.outbox.has_to_record();
             let revoke_deadline = self.partitions.deadline();
-            self.pulse.rest();
+            self.liveness.rest();
             let next = tokio::select! {
                 biased;
                 Some(rebalance) = self.inbox.rebalances.recv() => Next::Rebalance(rebalance),
@@ -191,7 +193,7 @@ impl Worker {
                 Some(event) = self.inbox.events.recv(), if is_free => Next::Event(event),
                 else => Next::Stop,
             };
-            self.pulse.work();
+            self.liveness.work();
             match next {
                 Next::Rebalance(rebalance) => self.rebalance(rebalance),
                 Next::Notice(Notice::Acks(exporter, acks)) => self.acknowledge(exporter, acks),
@@ -206,7 +208,7 @@ impl Worker {
                 Next::Stop => break,
             }
         }
-        self.pulse.rest();
+        self.liveness.rest();
         self.ctx.shared.stalls.changed(self.stalled_by, None);
         // After an orderly stop nothing is left. After a crash what is lost will be read again.
         for state in self.partitions.take_all() {
