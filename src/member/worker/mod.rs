@@ -295,9 +295,9 @@ impl Worker {
 
     /// A letter is settled, of a partition that may be gone.
     fn letter_settled(&mut self, ticket: LetterTicket) {
-        let LetterTicket { origin: Origin { partition, generation, .. }, holds } = ticket;
+        let LetterTicket { origin: Origin { partition, generation, .. }, waiter } = ticket;
         if let Some(state) = self.partitions.get(partition, generation) {
-            state.settlement.letter_settled(holds, &mut self.ctx.outbox);
+            state.settlement.letter_settled(waiter, &mut self.ctx.outbox);
             state.publish(&mut self.ctx);
             self.feed();
             self.go_on_with_revocations();
