@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_one_of_several_and_is_left_alone_begins_anew() {
+    fn what_was_one_of_several_and_is_left_alone_starts_over() {
         let settings =
             RetrySettings { refuse_after_time: Duration::ZERO, ..RetrySettings::default() };
         let refused = failure(GrpcCode::InvalidArgument, None);

@@ -94,6 +94,6 @@ mod tests {
         liveness.set_busy(1);
         assert_eq!(look_often(&liveness), (1, 1));
         liveness.set_busy(3);
-        assert_eq!(look_often(&liveness), (1, 1), "counted anew for the next thing");
+        assert_eq!(look_often(&liveness), (1, 1), "counting starts over for the next thing");
     }
 }

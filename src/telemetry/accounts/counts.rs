@@ -1,6 +1,6 @@
 //! What one worker has counted: plain numbers, until they are posted.
 //!
-//! Counting allocates nothing: the vectors are made for one policy set, and made anew for the
+//! Counting allocates nothing: the vectors are made for one policy set, and others for the
 //! next one.
 
 use crate::otlp::encoding::{Compression, Encoding};
