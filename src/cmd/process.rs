@@ -1,6 +1,7 @@
 //! What surrounds the work of a command in its process, once for all of them.
 //!
-//! Owns logs, the runtime of tokio, signals, the metrics recorder, the admin pages, and exit codes.
+//! Owns logs, the runtime of tokio, signals, the metrics recorder, the admin pages, standard output,
+//! and exit codes.
 //! Promises that signals are taken before anything that takes time (process 1 of a container ignores
 //! what it does not handle), and that a second signal, or a stop that hangs, ends the process.
 //! Leaves to the commands what is started, and in which order it is stopped.
@@ -107,6 +108,15 @@ impl CommandError {
             | Self::System(_) => ExitCode::FAILURE,
         }
     }
+}
+
+/// How a command prints what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
 }
 
 /// Prints to standard output.

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::process::{self, CommandError};
+use super::process::{self, CommandError, Output};
 use crate::config::{self, Checked, Finding, Surroundings};
 
 /// What the command ends with if there are only warnings and `--strict` is given.
@@ -37,18 +37,9 @@ pub struct ValidateArgs {
     /// by default the one that its pipelines of traces use
     #[arg(long, value_name = "NAME")]
     pub processor: Option<String>,
-    /// How the findings are printed
+    /// How the findings are printed; json is one document for all files
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
-}
-
-/// How findings are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// One document for all files.
-    Json,
 }
 
 /// What was found in all files.

@@ -13,12 +13,11 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::process::{self, CommandError};
+use super::process::{self, CommandError, Output};
 use crate::config;
 use crate::otlp::encoding;
 use crate::sampling::policy::PolicySet;
 use crate::testbed::captures::{Capture, CaptureError, EXPECTED};
-use clap::ValueEnum;
 
 pub(crate) use json::{DecisionLine, attribution, decision, vote_name};
 pub use offline::{Counts, ExplainedDecision, Offline};
@@ -57,15 +56,6 @@ pub struct DecideArgs {
     /// Captured spans; `-` is standard input
     #[arg(value_name = "SPANS")]
     pub spans: Vec<PathBuf>,
-}
-
-/// How something is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// For programs: one object a line.
-    Json,
 }
 
 /// Decides what the captures hold, and prints it on standard output.

@@ -20,8 +20,8 @@ use std::process::ExitCode;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::process::{self, CommandError};
-use crate::cmd::validate::{self, Output, ValidateArgs};
+use super::process::{self, CommandError, Output};
+use crate::cmd::validate::{self, ValidateArgs};
 use crate::config;
 
 use facts::Plan;
@@ -41,7 +41,7 @@ pub struct DoctorArgs {
     /// The static file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// How the findings are printed
+    /// How the findings are printed; json is one document
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
 }

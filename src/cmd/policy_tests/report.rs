@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::Score;
 use super::check::{Difference, Outcome};
-use super::{Output, Score};
 use crate::cmd::decide;
+use crate::cmd::process::Output;
 use crate::config::policy_tests::PolicyTest;
 
 /// A file's tests begin.
