@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::process::{self, CommandError, Output};
 use crate::config::{self, Checked, Finding, Surroundings};
 
-/// What the command ends with if there are only warnings and `--strict` is given.
+/// The exit code when there are only warnings and `--strict` is given.
 const EXIT_WARNINGS: u8 = 1;
 
-/// What the command ends with if there are errors.
+/// The exit code when there are errors.
 const EXIT_ERRORS: u8 = 2;
 
 /// Check static files, policy files, Collector configurations and files with tests.
@@ -82,7 +82,7 @@ pub fn check(args: &ValidateArgs) -> Report {
     report
 }
 
-/// The processor is meant for files in which there can be one.
+/// Checks a file. `processor` counts only if the file is one that may hold processors.
 fn check_one(path: &Path, processor: Option<String>, exporters: Option<Vec<String>>) -> Checked {
     let mut surroundings = Surroundings { processor, exporters };
     let checked = config::check(path, &surroundings);

@@ -20,14 +20,15 @@ use super::code::Code;
 use super::settings::RetrySettings;
 use super::transport::Failure;
 
-/// After so many attempts a trace is refused that is alone and clearly too large.
+/// How often a trace is sent that is alone in its request and clearly too large, before it is
+/// refused.
 const TOO_LARGE_ATTEMPTS: u32 = 3;
 
 /// Retryable failures need this many times the evidence: a backend that limits the rate turns away
 /// any request.
 const PASSING_FACTOR: u32 = 10;
 
-/// After so much evidence a request is sent in halves although its failure is retryable.
+/// How much evidence it takes to send a request in halves although its failure is retryable.
 const PASSING_HALVES_AFTER: u32 = 3;
 
 /// The longest delay that a backend may ask for, unless `max_interval` is longer.

@@ -201,7 +201,7 @@ fn mistake(what: impl AsRef<Path>, reason: impl ToString) -> ExportError {
     ExportError::Tls { what, reason: reason.to_string() }
 }
 
-/// `insecure_skip_verify`: whoever answers is taken for the backend, if only its signature fits the
+/// `insecure_skip_verify`: takes any server for the backend, as long as its signature fits the
 /// certificate that it shows.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);

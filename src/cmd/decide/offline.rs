@@ -69,7 +69,7 @@ pub struct Counts {
 /// Why nothing can be made of a record.
 #[derive(Debug, Error)]
 pub enum Unread {
-    /// It is none.
+    /// It is not OTLP protobuf.
     #[error("not OTLP protobuf: {0}")]
     Scan(#[from] ScanError),
     /// It has content, but no span.

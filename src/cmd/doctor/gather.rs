@@ -141,7 +141,7 @@ fn ask_kafka(board: &Board, plan: &Plan, settings: &Settings) {
         }
     };
     let cluster = describe_cluster(&client);
-    // Complaints are heard while the client is polled.
+    // The client reports complaints while it is polled.
     client.poll(Duration::from_millis(100));
     let complaints = client.context().heard();
     let partitions = cluster.as_ref().ok().and_then(|it| it.topics.get(&plan.topic).copied());
@@ -161,7 +161,7 @@ fn ask_kafka(board: &Board, plan: &Plan, settings: &Settings) {
         let sample = sample(&client, plan, &ranges, partitions);
         note(board, |facts| facts.sample = Some(sample));
     }
-    // Closing may take its time, and nobody waits for it.
+    // Closing the client may take its time; the command does not wait for this thread.
 }
 
 fn log_settings(plan: &Plan, settings: &Settings, topic: &str) -> DecisionLogSettings {

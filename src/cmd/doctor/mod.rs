@@ -3,7 +3,7 @@
 //! Owns the order of things: the files, then what they name, asked within one deadline, then the
 //! judgement of what was found out, which is pure. Promises to change nothing (it joins no group,
 //! commits and writes nothing), to end within half a minute whatever is broken, and to name the
-//! command or the setting that mends each thing. Leaves what the files mean to `validate`.
+//! command or the setting that fixes each thing. Leaves what the files mean to `validate`.
 
 mod encoding;
 mod facts;

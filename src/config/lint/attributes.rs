@@ -2,7 +2,7 @@
 //! and no attribute, text where the conventions have a number, expressions that are compared as
 //! they are written, and an `invert_match` that keeps almost everything.
 //!
-//! Only what is hardly ever meant is said: own attributes may have any name.
+//! Warns only of what is hardly ever meant: own attributes may have any name.
 
 use super::conventions::Named;
 use super::{Lint, attribute, below, walk};
@@ -30,7 +30,7 @@ const NO_ATTRIBUTES: &[(&str, &str)] = &[
     ("span_id", "an id: `type: ottl_condition` with `span_id.string == \"...\"`"),
 ];
 
-/// A name that no convention has, and the one that is meant.
+/// A name that no convention has, and the one that was probably meant.
 const MISTAKEN: (&str, &str) = ("http.status", "http.response.status_code");
 
 /// What OTTL has before the name of an attribute.

@@ -85,13 +85,13 @@ pub struct Shared {
     pub accounts: Arc<Accounts>,
     /// Whether the topic keeps each trace in one partition.
     pub routing: Arc<Routing>,
-    /// What is said of records that are refused.
+    /// Logs records that are refused.
     pub refusals: Refusals,
-    /// Where they go.
+    /// Where refused records go.
     pub dead_letters: DeadLetters,
 }
 
-/// What a worker is told of what it handed on.
+/// Tells a worker what became of something that it handed on.
 #[derive(Debug)]
 pub enum Notice {
     /// By the exporter with this number: what became of chunks.
@@ -114,8 +114,8 @@ enum Next {
     Stop,
 }
 
-/// One worker. Runs until its inbox is closed. Its methods are many: one for each message that it may
-/// get, in the file of what that is about.
+/// One worker. Its methods are many: one for each message that it may get, in the file of what that
+/// is about.
 #[derive(Debug)]
 pub struct Worker {
     index: usize,
@@ -166,7 +166,7 @@ impl Worker {
         Arc::clone(&self.liveness)
     }
 
-    /// Works until `stop` is called off.
+    /// Runs until `stop` is cancelled, or its inbox is closed.
     pub async fn run(mut self, stop: CancellationToken) {
         let dead_letters = self.ctx.shared.dead_letters.clone();
         loop {

@@ -117,7 +117,7 @@ struct Export {
 }
 
 impl Export {
-    /// Nobody sees what it returns.
+    /// Has the call answered so; the answer of the gRPC library is dropped.
     fn answer_instead(&self, instead: Instead) {
         *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = instead;
     }

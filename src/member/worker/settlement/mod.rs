@@ -39,7 +39,7 @@ pub(super) struct Settlement {
     chunks_under_way: usize,
     /// Kept traces that are not on record as delivered. Empty without a decision log.
     undelivered: HashMap<DecisionKey, Undelivered, foldhash::fast::RandomState>,
-    /// Of those: which the record in hand holds.
+    /// Those of them that the record in hand holds.
     in_hand: Vec<InHand>,
     /// Letters about records that are not settled yet.
     letters: usize,
