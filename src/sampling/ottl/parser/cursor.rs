@@ -97,18 +97,11 @@ impl<'t> Cursor<'t> {
 
     /// The same where a condition could go on.
     pub(super) fn expected_more(&self, what: &str) -> OttlError {
-        let error = self.expected(what);
-        match self.peek() {
-            Token::Comparison(_) => error.with_help("conditions are not compared"),
-            Token::Plus | Token::Minus | Token::Times | Token::Over => {
-                error.with_help(hints::COMPUTED)
-            }
-            Token::Name(word) | Token::Symbol(word) => match hints::word(word) {
-                Some(help) => error.with_help(help),
-                None => error,
-            },
-            _ => error,
-        }
+        let help = match self.peek() {
+            Token::Comparison(_) => Some("conditions are not compared"),
+            next => hints::token(next),
+        };
+        self.expected(what).with_help_if_any(help)
     }
 
     /// True if the bracket that comes next holds a number and no condition.

@@ -118,9 +118,7 @@ impl Parser<'_> {
         let error = self.cursor.expected("a comparison");
         let next = match self.cursor.peek() {
             Token::Assign => Some("write `==`"),
-            Token::Plus | Token::Minus | Token::Times | Token::Over => Some(hints::COMPUTED),
-            Token::Name(word) | Token::Symbol(word) => hints::word(word),
-            _ => None,
+            next => hints::token(next),
         };
         let written = self.cursor.text(value.range);
         match value.kind {
@@ -142,7 +140,7 @@ impl Parser<'_> {
             }
             _ => {}
         }
-        Err(next.map_or(error.clone(), |help| error.with_help(help)))
+        Err(error.with_help_if_any(next))
     }
 
     fn value(&mut self, what: &str) -> Result<Node<Value>, OttlError> {
@@ -168,12 +166,9 @@ impl Parser<'_> {
             Token::String(value) => Value::String(value.clone()),
             Token::Bytes(value) => Value::Bytes(value.clone()),
             _ => {
-                let error = self.cursor.expected(what);
                 let is_comparison = matches!(self.cursor.peek(), Token::Comparison(_));
-                return Err(match is_comparison {
-                    true => error.with_help("unequal is `!=`, and at most is `<=`"),
-                    false => error,
-                });
+                let help = is_comparison.then_some("unequal is `!=`, and at most is `<=`");
+                return Err(self.cursor.expected(what).with_help_if_any(help));
             }
         };
         self.cursor.take();
