@@ -127,6 +127,21 @@ pub fn print(text: &str) -> Result<(), CommandError> {
     seen_enough(io::stdout().write_all(text.as_bytes()).map_err(Into::into))
 }
 
+/// How many records that cannot be read are named.
+const MOST_NAMED: u64 = 10;
+
+/// Names a record that cannot be read on standard error, unless there are many. It is the one with
+/// this `number`, counted from 1.
+pub fn name_unread(number: u64, record: impl Display) {
+    match number {
+        ..=MOST_NAMED => eprintln!("warning: {record}"),
+        number if number == MOST_NAMED + 1 => {
+            eprintln!("warning: more records cannot be read; they are counted");
+        }
+        _ => {}
+    }
+}
+
 /// Takes it for success that the reader of standard output has left: they have seen enough.
 ///
 /// # Errors

@@ -77,12 +77,11 @@ struct LastLine<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Whole<'a> {
-    traces: u64,
-    spans: u64,
-    bytes: u64,
-    kept: Traces,
-    dropped: Traces,
-    dropped_by_no_policy: Traces,
+    #[serde(flatten)]
+    all: Amount,
+    kept: Amount,
+    dropped: Amount,
+    dropped_by_no_policy: Amount,
     late: Late,
     records: u64,
     malformed_records: u64,
@@ -104,13 +103,6 @@ struct Spans {
 }
 
 #[derive(Serialize)]
-struct Traces {
-    traces: u64,
-    spans: u64,
-    bytes: u64,
-}
-
-#[derive(Serialize)]
 struct OfPolicy<'a> {
     policy: &'a str,
     mode: &'static str,
@@ -124,14 +116,14 @@ struct OfPolicy<'a> {
 #[serde(untagged)]
 enum Effect {
     Enforced {
-        kept: Traces,
-        dropped: Traces,
-        alone: Traces,
+        kept: Amount,
+        dropped: Amount,
+        alone: Amount,
     },
     #[serde(rename_all = "camelCase")]
     Shadow {
-        would_keep: Traces,
-        would_drop: Traces,
+        would_keep: Amount,
+        would_drop: Amount,
     },
 }
 
@@ -142,15 +134,12 @@ pub(super) fn write_summary(
     summary: &Summary,
     counts: &Counts,
 ) -> io::Result<()> {
-    let all = summary.decided();
     let shares = (0..).map(PolicyIndex).zip(&summary.policies);
     let summary = Whole {
-        traces: all.traces,
-        spans: all.spans,
-        bytes: all.bytes,
-        kept: traces(summary.kept),
-        dropped: traces(summary.dropped),
-        dropped_by_no_policy: traces(summary.dropped_by_none),
+        all: summary.decided(),
+        kept: summary.kept,
+        dropped: summary.dropped,
+        dropped_by_no_policy: summary.dropped_by_none,
         late: Late { kept: spans(counts.late_kept), dropped: spans(counts.late_dropped) },
         records: counts.records,
         malformed_records: counts.malformed_records,
@@ -163,20 +152,13 @@ pub(super) fn write_summary(
 }
 
 fn of_policy<'a>(policies: &'a PolicySet, policy: PolicyIndex, share: &Share) -> OfPolicy<'a> {
-    let effect = if policies.is_shadow(policy) {
-        let (would_keep, would_drop) = (traces(share.would_keep), traces(share.would_drop));
-        Effect::Shadow { would_keep, would_drop }
-    } else {
-        let (kept, dropped) = (traces(share.kept), traces(share.dropped));
-        Effect::Enforced { kept, dropped, alone: traces(share.alone) }
+    let Share { votes, errors, kept, dropped, alone, would_keep, would_drop } = *share;
+    let effect = match policies.is_shadow(policy) {
+        true => Effect::Shadow { would_keep, would_drop },
+        false => Effect::Enforced { kept, dropped, alone },
     };
-    let (mode, Share { votes, errors, .. }) = (mode(policies, policy), *share);
-    OfPolicy { policy: policies.name(policy), mode, votes, errors, effect }
-}
-
-fn traces(amount: Amount) -> Traces {
-    let Amount { traces, spans, bytes } = amount;
-    Traces { traces, spans, bytes }
+    let (policy, mode) = (policies.name(policy), mode(policies, policy));
+    OfPolicy { policy, mode, votes, errors, effect }
 }
 
 fn spans(amount: Amount) -> Spans {

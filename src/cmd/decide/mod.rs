@@ -9,6 +9,7 @@ mod summary;
 mod text;
 mod votes;
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,9 +25,6 @@ pub use offline::{Counts, ExplainedDecision, Offline};
 pub use summary::Summary;
 use text::noun;
 pub(crate) use text::{why, write_votes};
-
-/// How many records that cannot be read are named.
-const MOST_NAMED: u64 = 10;
 
 /// Run the policies over captured spans, and say what is kept and why.
 ///
@@ -135,7 +133,7 @@ impl<W: Write> Session<W> {
                 Ok(record) => record,
                 Err(error) if error.is_of_one_record() => {
                     self.offline.count_malformed();
-                    self.refuse(&error.to_string());
+                    self.refuse(error);
                     continue;
                 }
                 Err(error) => return Err(CommandError::failed(error)),
@@ -149,22 +147,16 @@ impl<W: Write> Session<W> {
                     Some((_, Err(named))) => named.to_string(),
                     _ => error.to_string(),
                 };
-                self.refuse(&format!("{name}:{}: {text}", record.place));
+                self.refuse(format_args!("{name}:{}: {text}", record.place));
             }
             self.printer.print(self.offline.policies())?;
         }
         Ok(())
     }
 
-    /// Names a record that is passed over, unless there are many.
-    fn refuse(&self, message: &str) {
-        match self.offline.counts().malformed_records {
-            _ if self.is_silent => {}
-            number if number <= MOST_NAMED => eprintln!("warning: {message}"),
-            number if number == MOST_NAMED + 1 => {
-                eprintln!("warning: more records cannot be read; they are counted");
-            }
-            _ => {}
+    fn refuse(&self, record: impl Display) {
+        if !self.is_silent {
+            process::name_unread(self.offline.counts().malformed_records, record);
         }
     }
 

@@ -3,11 +3,13 @@
 //! Counting allocates nothing: the vectors are made for one policy set, and others for the
 //! next one.
 
+use serde::Serialize;
+
 use crate::otlp::encoding::{Compression, Encoding};
 use crate::telemetry::metrics::{Invalid, LOOKUPS, Misrouted, Replayed, TRIGGERS, VOTES};
 
 /// An amount of spans: how many traces they belong to, how many they are, their wire bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Amount {
     /// Number of traces; zero where spans do not make a trace of their own.
     pub traces: u64,
