@@ -13,6 +13,7 @@ use tracing::warn;
 use super::metrics::{Fate, RekeyMetrics};
 use super::reports::{NewRecord, Reports, Settled, Ticket};
 use super::value;
+use crate::clock;
 use crate::ids::{Generation, Origin, Partition, Pin, Position, Timestamp};
 use crate::kafka::publish::{Outgoing, Publisher, Refusal};
 use crate::kafka::record_headers;
@@ -126,8 +127,8 @@ impl Worker {
                 },
                 () = stop.cancelled() => break,
                 Some(settled) = self.parts.settled.recv() => self.settle(settled),
-                () = until(revoke) => self.finish_revocations(),
-                () = until(retry), if is_stalled => self.write_waiting(),
+                () = clock::until(revoke) => self.finish_revocations(),
+                () = clock::until(retry), if is_stalled => self.write_waiting(),
                 Some(event) = self.parts.inbox.events.recv(), if !is_stalled => match event {
                     Event::Records(batch) => self.take_in(&batch),
                     Event::CaughtUp(partitions) => self.caught_up(&partitions),
@@ -316,11 +317,3 @@ impl Worker {
 }
 
 type KeyAndValue = (Option<Vec<u8>>, Option<Vec<u8>>);
-
-/// Waits until `deadline`; for ever if there is none.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}

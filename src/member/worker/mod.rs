@@ -28,10 +28,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::clock;
 use crate::export::{Ack, Exporter};
 use crate::ids::Origin;
 use crate::kafka::dead_letters::{DeadLetters, LetterTicket};
@@ -188,7 +188,7 @@ impl Worker {
                 () = room(full), if is_full => Next::Room,
                 () = dead_letters.room(), if has_unsent => Next::Room,
                 () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => Next::Room,
-                () = until(revoke_deadline) => Next::RevokeDeadline,
+                () = clock::until(revoke_deadline) => Next::RevokeDeadline,
                 Ok(()) = self.policies.changed(), if is_free => Next::Policies,
                 Some(event) = self.inbox.events.recv(), if is_free => Next::Event(event),
                 else => Next::Stop,
@@ -331,14 +331,6 @@ impl Worker {
 async fn room(full: Option<(Exporter, usize)>) {
     match full {
         Some((exporter, bytes)) => exporter.room(bytes).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until `deadline`; for ever if there is none.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }
