@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ use tokio_rustls::rustls::{
 use super::ExportError;
 use super::endpoint::Endpoint;
 use super::settings::{TlsSettings, TlsVersion};
+use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often it is logged that the files cannot be used any more.
@@ -103,7 +104,7 @@ impl Tls {
     }
 
     fn in_use(&self) -> std::sync::MutexGuard<'_, Loaded> {
-        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.in_use)
     }
 }
 

@@ -17,12 +17,12 @@ mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::process::{self, CommandError, Output};
 use crate::cmd::validate::{self, ValidateArgs};
 use crate::config;
+use crate::sync::lock;
 
 use facts::Plan;
 use finding::{Finding, State};
@@ -73,7 +73,7 @@ fn examine(args: &DoctorArgs) -> Vec<Finding> {
     let policies = config::load_both(&args.config).map(|(_, policies)| policies);
     let plan = Plan::new(&settings, &policies.unwrap_or_default());
     let board = gather::gather(&plan, &settings, deadline);
-    let facts = std::mem::take(&mut *board.lock().unwrap_or_else(PoisonError::into_inner));
+    let facts = std::mem::take(&mut *lock(&board));
     findings.extend(judge::judge(&plan, &facts));
     findings
 }

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use crate::ids::{Offset, Origin, Partition, Pin, Timestamp};
 use crate::kafka::publish::{DeliveryReports, Failed};
+use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often it is logged that records are not taken.
@@ -59,10 +60,6 @@ impl Reports {
         let batches = Mutex::new(workers.iter().map(|_| Vec::new()).collect());
         Self { to: to.to_owned(), workers, batches, log: LogThrottle::new(LOG_INTERVAL) }
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Settled>>> {
-        self.batches.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 impl DeliveryReports for Reports {
@@ -92,11 +89,11 @@ impl DeliveryReports for Reports {
                 })
             }
         };
-        self.lock()[worker].push(settled);
+        lock(&self.batches)[worker].push(settled);
     }
 
     fn batch_done(&self) {
-        for (worker, batch) in self.workers.iter().zip(self.lock().iter_mut()) {
+        for (worker, batch) in self.workers.iter().zip(lock(&self.batches).iter_mut()) {
             if !batch.is_empty() {
                 // A worker that is gone needs no reports.
                 let _ = worker.send(std::mem::take(batch));

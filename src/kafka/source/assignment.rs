@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::context::lock;
 use super::events::CaughtUp;
 use super::ownership::Acquisition;
 use super::statistics::ClientState;
 use crate::ids::{Partition, Position, Timestamp};
+use crate::sync::lock;
 
 /// A partition of this consumer.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use tracing::debug;
 
-use super::context::lock;
 use super::statistics::{ClientState, Statistics};
+use crate::sync::lock;
 
 /// The reports of one client.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 //! Owns nothing by itself: the partitions, the client's reports and what is known of the topic have
 //! a module each. All of it is used on the consumer's thread only, so the locks are never contended.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::TopicPartitionList;
 use tracing::debug;
@@ -39,10 +39,6 @@ pub(super) struct Context {
     pub(super) crashed: AtomicBool,
     pub(super) trouble: Arc<LogThrottle>,
     pub(super) errors: Arc<LogThrottle>,
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Context {

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use super::context::lock;
 use crate::ids::TopicId;
+use crate::sync::lock;
 
 /// What is known of the topic; nothing at first.
 #[derive(Debug, Default)]
