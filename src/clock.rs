@@ -1,6 +1,8 @@
-//! The wall clock, at the edge where it is read.
+//! The wall clock, at the edge where it is read; and waiting for a point in time.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 use crate::ids::Timestamp;
 
@@ -14,4 +16,12 @@ pub fn system_time() -> SystemTime {
 pub fn now() -> Timestamp {
     let since_epoch = system_time().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Waits until `deadline`; for ever if there is none.
+pub async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
 }

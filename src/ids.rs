@@ -105,8 +105,8 @@ impl fmt::Debug for SpanId {
     }
 }
 
-/// The id that Kafka gives a topic when it is created (KIP-516): a topic that was deleted and made
-/// anew has the same name and another id. Never zero.
+/// The id that Kafka gives a topic when it is created (KIP-516): a topic that was deleted and
+/// created again has the same name and another id. Never zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TopicId(NonZeroU128);
 

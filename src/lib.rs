@@ -49,6 +49,7 @@ mod options;
 mod otlp;
 mod proto;
 mod sampling;
+mod sync;
 mod telemetry;
 mod testbed;
 #[doc(hidden)]

@@ -1,6 +1,7 @@
 //! What surrounds the work of a command in its process, once for all of them.
 //!
-//! Owns logs, the runtime of tokio, signals, the metrics recorder, the admin pages, and exit codes.
+//! Owns logs, the runtime of tokio, signals, the metrics recorder, the admin pages, standard output,
+//! and exit codes.
 //! Promises that signals are taken before anything that takes time (process 1 of a container ignores
 //! what it does not handle), and that a second signal, or a stop that hangs, ends the process.
 //! Leaves to the commands what is started, and in which order it is stopped.
@@ -31,15 +32,15 @@ use crate::telemetry::admin::{self, AdminError, Check, Pages};
 use crate::telemetry::logs::{self, LogFormat, TelemetryError};
 use crate::telemetry::metrics::{self, Recorder};
 
-/// What a process ends with whose files or arguments are wrong, as clap does.
+/// The exit code when files or arguments are wrong: that of clap.
 const EXIT_USAGE: u8 = 2;
 
-/// What a process ends with that was ended before everything was handed over: by a second signal,
-/// or because `shutdown_timeout` was over.
+/// The exit code when a second signal, or the end of `shutdown_timeout`, ends the process before
+/// everything was handed over.
 pub const EXIT_FORCED: u8 = 3;
 
-/// What a process ends with one of whose workers hangs, which only a defect can cause: its
-/// partitions go to others.
+/// The exit code when a worker hangs, which only a defect can cause. Other members get its
+/// partitions.
 pub const EXIT_STUCK: u8 = 4;
 
 /// How long after `shutdown_timeout` the process may still take before it ends by force.
@@ -69,7 +70,7 @@ pub enum CommandError {
     /// A member cannot be started.
     #[error(transparent)]
     Member(#[from] StartError),
-    /// Something else that the user has to mend: an argument, a topic.
+    /// Something else that the user has to fix: an argument, a topic.
     #[error("{0}")]
     Usage(String),
     /// Something else.
@@ -81,17 +82,17 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// Something of one command that the user has to mend.
+    /// An error of one command that the user has to fix.
     pub fn usage(error: impl Display) -> Self {
         Self::Usage(error.to_string())
     }
 
-    /// Something of one command that the user cannot mend by a file or an argument.
+    /// An error of one command that no file or argument fixes.
     pub fn failed(error: impl Display) -> Self {
         Self::Failed(error.to_string())
     }
 
-    /// The exit code: 2 if something has to be mended by the user, 1 otherwise.
+    /// The exit code: 2 if the user has to fix something, 1 otherwise.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::File(_)
@@ -109,6 +110,15 @@ impl CommandError {
     }
 }
 
+/// How a command prints what it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
 /// Prints to standard output.
 ///
 /// # Errors
@@ -117,7 +127,22 @@ pub fn print(text: &str) -> Result<(), CommandError> {
     seen_enough(io::stdout().write_all(text.as_bytes()).map_err(Into::into))
 }
 
-/// That whoever reads standard output has left is not an error: they have seen enough.
+/// How many records that cannot be read are named.
+const MOST_NAMED: u64 = 10;
+
+/// Names a record that cannot be read on standard error, unless there are many. It is the one with
+/// this `number`, counted from 1.
+pub fn name_unread(number: u64, record: impl Display) {
+    match number {
+        ..=MOST_NAMED => eprintln!("warning: {record}"),
+        number if number == MOST_NAMED + 1 => {
+            eprintln!("warning: more records cannot be read; they are counted");
+        }
+        _ => {}
+    }
+}
+
+/// Takes it for success that the reader of standard output has left: they have seen enough.
 ///
 /// # Errors
 /// All others.
@@ -195,10 +220,10 @@ impl Process {
         self.ended.clone()
     }
 
-    /// What `work` comes to, which may block.
+    /// The result of `work`, which may block.
     ///
     /// # Errors
-    /// The name of a signal that came before that. The work goes on then, and nobody waits for it.
+    /// The name of a signal that came first. The work goes on then, and its result is dropped.
     pub fn unless_stopped<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,

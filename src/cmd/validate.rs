@@ -9,13 +9,13 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::process::{self, CommandError};
+use super::process::{self, CommandError, Output};
 use crate::config::{self, Checked, Finding, Surroundings};
 
-/// What the command ends with if there are only warnings and `--strict` is given.
+/// The exit code when there are only warnings and `--strict` is given.
 const EXIT_WARNINGS: u8 = 1;
 
-/// What the command ends with if there are errors.
+/// The exit code when there are errors.
 const EXIT_ERRORS: u8 = 2;
 
 /// Check static files, policy files, Collector configurations and files with tests.
@@ -37,18 +37,9 @@ pub struct ValidateArgs {
     /// by default the one that its pipelines of traces use
     #[arg(long, value_name = "NAME")]
     pub processor: Option<String>,
-    /// How the findings are printed
+    /// How the findings are printed; json is one document for all files
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
-}
-
-/// How findings are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// One document for all files.
-    Json,
 }
 
 /// What was found in all files.
@@ -91,7 +82,7 @@ pub fn check(args: &ValidateArgs) -> Report {
     report
 }
 
-/// The processor is meant for files in which there can be one.
+/// Checks a file. `processor` counts only if the file is one that may hold processors.
 fn check_one(path: &Path, processor: Option<String>, exporters: Option<Vec<String>>) -> Checked {
     let mut surroundings = Surroundings { processor, exporters };
     let checked = config::check(path, &surroundings);

@@ -1,4 +1,4 @@
-//! Checking of a file of which nobody has said what it is.
+//! Checks a file, and tells by its content which kind of file it is.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub enum Kind {
     Collector,
     /// Tests of policies.
     Tests,
-    /// It cannot be read, or is none of them.
+    /// It cannot be read, or is of no known kind.
     Unknown,
 }
 
@@ -43,7 +43,7 @@ impl Kind {
     }
 }
 
-/// Everything that can be said of a file.
+/// A file and its findings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
     /// What it was called.

@@ -38,7 +38,7 @@ pub struct Diagnostics {
     findings: Vec<Finding>,
 }
 
-/// One thing that is said of a file.
+/// One thing that was found in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The file it stands in, if that is another one, which a variable names.

@@ -21,7 +21,7 @@ use crate::telemetry::logs::{self, LogFormat};
 /// Prometheus exporters use.
 const ADMIN_LISTEN: &str = "0.0.0.0:9464";
 
-/// What the decision log of a topic is called unless it is said.
+/// Behind the name of the topic, the default name of its decision log.
 const DECISIONS: &str = "_decisions";
 
 options! {

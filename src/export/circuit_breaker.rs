@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::retry::Backoff;
 use super::settings::RetrySettings;
 
-/// After so many failures in a row the backend is down.
+/// How many failures in a row make a backend count as down.
 const DOWN_AFTER: u32 = 2;
 
 /// A logical time: which of an exporter's attempts was before which.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,6 +21,7 @@ use super::secret::Secret;
 use super::settings::Auth;
 use super::transport::Failure;
 use crate::kafka::record_headers;
+use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long a token that was read from a file is used before the file is looked at again.
@@ -57,7 +58,7 @@ impl Credentials {
 
     /// The headers of the next request.
     pub(super) fn headers(&self) -> HeaderMap {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if state.read_at.elapsed() >= TOKEN_AGE {
             self.read_again(&mut state);
         }
@@ -84,7 +85,7 @@ impl Credentials {
 
     /// The backend did not accept `used`: reads the token again; true if it has changed.
     pub(super) fn renewed(&self, used: &HeaderMap) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         self.read_again(&mut state);
         state.headers.get(AUTHORIZATION) != used.get(AUTHORIZATION)
     }
@@ -104,10 +105,6 @@ impl Credentials {
                 }
             }
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

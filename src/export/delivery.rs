@@ -5,7 +5,7 @@
 //! [`scheduler`](super::scheduler) which request is next, to [`retry`](super::retry) what a failure
 //! means, and to the transport how a request is sent.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use metrics::Gauge;
@@ -19,6 +19,7 @@ use super::scheduler::{AfterFailure, Attempt, Scheduler};
 use super::settlement::LogLimits;
 use super::transport::{Failure, Piece, Reply, Request, Transport};
 use super::{AckSink, Chunk, Fence};
+use crate::sync::lock;
 
 /// What all consumers share.
 pub(super) struct Shared {
@@ -96,13 +97,13 @@ async fn send<T: Transport>(
 impl Shared {
     /// The forwarded headers of the request that was accepted last, if there was one.
     pub(super) fn last_forwarded(&self) -> Option<Bytes> {
-        self.last_forwarded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.last_forwarded).clone()
     }
 
     fn accepted(&self, request: &PendingRequest, attempt: Attempt) {
         self.scheduler.accepted(attempt, &self.queue);
         self.health.accepted();
-        let mut last = self.last_forwarded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last_forwarded);
         *last = Some(request.forwarded());
     }
 

@@ -5,7 +5,7 @@
 //! stays down or flaps; remembers the reason.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use metrics::Gauge;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::hint::Target;
 use super::transport::Failure;
+use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often it is logged that a backend is still down.
@@ -127,12 +128,12 @@ impl Health {
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.last)
     }
 
     /// Notes what is logged; whether it is a change.
     fn say(&self, now: Logged) -> bool {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = lock(&self.logged);
         std::mem::replace(&mut *logged, now) != now
     }
 }

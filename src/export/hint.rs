@@ -98,7 +98,7 @@ impl Target {
     }
 }
 
-/// Whether nobody listens there, so that nothing is known about the protocol.
+/// Whether no server listens there, so that nothing is known about the protocol.
 fn is_nobody_there(said: &str) -> bool {
     ["refused", "resolved", "no answer", "no connection", "unreachable", "tls with"]
         .iter()

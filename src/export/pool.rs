@@ -5,10 +5,11 @@
 //! replaced when it is old, one after the other. A new one resolves the name again, so that new pods
 //! get their share. Requests on a replaced one end there.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::sync::lock;
 use tokio::time::Instant;
 
 /// How long a failed connection is skipped while another one works.
@@ -82,12 +83,12 @@ impl<C: Clone> Pool<C> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         let in_turn = |step: usize| first.wrapping_add(step) % count;
         let is_fine = |index: &usize| {
-            let failed_at = self.lock(*index).failed_at;
+            let failed_at = lock(&self.slots[*index]).failed_at;
             let is_well = failed_at.is_none_or(|at| now.duration_since(at) >= PASS_OVER);
             is_well && Some(*index) != not_over
         };
         let slot = (0..count).map(in_turn).find(is_fine).unwrap_or_else(|| in_turn(0));
-        let mut state = self.lock(slot);
+        let mut state = lock(&self.slots[slot]);
         if state.renew_at.is_some_and(|at| at <= now) {
             self.renew(&mut state, now);
         }
@@ -97,7 +98,7 @@ impl<C: Clone> Pool<C> {
     /// Notes what an attempt says about the connection it was made on.
     pub(super) fn note(&self, picked: &Picked<C>, condition: Condition) {
         let now = Instant::now();
-        let mut slot = self.lock(picked.slot);
+        let mut slot = lock(&self.slots[picked.slot]);
         match condition {
             Condition::Answered => {
                 slot.failed_at = None;
@@ -123,11 +124,6 @@ impl<C: Clone> Pool<C> {
     fn renew(&self, slot: &mut Slot<C>, now: Instant) {
         slot.connection = (self.make)();
         slot.renew_at = self.max_age.and_then(|age| now.checked_add(age));
-    }
-
-    fn lock(&self, slot: usize) -> MutexGuard<'_, Slot<C>> {
-        // Each field is valid by itself, so a panic elsewhere does not spoil it.
-        self.slots[slot].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,13 +9,14 @@
 //! fence, acks and retries to others.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Chunk;
+use crate::sync::lock;
 
 /// At most so many chunks with other forwarded headers are skipped for a batch.
 const MOST_OTHERS: usize = 1000;
@@ -79,7 +80,7 @@ impl Queue {
 
     /// Takes the chunk in, or hands it back when the queue is full or closed. Never blocks.
     pub(super) fn push(&self, chunk: Chunk) -> Result<(), Chunk> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if !state.has_room(chunk.bytes.len(), self.limits.capacity) {
             return Err(chunk);
         }
@@ -99,7 +100,7 @@ impl Queue {
 
     /// The next batch, if it is due.
     pub(super) fn due(&self, now: Instant) -> Due {
-        self.lock().due(&self.limits, now)
+        lock(&self.state).due(&self.limits, now)
     }
 
     /// Returns when a batch may be due, or [`Queue::wake`] was called. Only one may wait at a time.
@@ -114,7 +115,7 @@ impl Queue {
 
     /// Takes out the chunks for which `is_over` is true. They count until they are released.
     pub(super) fn sweep(&self, is_over: impl Fn(&Chunk) -> bool) -> Vec<Chunk> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let (over, rest): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut state.waiting)
             .into_iter()
             .partition(|waiting| is_over(&waiting.chunk));
@@ -126,7 +127,7 @@ impl Queue {
 
     /// Frees the room of chunks that are settled.
     pub(super) fn release(&self, chunks: usize, bytes: usize) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         debug_assert!(state.held_bytes >= bytes && state.held_chunks >= chunks);
         state.held_bytes = state.held_bytes.saturating_sub(bytes);
         state.held_chunks = state.held_chunks.saturating_sub(chunks);
@@ -147,30 +148,30 @@ impl Queue {
 
     /// Makes everything due at once, until the caller calls [`Queue::calm`].
     pub(super) fn hurry(&self) {
-        self.lock().hurried_by += 1;
+        lock(&self.state).hurried_by += 1;
         self.filled.notify_one();
     }
 
     /// Undoes one [`Queue::hurry`].
     pub(super) fn calm(&self) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         debug_assert!(state.hurried_by > 0);
         state.hurried_by = state.hurried_by.saturating_sub(1);
     }
 
     /// From now on nothing is taken in.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
+        lock(&self.state).closed = true;
     }
 
     /// How many chunks are held.
     pub(super) fn held_chunks(&self) -> usize {
-        self.lock().held_chunks
+        lock(&self.state).held_chunks
     }
 
     /// How many bytes are held.
     pub(super) fn held_bytes(&self) -> usize {
-        self.lock().held_bytes
+        lock(&self.state).held_bytes
     }
 
     async fn until(&self, condition: impl Fn(&State) -> bool) {
@@ -179,16 +180,11 @@ impl Queue {
             let released = self.released.notified();
             tokio::pin!(released);
             released.as_mut().enable();
-            if condition(&self.lock()) {
+            if condition(&lock(&self.state)) {
                 return;
             }
             released.await;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is consistent between statements, so a panic elsewhere does not spoil it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

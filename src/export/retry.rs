@@ -20,14 +20,15 @@ use super::code::Code;
 use super::settings::RetrySettings;
 use super::transport::Failure;
 
-/// After so many attempts a trace is refused that is alone and clearly too large.
+/// How often a trace is sent that is alone in its request and clearly too large, before it is
+/// refused.
 const TOO_LARGE_ATTEMPTS: u32 = 3;
 
 /// Retryable failures need this many times the evidence: a backend that limits the rate turns away
 /// any request.
 const PASSING_FACTOR: u32 = 10;
 
-/// After so much evidence a request is sent in halves although its failure is retryable.
+/// How much evidence it takes to send a request in halves although its failure is retryable.
 const PASSING_HALVES_AFTER: u32 = 3;
 
 /// The longest delay that a backend may ask for, unless `max_interval` is longer.
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_one_of_several_and_is_left_alone_begins_anew() {
+    fn what_was_one_of_several_and_is_left_alone_starts_over() {
         let settings =
             RetrySettings { refuse_after_time: Duration::ZERO, ..RetrySettings::default() };
         let refused = failure(GrpcCode::InvalidArgument, None);

@@ -8,7 +8,7 @@
 //! [`circuit_breaker`](super::circuit_breaker) whether the backend is down.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ use super::retry::{History, NextStep, Situation, Until, Wait, requested_delay};
 use super::settings::{QueueSettings, RetrySettings};
 use super::transport::Failure;
 use super::{Chunk, GIVEN_UP};
+use crate::sync::lock;
 
 /// How often the fence is asked again about chunks that are suspended.
 const SUSPENDED_WAIT: Duration = Duration::from_millis(100);
@@ -104,7 +105,7 @@ impl Scheduler {
     pub(super) async fn next(&self, queue: &Queue) -> PendingRequest {
         let _turn = self.turnstile.lock().await;
         loop {
-            let found = self.lock().next(queue, Instant::now());
+            let found = lock(&self.state).next(queue, Instant::now());
             match found {
                 Ok(request) => return request,
                 // Woken or timed out: look again.
@@ -117,7 +118,7 @@ impl Scheduler {
     /// A consumer has finished with the request that it got, which `was_sent` before or was not.
     pub(super) fn done(&self, was_sent: bool, queue: &Queue) {
         if was_sent {
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             debug_assert!(state.again > 0);
             state.again = state.again.saturating_sub(1);
             drop(state);
@@ -128,13 +129,13 @@ impl Scheduler {
     /// The request is being sent.
     pub(super) fn sent(&self, request: &mut PendingRequest) -> Attempt {
         request.history.get_or_insert_with(|| History::new(&self.settings, Instant::now()));
-        Attempt { sent: self.lock().breaker.sent(), is_probe: request.is_probe }
+        Attempt { sent: lock(&self.state).breaker.sent(), is_probe: request.is_probe }
     }
 
     /// A request was not sent after all.
     pub(super) fn unsent(&self, request: &PendingRequest, queue: &Queue) {
         if request.is_probe {
-            self.lock().breaker.probed();
+            lock(&self.state).breaker.probed();
             queue.wake();
         }
     }
@@ -148,13 +149,13 @@ impl Scheduler {
         let request =
             PendingRequest { history, said: request.said.clone(), ..PendingRequest::new(chunks) };
         let due = Instant::now() + SUSPENDED_WAIT;
-        self.lock().put(request, Wait { due, until: Until::Due });
+        lock(&self.state).put(request, Wait { due, until: Until::Due });
         queue.wake();
     }
 
     /// The request, or a part of it, was accepted.
     pub(super) fn accepted(&self, attempt: Attempt, queue: &Queue) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.breaker.accepted(attempt.sent);
         if state.hopeful > 0 {
             let ends = |until, others_pass| until == Until::Accepted && others_pass;
@@ -173,7 +174,7 @@ impl Scheduler {
         failure: &Failure,
         queue: &Queue,
     ) -> AfterFailure {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let (now, random) = (Instant::now(), rand::random());
         let suspect_bytes = state.suspect_bytes + request.suspect_bytes(&self.settings);
         let mut history = request.history.take().expect("what was sent has a history");
@@ -225,7 +226,7 @@ impl Scheduler {
 
     /// Ends every wait that the backend did not ask for, so that there is time for a last attempt.
     pub(super) fn drain(&self, queue: &Queue) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let now = Instant::now();
         if !std::mem::replace(&mut state.is_draining, true) {
             state.release(now, |until, _| until != Until::Due);
@@ -241,7 +242,7 @@ impl Scheduler {
         let mut swept = Swept::default();
         let limit = self.settings.max_elapsed_time;
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.waiting.retain(|_, Waiting { request, .. }| {
             swept.over.extend(request.chunks.extract_if(.., |chunk| is_over(chunk)));
             let since = request.history.as_ref().map_or(now, |history| history.since);
@@ -257,11 +258,6 @@ impl Scheduler {
         let suspect = waiting.map(|it| it.request.suspect_bytes(&self.settings)).sum();
         (state.hopeful, state.suspect_bytes) = (hopeful, suspect);
         swept
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is consistent between statements, so a panic elsewhere does not spoil it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -439,7 +435,7 @@ mod tests {
         queue.push(chunk(4, 10)).unwrap();
         fails(&scheduler, &queue, Some(Duration::from_secs(300))).await;
         fails(&scheduler, &queue, None).await;
-        assert!(scheduler.lock().breaker.is_down());
+        assert!(lock(&scheduler.state).breaker.is_down());
         scheduler.sweep(|chunk| chunk.ticket.delivery.0 == 3);
         let start = Instant::now();
         let next = scheduler.next(&queue).await;
@@ -455,7 +451,7 @@ mod tests {
             queue.push(chunk(1, 10)).unwrap();
             fails(&scheduler, &queue, None).await;
             let has_text =
-                !scheduler.lock().waiting.values().next().unwrap().request.said.is_empty();
+                !lock(&scheduler.state).waiting.values().next().unwrap().request.said.is_empty();
             assert_eq!(has_text, is_kept);
             settings.max_elapsed_time = Duration::from_secs(3600);
         }

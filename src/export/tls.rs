@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -24,6 +24,7 @@ use tokio_rustls::rustls::{
 use super::ExportError;
 use super::endpoint::Endpoint;
 use super::settings::{TlsSettings, TlsVersion};
+use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How often it is logged that the files cannot be used any more.
@@ -103,7 +104,7 @@ impl Tls {
     }
 
     fn in_use(&self) -> std::sync::MutexGuard<'_, Loaded> {
-        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.in_use)
     }
 }
 
@@ -201,7 +202,7 @@ fn mistake(what: impl AsRef<Path>, reason: impl ToString) -> ExportError {
     ExportError::Tls { what, reason: reason.to_string() }
 }
 
-/// `insecure_skip_verify`: whoever answers is taken for the backend, if only its signature fits the
+/// `insecure_skip_verify`: takes any server for the backend, as long as its signature fits the
 /// certificate that it shows.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);

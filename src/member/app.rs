@@ -20,7 +20,7 @@ use crate::kafka::publish::NoticeSink;
 use crate::kafka::source::{self, ConsumerHandle, ConsumerStatus, OwnershipTable, SourceSettings};
 use crate::member::routing::Routing;
 use crate::member::worker::{
-    Annotations, DecisionRoom, Notice, PolicyWatch, Pulse, Refusals, Shared, Stalls, Worker,
+    Annotations, DecisionRoom, Liveness, Notice, PolicyWatch, Refusals, Shared, Stalls, Worker,
 };
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::memory::Memory;
@@ -80,7 +80,7 @@ pub struct Member {
     log: Option<Arc<DecisionLog>>,
     routing: Arc<Routing>,
     dead_letters: DeadLetters,
-    pulses: Vec<Arc<Pulse>>,
+    liveness: Vec<Arc<Liveness>>,
 }
 
 /// How a member is.
@@ -167,11 +167,11 @@ impl Member {
         });
         let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
-        let mut pulses = Vec::with_capacity(settings.workers);
+        let mut liveness = Vec::with_capacity(settings.workers);
         for (index, (inbox, told)) in inboxes.into_iter().zip(told).enumerate() {
             let (shared, exporters) = (Arc::clone(&shared), exporters.clone());
             let worker = Worker::new(index, shared, exporters, inbox, told);
-            pulses.push(worker.pulse());
+            liveness.push(worker.liveness());
             let stop = stop_workers.clone();
             let worker_runtime = Builder::new_current_thread().enable_time().build()?;
             let thread = thread::Builder::new().name(format!("{name}-worker-{index}"));
@@ -192,7 +192,16 @@ impl Member {
                 senders.clone(),
             )?);
         }
-        Ok(Self { consumers, workers, stop_workers, exporters, log, dead_letters, routing, pulses })
+        Ok(Self {
+            consumers,
+            workers,
+            stop_workers,
+            exporters,
+            log,
+            dead_letters,
+            routing,
+            liveness,
+        })
     }
 
     /// Tells how the member is, for as long as it runs.
@@ -205,9 +214,9 @@ impl Member {
         }
     }
 
-    /// The signs of life of the workers.
-    pub fn pulses(&self) -> Vec<Arc<Pulse>> {
-        self.pulses.clone()
+    /// The liveness of each worker.
+    pub fn liveness(&self) -> Vec<Arc<Liveness>> {
+        self.liveness.clone()
     }
 
     /// Hands the partitions over, commits, leaves the group, and stops all threads. Blocks until

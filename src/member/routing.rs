@@ -2,7 +2,7 @@
 //!
 //! Owns the evidence: keys that are not the trace id, traces that come in on two partitions of
 //! this process, keys that two families of partitioners placed, partitions that were added.
-//! Promises to explain each kind in the log with what mends it, at a limited rate, to count it by
+//! Promises to explain each kind in the log with its fix, at a limited rate, to count it by
 //! kind, and to cost next to nothing: what needs a look-up is looked at for one trace in
 //! [`SAMPLED`], by its id. Members see their own partitions only. Nothing here changes a decision.
 
@@ -18,7 +18,7 @@ use crate::telemetry::accounts::Counts;
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Misrouted;
 
-/// One trace in so many is looked at closely.
+/// Of this many traces, one is looked at closely.
 pub const SAMPLED: u64 = 64;
 
 /// How many sampled traces are remembered with their partition, and for how long.
@@ -31,7 +31,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// For how long a kind is shown after it was last seen.
 const SHOWN_FOR: Duration = Duration::from_secs(600);
 
-/// Beyond so many keys the older half is forgotten, so that a topic that was mended shows.
+/// How many keys count. Beyond that the older half is forgotten, so that a fix of the topic shows.
 const MOST_KEYS: u64 = 4096;
 
 /// What is known of the topic's routing, shared by all workers of a process.
@@ -115,7 +115,7 @@ impl Routing {
         }
     }
 
-    /// What is wrong, for people: the kinds seen lately, each with what mends it.
+    /// What is wrong, for people: the kinds seen lately, each with its fix.
     pub fn notes(&self) -> Vec<String> {
         let now = self.now();
         let is_shown = |kind: &&Misrouted| {
@@ -204,7 +204,7 @@ pub fn what(kind: Misrouted) -> &'static str {
     }
 }
 
-/// What mends it.
+/// What to do about it.
 pub fn fix(kind: Misrouted) -> &'static str {
     match kind {
         Misrouted::NullKey | Misrouted::ManyTraces | Misrouted::ForeignKey => {

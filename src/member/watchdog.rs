@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
-use crate::member::worker::Pulse;
+use crate::member::worker::Liveness;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -36,8 +36,8 @@ enum WorkerState {
 }
 
 impl Seen {
-    fn look(&mut self, pulse: &Pulse) -> WorkerState {
-        let busy_with = pulse.busy_with();
+    fn look(&mut self, liveness: &Liveness) -> WorkerState {
+        let busy_with = liveness.busy_with();
         if busy_with.is_none() || busy_with != self.busy_with {
             *self = Self { busy_with, looks: 0 };
             return WorkerState::Fine;
@@ -55,13 +55,16 @@ impl Seen {
 ///
 /// # Errors
 /// When no thread can be had.
-pub fn watch(pulses: Vec<Arc<Pulse>>, end: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-    let mut seen: Vec<Seen> = pulses.iter().map(|_| Seen::default()).collect();
+pub fn watch(
+    liveness: Vec<Arc<Liveness>>,
+    end: impl FnOnce() + Send + 'static,
+) -> std::io::Result<()> {
+    let mut seen: Vec<Seen> = liveness.iter().map(|_| Seen::default()).collect();
     thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
         loop {
             thread::sleep(INTERVAL);
-            for (worker, (pulse, seen)) in pulses.iter().zip(&mut seen).enumerate() {
-                match seen.look(pulse) {
+            for (worker, (liveness, seen)) in liveness.iter().zip(&mut seen).enumerate() {
+                match seen.look(liveness) {
                     WorkerState::Fine => {}
                     WorkerState::Slow => warn!(worker, seconds = WARN_AFTER, "worker.slow"),
                     WorkerState::Hangs => {
@@ -81,16 +84,16 @@ mod tests {
 
     #[test]
     fn only_who_is_busy_with_the_same_thing_for_long_hangs() {
-        let (pulse, mut seen) = (Pulse::default(), Seen::default());
-        let mut look_often = |pulse: &Pulse| {
-            let states: Vec<_> = (0..=END_AFTER).map(|_| seen.look(pulse)).collect();
+        let (liveness, mut seen) = (Liveness::default(), Seen::default());
+        let mut look_often = |liveness: &Liveness| {
+            let states: Vec<_> = (0..=END_AFTER).map(|_| seen.look(liveness)).collect();
             let of = |wanted| states.iter().filter(|it| **it == wanted).count();
             (of(WorkerState::Slow), of(WorkerState::Hangs))
         };
-        assert_eq!(look_often(&pulse), (0, 0), "who has nothing to do does not hang");
-        pulse.set_busy(1);
-        assert_eq!(look_often(&pulse), (1, 1));
-        pulse.set_busy(3);
-        assert_eq!(look_often(&pulse), (1, 1), "counted anew for the next thing");
+        assert_eq!(look_often(&liveness), (0, 0), "who has nothing to do does not hang");
+        liveness.set_busy(1);
+        assert_eq!(look_often(&liveness), (1, 1));
+        liveness.set_busy(3);
+        assert_eq!(look_often(&liveness), (1, 1), "counting starts over for the next thing");
     }
 }

@@ -1,6 +1,7 @@
 //! At most one log line of a kind in an interval, with the number of those that were suppressed.
 
-use std::sync::{Mutex, PoisonError};
+use crate::sync::lock;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// The throttle of one kind of log line.
@@ -23,7 +24,7 @@ impl LogThrottle {
 
     /// As [`allow`](Self::allow), at a given instant.
     pub fn allow_at(&self, now: Instant) -> Option<u64> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         let (last, suppressed) = &mut *state;
         if last.is_some_and(|last| now - last < self.interval) {
             *suppressed += 1;

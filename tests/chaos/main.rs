@@ -85,14 +85,14 @@ fn chaos_zombies_and_unrecorded_decisions_change_nothing() {
     }
 }
 
-/// Scenario: the topic is deleted and made anew under two members, with nothing left to read on it;
-/// then a member is killed, another one joins. The new log is shorter than the old one was, or in a
-/// moment longer.
+/// Scenario: the topic is deleted and created again under two members, with nothing left to read on
+/// it; then a member is killed, another one joins. The new log is shorter than the old one was, or
+/// in a moment longer.
 /// Guarantees: nothing is missing. Where it is shorter, which Kafka says, all of the above; where it is
 /// longer it is read in the middle until that is noticed, and then all of it again.
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]
-fn chaos_a_topic_made_anew_loses_nothing() {
+fn chaos_a_recreated_topic_loses_nothing() {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, before, rate) in [("shorter", 3000.0, 600.0), ("longer", 400.0, 4000.0)] {
         let options = Options::from_env().with_kafka_there();

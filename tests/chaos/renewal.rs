@@ -1,4 +1,4 @@
-//! A plan around a topic that is deleted and made anew: members die and come just then.
+//! A plan around a topic that is deleted and created again: members die and come just then.
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ use rand::{Rng, SeedableRng};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tailsieve::testing::ids::{Offset, Partition, Timestamp, TraceId};
+use tailsieve::testing::kafka::partitioner::Family;
 use tailsieve::testing::kafka::source;
 use tailsieve::testing::testbed::generator::{
     Acknowledged, Counters, GeneratedRecord, Model, ModelSettings, ProducerSettings, produce,
@@ -121,15 +122,9 @@ impl Traffic {
 fn is_written(record: &GeneratedRecord) -> bool {
     let key = record.key.as_deref().expect("the records are keyed");
     let id = record.trace_id.expect("a record is of one trace");
-    partition(key) == 0 || id.as_bytes()[0].is_multiple_of(COLD)
-}
-
-/// Where the Collector's partitioner, and that of the generator, puts a key.
-fn partition(key: &[u8]) -> i32 {
-    let hash = key
-        .iter()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
-    (hash as i32).wrapping_abs() % PARTITIONS
+    // The generator has the Collector's partitioner.
+    let partition = Family::Fnv1a.partition(key, PARTITIONS as u32);
+    partition == Partition(0) || id.as_bytes()[0].is_multiple_of(COLD)
 }
 
 /// Puts records on the topic that hold no spans: no value, an empty one, noise, half of a message.

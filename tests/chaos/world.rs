@@ -157,13 +157,13 @@ impl World {
         self.judge(&written, &commits)
     }
 
-    /// The same, with the topic deleted and made anew when all is at rest, and then another act, with
+    /// The same, with the topic deleted and created again when all is at rest, and then another act, with
     /// this plan and rate.
     pub fn run_on_another_topic(&mut self, first: (f64, Duration), then: &[Event]) -> Verdict {
         let commits = Commits::watch(&self.kafka, self.topic.name(), self.started);
         let mut written = self.act(&[], 0, first.0, first.1);
         self.topic.recreate();
-        self.say("the topic was deleted and made anew");
+        self.say("the topic was deleted and created again");
         let Options { rate, lasts, .. } = self.options;
         let more = self.act(then, 1, rate, lasts);
         written.ledger.traces.extend(more.ledger.traces);

@@ -77,7 +77,8 @@ pub fn hash_of(hash: u64, value: &Value) -> u64 {
     }
 }
 
-/// FNV-1a, 64 bit, with the end of the text marked.
+/// FNV-1a, 64 bit, with the end of the text marked. By hand, since it goes on from what was hashed
+/// before, and names files that were recorded.
 fn hash_text(hash: u64, text: &str) -> u64 {
     let bytes = text.bytes().chain([0xff]);
     bytes.fold(hash ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {

@@ -1,4 +1,4 @@
-//! Logs that are not what they were: topics that are deleted and made anew, and offsets that hold no
+//! Logs that are not what they were: topics that are deleted and created again, and offsets that hold no
 //! record.
 
 use std::collections::BTreeMap;
@@ -73,16 +73,16 @@ fn recreations(member: &Member) -> f64 {
     member.scrape().sum("tailsieve_kafka_topic_recreations_total")
 }
 
-/// Scenario: a topic is deleted and made anew under a running member; the new log is shorter than
+/// Scenario: a topic is deleted and created again under a running member; the new log is shorter than
 /// what was read of the old one, or at once longer. Some traces were open.
 /// Guarantees: everything of the new topic is read and delivered, and what was open is delivered
 /// on what there was of it; it is logged and counted, and nothing was passed over.
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]
-fn a_topic_made_anew_is_read_from_its_beginning() {
+fn a_recreated_topic_is_read_from_its_beginning() {
     for protocol in ["classic", "consumer"] {
         for (name, before, after) in [("short", 50, 20), ("long", 20, 300)] {
-            let rig = rig(&format!("anew-{name}-{protocol}"), protocol, 1);
+            let rig = rig(&format!("recreated-{name}-{protocol}"), protocol, 1);
             let mut member = rig.member("member");
             write(&rig, 0..before, true);
             wait_delivered(&rig, 0..before);
@@ -119,7 +119,7 @@ fn a_topic_made_anew_is_read_from_its_beginning() {
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]
 fn an_offset_of_another_topic_is_no_place_to_start() {
-    let rig = rig("anew-away", "classic", 1);
+    let rig = rig("recreated-away", "classic", 1);
     write(&rig, 0..50, true);
     let mut member = rig.member("before");
     wait_delivered(&rig, 0..50);

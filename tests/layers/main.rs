@@ -83,7 +83,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "testbed",
         layer: Layer::Edge,
-        uses: &["otlp", "ids"],
+        uses: &["otlp", "sync", "ids"],
         modules: &[
             ("captures", &[]),
             ("generator", &["ledger"]),
@@ -94,13 +94,13 @@ const ROOMS: &[Room] = &[
     Room {
         name: "export",
         layer: Layer::Edge,
-        uses: &["kafka", "telemetry", "options", "clock", "ids"],
+        uses: &["kafka", "telemetry", "options", "clock", "sync", "ids"],
         modules: &[],
     },
     Room {
         name: "kafka",
         layer: Layer::Edge,
-        uses: &["sampling", "telemetry", "options", "otlp", "clock", "proto", "fnv", "ids"],
+        uses: &["sampling", "telemetry", "options", "otlp", "clock", "sync", "proto", "fnv", "ids"],
         modules: &[
             ("source", &["cluster", "dead_letters", "record_headers"]),
             ("decision_log", &["cluster", "publish"]),
@@ -125,7 +125,7 @@ const ROOMS: &[Room] = &[
             ("watermark", &[]),
         ],
     },
-    Room { name: "telemetry", layer: Layer::Edge, uses: &["otlp"], modules: &[] },
+    Room { name: "telemetry", layer: Layer::Edge, uses: &["otlp", "sync"], modules: &[] },
     Room {
         name: "otlp",
         layer: Layer::Pure,
@@ -142,6 +142,7 @@ const ROOMS: &[Room] = &[
     // Not of span data: what files may hold, as a function of their tree.
     Room { name: "options", layer: Layer::Pure, uses: &["units"], modules: &[] },
     Room { name: "clock", layer: Layer::Edge, uses: &["ids"], modules: &[] },
+    Room { name: "sync", layer: Layer::Edge, uses: &[], modules: &[] },
     Room { name: "units", layer: Layer::Pure, uses: &[], modules: &[] },
     // Messages and no more.
     Room { name: "proto", layer: Layer::Pure, uses: &[], modules: &[] },

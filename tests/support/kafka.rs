@@ -134,7 +134,7 @@ impl Topic {
         let deleted = block_on(self.admin.delete_topics(&[&self.name], &options)).unwrap();
         assert_eq!(deleted, [Ok(self.name.clone())]);
         let topic = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(1));
-        eventually("the topic to be created anew", TIMEOUT, || {
+        eventually("the topic to be created again", TIMEOUT, || {
             let created = block_on(self.admin.create_topics([&topic], &options)).unwrap();
             created.iter().all(Result::is_ok).then_some(())
         });

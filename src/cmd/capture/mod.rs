@@ -21,11 +21,8 @@ use crate::ids::Timestamp;
 use crate::otlp::Splitter;
 use crate::otlp::encoding::Decoder;
 
-use reader::{Reader, Record};
+use reader::Reader;
 use selection::Selection;
-
-/// How many records that cannot be read are named.
-const MOST_NAMED: u64 = 10;
 
 /// Take whole traces from the topic, for `tailsieve decide`.
 ///
@@ -143,7 +140,11 @@ fn take(
             Err(error) => {
                 unread += 1;
                 selection.clock(record.timestamp);
-                tell_unread(topic, &record, unread, &error);
+                let (partition, offset) = (record.partition.0, record.offset.0);
+                process::name_unread(
+                    unread,
+                    format_args!("{topic}/{partition} at {offset}: {error}"),
+                );
             }
         }
     };
@@ -155,17 +156,6 @@ fn take(
         return Err(CommandError::failed(text));
     }
     Ok(())
-}
-
-fn tell_unread(topic: &str, record: &Record, number: u64, error: &dyn std::error::Error) {
-    let (partition, offset) = (record.partition.0, record.offset.0);
-    match number {
-        ..=MOST_NAMED => eprintln!("warning: {topic}/{partition} at {offset}: {error}"),
-        number if number == MOST_NAMED + 1 => {
-            eprintln!("warning: more records cannot be read; they are counted");
-        }
-        _ => {}
-    }
 }
 
 fn write_message(out: &mut impl Write, message: &[u8]) -> io::Result<()> {

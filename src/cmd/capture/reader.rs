@@ -19,10 +19,10 @@ use crate::kafka::cluster;
 /// How long one question to the cluster may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long is waited for the next record of a partition before the others are looked at.
+/// How long to wait for the next record of a partition before the others get their turn.
 const POLL: Duration = Duration::from_millis(100);
 
-/// After so long without a record, and with records left, it is given up.
+/// How long no record may come, while there are some left, before the command gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A record.

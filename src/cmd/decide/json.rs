@@ -5,17 +5,17 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::Number;
 
-use super::offline::{Counts, Verdict};
+use super::offline::{Counts, ExplainedDecision};
 use super::summary::{Share, Summary};
 use crate::otlp::probability::Threshold;
-use crate::sampling::policy::{Decision, PolicyIndex, PolicySet, Said};
+use crate::sampling::policy::{Decision, PolicyIndex, PolicySet, VoteKind};
 use crate::telemetry::accounts::Amount;
 use crate::telemetry::metrics::TRIGGERS;
 
 /// A decision as JSON has it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct VerdictLine<'a> {
+pub struct DecisionLine<'a> {
     trace_id: String,
     decision: &'static str,
     policy: Option<&'a str>,
@@ -35,37 +35,37 @@ struct Vote<'a> {
     reason: &'a str,
 }
 
-impl<'a> VerdictLine<'a> {
-    /// The line of `verdict`, which is by `policies`.
-    pub(crate) fn new(policies: &'a PolicySet, verdict: &'a Verdict) -> Self {
-        let (policy, probability, threshold) = attribution(&verdict.decision);
-        let votes = verdict.ballots.iter().map(|ballot| Vote {
-            policy: policies.name(ballot.policy),
-            vote: said(ballot.said),
-            mode: mode(policies, ballot.policy),
-            reason: &ballot.reason,
+impl<'a> DecisionLine<'a> {
+    /// The line of `explained`, which is by `policies`.
+    pub(crate) fn new(policies: &'a PolicySet, explained: &'a ExplainedDecision) -> Self {
+        let (policy, probability, threshold) = attribution(&explained.decision);
+        let votes = explained.votes.iter().map(|vote| Vote {
+            policy: policies.name(vote.policy),
+            vote: vote_name(vote.vote),
+            mode: mode(policies, vote.policy),
+            reason: &vote.reason,
         });
         Self {
-            trace_id: verdict.trace_id.to_string(),
-            decision: decision(verdict),
+            trace_id: explained.trace_id.to_string(),
+            decision: decision(explained),
             policy: policy.map(|policy| &**policies.name(policy)),
             probability,
             threshold: threshold.map(|threshold| threshold.to_string()),
-            trigger: TRIGGERS[verdict.trigger as usize],
-            spans: verdict.amount.spans,
-            duration_ms: millis(verdict),
+            trigger: TRIGGERS[explained.trigger as usize],
+            spans: explained.amount.spans,
+            duration_ms: millis(explained),
             votes: votes.collect(),
         }
     }
 }
 
 /// Writes one decision.
-pub(super) fn write_verdict(
+pub(super) fn write_decision(
     out: &mut impl Write,
     policies: &PolicySet,
-    verdict: &Verdict,
+    explained: &ExplainedDecision,
 ) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &VerdictLine::new(policies, verdict))?;
+    serde_json::to_writer(&mut *out, &DecisionLine::new(policies, explained))?;
     out.write_all(b"\n")
 }
 
@@ -77,12 +77,11 @@ struct LastLine<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Whole<'a> {
-    traces: u64,
-    spans: u64,
-    bytes: u64,
-    kept: Traces,
-    dropped: Traces,
-    dropped_by_no_policy: Traces,
+    #[serde(flatten)]
+    all: Amount,
+    kept: Amount,
+    dropped: Amount,
+    dropped_by_no_policy: Amount,
     late: Late,
     records: u64,
     malformed_records: u64,
@@ -104,13 +103,6 @@ struct Spans {
 }
 
 #[derive(Serialize)]
-struct Traces {
-    traces: u64,
-    spans: u64,
-    bytes: u64,
-}
-
-#[derive(Serialize)]
 struct OfPolicy<'a> {
     policy: &'a str,
     mode: &'static str,
@@ -124,14 +116,14 @@ struct OfPolicy<'a> {
 #[serde(untagged)]
 enum Effect {
     Enforced {
-        kept: Traces,
-        dropped: Traces,
-        alone: Traces,
+        kept: Amount,
+        dropped: Amount,
+        alone: Amount,
     },
     #[serde(rename_all = "camelCase")]
     Shadow {
-        would_keep: Traces,
-        would_drop: Traces,
+        would_keep: Amount,
+        would_drop: Amount,
     },
 }
 
@@ -142,15 +134,12 @@ pub(super) fn write_summary(
     summary: &Summary,
     counts: &Counts,
 ) -> io::Result<()> {
-    let all = summary.decided();
     let shares = (0..).map(PolicyIndex).zip(&summary.policies);
     let summary = Whole {
-        traces: all.traces,
-        spans: all.spans,
-        bytes: all.bytes,
-        kept: traces(summary.kept),
-        dropped: traces(summary.dropped),
-        dropped_by_no_policy: traces(summary.dropped_by_none),
+        all: summary.decided(),
+        kept: summary.kept,
+        dropped: summary.dropped,
+        dropped_by_no_policy: summary.dropped_by_none,
         late: Late { kept: spans(counts.late_kept), dropped: spans(counts.late_dropped) },
         records: counts.records,
         malformed_records: counts.malformed_records,
@@ -163,20 +152,13 @@ pub(super) fn write_summary(
 }
 
 fn of_policy<'a>(policies: &'a PolicySet, policy: PolicyIndex, share: &Share) -> OfPolicy<'a> {
-    let effect = if policies.is_shadow(policy) {
-        let (would_keep, would_drop) = (traces(share.would_keep), traces(share.would_drop));
-        Effect::Shadow { would_keep, would_drop }
-    } else {
-        let (kept, dropped) = (traces(share.kept), traces(share.dropped));
-        Effect::Enforced { kept, dropped, alone: traces(share.alone) }
+    let Share { votes, errors, kept, dropped, alone, would_keep, would_drop } = *share;
+    let effect = match policies.is_shadow(policy) {
+        true => Effect::Shadow { would_keep, would_drop },
+        false => Effect::Enforced { kept, dropped, alone },
     };
-    let (mode, Share { votes, errors, .. }) = (mode(policies, policy), *share);
-    OfPolicy { policy: policies.name(policy), mode, votes, errors, effect }
-}
-
-fn traces(amount: Amount) -> Traces {
-    let Amount { traces, spans, bytes } = amount;
-    Traces { traces, spans, bytes }
+    let (policy, mode) = (policies.name(policy), mode(policies, policy));
+    OfPolicy { policy, mode, votes, errors, effect }
 }
 
 fn spans(amount: Amount) -> Spans {
@@ -200,16 +182,16 @@ pub(crate) fn attribution(
 }
 
 /// `keep` or `drop`.
-pub(crate) fn decision(verdict: &Verdict) -> &'static str {
-    if verdict.is_kept() { "keep" } else { "drop" }
+pub(crate) fn decision(explained: &ExplainedDecision) -> &'static str {
+    if explained.is_kept() { "keep" } else { "drop" }
 }
 
 /// `keep`, `none` or `drop`.
-pub(crate) fn said(said: Said) -> &'static str {
-    match said {
-        Said::None => "none",
-        Said::Keep => "keep",
-        Said::Drop => "drop",
+pub(crate) fn vote_name(vote: VoteKind) -> &'static str {
+    match vote {
+        VoteKind::None => "none",
+        VoteKind::Keep => "keep",
+        VoteKind::Drop => "drop",
     }
 }
 
@@ -218,8 +200,8 @@ fn mode(policies: &PolicySet, policy: PolicyIndex) -> &'static str {
 }
 
 /// The duration in milliseconds: a whole number if it is one.
-fn millis(verdict: &Verdict) -> Number {
-    let nanos = verdict.duration.as_nanos();
+fn millis(explained: &ExplainedDecision) -> Number {
+    let nanos = explained.duration.as_nanos();
     let whole = u64::try_from(nanos / 1_000_000).expect("a duration in nanoseconds is of 64 bits");
     match nanos % 1_000_000 {
         0 => whole.into(),

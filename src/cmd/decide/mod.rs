@@ -3,32 +3,28 @@
 //! Owns the command: what it reads, what it prints, how it ends. The decisions are those that a
 //! member of the consumer group would make of the same records in one partition ([`Offline`]).
 
-mod ballot;
 mod json;
 mod offline;
 mod summary;
 mod text;
+mod votes;
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::process::{self, CommandError};
+use super::process::{self, CommandError, Output};
 use crate::config;
 use crate::otlp::encoding;
 use crate::sampling::policy::PolicySet;
 use crate::testbed::captures::{Capture, CaptureError, EXPECTED};
-use clap::ValueEnum;
 
-pub use ballot::Ballot;
-pub(crate) use json::{VerdictLine, attribution, decision, said};
-pub use offline::{Counts, Offline, Verdict};
+pub(crate) use json::{DecisionLine, attribution, decision, vote_name};
+pub use offline::{Counts, ExplainedDecision, Offline};
 pub use summary::Summary;
 use text::noun;
-pub(crate) use text::{why, write_ballots};
-
-/// How many records that cannot be read are named.
-const MOST_NAMED: u64 = 10;
+pub(crate) use text::{why, write_votes};
 
 /// Run the policies over captured spans, and say what is kept and why.
 ///
@@ -58,15 +54,6 @@ pub struct DecideArgs {
     /// Captured spans; `-` is standard input
     #[arg(value_name = "SPANS")]
     pub spans: Vec<PathBuf>,
-}
-
-/// How something is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// For programs: one object a line.
-    Json,
 }
 
 /// Decides what the captures hold, and prints it on standard output.
@@ -128,7 +115,7 @@ struct Printer<W: Write> {
     out: W,
     summary: Summary,
     /// Decisions that are not printed yet.
-    waiting: Vec<Verdict>,
+    waiting: Vec<ExplainedDecision>,
 }
 
 impl<W: Write> Session<W> {
@@ -146,36 +133,30 @@ impl<W: Write> Session<W> {
                 Ok(record) => record,
                 Err(error) if error.is_of_one_record() => {
                     self.offline.count_malformed();
-                    self.refuse(&error.to_string());
+                    self.refuse(error);
                     continue;
                 }
                 Err(error) => return Err(CommandError::failed(error)),
             };
             let waiting = &mut self.printer.waiting;
-            let taken = self.offline.take_in(record.timestamp, &record.payload, &mut |verdict| {
-                waiting.push(verdict);
+            let taken = self.offline.take_in(record.timestamp, &record.payload, &mut |explained| {
+                waiting.push(explained);
             });
             if let Err(error) = taken {
                 let text = match encoding::look_again(&record.payload) {
                     Some((_, Err(named))) => named.to_string(),
                     _ => error.to_string(),
                 };
-                self.refuse(&format!("{name}:{}: {text}", record.place));
+                self.refuse(format_args!("{name}:{}: {text}", record.place));
             }
             self.printer.print(self.offline.policies())?;
         }
         Ok(())
     }
 
-    /// Names a record that is passed over, unless there are many.
-    fn refuse(&self, message: &str) {
-        match self.offline.counts().malformed_records {
-            _ if self.is_silent => {}
-            number if number <= MOST_NAMED => eprintln!("warning: {message}"),
-            number if number == MOST_NAMED + 1 => {
-                eprintln!("warning: more records cannot be read; they are counted");
-            }
-            _ => {}
+    fn refuse(&self, record: impl Display) {
+        if !self.is_silent {
+            process::name_unread(self.offline.counts().malformed_records, record);
         }
     }
 
@@ -188,7 +169,7 @@ impl<W: Write> Session<W> {
             return Err(CommandError::failed(text));
         }
         let waiting = &mut printer.waiting;
-        offline.run_on(None, &mut |verdict| waiting.push(verdict));
+        offline.run_on(None, &mut |explained| waiting.push(explained));
         printer.print(offline.policies())?;
         let (policies, counts) = (offline.policies(), offline.counts());
         let Printer { output, out, summary, .. } = printer;
@@ -215,11 +196,11 @@ fn nothing(counts: &Counts) -> String {
 
 impl<W: Write> Printer<W> {
     fn print(&mut self, policies: &PolicySet) -> io::Result<()> {
-        for verdict in self.waiting.drain(..) {
-            self.summary.add(policies, &verdict);
+        for explained in self.waiting.drain(..) {
+            self.summary.add(policies, &explained);
             match self.output {
-                Output::Text => text::write_verdict(&mut self.out, policies, &verdict)?,
-                Output::Json => json::write_verdict(&mut self.out, policies, &verdict)?,
+                Output::Text => text::write_decision(&mut self.out, policies, &explained)?,
+                Output::Json => json::write_decision(&mut self.out, policies, &explained)?,
             }
         }
         Ok(())

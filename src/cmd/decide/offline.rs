@@ -14,18 +14,18 @@ use crate::ids::{Offset, Pin, Timestamp, TraceId};
 use crate::member::reload;
 use crate::otlp::{Scan, ScanError, not_understood, scan};
 use crate::sampling::decided::SamplingDecision;
-use crate::sampling::policy::{CompileError, Decision, Explanation, PolicySet};
+use crate::sampling::policy::{CompileError, Decision, ExplainedVote, Explanation, PolicySet};
 use crate::sampling::sampler::{
     DecidedTrace, FollowingSpans, Policies, Question, Sampler, ScannedRecord, Sink, SpanRun,
 };
 use crate::sampling::trace::Trigger;
 use crate::telemetry::accounts::Amount;
 
-use super::ballot::{Ballot, ballots};
+use super::votes::all_votes;
 
 /// A decision, and how it came about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct ExplainedDecision {
     /// The trace that was decided.
     pub trace_id: TraceId,
     /// What was decided.
@@ -36,11 +36,11 @@ pub struct Verdict {
     pub amount: Amount,
     /// From its earliest start to its latest end.
     pub duration: Duration,
-    /// What each policy said, in the order of the file.
-    pub ballots: Vec<Ballot>,
+    /// The votes of all policies, in the order of the file.
+    pub votes: Vec<ExplainedVote>,
 }
 
-impl Verdict {
+impl ExplainedDecision {
     /// True if the trace was kept.
     pub fn is_kept(&self) -> bool {
         matches!(self.decision, Decision::Keep { .. })
@@ -69,7 +69,7 @@ pub struct Counts {
 /// Why nothing can be made of a record.
 #[derive(Debug, Error)]
 pub enum Unread {
-    /// It is none.
+    /// It is not OTLP protobuf.
     #[error("not OTLP protobuf: {0}")]
     Scan(#[from] ScanError),
     /// It has content, but no span.
@@ -122,7 +122,7 @@ impl Offline {
         &mut self,
         timestamp: Option<Timestamp>,
         record: &[u8],
-        out: &mut dyn FnMut(Verdict),
+        out: &mut dyn FnMut(ExplainedDecision),
     ) -> Result<(), Unread> {
         let Self { policies, sampler, counts, next, found } = self;
         let mut scanned = scan(record, &policies.keys, found).map_err(Unread::from);
@@ -131,16 +131,16 @@ impl Offline {
             scanned = not_understood(record).map_or(Ok(()), |what| Err(Unread::Unknown(what)));
         }
         let latest = || scanned.is_ok().then(|| latest_end(found));
-        let mut verdicts = Verdicts { policies: &policies.set, counts, explanation: None, out };
+        let mut sink = Explainer { policies: &policies.set, counts, explanation: None, out };
         if let Some(timestamp) = timestamp.or_else(latest) {
-            sampler.advance_clock(timestamp, &mut verdicts);
+            sampler.advance_clock(timestamp, &mut sink);
         }
         if scanned.is_err() {
             counts.malformed_records += 1;
             return scanned;
         }
         let record = ScannedRecord { offset: *next, forwarded: &[], bytes: record, found };
-        sampler.take_in(&record, &mut verdicts);
+        sampler.take_in(&record, &mut sink);
         sampler.forget_old();
         *next = Offset(next.0 + 1);
         counts.records += 1;
@@ -152,14 +152,14 @@ impl Offline {
 
     /// Nothing comes in for a while: the clock runs on, each trace is decided when its time comes.
     /// With `until`, what is due by then; without, until everything is decided.
-    pub fn run_on(&mut self, until: Option<Timestamp>, out: &mut dyn FnMut(Verdict)) {
+    pub fn run_on(&mut self, until: Option<Timestamp>, out: &mut dyn FnMut(ExplainedDecision)) {
         let Self { policies, sampler, counts, .. } = self;
-        let mut verdicts = Verdicts { policies: &policies.set, counts, explanation: None, out };
+        let mut sink = Explainer { policies: &policies.set, counts, explanation: None, out };
         while let Some(due) = sampler.next_due() {
             if until.is_some_and(|until| due > until) {
                 break;
             }
-            sampler.advance_clock(due, &mut verdicts);
+            sampler.advance_clock(due, &mut sink);
         }
     }
 
@@ -169,16 +169,16 @@ impl Offline {
     }
 }
 
-/// Turns what comes out of the sampler into verdicts.
-struct Verdicts<'a> {
+/// Explains the decisions of the sampler.
+struct Explainer<'a> {
     policies: &'a PolicySet,
     counts: &'a mut Counts,
     /// Of the trace that is being decided.
     explanation: Option<Explanation>,
-    out: &'a mut dyn FnMut(Verdict),
+    out: &'a mut dyn FnMut(ExplainedDecision),
 }
 
-impl Sink for Verdicts<'_> {
+impl Sink for Explainer<'_> {
     /// Nothing is committed here, so all traces may hold the same pin.
     fn opened(&mut self, _: Offset) -> Pin {
         Pin(0)
@@ -196,13 +196,13 @@ impl Sink for Verdicts<'_> {
     fn decided(&mut self, decided: DecidedTrace<'_>) {
         let summary = &decided.trace.summary;
         let explanation = self.explanation.take().expect("a trace is judged before it is decided");
-        (self.out)(Verdict {
+        (self.out)(ExplainedDecision {
             trace_id: summary.trace_id,
             decision: decided.decision,
             trigger: decided.recorded.trigger,
             amount: Amount { traces: 1, spans: u64::from(summary.spans), bytes: summary.bytes },
             duration: summary.duration(),
-            ballots: ballots(self.policies, explanation),
+            votes: all_votes(self.policies, explanation),
         });
     }
 

@@ -1,8 +1,9 @@
 //! What all decisions came to, by policy.
 
-use super::ballot::Ballot;
-use super::offline::Verdict;
-use crate::sampling::policy::{Decision, InEffect, PolicyIndex, PolicySet, Said};
+use super::offline::ExplainedDecision;
+use crate::sampling::policy::{
+    Decision, ExplainedVote, InEffect, PolicyIndex, PolicySet, VoteKind,
+};
 use crate::telemetry::accounts::Amount;
 
 /// What all decisions came to.
@@ -53,9 +54,9 @@ impl Summary {
     }
 
     /// Takes in a decision.
-    pub fn add(&mut self, policies: &PolicySet, verdict: &Verdict) {
-        let amount = verdict.amount;
-        match verdict.decision {
+    pub fn add(&mut self, policies: &PolicySet, explained: &ExplainedDecision) {
+        let amount = explained.amount;
+        match explained.decision {
             Decision::Keep { policy, .. } => {
                 self.kept.add(amount);
                 self.share(policy).kept.add(amount);
@@ -69,24 +70,24 @@ impl Summary {
                 self.dropped_by_none.add(amount);
             }
         }
-        for ballot in &verdict.ballots {
-            let share = self.share(ballot.policy);
-            share.votes += u64::from(ballot.said != Said::None);
-            share.errors += u64::from(ballot.failed);
+        for vote in &explained.votes {
+            let share = self.share(vote.policy);
+            share.votes += u64::from(vote.vote != VoteKind::None);
+            share.errors += u64::from(vote.failed);
         }
-        if let Some(policy) = decided_alone(policies, verdict) {
+        if let Some(policy) = decided_alone(policies, explained) {
             self.share(policy).alone.add(amount);
         }
         let (shadows, others): (Vec<_>, Vec<_>) =
-            verdict.ballots.iter().partition(|ballot| policies.is_shadow(ballot.policy));
+            explained.votes.iter().partition(|vote| policies.is_shadow(vote.policy));
         let mut in_effect = InEffect::default();
-        for Ballot { policy, said, .. } in others {
-            in_effect.enter(policies, *policy, *said);
+        for ExplainedVote { policy, vote, .. } in others {
+            in_effect.enter(policies, *policy, *vote);
         }
-        for Ballot { policy, said, .. } in shadows {
-            match in_effect.changed_by(policies, *policy, *said) {
-                Some(Said::Keep) => self.share(*policy).would_keep.add(amount),
-                Some(Said::Drop) => self.share(*policy).would_drop.add(amount),
+        for ExplainedVote { policy, vote, .. } in shadows {
+            match in_effect.changed_by(policies, *policy, *vote) {
+                Some(VoteKind::Keep) => self.share(*policy).would_keep.add(amount),
+                Some(VoteKind::Drop) => self.share(*policy).would_drop.add(amount),
                 _ => {}
             }
         }
@@ -97,35 +98,35 @@ impl Summary {
     }
 }
 
-/// The votes that count, of those that said `said`.
+/// The policies that voted so, of those whose votes count.
 fn counted<'v>(
     policies: &'v PolicySet,
-    verdict: &'v Verdict,
-    said: Said,
+    explained: &'v ExplainedDecision,
+    kind: VoteKind,
 ) -> impl Iterator<Item = PolicyIndex> + 'v {
-    let counts = move |it: &&Ballot| it.said == said && !policies.is_shadow(it.policy);
-    verdict.ballots.iter().filter(counts).map(|ballot| ballot.policy)
+    let counts = move |it: &&ExplainedVote| it.vote == kind && !policies.is_shadow(it.policy);
+    explained.votes.iter().filter(counts).map(|vote| vote.policy)
 }
 
-/// Those that drop the trace whatever the others say. A rule that says drop is none of them: it
-/// only keeps nothing, and ends the asking.
+/// Those that drop the trace whatever the others vote. A rule that votes to drop is none of them:
+/// it only keeps nothing, and ends the asking.
 fn vetoes<'v>(
     policies: &'v PolicySet,
-    verdict: &'v Verdict,
+    explained: &'v ExplainedDecision,
 ) -> impl Iterator<Item = PolicyIndex> + 'v {
-    counted(policies, verdict, Said::Drop).filter(|policy| !policies.is_rule(*policy))
+    counted(policies, explained, VoteKind::Drop).filter(|policy| !policies.is_rule(*policy))
 }
 
 /// The policy without which the decision would have been the other one, as far as those that
 /// were asked can tell.
-fn decided_alone(policies: &PolicySet, verdict: &Verdict) -> Option<PolicyIndex> {
+fn decided_alone(policies: &PolicySet, explained: &ExplainedDecision) -> Option<PolicyIndex> {
     let only = |mut votes: Box<dyn Iterator<Item = PolicyIndex> + '_>| {
         let first = votes.next()?;
         votes.next().is_none().then_some(first)
     };
-    if verdict.is_kept() {
-        return only(Box::new(counted(policies, verdict, Said::Keep)));
+    if explained.is_kept() {
+        return only(Box::new(counted(policies, explained, VoteKind::Keep)));
     }
-    counted(policies, verdict, Said::Keep).next()?;
-    only(Box::new(vetoes(policies, verdict)))
+    counted(policies, explained, VoteKind::Keep).next()?;
+    only(Box::new(vetoes(policies, explained)))
 }

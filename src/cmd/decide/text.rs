@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::ballot::spec;
-use super::json::{attribution, decision, said};
-use super::offline::{Counts, Verdict};
+use super::json::{attribution, decision, vote_name};
+use super::offline::{Counts, ExplainedDecision};
 use super::summary::Summary;
+use super::votes::spec;
 use crate::otlp::probability::Threshold;
 use crate::sampling::policy::spec::PolicyKind;
 use crate::sampling::policy::{Decision, PolicyIndex, PolicySet};
@@ -13,32 +13,32 @@ use crate::telemetry::accounts::Amount;
 use crate::telemetry::metrics::TRIGGERS;
 
 /// Writes one decision, and a line for each policy.
-pub(super) fn write_verdict(
+pub(super) fn write_decision(
     out: &mut impl Write,
     policies: &PolicySet,
-    verdict: &Verdict,
+    explained: &ExplainedDecision,
 ) -> io::Result<()> {
-    let spans = noun(verdict.amount.spans, "span");
-    let millis = verdict.duration.as_nanos() as f64 / 1e6;
-    let trigger = TRIGGERS[verdict.trigger as usize];
-    let (id, decision) = (verdict.trace_id, decision(verdict));
-    let why = why(policies, &verdict.decision);
+    let spans = noun(explained.amount.spans, "span");
+    let millis = explained.duration.as_nanos() as f64 / 1e6;
+    let trigger = TRIGGERS[explained.trigger as usize];
+    let (id, decision) = (explained.trace_id, decision(explained));
+    let why = why(policies, &explained.decision);
     writeln!(out, "{id}  {decision}  {why}  ({spans}, {millis} ms, {trigger})")?;
-    write_ballots(out, policies, verdict, "  ")
+    write_votes(out, policies, explained, "  ")
 }
 
-/// Writes a line for each policy: what it said, and why.
-pub(crate) fn write_ballots(
+/// Writes a line for each policy: its vote, and why.
+pub(crate) fn write_votes(
     out: &mut impl Write,
     policies: &PolicySet,
-    verdict: &Verdict,
+    explained: &ExplainedDecision,
     margin: &str,
 ) -> io::Result<()> {
     let width = policies.names().map(|name| name.chars().count()).max().unwrap_or(0);
-    for ballot in &verdict.ballots {
-        let (name, said) = (policies.name(ballot.policy), said(ballot.said));
-        let shadow = if policies.is_shadow(ballot.policy) { "(shadow) " } else { "" };
-        writeln!(out, "{margin}{said:<4}  {name:<width$}  {shadow}{}", ballot.reason)?;
+    for vote in &explained.votes {
+        let (name, voted) = (policies.name(vote.policy), vote_name(vote.vote));
+        let shadow = if policies.is_shadow(vote.policy) { "(shadow) " } else { "" };
+        writeln!(out, "{margin}{voted:<4}  {name:<width$}  {shadow}{}", vote.reason)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The two members, and the crash of one.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -16,6 +16,7 @@ use crate::kafka::source::{KeptHeaders, SourceSettings, StartFrom};
 use crate::member::app::{Member, MemberSettings, Readiness, StartError};
 use crate::member::reload;
 use crate::member::worker::{Annotations, PolicyWatch};
+use crate::sync::lock;
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::admin::{self, AdminError, Check, Pages};
 use crate::telemetry::memory::Memory;
@@ -68,7 +69,7 @@ impl Members {
             Arc::clone(&self.memory),
             &self.runtime,
         )?;
-        let mut readiness = self.readiness.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readiness = lock(&self.readiness);
         readiness.push(member.readiness());
         drop(readiness);
         self.members.push(member);
@@ -91,7 +92,7 @@ impl Members {
     pub(super) fn crash_one(&mut self) -> Result<(), StartError> {
         if let Some(member) = self.members.pop() {
             member.crash();
-            self.readiness.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            lock(&self.readiness).pop();
         }
         self.start_one()
     }
@@ -124,7 +125,7 @@ impl Members {
 }
 
 fn checks(readiness: &Mutex<Vec<Readiness>>) -> Vec<Check> {
-    let members = readiness.lock().unwrap_or_else(PoisonError::into_inner);
+    let members = lock(readiness);
     vec![
         Check { name: "kafka", state: members.iter().try_for_each(Readiness::kafka) },
         Check { name: "decision_log", state: members.iter().try_for_each(Readiness::decision_log) },

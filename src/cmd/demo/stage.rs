@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use super::broker;
 use crate::cmd::process::CommandError;
 use crate::export::{Chunk, DeliveryId, ExportMetrics, ExportSettings, Exporter, Ticket, Unfenced};
 use crate::ids::{Generation, Origin, Partition, TraceId};
+use crate::sync::lock;
 use crate::testbed::ledger::{Check, Expectation, Ledger, Verdict};
 use crate::testbed::receiver::{Receiver, Sink};
 
@@ -85,7 +86,7 @@ impl Stage {
     }
 
     pub(super) fn verdict(&self, ledger: &Ledger) -> Verdict {
-        self.check.lock().unwrap_or_else(PoisonError::into_inner).verdict(ledger)
+        lock(&self.check).verdict(ledger)
     }
 
     pub(super) fn finish(self, runtime: &Runtime) {
@@ -102,7 +103,7 @@ impl Stage {
 fn sink(check: &Arc<Mutex<Check>>, forwarder: Option<Exporter>) -> Sink {
     let check = Arc::clone(check);
     Box::new(move |request: Bytes| {
-        let mut check = check.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut check = lock(&check);
         if let Err(error) = check.observe_bytes(&request) {
             tracing::error!(%error, "demo.request_malformed");
         }

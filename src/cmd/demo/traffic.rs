@@ -1,7 +1,7 @@
 //! The demo's traffic and its ledger.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use super::DemoArgs;
 use super::stage::{Ends, Stage, TOPIC};
 use crate::cmd::process::CommandError;
 use crate::kafka::source;
+use crate::sync::lock;
 use crate::testbed::generator::{
     Acknowledged, Counters, Model, ModelSettings, ProduceError, ProducerSettings, produce,
 };
@@ -50,7 +51,7 @@ impl Traffic {
         let written = Arc::new(Mutex::new(Written::default()));
         let entries = Arc::clone(&written);
         let acknowledged = move |record: Acknowledged| {
-            let mut written = entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut written = lock(&entries);
             written.ledger.record(&record.spans);
             let end = written.ends.entry(record.partition).or_default();
             *end = (*end).max(record.offset.next().0);
@@ -72,7 +73,7 @@ impl Traffic {
             let produced = producing.join().expect("the producer does not panic");
             produced.map_err(CommandError::failed)?;
         }
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut written = lock(&self.written);
         let Written { ledger, ends } = std::mem::take(&mut *written);
         Ok((ledger, ends))
     }

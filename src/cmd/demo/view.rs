@@ -1,4 +1,4 @@
-//! The live view: a few lines that are drawn anew on a terminal, a plain line now and then
+//! The live view: a few lines that are redrawn on a terminal, a plain line now and then
 //! otherwise.
 
 use std::io::{self, IsTerminal};

@@ -64,7 +64,7 @@ pub enum Reach {
     Connected,
     /// The name is not known.
     Unresolved(String),
-    /// Nobody listens, or the network says no.
+    /// The connection is refused, by the host or the network.
     Refused(String),
     /// Nothing came back.
     TimedOut,

@@ -37,7 +37,7 @@ pub struct Finding {
     pub state: State,
     /// What was found.
     pub text: String,
-    /// The command or the setting that mends it.
+    /// The command or the setting that fixes it.
     pub fix: Option<String>,
 }
 
@@ -69,7 +69,7 @@ pub fn worst(findings: &[Finding]) -> State {
     bad.max().unwrap_or(State::Ok)
 }
 
-/// For people: a line each, what mends it below, and a line that sums them up.
+/// For people: a line each, with its fix below, and a line that sums them up.
 pub fn text(findings: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { check, state, text: found, fix } in findings {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::kafka::cluster::describe::{self, GroupMember};
 use crate::kafka::cluster::{self, ClusterError};
 use crate::kafka::decision_log::{DecisionLogSettings, topic};
 use crate::kafka::source;
+use crate::sync::lock;
 
 /// How long a connection may take to open.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -44,7 +45,7 @@ type Board = Arc<Mutex<Facts>>;
 
 /// Changes what is on the board.
 fn note(board: &Board, change: impl FnOnce(&mut Facts)) {
-    change(&mut board.lock().unwrap_or_else(PoisonError::into_inner));
+    change(&mut lock(board));
 }
 
 /// Asks everything, side by side, and returns when all is answered or `deadline` is over.
@@ -88,14 +89,14 @@ struct Ears(Mutex<Vec<String>>);
 
 impl Ears {
     fn hear(&self, complaint: &str) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut heard = lock(&self.0);
         if heard.len() < MOST_COMPLAINTS && !heard.iter().any(|it| it == complaint) {
             heard.push(complaint.to_owned());
         }
     }
 
     fn heard(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 
@@ -141,7 +142,7 @@ fn ask_kafka(board: &Board, plan: &Plan, settings: &Settings) {
         }
     };
     let cluster = describe_cluster(&client);
-    // Complaints are heard while the client is polled.
+    // The client reports complaints while it is polled.
     client.poll(Duration::from_millis(100));
     let complaints = client.context().heard();
     let partitions = cluster.as_ref().ok().and_then(|it| it.topics.get(&plan.topic).copied());
@@ -161,7 +162,7 @@ fn ask_kafka(board: &Board, plan: &Plan, settings: &Settings) {
         let sample = sample(&client, plan, &ranges, partitions);
         note(board, |facts| facts.sample = Some(sample));
     }
-    // Closing may take its time, and nobody waits for it.
+    // Closing the client may take its time; the command does not wait for this thread.
 }
 
 fn log_settings(plan: &Plan, settings: &Settings, topic: &str) -> DecisionLogSettings {

@@ -3,7 +3,7 @@
 //! Owns the order of things: the files, then what they name, asked within one deadline, then the
 //! judgement of what was found out, which is pure. Promises to change nothing (it joins no group,
 //! commits and writes nothing), to end within half a minute whatever is broken, and to name the
-//! command or the setting that mends each thing. Leaves what the files mean to `validate`.
+//! command or the setting that fixes each thing. Leaves what the files mean to `validate`.
 
 mod encoding;
 mod facts;
@@ -17,12 +17,12 @@ mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::process::{self, CommandError};
-use crate::cmd::validate::{self, Output, ValidateArgs};
+use super::process::{self, CommandError, Output};
+use crate::cmd::validate::{self, ValidateArgs};
 use crate::config;
+use crate::sync::lock;
 
 use facts::Plan;
 use finding::{Finding, State};
@@ -41,7 +41,7 @@ pub struct DoctorArgs {
     /// The static file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// How the findings are printed
+    /// How the findings are printed; json is one document
     #[arg(long, value_enum, default_value_t = Output::Text)]
     pub output: Output,
 }
@@ -73,7 +73,7 @@ fn examine(args: &DoctorArgs) -> Vec<Finding> {
     let policies = config::load_both(&args.config).map(|(_, policies)| policies);
     let plan = Plan::new(&settings, &policies.unwrap_or_default());
     let board = gather::gather(&plan, &settings, deadline);
-    let facts = std::mem::take(&mut *board.lock().unwrap_or_else(PoisonError::into_inner));
+    let facts = std::mem::take(&mut *lock(&board));
     findings.extend(judge::judge(&plan, &facts));
     findings
 }

@@ -5,12 +5,13 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::process::{CommandError, LogOptions, Process};
 use crate::ids::Timestamp;
+use crate::sync::lock;
 use crate::telemetry::logs::LogFormat;
 use crate::testbed::generator::{
     Acknowledged, Counters, Layout, Model, ModelSettings, ProducerSettings, produce,
@@ -178,7 +179,7 @@ fn generate(args: &GenerateArgs, stop: &AtomicBool) -> Result<(), CommandError> 
     let entries = Arc::clone(&ledger);
     let acknowledged = move |record: Acknowledged| {
         if keeps_ledger {
-            let mut ledger = entries.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut ledger = lock(&entries);
             ledger.record(&record.spans);
         }
     };
@@ -194,7 +195,7 @@ fn generate(args: &GenerateArgs, stop: &AtomicBool) -> Result<(), CommandError> 
         produce(records, &producer, &counters, stop, acknowledged)
     });
     if let Some(path) = &args.ledger {
-        let ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let ledger = lock(&ledger);
         let written = File::create(path).and_then(|file| ledger.write(BufWriter::new(file)));
         written.map_err(|error| {
             let path = path.display();

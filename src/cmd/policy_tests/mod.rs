@@ -11,8 +11,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::process::{self, CommandError};
-use crate::cmd::decide::Output;
+use super::process::{self, CommandError, Output};
 use crate::config::policy_tests::{self, PolicyTests};
 
 pub use check::check;

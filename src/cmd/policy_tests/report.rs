@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::Score;
 use super::check::{Difference, Outcome};
-use super::{Output, Score};
 use crate::cmd::decide;
+use crate::cmd::process::Output;
 use crate::config::policy_tests::PolicyTest;
 
 /// A file's tests begin.
@@ -43,7 +44,7 @@ pub(super) fn score(output: Output, out: &mut impl Write, score: Score) -> io::R
     }
 }
 
-/// One line; for a test that fails, what differs, and what every policy said.
+/// One line; for a test that fails, what differs, and the votes of all policies.
 fn text(out: &mut impl Write, file: &str, test: &PolicyTest, outcome: &Outcome) -> io::Result<()> {
     if outcome.passed() {
         return writeln!(out, "  ok    {}", test.name);
@@ -60,10 +61,10 @@ fn text(out: &mut impl Write, file: &str, test: &PolicyTest, outcome: &Outcome) 
         for Difference { what, expected, got } in &trace.differences {
             writeln!(out, "          {what}: expected {expected}, got {got}")?;
         }
-        let verdict = &trace.verdict;
-        let why = decide::why(policies, &verdict.decision);
-        writeln!(out, "          {}, {why}", decide::decision(verdict))?;
-        decide::write_ballots(out, policies, verdict, "            ")?;
+        let explained = &trace.explained;
+        let why = decide::why(policies, &explained.decision);
+        writeln!(out, "          {}, {why}", decide::decision(explained))?;
+        decide::write_votes(out, policies, explained, "            ")?;
     }
     Ok(())
 }
@@ -81,7 +82,7 @@ struct Line<'a> {
 struct Trace<'a> {
     differences: Vec<DifferenceLine<'a>>,
     #[serde(flatten)]
-    decision: decide::VerdictLine<'a>,
+    decision: decide::DecisionLine<'a>,
 }
 
 #[derive(Serialize)]
@@ -98,7 +99,7 @@ fn json(out: &mut impl Write, file: &str, test: &PolicyTest, outcome: &Outcome) 
             .iter()
             .map(|it| DifferenceLine { what: &it.what, expected: &it.expected, got: &it.got })
             .collect(),
-        decision: decide::VerdictLine::new(outcome.policies(), &trace.verdict),
+        decision: decide::DecisionLine::new(outcome.policies(), &trace.explained),
     });
     let line = Line {
         file,

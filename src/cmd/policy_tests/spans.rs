@@ -14,7 +14,7 @@ use prost::Message;
 use crate::config::policy_tests::{AttributeValue, EventSpec, SpanSpec};
 use crate::ids::TraceId;
 
-/// How long a span takes of which nothing is said.
+/// How long a span takes at least, unless the file gives its duration.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The record with all spans of a trace that begins at `start`.
@@ -91,7 +91,7 @@ impl Builder {
     }
 }
 
-/// As it is said, or as long as the children take.
+/// The duration that the file gives, or as long as the children take.
 fn duration(spec: &SpanSpec) -> Duration {
     let end = |child: &SpanSpec| child.start.saturating_add(duration(child));
     let children = || spec.children.iter().map(end).max().unwrap_or_default().max(SHORTEST);

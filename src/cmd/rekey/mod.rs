@@ -7,7 +7,7 @@
 //! Keeps key, value, time and headers of records; of a record that is split each part has its headers.
 
 mod metrics;
-mod receipts;
+mod reports;
 mod topics;
 mod value;
 mod worker;
@@ -30,7 +30,7 @@ use crate::kafka::source::{self, ConsumerHandle, KeptHeaders, OwnershipTable, So
 use crate::telemetry::admin::{Check, Pages};
 
 use metrics::RekeyMetrics;
-use receipts::Settle;
+use reports::Reports;
 use worker::{Parts, Worker};
 
 pub(crate) use value::split;
@@ -133,7 +133,7 @@ struct Rekeying {
     consumers: Vec<ConsumerHandle>,
     workers: Vec<JoinHandle<()>>,
     stop_workers: CancellationToken,
-    publisher: Arc<Publisher<Settle>>,
+    publisher: Arc<Publisher<Reports>>,
 }
 
 impl Rekeying {
@@ -148,7 +148,7 @@ impl Rekeying {
         let (tell, told): (Vec<_>, Vec<_>) = reports.unzip();
         let producer =
             PublisherSettings::new("tailsieve-rekey", &source.brokers, &source.properties);
-        let publisher = Publisher::start(producer, Settle::new(to, tell)).map_err(|error| {
+        let publisher = Publisher::start(producer, Reports::new(to, tell)).map_err(|error| {
             CommandError::failed(format_args!("the Kafka producer refuses its settings: {error}"))
         })?;
         let publisher = Arc::new(publisher);

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a topic is looked for that does not seem to be there.
 const LOOKS: u32 = 4;
 
-/// How long is waited in between.
+/// How long to wait between two attempts.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// What comes on top of a record's value in its batch: key, lengths, the batch's own fields.
@@ -52,7 +52,7 @@ pub(super) enum TopicsError {
     /// It cannot be created.
     #[error(transparent)]
     NotCreated(#[from] ClusterError),
-    /// Nobody answers.
+    /// No broker answers.
     #[error("the cluster at {brokers} does not answer: {error}")]
     Unreachable {
         /// `kafka.brokers`.

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::metrics::{Fate, RekeyMetrics};
-use super::receipts::{Receipt, Settle, Settled, Written};
+use super::reports::{NewRecord, Reports, Settled, Ticket};
 use super::value;
-use crate::ids::{Generation, Partition, Pin, Position, Timestamp};
+use crate::clock;
+use crate::ids::{Generation, Origin, Partition, Pin, Position, Timestamp};
 use crate::kafka::publish::{Outgoing, Publisher, Refusal};
 use crate::kafka::record_headers;
 use crate::kafka::source::{
@@ -25,13 +26,13 @@ use crate::otlp::{SplitRecord, Splitter};
 use crate::sampling::watermark::Watermark;
 use crate::telemetry::log_throttle::LogThrottle;
 
-/// How long a full producer is waited with.
+/// How long to wait before a full producer is tried again.
 const FULL_WAIT: Duration = Duration::from_millis(10);
 
-/// How long a record that was not taken is waited with.
+/// How long to wait before a record that was not taken is written again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
-/// How often it is said that records cannot be read.
+/// How often it is logged that records cannot be read.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Nothing here depends on the time of a partition.
@@ -42,14 +43,14 @@ pub(super) struct Parts {
     pub(super) index: usize,
     pub(super) inbox: Inbox,
     pub(super) settled: mpsc::UnboundedReceiver<Vec<Settled>>,
-    pub(super) publisher: Arc<Publisher<Settle>>,
+    pub(super) publisher: Arc<Publisher<Reports>>,
     /// The topic to write to.
     pub(super) to: String,
     pub(super) max_bytes: usize,
     pub(super) metrics: RekeyMetrics,
 }
 
-/// One worker. Runs until its inbox is closed.
+/// One worker.
 pub(super) struct Worker {
     parts: Parts,
     decoder: Decoder,
@@ -57,7 +58,7 @@ pub(super) struct Worker {
     partitions: Partitions<State>,
     /// What the producer has no room for, or has given back. While there is any, no records are
     /// taken, so it is bounded by a batch and by what the producer holds.
-    waiting: VecDeque<(Instant, Written)>,
+    waiting: VecDeque<(Instant, NewRecord)>,
     log: LogThrottle,
 }
 
@@ -112,7 +113,7 @@ impl Worker {
         Self { parts, decoder, splitter, partitions, waiting, log }
     }
 
-    /// Works until `stop` is called off.
+    /// Runs until `stop` is cancelled, or its inbox is closed.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
             let is_stalled = !self.waiting.is_empty();
@@ -126,8 +127,8 @@ impl Worker {
                 },
                 () = stop.cancelled() => break,
                 Some(settled) = self.parts.settled.recv() => self.settle(settled),
-                () = until(revoke) => self.finish_revocations(),
-                () = until(retry), if is_stalled => self.write_waiting(),
+                () = clock::until(revoke) => self.finish_revocations(),
+                () = clock::until(retry), if is_stalled => self.write_waiting(),
                 Some(event) = self.parts.inbox.events.recv(), if !is_stalled => match event {
                     Event::Records(batch) => self.take_in(&batch),
                     Event::CaughtUp(partitions) => self.caught_up(&partitions),
@@ -147,7 +148,7 @@ impl Worker {
             Rebalance::Revoked(revocation) => self.revoke(revocation),
             Rebalance::Lost { partition, generation } => {
                 if self.partitions.lost(partition, generation).is_some() {
-                    self.forget(partition, generation);
+                    self.forget(self.origin(partition, generation));
                 }
             }
         }
@@ -159,11 +160,12 @@ impl Worker {
     }
 
     /// Drops what waits of an ownership that ended: the next owner reads it again.
-    fn forget(&mut self, partition: Partition, generation: Generation) {
-        self.waiting.retain(|(_, written)| {
-            let receipt = &written.receipt;
-            receipt.partition != partition || receipt.generation != generation
-        });
+    fn forget(&mut self, origin: Origin) {
+        self.waiting.retain(|(_, new)| new.ticket.origin != origin);
+    }
+
+    fn origin(&self, partition: Partition, generation: Generation) -> Origin {
+        Origin { worker: self.parts.index, partition, generation }
     }
 
     fn take_in(&mut self, batch: &RecordBatch) {
@@ -173,8 +175,9 @@ impl Worker {
             if !state.read(&record) {
                 continue;
             }
-            for (key, value) in self.split(partition, &record) {
-                self.write(partition, generation, &record, key, value);
+            let origin = self.origin(partition, generation);
+            for part in self.split(partition, &record) {
+                self.write(origin, &record, part);
             }
         }
         self.write_waiting();
@@ -220,44 +223,36 @@ impl Worker {
     }
 
     /// Pins the record for one of those that it was split into, which is written.
-    fn write(
-        &mut self,
-        partition: Partition,
-        generation: Generation,
-        record: &Record<'_>,
-        key: Option<Vec<u8>>,
-        value: Option<Vec<u8>>,
-    ) {
-        let (worker, timestamp) = (self.parts.index, record.timestamp);
-        let bytes = value.as_ref().map_or(0, Vec::len);
-        let Some(state) = self.partitions.get(partition, generation) else { return };
+    fn write(&mut self, origin: Origin, record: &Record<'_>, (key, value): KeyAndValue) {
+        let Some(state) = self.partitions.get(origin.partition, origin.generation) else { return };
         let pin = state.watermark.pin(record.offset);
         state.in_flight += 1;
-        let headers = record.headers.into();
-        let receipt = Receipt { worker, partition, generation, pin, timestamp, bytes, headers };
-        let written = Written { key, value, receipt };
+        let (timestamp, headers) = (record.timestamp, record.headers.into());
+        let bytes = value.as_ref().map_or(0, Vec::len);
+        let ticket = Ticket { origin, pin, timestamp, bytes, headers };
+        let new = NewRecord { key, value, ticket };
         if self.waiting.is_empty() {
-            self.publish_or_wait(written);
+            self.publish_or_wait(new);
         } else {
-            self.waiting.push_back((Instant::now() + FULL_WAIT, written));
+            self.waiting.push_back((Instant::now() + FULL_WAIT, new));
         }
     }
 
-    fn publish_or_wait(&mut self, written: Written) {
-        let headers = Arc::clone(&written.receipt.headers);
+    fn publish_or_wait(&mut self, new: NewRecord) {
+        let headers = Arc::clone(&new.ticket.headers);
         let headers: Vec<_> = record_headers::iter(&headers).collect();
         let outgoing = Outgoing {
             topic: &self.parts.to,
             partition: None,
-            key: written.key.as_deref(),
-            value: written.value.as_deref(),
+            key: new.key.as_deref(),
+            value: new.value.as_deref(),
             headers: &headers,
         };
-        let at = Some(written.receipt.timestamp).filter(|at| *at > Timestamp(0));
-        match self.parts.publisher.publish_at(&outgoing, at, written.receipt.clone()) {
+        let at = Some(new.ticket.timestamp).filter(|at| *at > Timestamp(0));
+        match self.parts.publisher.publish_at(&outgoing, at, new.ticket.clone()) {
             Ok(()) => {}
             Err((Refusal::QueueFull, _)) => {
-                self.waiting.push_back((Instant::now() + FULL_WAIT, written));
+                self.waiting.push_back((Instant::now() + FULL_WAIT, new));
             }
             Err((Refusal::Kafka(error), _)) => {
                 if let Some(suppressed) = self.log.allow() {
@@ -265,7 +260,7 @@ impl Worker {
                     warn!(%error, topic, suppressed, "rekey.not_taken: it is written again");
                 }
                 self.parts.metrics.retried.increment(1);
-                self.waiting.push_back((Instant::now() + RETRY_WAIT, written));
+                self.waiting.push_back((Instant::now() + RETRY_WAIT, new));
             }
         }
     }
@@ -273,11 +268,11 @@ impl Worker {
     /// Writes what is due of what waits.
     fn write_waiting(&mut self) {
         let now = Instant::now();
-        for (due, written) in std::mem::take(&mut self.waiting) {
+        for (due, new) in std::mem::take(&mut self.waiting) {
             if due <= now {
-                self.publish_or_wait(written);
+                self.publish_or_wait(new);
             } else {
-                self.waiting.push_back((due, written));
+                self.waiting.push_back((due, new));
             }
         }
     }
@@ -285,19 +280,18 @@ impl Worker {
     fn settle(&mut self, settled: Vec<Settled>) {
         for settled in settled {
             match settled {
-                Settled::Done(receipt) => {
+                Settled::Done(Ticket { origin, pin, bytes, .. }) => {
                     self.parts.metrics.written.increment(1);
-                    self.parts.metrics.written_bytes.increment(receipt.bytes as u64);
-                    if let Some(state) = self.partitions.get(receipt.partition, receipt.generation)
-                    {
-                        state.written(receipt.pin);
+                    self.parts.metrics.written_bytes.increment(bytes as u64);
+                    if let Some(state) = self.partitions.get(origin.partition, origin.generation) {
+                        state.written(pin);
                     }
                 }
-                Settled::Again(written) => {
-                    let receipt = &written.receipt;
-                    if self.partitions.get(receipt.partition, receipt.generation).is_some() {
+                Settled::Again(new) => {
+                    let origin = new.ticket.origin;
+                    if self.partitions.get(origin.partition, origin.generation).is_some() {
                         self.parts.metrics.retried.increment(1);
-                        self.waiting.push_back((Instant::now() + RETRY_WAIT, written));
+                        self.waiting.push_back((Instant::now() + RETRY_WAIT, new));
                     }
                 }
             }
@@ -317,17 +311,9 @@ impl Worker {
     fn finish_revocations(&mut self) {
         let (now, in_flight) = (Instant::now(), |state: &State| state.in_flight);
         for (partition, state) in self.partitions.finish(now, in_flight, |state| state.publish()) {
-            self.forget(partition, state.acquisition.generation);
+            self.forget(self.origin(partition, state.acquisition.generation));
         }
     }
 }
 
 type KeyAndValue = (Option<Vec<u8>>, Option<Vec<u8>>);
-
-/// Waits until `deadline`; for ever if there is none.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}

@@ -29,9 +29,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// The trouble of a backend that takes nothing any more: it took none of the batch, some were given up,
-    /// and nothing was accepted since, not even a request without spans. One that nothing was sent
-    /// to, or that gives up only letters at fault, is none that is away.
+    /// The trouble of a backend that is away: it took none of the batch, its exporter gave some up, and
+    /// it has accepted nothing since, not even a request without spans. A backend is not away if
+    /// nothing was sent to it, or if only letters at fault were given up.
     pub(super) fn of_one_away(self, trouble: Option<String>) -> Option<String> {
         trouble.filter(|_| !self.delivered && self.given_up)
     }

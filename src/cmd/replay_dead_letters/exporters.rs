@@ -47,7 +47,7 @@ impl Exporters {
             let sink = move |acks: Vec<Ack>| {
                 for ack in acks {
                     let letter = usize::try_from(ack.ticket.delivery.0).unwrap_or(usize::MAX);
-                    // Nobody listens any more after an error.
+                    // The receiver is gone after an error.
                     let _ = news.send(News::Settled(letter, place, ack.refusal));
                 }
             };

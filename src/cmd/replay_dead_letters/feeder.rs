@@ -26,7 +26,7 @@ use crate::kafka::record_headers;
 /// Bytes of records that may wait: more than a batch and the largest letter together.
 const QUEUE_BYTES: usize = 160 << 20;
 
-/// How long is waited for news before it is looked whether to stop.
+/// How long to wait for news before the next look whether to stop.
 const SLICE: Duration = Duration::from_millis(100);
 
 /// Why a batch is not settled. Its offsets must not be committed.
@@ -79,7 +79,7 @@ impl DeliveryReports for Tell {
 
     fn settled(&self, letter: usize, result: Result<(Partition, Offset), Failed<'_>>) {
         let result = result.map(drop).map_err(|failed| failed.error.to_string());
-        // Nobody listens any more after an error.
+        // The receiver is gone after an error.
         let _ = self.0.send(News::Written(letter, result));
     }
 }
@@ -215,7 +215,7 @@ impl<'a> Feeder<'a> {
         Ok(())
     }
 
-    /// Waits until no more than so many are under way.
+    /// Waits until at most `most` letters are under way.
     fn wait(&self, batch: &mut Batch<'_>, most: usize) -> Result<(), FeedError> {
         let mut told_to_stop: Option<Instant> = None;
         while batch.under_way > most {

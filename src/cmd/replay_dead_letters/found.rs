@@ -163,7 +163,7 @@ impl Wanted {
         }
         match (kind, found.exporter()) {
             (Kind::Record | Kind::Spans, _) => {
-                // Another topic places keys anew.
+                // Another topic may place a key elsewhere.
                 let is_same = found.topic() == Some(self.target());
                 let is_there = |partition: &Partition| {
                     usize::try_from(partition.0).is_ok_and(|partition| partition < partitions)

@@ -18,7 +18,7 @@ use crate::kafka::source::SourceSettings;
 /// How long one question to the cluster may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long is waited for a record before it is looked whether to stop.
+/// How long a poll waits for a record; between two polls the reader looks whether to stop.
 const POLL: Duration = Duration::from_millis(500);
 
 /// How large a batch may be.
@@ -146,7 +146,7 @@ fn client_config(source: &SourceSettings) -> ClientConfig {
     config
 }
 
-/// The group whose committed offsets say how far replays came. Nobody is a member of it.
+/// The group whose committed offsets say how far replays came. It has no members.
 pub(super) fn group_id(source: &SourceSettings) -> String {
     format!("{}-replay", source.group_id)
 }

@@ -75,7 +75,7 @@ fn serve(settings: &Settings, file: &PolicyFile, process: Process) -> Result<(),
         memory,
         process.runtime(),
     )?;
-    watchdog::watch(member.pulses(), || std::process::exit(EXIT_STUCK.into()))?;
+    watchdog::watch(member.liveness(), || std::process::exit(EXIT_STUCK.into()))?;
     let readiness = member.readiness();
     let checks = checks(readiness.clone());
     let reload_settings = ReloadSettings {

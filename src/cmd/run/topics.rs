@@ -27,7 +27,7 @@ const RECHECK_WAIT: Duration = Duration::from_secs(5);
 /// after the other.
 const LOOKS: u32 = 4;
 
-/// How long is waited in between.
+/// How long to wait between two attempts.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// For how long letters stay on their topic: two weeks.

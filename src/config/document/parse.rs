@@ -22,12 +22,12 @@ pub(super) struct Parsed {
     pub(super) secret_lines: Vec<usize>,
 }
 
-/// Where the nodes of a text are said to stand.
+/// Which places the nodes of a text get.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Where {
-    /// In the source of this number, below so many lines.
+    /// Lines of the source with this number, after the first `above` ones.
     Source { number: usize, above: usize },
-    /// All at this place, which is where the variable stands that held the text.
+    /// All the same place: that of the variable that held the text.
     Variable(Place),
 }
 

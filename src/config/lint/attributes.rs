@@ -2,7 +2,7 @@
 //! and no attribute, text where the conventions have a number, expressions that are compared as
 //! they are written, and an `invert_match` that keeps almost everything.
 //!
-//! Only what is hardly ever meant is said: own attributes may have any name.
+//! Warns only of what is hardly ever meant: own attributes may have any name.
 
 use super::conventions::Named;
 use super::{Lint, attribute, below, walk};
@@ -10,7 +10,9 @@ use crate::config::document::Node;
 use crate::config::policies::Placed;
 use crate::config::values;
 use crate::options::items;
-use crate::sampling::policy::spec::{Asks, Mode, PolicyKind, PolicySpec, StringAttribute, Verdict};
+use crate::sampling::policy::spec::{
+    Asks, Matching, Mode, PolicyKind, PolicySpec, StringAttribute,
+};
 
 /// What is no attribute, and what to ask for instead.
 const NO_ATTRIBUTES: &[(&str, &str)] = &[
@@ -28,7 +30,7 @@ const NO_ATTRIBUTES: &[(&str, &str)] = &[
     ("span_id", "an id: `type: ottl_condition` with `span_id.string == \"...\"`"),
 ];
 
-/// A name that no convention has, and the one that is meant.
+/// A name that no convention has, and the one that was probably meant.
 const MISTAKEN: (&str, &str) = ("http.status", "http.response.status_code");
 
 /// What OTTL has before the name of an attribute.
@@ -96,7 +98,7 @@ fn inverted(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) {
     };
     // A shadow has no effect, and all that is left to an archive is what archives are for. What
     // never matches is told of in other words.
-    let is_always = spec.kind.verdict(&[]) == Verdict::Always;
+    let is_always = spec.kind.matching(&[]) == Matching::Always;
     if spec.mode == Mode::Shadow || !spec.exporters.is_empty() || is_always {
         return;
     }

@@ -4,12 +4,12 @@ use super::{Lint, below, parts};
 use crate::config::diagnostics::Place;
 use crate::config::document::Node;
 use crate::config::policies::Placed;
-use crate::sampling::policy::spec::{Drop, Mode, PolicyKind, PolicySpec, Rule, Sample, Verdict};
+use crate::sampling::policy::spec::{Drop, Matching, Mode, PolicyKind, PolicySpec, Rule, Sample};
 
-/// A policy of the file, and what it can answer.
+/// A policy of the file, and which traces it votes for.
 struct Judged<'p> {
     spec: &'p PolicySpec,
-    verdict: Verdict,
+    matching: Matching,
     place: Place,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
         .iter()
         .map(|Placed { spec, node }| {
             let place = node.find("name").place;
-            Judged { spec, verdict: verdict(lint, spec, node), place }
+            Judged { spec, matching: matching(lint, spec, node), place }
         })
         .collect();
     nothing_kept(lint, &judged);
@@ -44,7 +44,7 @@ pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
     }
     for (index, policy) in judged.iter().enumerate() {
         // A shadow policy has no effect anyway, and may well stand for an experiment.
-        if policy.spec.mode == Mode::Shadow || policy.verdict.is_never() {
+        if policy.spec.mode == Mode::Shadow || policy.matching.is_never() {
             continue;
         }
         let others = judged.iter().filter(|other| other.spec.mode == Mode::Enforce);
@@ -57,22 +57,22 @@ pub(super) fn lint(lint: &Lint<'_>, policies: &[Placed<'_>]) {
             let message = format!("policy `{}` has no effect: {why}", policy.spec.name);
             lint.warn(policy.place, message, "take it out, or narrow the other one down");
         }
-        if policy.verdict == Verdict::Always && is_effective {
+        if policy.matching == Matching::Always && is_effective {
             everything(lint, policy);
         }
     }
 }
 
-/// What the policy can answer. Warns, where it never matches, of what makes it so.
-fn verdict(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) -> Verdict {
-    let parts = parts(spec, node).into_iter().map(|(spec, node)| verdict(lint, spec, node));
-    let verdict = spec.kind.verdict(&parts.collect::<Vec<_>>());
-    if let Verdict::Never(Some((option, why))) = &verdict {
+/// Which traces the policy votes for. Warns, where there are none, of what makes it so.
+fn matching(lint: &Lint<'_>, spec: &PolicySpec, node: &Node) -> Matching {
+    let parts = parts(spec, node).into_iter().map(|(spec, node)| matching(lint, spec, node));
+    let matching = spec.kind.matching(&parts.collect::<Vec<_>>());
+    if let Matching::Never(Some((option, why))) = &matching {
         let place = below(spec, node, option).unwrap_or(node).place;
         let message = format!("policy `{}` can never match: {why}", spec.name);
         lint.warn(place, message, "correct it, or take the policy out");
     }
-    verdict
+    matching
 }
 
 /// Warns where every trace is dropped, unless that follows from what is said of a single policy.
@@ -83,8 +83,8 @@ fn nothing_kept(lint: &Lint<'_>, judged: &[Judged<'_>]) {
         policy.spec.mode == Mode::Enforce && !policy.is_drop() && !keeps_nothing
     };
     let is_told = |policy: &Judged<'_>| {
-        let drops_all = policy.is_drop() && policy.verdict == Verdict::Always;
-        policy.verdict.is_never() || drops_all
+        let drops_all = policy.is_drop() && policy.matching == Matching::Always;
+        policy.matching.is_never() || drops_all
     };
     let Some(first) = judged.first() else { return };
     if !judged.iter().any(|policy| may_keep(policy) || is_told(policy)) {
@@ -130,7 +130,7 @@ fn without_effect(
         return Some(format!("what it drops is dropped by {} before it", earlier.named()));
     }
     for other in before {
-        if other.is_rule() && other.verdict == Verdict::Always {
+        if other.is_rule() && other.matching == Matching::Always {
             return Some(format!(
                 "the rule {} before it ends the asking for every trace",
                 other.named()
@@ -142,7 +142,7 @@ fn without_effect(
         if other.is_drop() || other.is_rule() {
             continue;
         }
-        if other.verdict == Verdict::Always {
+        if other.matching == Matching::Always {
             return Some(format!("{} before it keeps every trace", other.named()));
         }
         if !policy.is_rule() && other.spec.kind.covers(&policy.spec.kind) {

@@ -2,7 +2,7 @@
 //! effect beside others, or that keep everything; waits and budgets that do not fit; attributes
 //! by names that are out of date, or that no span has.
 //!
-//! Knows nothing of traces: only what follows from the file itself is said.
+//! Knows nothing of traces: warns only of what follows from the file itself.
 
 mod attributes;
 mod budgets;

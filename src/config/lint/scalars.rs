@@ -4,7 +4,7 @@ use crate::config::diagnostics::Problem;
 use crate::config::document::{Node, Value};
 use crate::options::numbers::octal_lookalike;
 
-/// What is said of the values in `node` and below.
+/// Warns of values in `node` and below.
 pub(in super::super) fn lint(node: &Node) -> Vec<Problem> {
     let mut found = Vec::new();
     node.walk(&mut |node| {

@@ -38,7 +38,7 @@ const CACHE_WITHOUT_MEANING: &[(&str, &str)] = &[
     ("non_sampled_cache_size", "the decisions that are remembered are bounded by max_entries"),
 ];
 
-/// As long as a trace may grow, unless it is said.
+/// How large a trace may grow by default.
 const TRACE_SIZE: &str = "16MiB";
 
 options! {

@@ -14,11 +14,11 @@ use crate::options::{
 pub struct Expected {
     /// True if the trace is to be kept.
     pub kept: Option<bool>,
-    /// On whose account it is to be kept or dropped; an empty name: on nobody's.
+    /// The policy that the decision is to be attributed to; an empty name for none.
     pub policy: Option<String>,
     /// The sampling threshold, as `th` writes it; `none` where there is to be none.
     pub threshold: Option<String>,
-    /// What single policies are to say.
+    /// How single policies are to vote.
     pub votes: Vec<(String, ExpectedVote)>,
 }
 

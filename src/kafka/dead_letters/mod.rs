@@ -68,7 +68,7 @@ pub struct LetterTicket {
     /// [`DeadLetters::start`].
     pub origin: Origin,
     /// What waits for the letter, and holds an offset back until then.
-    pub holds: Holds,
+    pub waiter: Waiter,
 }
 
 /// Where the tickets of one worker go.
@@ -76,7 +76,7 @@ pub type LetterSink = NoticeSink<LetterTicket>;
 
 /// What waits for a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holds {
+pub enum Waiter {
     /// The record that was refused.
     Record(Pin),
     /// The delivery that the refused chunk belongs to, as the worker numbers it.

@@ -35,7 +35,7 @@ fn letter() -> Letter {
 
 fn ticket(pin: u64) -> LetterTicket {
     let origin = Origin { worker: 1, partition: Partition(3), generation: Generation(7) };
-    LetterTicket { origin, holds: Holds::Record(Pin(pin)) }
+    LetterTicket { origin, waiter: Waiter::Record(Pin(pin)) }
 }
 
 struct World {

@@ -22,7 +22,7 @@ pub mod topic;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
@@ -33,6 +33,7 @@ use crate::kafka::publish::{
     DeliveryReports, Failed, NoticeSink, Outgoing, Publisher, PublisherSettings, Refusal,
 };
 use crate::sampling::decided::DecisionRecord;
+use crate::sync::lock;
 
 use metrics::LogMetrics;
 use reader::{Command, Reader};
@@ -243,7 +244,7 @@ impl DeliveryReports for LogReports {
             (Appended::Batch { ticket, decisions }, Ok((_, offset))) => {
                 self.metrics.written.increment(1);
                 self.metrics.written_decisions.increment(decisions.into());
-                let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut written = lock(&self.written);
                 written.entry(ticket.origin.worker).or_default().push(Written { ticket, offset });
             }
             (Appended::Batch { ticket, decisions }, Err(failed)) => {
@@ -257,7 +258,7 @@ impl DeliveryReports for LogReports {
                     self.metrics.failed(&failed);
                     failed.error.to_string()
                 });
-                let markers = self.markers.lock().unwrap_or_else(PoisonError::into_inner);
+                let markers = lock(&self.markers);
                 // A reader that is gone needs no markers.
                 let _ = markers.send(Command::Marked { origin, result });
             }
@@ -265,8 +266,7 @@ impl DeliveryReports for LogReports {
     }
 
     fn batch_done(&self) {
-        let written =
-            std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner));
+        let written = std::mem::take(&mut *lock(&self.written));
         for (worker, written) in written {
             (self.sinks[worker])(LogEvent::Written(written));
         }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use crate::clock;
 use crate::ids::{Offset, Origin, Partition, Position};
 use crate::kafka::cluster;
 use crate::kafka::publish::{Outgoing, Publisher};
+use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long the thread waits for something to happen.
@@ -100,7 +101,7 @@ impl Reader {
     }
 
     pub(super) fn ready(&self) -> Result<(), String> {
-        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = lock(&self.trouble);
         trouble.clone().map_or(Ok(()), Err)
     }
 }
@@ -362,6 +363,6 @@ impl ReaderThread {
                 partition.0
             )
         });
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *lock(&self.trouble) = trouble;
     }
 }

@@ -102,7 +102,7 @@ impl Reading {
         let latest = self.latest.unwrap_or(Timestamp(i64::MIN));
         self.markers.push(OwnershipMarker { position, latest });
         self.owner = Some(owner);
-        // The new owner reads what counts now, whoever has written it, and goes by it.
+        // The new owner reads all decisions up to its marker and follows them, whoever wrote them.
         self.order.iter_mut().for_each(|entry| entry.is_superseded = false);
     }
 

@@ -131,8 +131,8 @@ pub struct Failed<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// Tells one worker what became of what it handed on. Called on the thread of whoever tells; must not
-/// block.
+/// Tells one worker what became of something that it handed on. Called on the teller's thread; must
+/// not block.
 pub type NoticeSink<T> = Box<dyn Fn(T) + Send + Sync>;
 
 /// Gets the delivery reports of records. Called on the producer's thread; must not block.

@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tracing::{info, warn};
 
+use super::assignment::AssignedPartition;
 use super::batch::{About, RecordBatch, SpareBuffers};
-use super::context::{AssignedPartition, Context};
+use super::context::Context;
 use super::fetched::Fetched;
 use super::settings::KeptHeaders;
 use crate::ids::{Offset, Partition, Timestamp};
@@ -97,14 +98,14 @@ impl BatchBuilder {
         (partition, mut about, now): (Partition, About<'_>, Timestamp),
         add: impl FnOnce(&mut RecordBatch, About<'_>) -> usize,
     ) {
-        context.count_polled();
-        let epoch = context.epoch();
+        context.reports.count_polled();
+        let epoch = context.assignment.epoch();
         if self.epoch != epoch {
             self.epoch = epoch;
             self.last = None;
         }
         if self.last.as_ref().is_none_or(|(last, _)| *last != partition) {
-            self.last = context.partition(partition).map(|assigned| (partition, assigned));
+            self.last = context.assignment.get(partition).map(|assigned| (partition, assigned));
         }
         // A record of a partition that was taken away while it waited in the queue.
         let Some((_, assigned)) = &self.last else { return };
@@ -131,7 +132,7 @@ impl BatchBuilder {
         self.bytes = 0;
         let mut batches = Vec::with_capacity(self.batches.len());
         for (partition, open) in self.batches.drain() {
-            let Some(assigned) = context.partition(partition) else { continue };
+            let Some(assigned) = context.assignment.get(partition) else { continue };
             if assigned.acquisition.generation == open.batch.generation {
                 batches.push((assigned, open.batch));
             } else {
@@ -147,8 +148,9 @@ impl BatchBuilder {
 /// if it is, reading must start over before anything after it is committed.
 fn throw_away(context: &Context, open: OpenBatch) {
     let partition = open.batch.partition;
-    let Some(assigned) = context.partition(partition) else { return };
+    let Some(assigned) = context.assignment.get(partition) else { return };
     if open.epoch >= assigned.epoch {
-        context.skipped(partition, open.batch.records().count() as u64);
+        context.metrics.skipped_records.increment(open.batch.records().count() as u64);
+        context.assignment.note_skipped(partition);
     }
 }

@@ -146,7 +146,7 @@ impl Consumer {
         if self.out_of_range_at.take_if(|at| *at <= Instant::now()).is_some() {
             self.return_to_range();
         }
-        self.pass_on(self.context.take_client_states());
+        self.pass_on(self.context.reports.take());
         self.watch_topic();
         self.commit_when_due();
         Turn::On
@@ -157,9 +157,7 @@ impl Consumer {
             return;
         }
         self.next_commit = Instant::now() + self.context.settings.commit_interval;
-        let partitions = self.context.partitions();
-        let partitions = partitions.into_iter().map(|(partition, _)| partition);
-        self.context.commit(&self.consumer, partitions);
+        self.context.commit(&self.consumer, self.context.assignment.ids());
     }
 
     /// Hands over what was read.
@@ -174,7 +172,7 @@ impl Consumer {
             }
             assigned.given_up_to(next);
         }
-        for partition in self.context.take_skipped() {
+        for partition in self.context.assignment.take_skipped() {
             self.read_again(partition);
         }
     }
@@ -202,9 +200,9 @@ impl Consumer {
                 thread::sleep(Duration::from_millis(2));
                 continue;
             }
-            if paused_at != Some(self.context.epoch()) {
+            if paused_at != Some(self.context.assignment.epoch()) {
                 // Pause again after a rebalance: partitions that it brought are not paused.
-                paused_at = Some(self.context.epoch());
+                paused_at = Some(self.context.assignment.epoch());
                 self.pause();
             }
             match fetched::poll(&self.consumer, POLL_WAIT) {
@@ -219,30 +217,30 @@ impl Consumer {
                 None => {}
             }
             // The lag grows meanwhile, so keep its metrics up to date.
-            self.pass_on(self.context.take_client_states());
+            self.pass_on(self.context.reports.take());
         }
     }
 
     fn pause(&self) {
-        let owned = self.context.partitions();
+        let owned = self.context.assignment.ids();
         info!(partitions = owned.len(), "kafka.paused: the workers are behind");
         self.context.metrics.paused.increment(1);
-        let list = self.context.list(owned.into_iter().map(|(partition, _)| partition));
+        let list = self.context.list(owned);
         if let Err(error) = self.consumer.pause(&list) {
             warn!(%error, "kafka.pause_failed");
         }
-        self.context.set_paused(true);
+        self.context.reports.set_paused(true);
     }
 
     fn resume(&self) {
-        let owned = self.context.partitions();
+        let owned = self.context.assignment.ids();
         info!(partitions = owned.len(), "kafka.resumed");
-        let list = self.context.list(owned.into_iter().map(|(partition, _)| partition));
+        let list = self.context.list(owned);
         if let Err(error) = self.consumer.resume(&list) {
             warn!(%error, "kafka.resume_failed");
         }
         // What was fetched ahead was thrown away, and is fetched again.
-        self.context.set_paused(false);
+        self.context.reports.set_paused(false);
     }
 
     /// Passes the latest statistics on to the workers and to the metrics.
@@ -250,7 +248,7 @@ impl Consumer {
         let Some(state) = states.into_iter().last() else { return };
         let at = clock::now().before(state.age);
         let mut by_worker = vec![Vec::new(); self.context.workers.len()];
-        for (worker, caught_up) in self.context.caught_up(&state, at) {
+        for (worker, caught_up) in self.context.assignment.caught_up(&state, at) {
             by_worker[worker].push(caught_up);
         }
         for (worker, partitions) in by_worker.into_iter().enumerate() {
@@ -261,7 +259,7 @@ impl Consumer {
         }
         let (mut lag, mut committed_lag, mut lag_time) = (0, 0, Duration::ZERO);
         for (partition, end, committed) in &state.ends {
-            let Some(assigned) = self.context.partition(*partition) else { continue };
+            let Some(assigned) = self.context.assignment.get(*partition) else { continue };
             let behind = |position: i64| (end.0 - position).max(0);
             let unread = behind(assigned.position.load(Ordering::Relaxed));
             lag += unread;
@@ -282,7 +280,7 @@ impl Consumer {
     /// It is normal that an offset does not move while traces are open or a backend is down. It is
     /// logged if that lasts for minutes.
     fn report_held_back(&self) {
-        let held = self.context.partitions().into_iter().map(|(partition, assigned)| {
+        let held = self.context.assignment.all().into_iter().map(|(partition, assigned)| {
             let (position, since) = assigned.held_back();
             (since, partition, position)
         });
@@ -344,7 +342,7 @@ impl Consumer {
             context.crashed.store(true, Ordering::Relaxed);
             context.lose_all();
         } else {
-            let owned: Vec<_> = context.partitions().into_iter().map(|(p, _)| p).collect();
+            let owned = context.assignment.ids();
             let timeout = Duration::from_millis(self.leave_timeout.load(Ordering::Relaxed));
             context.give_up(&self.consumer, &owned, timeout.max(context.settings.revoke_timeout));
             info!(partitions = owned.len(), "kafka.left");

@@ -70,7 +70,7 @@ impl ConsumerStatus {
             return Err("the Kafka client is not running".into());
         };
         let settings = &context.settings;
-        if !context.connected.load(Ordering::Relaxed) {
+        if !context.reports.is_connected() {
             return Err(format!("no Kafka broker of {} is connected", settings.brokers));
         }
         if !context.joined.load(Ordering::Relaxed) {

@@ -13,8 +13,10 @@
 //!
 //! Leaves everything about spans and traces to the workers, which it knows only by their inboxes.
 
+mod assignment;
 mod batch;
 mod batch_builder;
+mod client_reports;
 mod commit_metadata;
 mod consumer;
 mod context;
@@ -22,6 +24,7 @@ mod events;
 mod fetched;
 mod handle;
 mod inbox;
+mod known_topic;
 mod lease;
 mod metrics;
 mod out_of_range;

@@ -9,6 +9,7 @@ use tracing::{error, warn};
 
 use super::commit_metadata::CommitMetadata;
 use super::consumer::Consumer;
+use super::start_position;
 use crate::ids::{Partition, Position};
 
 /// How soon a failed look-up is tried again.
@@ -20,22 +21,22 @@ impl Consumer {
     /// of it until it is assigned again.
     pub(super) fn return_to_range(&mut self) {
         self.context.learn_topic_id(&self.consumer);
-        if self.context.is_recreated() {
+        if self.context.topic.is_recreated() {
             self.leave_old_topic();
             return;
         }
         let (mut cut, mut in_range) = (Vec::new(), Vec::new());
         let (mut is_unknown, mut is_found) = (false, false);
-        for (partition, assigned) in self.context.partitions() {
+        for (partition, assigned) in self.context.assignment.all() {
             let position = assigned.position.load(Ordering::Relaxed);
             if position < 0 {
-                let start = self.context.start_without_commit(&self.consumer, partition);
+                let start = start_position::without_commit(&self.consumer, partition);
                 is_found = true;
                 is_unknown |= start.is_none();
                 self.start_over(partition, start);
                 continue;
             }
-            let Some((low, high)) = self.context.log_range(&self.consumer, partition) else {
+            let Some((low, high)) = start_position::log_range(&self.consumer, partition) else {
                 is_unknown = true;
                 continue;
             };
@@ -75,12 +76,12 @@ impl Consumer {
     /// Leaves a topic that was deleted and created again: its offsets mean other records. Reading
     /// starts over where `start_from` says, once that position is known for all partitions.
     pub(super) fn leave_old_topic(&mut self) {
-        if !self.context.is_recreated() || self.leave_topic_at > Instant::now() {
+        if !self.context.topic.is_recreated() || self.leave_topic_at > Instant::now() {
             return;
         }
         let mut starts = Vec::new();
         for partition in self.context.partitions_of_old_topic() {
-            let Some(start) = self.context.start_without_commit(&self.consumer, partition) else {
+            let Some(start) = start_position::without_commit(&self.consumer, partition) else {
                 // `is_recreated` stays true, so it is tried again.
                 self.leave_topic_at = Instant::now() + RETRY_WAIT;
                 return;
@@ -92,7 +93,7 @@ impl Consumer {
         let old = self.context.partitions_of_old_topic();
         starts.retain(|(partition, _)| old.contains(partition));
         self.read_new_log(starts);
-        self.context.set_recreated(!self.context.partitions_of_old_topic().is_empty());
+        self.context.topic.set_recreated(!self.context.partitions_of_old_topic().is_empty());
     }
 
     /// Makes the workers decide everything that was read of logs that are gone, and reads the new
@@ -102,8 +103,7 @@ impl Consumer {
             return;
         }
         // The look-ups took time. This commit renews the lease, without which nothing is delivered.
-        let owned = self.context.partitions().into_iter().map(|(partition, _)| partition);
-        self.context.commit(&self.consumer, owned);
+        self.context.commit(&self.consumer, self.context.assignment.ids());
         let partitions: Vec<Partition> = starts.iter().map(|(partition, _)| *partition).collect();
         self.context.end(&partitions);
         for (partition, start) in starts {
@@ -113,7 +113,7 @@ impl Consumer {
 
     /// Acquires a partition again: offsets below those already seen would be taken for repeated.
     fn start_over(&self, partition: Partition, start: Option<Position>) {
-        let (Some(start), Some(assigned)) = (start, self.context.partition(partition)) else {
+        let (Some(start), Some(assigned)) = (start, self.context.assignment.get(partition)) else {
             return;
         };
         let CommitMetadata { log, topic, .. } = assigned.acquisition.committable().1;
@@ -122,7 +122,7 @@ impl Consumer {
 
     /// Reads a partition again from its committable position, after records of it were dropped.
     pub(super) fn read_again(&self, partition: Partition) {
-        let Some(assigned) = self.context.partition(partition) else { return };
+        let Some(assigned) = self.context.assignment.get(partition) else { return };
         let (position, metadata) = assigned.acquisition.committable();
         let text =
             "records were not handed to their worker, which is a defect; they are read again";
@@ -130,20 +130,20 @@ impl Consumer {
         if position.0 >= 0 {
             self.acquire_again(partition, (position, metadata));
         } else {
-            let start = self.context.start_without_commit(&self.consumer, partition);
+            let start = start_position::without_commit(&self.consumer, partition);
             self.start_over(partition, start);
         }
     }
 
     fn acquire_again(&self, partition: Partition, from: (Position, CommitMetadata)) {
         self.context.lose(partition);
-        self.context.acquire(partition, self.context.topic(), from);
+        self.context.acquire(partition, self.context.topic.id(), from);
         self.assign_again(partition, from.0);
     }
 
     fn assign_again(&self, partition: Partition, start: Position) {
-        let mut list = self.context.list(std::iter::once(partition));
-        self.context.forget_reports();
+        let mut list = self.context.list([partition]);
+        self.context.reports.forget();
         let topic = &self.context.settings.topic;
         let offset = rdkafka::Offset::Offset(start.0);
         let assigned = self

@@ -1,13 +1,14 @@
 //! Which partitions this process owns, under which generation, and how far each may be committed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use dashmap::DashMap;
 
 use super::commit_metadata::CommitMetadata;
 use super::lease::Lease;
 use crate::ids::{Generation, Partition, Position, TopicId};
+use crate::sync::lock;
 
 /// Numbers all acquisitions of the process, whichever consumer makes them.
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
@@ -41,12 +42,12 @@ impl Acquisition {
     /// Sets the position below which everything is decided and delivered, and what the next owner
     /// needs to go on from there.
     pub fn set_committable(&self, position: Position, metadata: CommitMetadata) {
-        *self.lock() = (position, metadata);
+        *lock(&self.committable) = (position, metadata);
     }
 
     /// What may be committed.
     pub fn committable(&self) -> (Position, CommitMetadata) {
-        *self.lock()
+        *lock(&self.committable)
     }
 
     /// The id of its topic, if it is known.
@@ -67,10 +68,6 @@ impl Acquisition {
     /// True while the group has confirmed the membership not long ago.
     pub fn is_leased(&self) -> bool {
         self.lease.is_valid()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (Position, CommitMetadata)> {
-        self.committable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,8 +4,8 @@
 //! here, in time, and cleaned up after.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -17,9 +17,10 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
 
 use super::commit_metadata::CommitMetadata;
-use super::context::{AssignedPartition, Context, lock};
+use super::context::Context;
 use super::events::{Rebalance, Revocation};
 use super::ownership::Acquisition;
+use super::start_position;
 use super::static_membership::Fatal;
 use crate::ids::{Partition, Position, TopicId};
 
@@ -37,28 +38,14 @@ impl Context {
         let worker = self.ownership.least_loaded(self.workers.len());
         let acquired = (start, metadata);
         let acquisition = self.ownership.acquire(partition, worker, &self.lease, topic, acquired);
-        let assigned = AssignedPartition {
-            epoch: self.next_epoch(),
-            acquisition: Arc::clone(&acquisition),
-            position: AtomicI64::new(start.0),
-            handed_over: AtomicI64::new(start.0),
-            last_timestamp: AtomicI64::new(-1),
-            committable: Mutex::new((start, Instant::now())),
-        };
-        lock(&self.assigned).insert(partition, Arc::new(assigned));
+        self.assignment.insert(partition, Arc::clone(&acquisition), start);
         self.send(worker, Rebalance::Assigned { partition, acquisition, start, metadata });
         self.metrics.assigned.increment(1);
     }
 
-    /// Begins a new epoch: the assigned partitions are about to change.
-    fn next_epoch(&self) -> u64 {
-        self.epoch.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
     /// Ends the acquisition of a partition.
     fn release(&self, partition: Partition) -> Option<Arc<Acquisition>> {
-        self.next_epoch();
-        lock(&self.assigned).remove(&partition);
+        self.assignment.remove(partition);
         self.ownership.release(partition)
     }
 
@@ -73,8 +60,8 @@ impl Context {
 
     /// Forgets all partitions, without a commit.
     pub(super) fn lose_all(&self) {
-        self.partitions().into_iter().for_each(|(partition, _)| self.lose(partition));
-        self.metrics.owned_partitions.set(lock(&self.assigned).len() as f64);
+        self.assignment.ids().into_iter().for_each(|partition| self.lose(partition));
+        self.metrics.owned_partitions.set(self.assignment.len() as f64);
     }
 
     /// Asks the workers to finish with `partitions`, commits their watermarks, and ends their
@@ -132,7 +119,7 @@ impl Context {
         let (done, answers) = mpsc::channel();
         let mut waiting = 0;
         for (partition, assigned) in
-            partitions.iter().filter_map(|p| Some((*p, self.partition(*p)?)))
+            partitions.iter().filter_map(|p| Some((*p, self.assignment.get(*p)?)))
         {
             ask(partition, &assigned.acquisition, done.clone());
             waiting += 1;
@@ -161,10 +148,12 @@ impl Context {
     pub(super) fn commit(
         &self,
         consumer: &BaseConsumer<Self>,
-        partitions: impl Iterator<Item = Partition>,
+        partitions: impl IntoIterator<Item = Partition>,
     ) {
         let mut list = TopicPartitionList::new();
-        for (partition, assigned) in partitions.filter_map(|p| Some((p, self.partition(p)?))) {
+        for (partition, assigned) in
+            partitions.into_iter().filter_map(|p| Some((p, self.assignment.get(p)?)))
+        {
             let (position, metadata) = assigned.acquisition.committable();
             assigned.note(position);
             if position.0 < 0 {
@@ -206,7 +195,7 @@ impl Context {
         if !partitions.is_empty() {
             self.learn_topic_size(consumer, &partitions);
             topic = self.learn_topic_id(consumer);
-            starts = self.starts(consumer, &partitions, topic);
+            starts = start_position::starts(consumer, &partitions, topic);
         }
         for partition in &partitions {
             let (start, metadata) = match starts.get(partition) {
@@ -221,16 +210,16 @@ impl Context {
                 warn!(%error, partition = partition.0, "kafka.assign_failed");
             }
             // If the brokers do not tell the topic's id, that of the committed offset is assumed.
-            let topic = topic.or(metadata.topic).or(self.topic());
+            let topic = topic.or(metadata.topic).or(self.topic.id());
             self.acquire(*partition, topic, (start.unwrap_or(Position(-1)), metadata));
         }
         if let Err(error) = consumer.incremental_assign(list) {
             error!(%error, "kafka.assign_failed");
         }
         self.joined.store(true, Ordering::Relaxed);
-        self.set_rebalanced();
+        self.topic.set_rebalanced();
         // The group has answered, so a broker is connected. The next statistics confirm it.
-        self.connected.store(true, Ordering::Relaxed);
+        self.reports.set_connected(true);
         let owned = self.ownership.len();
         info!(assigned = partitions.len(), owned, "kafka.assigned");
     }
@@ -240,7 +229,7 @@ impl Context {
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
         let lost = consumer.assignment_lost() || self.crashed.load(Ordering::Relaxed);
-        let is_all = partitions.len() == lock(&self.assigned).len();
+        let is_all = partitions.len() == self.assignment.len();
         if lost {
             partitions.iter().for_each(|partition| self.lose(*partition));
         } else if is_all && !partitions.is_empty() && self.is_topic_gone(consumer) {
@@ -271,19 +260,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        let topic = &self.settings.topic;
-        let polled = self.polled.load(Ordering::Relaxed);
-        let state = lock(&self.statistics).read(topic, statistics, Instant::now(), polled);
-        match state {
-            Some(mut state) => {
-                if self.paused.load(Ordering::Relaxed) {
-                    state.at_end.clear();
-                }
-                self.connected.store(state.connected, Ordering::Relaxed);
-                lock(&self.client_states).push(state);
-            }
-            None => debug!("kafka.statistics_unreadable"),
-        }
+        self.reports.push(&self.settings.topic, statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -305,12 +282,12 @@ impl ConsumerContext for Context {
         event: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
-        self.forget_reports();
+        self.reports.forget();
         if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.on_assigned(consumer, list);
         } else {
             self.on_revoked(consumer, list);
         }
-        self.metrics.owned_partitions.set(lock(&self.assigned).len() as f64);
+        self.metrics.owned_partitions.set(self.assignment.len() as f64);
     }
 }

@@ -16,102 +16,101 @@ use crate::ids::{Partition, Position, TopicId};
 /// How long one look-up of offsets may take, inside a rebalance.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Context {
-    /// Where to start in partitions of `topic` that are being assigned. Those for which it is not
-    /// known are missing.
-    pub(super) fn starts(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        partitions: &[Partition],
-        topic: Option<TopicId>,
-    ) -> HashMap<Partition, (Position, CommitMetadata)> {
-        let mut starts = HashMap::new();
-        let list = self.list(partitions.iter().copied());
-        let committed = match consumer.committed_offsets(list, LOOKUP_TIMEOUT) {
-            Ok(committed) => committed,
-            Err(error) => {
-                warn!(%error, "kafka.committed_offsets_unknown");
-                return starts;
+/// Where to start in partitions of `topic` that are being assigned. Those for which it is not
+/// known are missing.
+pub(super) fn starts(
+    consumer: &BaseConsumer<Context>,
+    partitions: &[Partition],
+    topic: Option<TopicId>,
+) -> HashMap<Partition, (Position, CommitMetadata)> {
+    let mut starts = HashMap::new();
+    let list = consumer.context().list(partitions.iter().copied());
+    let committed = match consumer.committed_offsets(list, LOOKUP_TIMEOUT) {
+        Ok(committed) => committed,
+        Err(error) => {
+            warn!(%error, "kafka.committed_offsets_unknown");
+            return starts;
+        }
+    };
+    for element in committed.elements() {
+        let partition = Partition(element.partition());
+        let metadata = CommitMetadata::of_text(element.metadata());
+        let start = match element.offset() {
+            KafkaOffset::Offset(offset)
+                if element.error().is_ok() && is_of(consumer, metadata, topic) =>
+            {
+                Some((Position(offset), metadata))
             }
+            _ if element.error().is_ok() => without_commit(consumer, partition)
+                .map(|start| (start, CommitMetadata { clock: None, ..metadata })),
+            _ => None,
         };
-        for element in committed.elements() {
-            let partition = Partition(element.partition());
-            let metadata = CommitMetadata::of_text(element.metadata());
-            let start = match element.offset() {
-                KafkaOffset::Offset(offset)
-                    if element.error().is_ok() && self.is_of(metadata, topic) =>
-                {
-                    Some((Position(offset), metadata))
-                }
-                _ if element.error().is_ok() => self
-                    .start_without_commit(consumer, partition)
-                    .map(|start| (start, CommitMetadata { clock: None, ..metadata })),
-                _ => None,
-            };
-            starts.extend(start.map(|start| (partition, start)));
-        }
-        starts
+        starts.extend(start.map(|start| (partition, start)));
     }
+    starts
+}
 
-    /// False if an offset was committed for another topic of this name than this one.
-    fn is_of(&self, metadata: CommitMetadata, topic: Option<TopicId>) -> bool {
-        let known = metadata.topic.zip(topic);
-        if let Some((committed, now)) = known
-            && committed != now
-        {
-            let (topic, committed) = (&self.settings.topic, committed.to_string());
-            let text = "the committed offset is of a topic that was deleted, so it means nothing";
-            warn!(topic, committed, now = %now, "kafka.topic_recreated: {text}");
-            return false;
-        }
-        true
+/// False if an offset was committed for another topic of this name than this one.
+fn is_of(
+    consumer: &BaseConsumer<Context>,
+    metadata: CommitMetadata,
+    topic: Option<TopicId>,
+) -> bool {
+    let known = metadata.topic.zip(topic);
+    if let Some((committed, now)) = known
+        && committed != now
+    {
+        let (topic, committed) = (&consumer.context().settings.topic, committed.to_string());
+        let text = "the committed offset is of a topic that was deleted, so it means nothing";
+        warn!(topic, committed, now = %now, "kafka.topic_recreated: {text}");
+        return false;
     }
+    true
+}
 
-    /// Where `start_from` says to start in a partition that has no committed offset.
-    pub(super) fn start_without_commit(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        partition: Partition,
-    ) -> Option<Position> {
-        let start = match self.settings.start_from {
-            StartFrom::Earliest => self.log_range(consumer, partition).map(|(low, _)| low),
-            StartFrom::Latest => self.log_range(consumer, partition).map(|(_, high)| high),
-            StartFrom::Timestamp(time) => {
-                let mut list = TopicPartitionList::new();
-                let offset = KafkaOffset::Offset(time.0);
-                let topic = &self.settings.topic;
-                list.add_partition_offset(topic, partition.0, offset).ok()?;
-                let found = consumer.offsets_for_times(list, LOOKUP_TIMEOUT).ok()?;
-                let element = found.find_partition(topic, partition.0)?;
-                match element.offset() {
-                    KafkaOffset::Offset(offset) => Some(Position(offset)),
-                    // No record is that new; the next one will be.
-                    _ => self.log_range(consumer, partition).map(|(_, high)| high),
-                }
+/// Where `start_from` says to start in a partition that has no committed offset.
+pub(super) fn without_commit(
+    consumer: &BaseConsumer<Context>,
+    partition: Partition,
+) -> Option<Position> {
+    let settings = &consumer.context().settings;
+    let start = match settings.start_from {
+        StartFrom::Earliest => log_range(consumer, partition).map(|(low, _)| low),
+        StartFrom::Latest => log_range(consumer, partition).map(|(_, high)| high),
+        StartFrom::Timestamp(time) => {
+            let mut list = TopicPartitionList::new();
+            let offset = KafkaOffset::Offset(time.0);
+            let topic = &settings.topic;
+            list.add_partition_offset(topic, partition.0, offset).ok()?;
+            let found = consumer.offsets_for_times(list, LOOKUP_TIMEOUT).ok()?;
+            let element = found.find_partition(topic, partition.0)?;
+            match element.offset() {
+                KafkaOffset::Offset(offset) => Some(Position(offset)),
+                // No record is that new; the next one will be.
+                _ => log_range(consumer, partition).map(|(_, high)| high),
             }
-        }?;
-        info!(
-            partition = partition.0,
-            start = start.0,
-            start_from = ?self.settings.start_from,
-            "kafka.no_committed_offset"
-        );
-        Some(start)
-    }
+        }
+    }?;
+    info!(
+        partition = partition.0,
+        start = start.0,
+        start_from = ?settings.start_from,
+        "kafka.no_committed_offset"
+    );
+    Some(start)
+}
 
-    /// The oldest offset and the end of a partition.
-    pub(super) fn log_range(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        partition: Partition,
-    ) -> Option<(Position, Position)> {
-        let topic = &self.settings.topic;
-        match consumer.fetch_watermarks(topic, partition.0, LOOKUP_TIMEOUT) {
-            Ok((low, high)) => Some((Position(low), Position(high))),
-            Err(error) => {
-                warn!(%error, partition = partition.0, "kafka.watermarks_unknown");
-                None
-            }
+/// The oldest offset and the end of a partition.
+pub(super) fn log_range(
+    consumer: &BaseConsumer<Context>,
+    partition: Partition,
+) -> Option<(Position, Position)> {
+    let topic = &consumer.context().settings.topic;
+    match consumer.fetch_watermarks(topic, partition.0, LOOKUP_TIMEOUT) {
+        Ok((low, high)) => Some((Position(low), Position(high))),
+        Err(error) => {
+            warn!(%error, partition = partition.0, "kafka.watermarks_unknown");
+            None
         }
     }
 }

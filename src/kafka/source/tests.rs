@@ -191,7 +191,7 @@ impl World {
             self.sender.records(batch).unwrap();
             assigned.given_up_to(next);
         }
-        assert!(self.context.take_skipped().is_empty(), "nobody would read it again");
+        assert!(self.context.assignment.take_skipped().is_empty(), "nobody would read it again");
     }
 
     fn at_end(&mut self, is_drained: bool) {
@@ -204,7 +204,7 @@ impl World {
             .map(|partition| (Partition(partition), Position(self.model(partition).end)))
             .collect();
         let state = ClientState { at_end: ends, is_drained, ..ClientState::default() };
-        for (worker, caught_up) in self.context.caught_up(&state, NOW) {
+        for (worker, caught_up) in self.context.assignment.caught_up(&state, NOW) {
             assert_eq!(worker, 0);
             self.sender.caught_up(vec![caught_up]).unwrap();
         }

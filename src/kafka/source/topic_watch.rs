@@ -4,7 +4,6 @@
 //! A topic that was deleted and created again has other records at the same offsets. Kafka's clients
 //! go on at the old offset without an error as soon as the new log is long enough. Only the id tells.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -56,8 +55,8 @@ impl TopicWatch {
             self.asked = None;
             return answer.unwrap_or_else(|error| no_answer(context, &error));
         }
-        let is_due = self.last.elapsed() >= self.interval && !context.partitions().is_empty();
-        if context.take_rebalanced() || is_due {
+        let is_due = self.last.elapsed() >= self.interval && context.assignment.len() > 0;
+        if context.topic.take_rebalanced() || is_due {
             (self.last, self.interval) = (Instant::now(), WATCH_INTERVAL);
             self.asked = Some(describe::topic_id(consumer.client(), &context.settings.topic));
         }
@@ -83,7 +82,7 @@ impl Consumer {
 impl Context {
     /// Asks for the topic's id when partitions are assigned; `None` if it is not known.
     pub(super) fn learn_topic_id(&self, consumer: &BaseConsumer<Self>) -> Option<TopicId> {
-        if self.tells_no_ids() {
+        if self.topic.tells_no_id() {
             return None;
         }
         let asked = describe::topic_id(consumer.client(), &self.settings.topic);
@@ -92,7 +91,7 @@ impl Context {
         match now {
             Some(now) => self.note_topic_id(now),
             // The next rebalance does not wait for an answer that may never come: the watch does.
-            None => self.set_tells_no_ids(true),
+            None => self.topic.set_tells_no_id(true),
         }
         now
     }
@@ -102,7 +101,9 @@ impl Context {
     pub(super) fn is_topic_gone(&self, consumer: &BaseConsumer<Self>) -> bool {
         let asked = describe::topic_id(consumer.client(), &self.settings.topic);
         let is_gone = match asked.answer(LOOKUP_TIMEOUT) {
-            Some(Ok(now)) => now.is_some() && self.topic().is_some_and(|known| Some(known) != now),
+            Some(Ok(now)) => {
+                now.is_some() && self.topic.id().is_some_and(|known| Some(known) != now)
+            }
             Some(Err(NoAnswer::NoSuchTopic)) => true,
             Some(Err(NoAnswer::Failed(_))) | None => false,
         };
@@ -114,23 +115,22 @@ impl Context {
     }
 
     fn note_topic_id(&self, now: TopicId) {
-        self.set_tells_no_ids(false);
-        let before = self.replace_topic(now).filter(|before| *before != now);
-        for (_, assigned) in self.partitions() {
+        let before = self.topic.replace_id(now).filter(|before| *before != now);
+        for (_, assigned) in self.assignment.all() {
             assigned.acquisition.set_topic_id(now);
         }
         let is_left = self.partitions_of_old_topic().is_empty();
-        if before.is_some() || (!is_left && !self.is_recreated()) {
+        if before.is_some() || (!is_left && !self.topic.is_recreated()) {
             self.report_recreated(before, now);
         }
-        self.set_recreated(!is_left);
+        self.topic.set_recreated(!is_left);
     }
 
     /// The partitions that are still read as those of an older topic.
     pub(super) fn partitions_of_old_topic(&self) -> Vec<Partition> {
-        let now = self.topic();
+        let now = self.topic.id();
         let is_old = |of: Option<TopicId>| of.is_some() && of != now;
-        let owned = self.partitions().into_iter();
+        let owned = self.assignment.all().into_iter();
         owned
             .filter_map(|(partition, assigned)| {
                 is_old(assigned.acquisition.topic()).then_some(partition)
@@ -152,32 +152,32 @@ impl Context {
     /// Looks up the number of partitions of the topic when some are assigned, and tells the workers
     /// if it has changed. A topic that grows rebalances its groups, so this is often enough.
     pub(super) fn learn_topic_size(&self, consumer: &BaseConsumer<Self>, coming: &[Partition]) {
-        let before = self.topic_size.load(Ordering::Relaxed);
+        let before = self.topic.partitions();
         // If the brokers do not answer: at least the assigned partitions exist.
         let seen = coming.iter().map(|partition| partition.0 + 1).max().unwrap_or(0);
         let at_least = before.max(seen.cast_unsigned());
-        let partitions = self.look_up_topic_size(consumer).unwrap_or(at_least);
+        let partitions = look_up_topic_size(consumer).unwrap_or(at_least);
         if partitions == before {
             return;
         }
-        self.topic_size.store(partitions, Ordering::Relaxed);
+        self.topic.set_partitions(partitions);
         info!(topic = self.settings.topic, partitions, "kafka.topic_size");
         for worker in 0..self.workers.len() {
             self.send(worker, Rebalance::Resized { partitions });
         }
     }
+}
 
-    fn look_up_topic_size(&self, consumer: &BaseConsumer<Self>) -> Option<u32> {
-        let topic = &self.settings.topic;
-        let metadata = match consumer.fetch_metadata(Some(topic), LOOKUP_TIMEOUT) {
-            Ok(metadata) => metadata,
-            Err(error) => {
-                let text = "limits are shared out over the partitions that were seen so far";
-                warn!(%error, topic, "kafka.topic_size_unknown: {text}");
-                return None;
-            }
-        };
-        let found = metadata.topics().iter().find(|found| found.name() == topic)?;
-        u32::try_from(found.partitions().len()).ok().filter(|partitions| *partitions > 0)
-    }
+fn look_up_topic_size(consumer: &BaseConsumer<Context>) -> Option<u32> {
+    let topic = &consumer.context().settings.topic;
+    let metadata = match consumer.fetch_metadata(Some(topic), LOOKUP_TIMEOUT) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            let text = "limits are shared out over the partitions that were seen so far";
+            warn!(%error, topic, "kafka.topic_size_unknown: {text}");
+            return None;
+        }
+    };
+    let found = metadata.topics().iter().find(|found| found.name() == topic)?;
+    u32::try_from(found.partitions().len()).ok().filter(|partitions| *partitions > 0)
 }

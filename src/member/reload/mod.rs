@@ -25,7 +25,7 @@ use crate::member::worker::PolicyWatch;
 pub use attempt::{active_policies, policies};
 pub use status::{Changed, ReloadStatus};
 
-/// Requests that may wait: each is answered before the next, and nobody asks in such numbers.
+/// How many requests may wait. They are answered one by one, and people ask more slowly.
 const REQUESTS: usize = 16;
 
 /// What the reloader has to know.
@@ -33,7 +33,7 @@ const REQUESTS: usize = 16;
 pub struct ReloadSettings {
     /// The policy file.
     pub path: PathBuf,
-    /// What is known around it: which processor is meant, and which exporters there are.
+    /// The processor to read, and the exporters that there are.
     pub surroundings: Surroundings,
     /// How often the contents are looked at.
     pub poll_interval: Duration,
@@ -60,7 +60,7 @@ impl Trigger {
         }
     }
 
-    /// Nobody asked, so nobody wants to hear that nothing changed.
+    /// True if no person asked, so that a file without changes is no news.
     fn is_automatic(self) -> bool {
         self == Self::Poll
     }

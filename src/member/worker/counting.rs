@@ -2,7 +2,7 @@
 
 use super::active_policies::ActivePolicies;
 use crate::sampling::policy::{
-    Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, Said,
+    Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, VoteKind,
 };
 use crate::sampling::sampler::SpanRun;
 use crate::sampling::trace::{OpenTrace, Trigger};
@@ -16,9 +16,9 @@ pub(super) struct Counting {
     /// What was added to the open traces, and what was taken from them.
     pub(super) opened: Amount,
     pub(super) closed: Amount,
-    /// What shadow policies said of the trace in hand.
-    shadows: Vec<(PolicyIndex, Said)>,
-    /// What the others said of it.
+    /// The votes of shadow policies on the trace in hand.
+    shadows: Vec<(PolicyIndex, VoteKind)>,
+    /// The votes of the others on it.
     in_effect: InEffect,
 }
 
@@ -79,11 +79,11 @@ impl Counting {
                 }
             }
         }
-        for (policy, said) in shadows.drain(..) {
+        for (policy, vote) in shadows.drain(..) {
             let shadow = &mut counts.policies[usize::from(policy.0)];
-            match in_effect.changed_by(policies, policy, said) {
-                Some(Said::Keep) => shadow.shadow_kept.add(amount),
-                Some(Said::Drop) => shadow.shadow_dropped.add(amount),
+            match in_effect.changed_by(policies, policy, vote) {
+                Some(VoteKind::Keep) => shadow.shadow_kept.add(amount),
+                Some(VoteKind::Drop) => shadow.shadow_dropped.add(amount),
                 _ => {}
             }
         }
@@ -100,22 +100,22 @@ fn of_trace(trace: &OpenTrace) -> Amount {
     Amount { traces: 1, spans: u64::from(summary.spans), bytes: summary.bytes }
 }
 
-/// Counting who said what.
+/// Counts the votes on the trace in hand.
 pub(super) struct Votes<'a> {
     policies: &'a PolicySet,
     counts: &'a mut Counts,
-    shadows: &'a mut Vec<(PolicyIndex, Said)>,
+    shadows: &'a mut Vec<(PolicyIndex, VoteKind)>,
     in_effect: &'a mut InEffect,
 }
 
 impl Observer for Votes<'_> {
-    fn voted(&mut self, policy: PolicyIndex, said: Said) {
+    fn voted(&mut self, policy: PolicyIndex, vote: VoteKind) {
         // In the order of `VOTES`.
-        self.counts.policies[usize::from(policy.0)].votes[said as usize] += 1;
+        self.counts.policies[usize::from(policy.0)].votes[vote as usize] += 1;
         if !self.policies.is_shadow(policy) {
-            self.in_effect.enter(self.policies, policy, said);
-        } else if said != Said::None {
-            self.shadows.push((policy, said));
+            self.in_effect.enter(self.policies, policy, vote);
+        } else if vote != VoteKind::None {
+            self.shadows.push((policy, vote));
         }
     }
 

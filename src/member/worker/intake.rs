@@ -211,8 +211,7 @@ impl Refused {
     }
 }
 
-/// What is said, once in a while, about records that are refused: by reason, so that none hides
-/// another.
+/// Logs refused records, at a limited rate for each reason, so that no reason hides another.
 #[derive(Debug)]
 pub struct Refusals([LogThrottle; Invalid::ALL.len()]);
 

@@ -14,24 +14,25 @@ mod counting;
 mod decision_room;
 mod gathering;
 mod intake;
+mod liveness;
 mod log;
 mod outbound;
 mod outcomes;
 mod ownership;
 mod partition;
-mod pulse;
 mod reload;
 mod settlement;
 mod shares;
+mod stalls;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::clock;
 use crate::export::{Ack, Exporter};
 use crate::ids::Origin;
 use crate::kafka::dead_letters::{DeadLetters, LetterTicket};
@@ -48,11 +49,12 @@ use context::Context;
 pub use decision_room::DecisionRoom;
 use gathering::Gathering;
 pub use intake::Refusals;
+pub use liveness::Liveness;
 use outbound::Lanes;
 pub use outcomes::Annotations;
 use partition::PartitionState;
-use pulse::Stall;
-pub use pulse::{Pulse, Stalls};
+use stalls::Stall;
+pub use stalls::Stalls;
 
 /// How soon it is tried again to write to the decision log, or looked whether the membership is
 /// confirmed.
@@ -85,13 +87,13 @@ pub struct Shared {
     pub accounts: Arc<Accounts>,
     /// Whether the topic keeps each trace in one partition.
     pub routing: Arc<Routing>,
-    /// What is said of records that are refused.
+    /// Logs records that are refused.
     pub refusals: Refusals,
-    /// Where they go.
+    /// Where refused records go.
     pub dead_letters: DeadLetters,
 }
 
-/// What a worker is told of what it handed on.
+/// Tells a worker what became of something that it handed on.
 #[derive(Debug)]
 pub enum Notice {
     /// By the exporter with this number: what became of chunks.
@@ -114,15 +116,15 @@ enum Next {
     Stop,
 }
 
-/// One worker. Runs until its inbox is closed. Its methods are many: one for each message that it may
-/// get, in the file of what that is about.
+/// One worker. Its methods are many: one for each message that it may get, in the file of what that
+/// is about.
 #[derive(Debug)]
 pub struct Worker {
     index: usize,
     ctx: Context,
     lanes: Lanes,
     gathering: Gathering,
-    pulse: Arc<Pulse>,
+    liveness: Arc<Liveness>,
     stalled_by: Option<Stall>,
     inbox: Inbox,
     /// No more comes than is under way, which the queues of the others bound.
@@ -152,7 +154,7 @@ impl Worker {
             ctx: Context::new(shared, active),
             lanes: Lanes::new(exporters),
             gathering: Gathering::default(),
-            pulse: Arc::default(),
+            liveness: Arc::default(),
             stalled_by: None,
             inbox,
             notices,
@@ -163,12 +165,12 @@ impl Worker {
         }
     }
 
-    /// Its sign of life.
-    pub fn pulse(&self) -> Arc<Pulse> {
-        Arc::clone(&self.pulse)
+    /// Its liveness.
+    pub fn liveness(&self) -> Arc<Liveness> {
+        Arc::clone(&self.liveness)
     }
 
-    /// Works until `stop` is called off.
+    /// Runs until `stop` is cancelled, or its inbox is closed.
     pub async fn run(mut self, stop: CancellationToken) {
         let dead_letters = self.ctx.shared.dead_letters.clone();
         loop {
@@ -182,7 +184,7 @@ impl Worker {
             let has_to_retry = !is_free || !self.ctx.outbox.batches.is_empty();
             let log_due = self.gathering.next();
             let revoke_deadline = self.partitions.deadline();
-            self.pulse.rest();
+            self.liveness.rest();
             let next = tokio::select! {
                 biased;
                 Some(rebalance) = self.inbox.rebalances.recv() => Next::Rebalance(rebalance),
@@ -191,13 +193,13 @@ impl Worker {
                 () = room(full), if is_full => Next::Feed,
                 () = dead_letters.room(), if has_unsent => Next::Feed,
                 () = tokio::time::sleep(RETRY_WAIT), if has_to_retry => Next::Feed,
-                () = until(log_due) => Next::Feed,
-                () = until(revoke_deadline) => Next::RevokeDeadline,
+                () = clock::until(log_due) => Next::Feed,
+                () = clock::until(revoke_deadline) => Next::RevokeDeadline,
                 Ok(()) = self.policies.changed(), if is_free => Next::Policies,
                 Some(event) = self.inbox.events.recv(), if is_free => Next::Event(event),
                 else => Next::Stop,
             };
-            self.pulse.work();
+            self.liveness.work();
             match next {
                 Next::Rebalance(rebalance) => self.rebalance(rebalance),
                 Next::Notice(Notice::Acks(exporter, acks)) => self.acknowledge(exporter, acks),
@@ -212,7 +214,7 @@ impl Worker {
                 Next::Stop => break,
             }
         }
-        self.pulse.rest();
+        self.liveness.rest();
         self.ctx.shared.stalls.changed(self.stalled_by, None);
         // After an orderly stop nothing is left. After a crash what is lost will be read again.
         for state in self.partitions.take_all() {
@@ -299,9 +301,9 @@ impl Worker {
 
     /// A letter is settled, of a partition that may be gone.
     fn letter_settled(&mut self, ticket: LetterTicket) {
-        let LetterTicket { origin: Origin { partition, generation, .. }, holds } = ticket;
+        let LetterTicket { origin: Origin { partition, generation, .. }, waiter } = ticket;
         if let Some(state) = self.partitions.get(partition, generation) {
-            state.settlement.letter_settled(holds, &mut self.ctx.outbox);
+            state.settlement.letter_settled(waiter, &mut self.ctx.outbox);
             state.publish(&mut self.ctx);
             self.feed();
             self.go_on_with_revocations();
@@ -335,14 +337,6 @@ impl Worker {
 async fn room(full: Option<(Exporter, usize)>) {
     match full {
         Some((exporter, bytes)) => exporter.room(bytes).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until `deadline`; for ever if there is none.
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }

@@ -22,7 +22,7 @@ impl Targets {
         Self(if some == 0 { everything } else { some })
     }
 
-    /// How many they are.
+    /// The number of exporters.
     pub(super) fn count(self) -> usize {
         self.0.count_ones() as usize
     }
@@ -54,7 +54,7 @@ impl Outbox {
     }
 }
 
-/// A chunk, and whom it is for.
+/// A chunk, and the exporters that it is for.
 #[derive(Clone, Debug)]
 pub(super) struct Outbound {
     pub(super) targets: Targets,

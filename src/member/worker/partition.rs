@@ -29,13 +29,13 @@ pub(super) struct ReadingBack {
 pub(super) struct PartitionState {
     pub(super) origin: Origin,
     pub(super) acquisition: Arc<Acquisition>,
-    /// As whom it writes to the decision log.
+    /// Its owner id in the decision log.
     pub(super) owner: OwnerId,
     /// Until the decision log is read back: nothing of the partition is judged.
     pub(super) reading_back: Option<ReadingBack>,
     pub(super) sampler: Sampler,
     pub(super) settlement: Settlement,
-    /// What it held when that was last told.
+    /// What it held when the worker was last told.
     held_told: Held,
 }
 
@@ -169,7 +169,7 @@ impl PartitionState {
     }
 
     /// Tells the consumer what may be committed, and what the next owner has to know; and the worker
-    /// what this partition holds. Said after whatever was done for it.
+    /// what this partition holds. Called after each change.
     pub(super) fn publish(&mut self, ctx: &mut Context) {
         let unrecorded = self.settlement.recording.waiting_bytes();
         let cost = self.sampler.bytes() + unrecorded;
@@ -183,13 +183,13 @@ impl PartitionState {
         self.acquisition.set_committable(committable.position, metadata);
     }
 
-    /// Tells the worker that the partition holds so much now.
+    /// Tells the worker what the partition holds now.
     fn tell_held(&mut self, ctx: &mut Context, now: Held) {
         ctx.held.change(self.held_told, now);
         self.held_told = now;
     }
 
-    /// Counting out what is still open: the partition's next owner reads it again.
+    /// Counts open traces as revoked: the partition's next owner reads them again.
     pub(super) fn abandon(&mut self, ctx: &mut Context) {
         self.tell_held(ctx, Held::default());
         self.sampler.abandon().iter().for_each(|trace| ctx.counting.abandoned(trace));

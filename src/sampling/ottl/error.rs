@@ -28,6 +28,13 @@ impl OttlError {
         Self { help: Some(help.into()), ..self }
     }
 
+    pub(super) fn with_help_if_any(self, help: Option<impl Into<String>>) -> Self {
+        match help {
+            Some(help) => self.with_help(help),
+            None => self,
+        }
+    }
+
     /// With the known name that may have been meant, else all of them.
     pub(super) fn with_known(self, name: &str, known: &[&str]) -> Self {
         match nearest(name, known) {

@@ -90,9 +90,9 @@ impl Expression {
         }
     }
 
-    /// Shows every path to `visit`.
-    pub(super) fn each_path<'e>(&'e self, visit: &mut impl FnMut(&'e Path)) {
-        match &self.kind {
+    /// Shows every path to `visit`, which may change it.
+    pub(super) fn each_path(&mut self, visit: &mut impl FnMut(&mut Path)) {
+        match &mut self.kind {
             Kind::Literal(_) => {}
             Kind::Holds(operand) => operand.each_path(visit),
             Kind::Compare(comparison) => {
@@ -101,23 +101,7 @@ impl Expression {
             }
             Kind::Not(negated) => negated.each_path(visit),
             Kind::And(all) | Kind::Or(all) => {
-                all.iter().for_each(|operand| operand.each_path(visit));
-            }
-        }
-    }
-
-    /// Has `visit` change every path.
-    pub(super) fn each_path_mut(&mut self, visit: &mut impl FnMut(&mut Path)) {
-        match &mut self.kind {
-            Kind::Literal(_) => {}
-            Kind::Holds(operand) => operand.each_path_mut(visit),
-            Kind::Compare(comparison) => {
-                comparison.0.each_path_mut(visit);
-                comparison.2.each_path_mut(visit);
-            }
-            Kind::Not(negated) => negated.each_path_mut(visit),
-            Kind::And(all) | Kind::Or(all) => {
-                all.iter_mut().for_each(|operand| operand.each_path_mut(visit));
+                all.iter_mut().for_each(|operand| operand.each_path(visit));
             }
         }
     }

@@ -4,12 +4,22 @@ use std::ops::Range;
 
 use super::error::{OttlError, nearest};
 use super::functions;
+use super::lexer::Token;
 
 /// What arithmetic is for.
 pub(super) const COMPUTED: &str = "only numbers, times and durations are computed with";
 
-/// For a word where a condition could end: operators of other languages.
-pub(super) fn word(word: &str) -> Option<&'static str> {
+/// For a token where a condition could end.
+pub(super) fn token(token: &Token) -> Option<&'static str> {
+    match token {
+        Token::Plus | Token::Minus | Token::Times | Token::Over => Some(COMPUTED),
+        Token::Name(written) | Token::Symbol(written) => word(written),
+        _ => None,
+    }
+}
+
+/// Operators of other languages.
+fn word(word: &str) -> Option<&'static str> {
     Some(match word {
         "in" | "IN" => {
             "write `ContainsValue([\"a\", \"b\"], name)`, or a comparison for each, joined by `or`"

@@ -144,9 +144,8 @@ fn unknown(rest: &str, at: usize) -> OttlError {
     let known = KNOWN.into_iter().find(|(mark, _)| rest.starts_with(mark));
     let one = rest.chars().next().map_or(0, char::len_utf8);
     let length = known.map_or(one, |(mark, _)| mark.len());
-    let error =
-        OttlError::new(at..at + length, format!("`{}` has no meaning here", &rest[..length]));
-    known.map_or(error.clone(), |(_, help)| error.with_help(help))
+    let message = format!("`{}` has no meaning here", &rest[..length]);
+    OttlError::new(at..at + length, message).with_help_if_any(known.map(|(_, help)| help))
 }
 
 fn word(rest: &str) -> (Token, usize) {

@@ -39,10 +39,7 @@ pub(super) fn find(expression: &Expression, found: &mut Vec<OttlError>) {
                     name(right)
                 );
                 let error = OttlError::new(expression.range.clone(), message);
-                found.push(match remedy(left, right) {
-                    Some(help) => error.with_help(help),
-                    None => error,
-                });
+                found.push(error.with_help_if_any(remedy(left, right)));
             }
         }
     }

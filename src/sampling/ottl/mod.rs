@@ -76,6 +76,22 @@ pub struct Needs {
     pub services: bool,
 }
 
+impl Needs {
+    /// Adds what `path` needs.
+    fn add(&mut self, path: &Path) {
+        match path {
+            Path::Span(field) | Path::Root(field) => {
+                self.details |= is_detail(field);
+                self.events |= matches!(field, SpanField::Events);
+            }
+            Path::Scope(_) => self.scopes = true,
+            Path::Event(_) => self.events = true,
+            Path::Trace(field) => self.services |= matches!(field, TraceField::Services),
+            Path::Resource(_) => {}
+        }
+    }
+}
+
 /// A condition that was compiled.
 #[derive(Clone, Debug)]
 pub struct Condition {
@@ -83,6 +99,9 @@ pub struct Condition {
     context: Context,
     skeleton: Skeleton,
     leaves: Vec<Leaf>,
+    /// The keys of all attributes that it looks at, each once.
+    keys: Vec<String>,
+    needs: Needs,
 }
 
 /// Compiles a condition into the largest parts that are about one thing each.
@@ -117,10 +136,20 @@ pub fn compile_apart(text: &str, context: Context) -> Result<Condition, OttlErro
 }
 
 fn compile_unbounded(text: &str, context: Context) -> Result<Condition, OttlError> {
-    let expression = resolve::condition(parser::parse(text)?, context)?;
+    let mut expression = resolve::condition(parser::parse(text)?, context)?;
+    let events = context == Context::SpanEvent;
+    let (mut keys, mut needs) = (Vec::new(), Needs { events, ..Needs::default() });
+    expression.each_path(&mut |path| {
+        needs.add(path);
+        if let Some(attribute) = path.attribute()
+            && !keys.contains(&attribute.key)
+        {
+            keys.push(attribute.key.clone());
+        }
+    });
     let mut leaves = Vec::new();
     let skeleton = skeleton::split(expression, &mut leaves);
-    Ok(Condition { text: text.to_owned(), context, skeleton, leaves })
+    Ok(Condition { text: text.to_owned(), context, skeleton, leaves, keys, needs })
 }
 
 impl Condition {
@@ -145,54 +174,34 @@ impl Condition {
     }
 
     /// The keys of all attributes that it looks at, wherever they stand, each once.
-    pub fn attribute_keys(&self) -> Vec<&str> {
-        let mut keys = Vec::new();
-        self.each_path(|path| {
-            if let Some(attribute) = path.attribute()
-                && !keys.contains(&attribute.key.as_str())
-            {
-                keys.push(attribute.key.as_str());
-            }
-        });
-        keys
+    pub fn attribute_keys(&self) -> &[String] {
+        &self.keys
     }
 
     /// Tells it by which index the scan knows each of its keys. Before, every attribute is
     /// missing.
     pub fn bind(&mut self, mut index_of: impl FnMut(&str) -> KeyIndex) {
         let mut bind = |path: &mut Path| {
-            if let Some(attribute) = path.attribute_mut() {
+            if let Some(attribute) = path.attribute() {
                 attribute.index = Some(index_of(&attribute.key));
             }
         };
         for leaf in &mut self.leaves {
-            leaf.expression.each_path_mut(&mut bind);
+            leaf.expression.each_path(&mut bind);
         }
     }
 
     /// What a scan has to look at beside spans and their attributes.
     pub fn needs(&self) -> Needs {
-        let events = self.context == Context::SpanEvent;
-        let mut needs = Needs { events, ..Needs::default() };
-        self.each_path(|path| match path {
-            Path::Span(field) | Path::Root(field) => {
-                needs.details |= is_detail(field);
-                needs.events |= matches!(field, SpanField::Events);
-            }
-            Path::Scope(_) => needs.scopes = true,
-            Path::Event(_) => needs.events = true,
-            Path::Trace(field) => needs.services |= matches!(field, TraceField::Services),
-            Path::Resource(_) => {}
-        });
-        needs
+        self.needs
     }
 
     /// The same condition, with each comparison and call as a leaf of its own and negations
     /// pushed into them, for rules whose comparisons may hold on different spans.
-    pub fn apart(&self) -> Self {
+    pub fn apart(self) -> Self {
         let mut leaves = Vec::new();
         let skeleton = skeleton::apart(&self.skeleton, &self.leaves, false, &mut leaves);
-        Self { text: self.text.clone(), context: self.context, skeleton, leaves }
+        Self { skeleton, leaves, ..self }
     }
 
     /// Comparisons in it that have the same answer for every span, as their sides are of different
@@ -201,12 +210,6 @@ impl Condition {
         let mut found = Vec::new();
         self.leaves.iter().for_each(|leaf| mistyped::find(&leaf.expression, &mut found));
         found
-    }
-
-    fn each_path<'c>(&'c self, mut visit: impl FnMut(&'c Path)) {
-        for leaf in &self.leaves {
-            leaf.expression.each_path(&mut visit);
-        }
     }
 }
 

@@ -70,27 +70,7 @@ impl Operand {
     }
 
     /// The operands that it is made of.
-    fn parts(&self) -> Vec<&Operand> {
-        match self {
-            Operand::Literal(_) | Operand::Known(_) | Operand::Path(_) => Vec::new(),
-            Operand::Call(call) => call.arguments.iter().collect(),
-            Operand::List(items) => items.iter().collect(),
-            Operand::Map(entries) => entries.iter().map(|(_, value)| value).collect(),
-            Operand::Chain(first, rest) => {
-                std::iter::once(&**first).chain(rest.iter().map(|(_, operand)| operand)).collect()
-            }
-            Operand::Negative(operand) => vec![operand],
-            Operand::Indexed(operand, indexes) => {
-                let computed = indexes.iter().filter_map(|index| match index {
-                    Index::Computed(operand) => Some(operand),
-                    _ => None,
-                });
-                std::iter::once(&**operand).chain(computed).collect()
-            }
-        }
-    }
-
-    fn parts_mut(&mut self) -> Vec<&mut Operand> {
+    fn parts(&mut self) -> Vec<&mut Operand> {
         match self {
             Operand::Literal(_) | Operand::Known(_) | Operand::Path(_) => Vec::new(),
             Operand::Call(call) => call.arguments.iter_mut().collect(),
@@ -111,20 +91,12 @@ impl Operand {
         }
     }
 
-    /// Shows every path to `visit`.
-    pub(super) fn each_path<'e>(&'e self, visit: &mut impl FnMut(&'e Path)) {
+    /// Shows every path to `visit`, which may change it.
+    pub(super) fn each_path(&mut self, visit: &mut impl FnMut(&mut Path)) {
         if let Operand::Path(path) = self {
             visit(path);
         }
         self.parts().into_iter().for_each(|part| part.each_path(visit));
-    }
-
-    /// Has `visit` change every path.
-    pub(super) fn each_path_mut(&mut self, visit: &mut impl FnMut(&mut Path)) {
-        if let Operand::Path(path) = self {
-            visit(path);
-        }
-        self.parts_mut().into_iter().for_each(|part| part.each_path_mut(visit));
     }
 }
 

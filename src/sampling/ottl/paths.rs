@@ -119,19 +119,7 @@ impl Path {
     }
 
     /// The attribute that the path leads to or through.
-    pub(super) fn attribute(&self) -> Option<&Attribute> {
-        match self {
-            Path::Span(SpanField::Attribute(attribute))
-            | Path::Root(SpanField::Attribute(attribute))
-            | Path::Resource(attribute)
-            | Path::Scope(ScopeField::Attribute(attribute))
-            | Path::Event(EventField::Attribute(attribute)) => Some(attribute),
-            _ => None,
-        }
-    }
-
-    /// The same, to be changed.
-    pub(super) fn attribute_mut(&mut self) -> Option<&mut Attribute> {
+    pub(super) fn attribute(&mut self) -> Option<&mut Attribute> {
         match self {
             Path::Span(SpanField::Attribute(attribute))
             | Path::Root(SpanField::Attribute(attribute))

@@ -287,12 +287,12 @@ fn known(operand: Operand, level: Level, range: Range<usize>) -> Result<Resolved
     match operand.get(&Fields::default()) {
         Ok(value) => Ok((Operand::Known(value.into_owned()), level)),
         Err(why) => {
-            let error = OttlError::new(range, format!("this has no value: {why}"));
             let help = match why {
                 EvalError::Unreadable { function } => hints::readable_by(function),
                 _ => None,
             };
-            Err(help.map_or(error.clone(), |help| error.with_help(help)))
+            let message = format!("this has no value: {why}");
+            Err(OttlError::new(range, message).with_help_if_any(help))
         }
     }
 }

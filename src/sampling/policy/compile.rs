@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::budget::{BudgetIndex, Limit};
 use super::condition::{self, ConditionError, TraceCondition};
 use super::expression::Expression;
-use super::predicate::Predicates;
+use super::predicates_builder::PredicatesBuilder;
 use super::spec::{Mode, PolicySpec};
 use super::vote::LeafIndex;
 use super::{Asking, Leaf, Policy, PolicyIndex, PolicySet};
@@ -60,15 +60,14 @@ pub fn compile(specs: &[PolicySpec]) -> Result<PolicySet, CompileError> {
         compiler.policy = PolicyIndex(index.map_err(|_| compiler.too_many())?);
         policies.push(compiler.policy(spec)?);
     }
-    let Compiler { mut predicates, limits, leaves, .. } = compiler;
-    predicates.finish();
-    Ok(PolicySet { policies, predicates, limits, leaves })
+    let Compiler { predicates, limits, leaves, .. } = compiler;
+    Ok(PolicySet { policies, predicates: predicates.finish(), limits, leaves })
 }
 
 /// A compilation under way: what the policies share.
 #[derive(Default)]
 pub(super) struct Compiler {
-    predicates: Predicates,
+    predicates: PredicatesBuilder,
     limits: Vec<Limit>,
     leaves: Vec<Leaf>,
     /// The policy of the file that is in hand.
@@ -113,7 +112,7 @@ impl Compiler {
     /// A question that some span answers.
     pub(super) fn fact(
         &mut self,
-        ask: impl FnOnce(&mut Predicates) -> Option<u16>,
+        ask: impl FnOnce(&mut PredicatesBuilder) -> Option<u16>,
         is_inverted: bool,
     ) -> Result<Asking, CompileError> {
         let fact = ask(&mut self.predicates).ok_or_else(|| self.too_many())?;

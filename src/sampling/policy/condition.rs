@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::predicate::Predicates;
+use super::predicates_builder::PredicatesBuilder;
 use crate::otlp::span::{EventView, SpanView};
 use crate::sampling::facts::{Facts, Summary};
 use crate::sampling::ottl::{
@@ -238,10 +238,10 @@ impl Question {
     }
 }
 
-impl Predicates {
+impl PredicatesBuilder {
     /// Has scans look for what the condition needs.
     pub(super) fn look_for(&mut self, condition: &mut Condition) -> Result<(), ConditionError> {
-        if self.keys().len() + condition.attribute_keys().len() > usize::from(u16::MAX) {
+        if self.predicates.keys.len() + condition.attribute_keys().len() > usize::from(u16::MAX) {
             return Err(ConditionError::TooMany);
         }
         condition.bind(|key| self.key(key));
@@ -343,6 +343,6 @@ impl Predicates {
     }
 
     fn ask(&mut self, condition: &Arc<Condition>, about: About) {
-        self.questions.push(Question { condition: Arc::clone(condition), about });
+        self.predicates.questions.push(Question { condition: Arc::clone(condition), about });
     }
 }

@@ -2,7 +2,7 @@
 
 use super::budget::{BudgetIndex, Budgets};
 use super::expression::{Asked, Expression, Unit};
-use super::judge::{Decision, Observer, Said};
+use super::judge::{Decision, Observer, VoteKind};
 use super::spec::{PolicyKind, PolicySpec};
 use super::vote::LeafIndex;
 use super::{Asking, PolicyIndex, PolicySet};
@@ -15,33 +15,33 @@ use crate::sampling::facts::Summary;
 pub struct Explanation {
     /// The decision.
     pub decision: Decision,
-    /// What the policies said, in the order of the file. Those that were not asked are not here.
-    pub votes: Vec<Voted>,
+    /// The votes, in the order of the file. Policies that were not asked have none.
+    pub votes: Vec<ExplainedVote>,
 }
 
-/// What one policy said, and why.
+/// What one policy voted, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Voted {
+pub struct ExplainedVote {
     /// Which one.
     pub policy: PolicyIndex,
-    /// What it said.
-    pub said: Said,
+    /// Its vote; nothing if it was not asked.
+    pub vote: VoteKind,
     /// Why, in a few words, such as `latency: 340 ms <= 1000 ms`.
     pub reason: String,
     /// Some condition of it could not be evaluated.
     pub failed: bool,
 }
 
-/// Takes down who said what.
+/// Takes the votes down.
 #[derive(Default)]
-struct Minutes {
-    said: Vec<(PolicyIndex, Said)>,
+struct Recorder {
+    votes: Vec<(PolicyIndex, VoteKind)>,
     failed: Vec<PolicyIndex>,
 }
 
-impl Observer for Minutes {
-    fn voted(&mut self, policy: PolicyIndex, said: Said) {
-        self.said.push((policy, said));
+impl Observer for Recorder {
+    fn voted(&mut self, policy: PolicyIndex, vote: VoteKind) {
+        self.votes.push((policy, vote));
     }
 
     fn failed(&mut self, policy: PolicyIndex) {
@@ -55,16 +55,17 @@ impl PolicySet {
     /// Decides a trace as [`PolicySet::decide`] does, and tells why.
     pub fn explain(&self, trace: &Summary, now: Timestamp, budgets: &mut Budgets) -> Explanation {
         let before = budgets.clone();
-        let mut minutes = Minutes::default();
-        let decision = self.decide(trace, now, budgets, &mut minutes);
-        minutes.said.sort_by_key(|(policy, _)| *policy);
-        let explained = |(policy, said): (PolicyIndex, Said)| Voted {
+        let mut recorder = Recorder::default();
+        let decision = self.decide(trace, now, budgets, &mut recorder);
+        let Recorder { mut votes, failed } = recorder;
+        votes.sort_by_key(|(policy, _)| *policy);
+        let explained = |(policy, vote): (PolicyIndex, VoteKind)| ExplainedVote {
             policy,
-            said,
+            vote,
             reason: self.reason(policy, trace, now, &before),
-            failed: minutes.failed.contains(&policy),
+            failed: failed.contains(&policy),
         };
-        let votes = minutes.said.iter().copied().map(explained).collect();
+        let votes = votes.into_iter().map(explained).collect();
         Explanation { decision, votes }
     }
 

@@ -31,9 +31,9 @@ pub enum Decision {
     },
 }
 
-/// What a policy said when it was asked.
+/// What a vote came to, as others are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Said {
+pub enum VoteKind {
     /// Nothing.
     None,
     /// To keep the trace.
@@ -44,8 +44,8 @@ pub enum Said {
 
 /// Is told how a decision comes about.
 pub trait Observer {
-    /// A policy was asked. One that is not asked says nothing here.
-    fn voted(&mut self, policy: PolicyIndex, said: Said);
+    /// A policy was asked. Not called for one that is not asked.
+    fn voted(&mut self, policy: PolicyIndex, vote: VoteKind);
 
     /// A condition of the policy could not be evaluated for some span.
     fn failed(&mut self, policy: PolicyIndex);
@@ -54,9 +54,9 @@ pub trait Observer {
     fn leaf_voted(&mut self, leaf: LeafIndex);
 }
 
-/// Nobody.
+/// For decisions that nobody observes.
 impl Observer for () {
-    fn voted(&mut self, _: PolicyIndex, _: Said) {}
+    fn voted(&mut self, _: PolicyIndex, _: VoteKind) {}
     fn failed(&mut self, _: PolicyIndex) {}
     fn leaf_voted(&mut self, _: LeafIndex) {}
 }
@@ -174,7 +174,7 @@ impl PolicySet {
         if let Some(leaf) = leaf {
             observer.leaf_voted(leaf);
         }
-        observer.voted(index, answer.said());
+        observer.voted(index, answer.kind());
         answer
     }
 }
@@ -188,13 +188,13 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn said(&self) -> Said {
+    fn kind(&self) -> VoteKind {
         match self.vote {
-            // A rule that matched and keeps nothing: what it says is that the trace may go.
-            Vote::None if self.is_final => Said::Drop,
-            Vote::None | Vote::Failed => Said::None,
-            Vote::Keep(_) => Said::Keep,
-            Vote::Drop => Said::Drop,
+            // A rule that matched and keeps nothing votes to drop the trace.
+            Vote::None if self.is_final => VoteKind::Drop,
+            Vote::None | Vote::Failed => VoteKind::None,
+            Vote::Keep(_) => VoteKind::Keep,
+            Vote::Drop => VoteKind::Drop,
         }
     }
 }

@@ -4,19 +4,16 @@ use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 
-use super::attribute::{AttributeTest, AttributeTests};
-use super::condition::{Asking, Question, TraceCondition};
+use super::attribute::AttributeTests;
+use super::condition::Question;
 use super::sequence::Sequence;
 use crate::otlp::span::{AttributeRef, KeyIndex, SpanRef, SpanView, ValueRef};
 use crate::otlp::tracestate;
 use crate::sampling::facts::{Facts, Summary};
-use crate::sampling::ottl::{Context, Needs};
+use crate::sampling::ottl::Needs;
 
 /// The status code ERROR.
 const ERROR: i32 = 2;
-
-/// The resource attribute that names the service.
-const SERVICE_NAME: &str = "service.name";
 
 /// The sampled bit of the W3C trace flags.
 const SAMPLED: u32 = 1;
@@ -26,30 +23,25 @@ const SAMPLED: u32 = 1;
 pub struct Predicates {
     /// The attribute keys that some policy names; an [`AttributeRef`] names its key by the index
     /// in here.
-    keys: Vec<String>,
+    pub(super) keys: Vec<String>,
     /// By status code 0 to 2: the facts that a span with it makes true.
-    by_status: [Facts; 3],
+    pub(super) by_status: [Facts; 3],
     /// By key: what is asked of that attribute.
-    by_key: Vec<AttributeTests>,
+    pub(super) by_key: Vec<AttributeTests>,
     /// The fact that a span has the sampled flag, if somebody asks.
-    sampled: Option<u16>,
+    pub(super) sampled: Option<u16>,
     /// What is asked of tracestates.
-    trace_states: Vec<(TraceStateTest, u16)>,
+    pub(super) trace_states: Vec<(TraceStateTest, u16)>,
     /// What conditions ask.
     pub(super) questions: Vec<Question>,
     /// What conditions ask of which the first answer counts.
     pub(super) sequences: Vec<Sequence>,
     /// The fact that the root was there, if somebody asks of it.
-    root_seen: Option<u16>,
+    pub(super) root_seen: Option<u16>,
     /// What conditions need beside attributes.
-    needs: Needs,
+    pub(super) needs: Needs,
     /// The key of service names, if services are counted.
-    service_name: Option<KeyIndex>,
-    /// How many facts there are.
-    facts: u16,
-    /// What was asked before, so that it is asked once.
-    statuses: Vec<(u8, u16)>,
-    pub(super) conditions: Vec<(String, Context, Asking, TraceCondition)>,
+    pub(super) service_name: Option<KeyIndex>,
 }
 
 /// What the attributes of a resource say, whatever spans it has.
@@ -61,9 +53,9 @@ pub struct ResourceFacts {
 
 /// The question whether a tracestate has a member with one of these values.
 #[derive(Debug, PartialEq)]
-struct TraceStateTest {
-    key: String,
-    values: Vec<String>,
+pub(super) struct TraceStateTest {
+    pub(super) key: String,
+    pub(super) values: Vec<String>,
 }
 
 impl TraceStateTest {
@@ -155,97 +147,6 @@ impl Predicates {
             }
             self.by_key[usize::from(attribute.key.0)].ask(attribute.value, record, facts);
         }
-    }
-
-    /// The fact that some span has one of the status codes in the bit set `codes`.
-    pub(super) fn status(&mut self, codes: u8) -> Option<u16> {
-        if let Some((_, fact)) = self.statuses.iter().find(|(asked, _)| *asked == codes) {
-            return Some(*fact);
-        }
-        let fact = self.next_fact()?;
-        self.statuses.push((codes, fact));
-        for (code, facts) in self.by_status.iter_mut().enumerate() {
-            if codes >> code & 1 == 1 {
-                facts.insert(fact);
-            }
-        }
-        Some(fact)
-    }
-
-    /// The fact that some span has the sampled flag.
-    pub(super) fn sampled(&mut self) -> Option<u16> {
-        if self.sampled.is_none() {
-            self.sampled = Some(self.next_fact()?);
-        }
-        self.sampled
-    }
-
-    /// The fact that some span's tracestate has the member `key` with one of `values`.
-    pub(super) fn trace_state(&mut self, key: &str, values: &[String]) -> Option<u16> {
-        let test = TraceStateTest { key: key.to_owned(), values: values.to_vec() };
-        if let Some((_, fact)) = self.trace_states.iter().find(|(asked, _)| *asked == test) {
-            return Some(*fact);
-        }
-        let fact = self.next_fact()?;
-        self.trace_states.push((test, fact));
-        Some(fact)
-    }
-
-    /// The fact that the resource or some span has the attribute and the test holds for it.
-    pub(super) fn attribute(&mut self, key: &str, test: AttributeTest) -> Option<u16> {
-        let index = usize::from(self.key(key).0);
-        if let Some(fact) = self.by_key[index].fact_of(&test) {
-            return Some(fact);
-        }
-        let fact = self.next_fact()?;
-        self.by_key[index].add(test, fact);
-        Some(fact)
-    }
-
-    /// The index of a key, which is looked for from now on.
-    pub(super) fn key(&mut self, key: &str) -> KeyIndex {
-        let index = self.keys.iter().position(|known| known == key).unwrap_or_else(|| {
-            self.keys.push(key.to_owned());
-            self.by_key.push(AttributeTests::default());
-            self.keys.len() - 1
-        });
-        KeyIndex(u16::try_from(index).expect("a file has fewer keys than conditions"))
-    }
-
-    /// Looks at more than attributes.
-    pub(super) fn need(&mut self, more: Needs) {
-        let needs = &mut self.needs;
-        needs.details |= more.details;
-        needs.events |= more.events;
-        needs.scopes |= more.scopes;
-        needs.services |= more.services;
-        if needs.services {
-            self.service_name = Some(self.key(SERVICE_NAME));
-        }
-    }
-
-    /// The fact that the root was there.
-    pub(super) fn root_seen(&mut self) -> Option<u16> {
-        if self.root_seen.is_none() {
-            self.root_seen = Some(self.next_fact()?);
-        }
-        self.root_seen
-    }
-
-    /// No further questions come.
-    pub(super) fn finish(&mut self) {
-        self.by_key.iter_mut().for_each(AttributeTests::finish);
-    }
-
-    fn next_fact(&mut self) -> Option<u16> {
-        self.next_facts(1)
-    }
-
-    /// The first of `count` new facts.
-    pub(super) fn next_facts(&mut self, count: u16) -> Option<u16> {
-        let first = self.facts;
-        self.facts = first.checked_add(count)?;
-        Some(first)
     }
 }
 

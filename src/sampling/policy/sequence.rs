@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::condition::{Answer, ConditionError, TraceCondition};
-use super::predicate::Predicates;
+use super::predicates_builder::PredicatesBuilder;
 use crate::otlp::span::{EventView, SpanView};
 use crate::sampling::facts::Facts;
 use crate::sampling::ottl::{self, Condition, Context, EvalError, Fields, Level};
@@ -55,7 +55,7 @@ fn any(conditions: &[Arc<Condition>], fields: &Fields<'_>) -> Result<bool, EvalE
     Ok(false)
 }
 
-impl Predicates {
+impl PredicatesBuilder {
     /// Conditions of which the first answer counts, be it a failure; `None` if some are about
     /// more than spans and events. An error names its condition.
     pub(super) fn sequence(
@@ -85,7 +85,7 @@ impl Predicates {
         let Some(condition) = spans.iter().chain(&events).next().cloned() else { return Ok(None) };
         let text = || condition.text().to_owned();
         let answer = self.answer().map_err(|error| (text(), error))?;
-        self.sequences.push(Sequence { spans, events, answer });
+        self.predicates.sequences.push(Sequence { spans, events, answer });
         Ok(Some(TraceCondition::answered(condition, answer)))
     }
 }

@@ -1,13 +1,15 @@
 //! What one worker has counted: plain numbers, until they are posted.
 //!
-//! Counting allocates nothing: the vectors are made for one policy set, and made anew for the
+//! Counting allocates nothing: the vectors are made for one policy set, and others for the
 //! next one.
+
+use serde::Serialize;
 
 use crate::otlp::encoding::{Compression, Encoding};
 use crate::telemetry::metrics::{Invalid, LOOKUPS, Misrouted, Replayed, TRIGGERS, VOTES};
 
 /// An amount of spans: how many traces they belong to, how many they are, their wire bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Amount {
     /// Number of traces; zero where spans do not make a trace of their own.
     pub traces: u64,
@@ -33,7 +35,7 @@ pub struct PolicyCounts {
     pub kept: Amount,
     /// What it dropped.
     pub dropped: Amount,
-    /// What it said (see [`VOTES`]).
+    /// Its votes (see [`VOTES`]).
     pub votes: [u64; VOTES.len()],
     /// Traces of which it could not evaluate something.
     pub errors: u64,

@@ -1,6 +1,6 @@
 //! `docs/metrics.md`, printed from the table; and the names of metrics in other documents.
 //!
-//! `TAILSIEVE_UPDATE=1 cargo test --lib telemetry::metrics` writes the page anew.
+//! `TAILSIEVE_UPDATE=1 cargo test --lib telemetry::metrics` writes the page.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -145,7 +145,7 @@ fn the_page_is_printed_from_the_table() {
     }
     let found = fs::read_to_string(&file).unwrap_or_default();
     let hint = "docs/metrics.md is not what the table says; \
-                TAILSIEVE_UPDATE=1 cargo test --lib telemetry::metrics writes it anew";
+                TAILSIEVE_UPDATE=1 cargo test --lib telemetry::metrics writes it";
     assert!(found == page(), "{hint}");
 }
 

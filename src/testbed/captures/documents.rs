@@ -9,7 +9,7 @@ use std::io::{self, BufRead, Read};
 
 use super::sniff::without_mark;
 
-/// A document, or something that is none.
+/// A document, or a piece of the stream that turned out to be none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Document {
     /// The line that it begins in, counted from 1.

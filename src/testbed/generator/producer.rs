@@ -5,9 +5,8 @@
 //! which makes the run an error. Follows the wall clock if asked to. Waits while the queue is full;
 //! drops nothing.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -19,6 +18,7 @@ use thiserror::Error;
 
 use super::model::GeneratedRecord;
 use crate::ids::{Offset, Partition, Timestamp};
+use crate::sync::lock;
 use crate::testbed::ledger::SpanFact;
 
 /// How often the stop flag is checked, at least.
@@ -233,8 +233,7 @@ where
         return Ok(());
     }
     let context = producer.context();
-    let failure = context.first_failure.lock();
-    let reason = failure.unwrap_or_else(PoisonError::into_inner).take();
+    let reason = lock(&context.first_failure).take();
     let reason = reason.unwrap_or_else(|| match flushed {
         Err(error) => error.to_string(),
         Ok(()) => "no answer".into(),
@@ -258,9 +257,7 @@ struct Context<F> {
 impl<F> Context<F> {
     fn failed(&self, error: &KafkaError) {
         self.counters.records_failed.fetch_add(1, Ordering::Relaxed);
-        let first = self.first_failure.lock();
-        let mut first = first.unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(|| error.to_string());
+        lock(&self.first_failure).get_or_insert_with(|| error.to_string());
     }
 }
 
@@ -270,8 +267,7 @@ impl<F: Send + Sync + 'static> ClientContext for Context<F> {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let last = self.last_error_logged.lock();
-        let mut last = last.unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last_error_logged);
         if last.is_none_or(|at| at.elapsed() >= ERROR_LOG_INTERVAL) {
             *last = Some(Instant::now());
             tracing::warn!(%error, reason, "generator.client_error");

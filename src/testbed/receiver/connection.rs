@@ -2,9 +2,10 @@
 
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
+use crate::sync::lock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -18,12 +19,12 @@ pub(super) struct Cut(Arc<Mutex<CancellationToken>>);
 impl Cut {
     /// Cuts every connection that is open now, not later ones.
     pub(super) fn all(&self) {
-        let mut token = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut token = lock(&self.0);
         std::mem::take(&mut *token).cancel();
     }
 
     fn token(&self) -> CancellationToken {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 

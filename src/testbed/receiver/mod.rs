@@ -14,7 +14,7 @@ mod tests;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use tonic::metadata::MetadataMap;
 
 use self::connection::{Cut, Incoming};
 use self::service::TraceService;
+use crate::sync::lock;
 
 /// What the receiver does with a request.
 #[derive(Clone, Default)]
@@ -116,7 +117,7 @@ impl Receiver {
 
     /// From the next request on, behave like this.
     pub fn behave(&self, behaviour: Behaviour) {
-        *self.shared.behaviour.lock().unwrap_or_else(PoisonError::into_inner) = behaviour;
+        *lock(&self.shared.behaviour) = behaviour;
     }
 
     /// How many requests came, taken or not.
@@ -131,8 +132,7 @@ impl Receiver {
 
     /// A header of the last request, if it came with one of this name that is text.
     pub fn header(&self, name: &str) -> Option<String> {
-        let headers = self.shared.headers.lock();
-        let headers = headers.unwrap_or_else(PoisonError::into_inner);
+        let headers = lock(&self.shared.headers);
         let value = headers.get(name)?.to_str().ok()?;
         Some(value.to_owned())
     }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::{Behaviour, Shared};
+use crate::sync::lock;
 
 /// What gRPC receivers take by default, after decompression.
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
@@ -65,7 +66,7 @@ impl Service<http::Request<Body>> for TraceService {
                 .max_decoding_message_size(MAX_REQUEST_BYTES)
                 .unary(export, request)
                 .await;
-            Ok(match *instead.lock().unwrap_or_else(PoisonError::into_inner) {
+            Ok(match *lock(&instead) {
                 Instead::Nothing => response,
                 Instead::NoStatus => without_status(),
                 Instead::Page(status) => page(status),
@@ -117,9 +118,9 @@ struct Export {
 }
 
 impl Export {
-    /// Nobody sees what it returns.
+    /// Has the call answered so; the answer of the gRPC library is dropped.
     fn answer_instead(&self, instead: Instead) {
-        *self.instead.lock().unwrap_or_else(PoisonError::into_inner) = instead;
+        *lock(&self.instead) = instead;
     }
 }
 
@@ -182,12 +183,11 @@ impl Service<Request<Bytes>> for Export {
 impl Shared {
     fn note(&self, request: &Request<Bytes>) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        *self.headers.lock().unwrap_or_else(PoisonError::into_inner) = request.metadata().clone();
+        *lock(&self.headers) = request.metadata().clone();
     }
 
     fn decide(&self, bytes: &Bytes) -> Behaviour {
-        let behaviour = self.behaviour.lock();
-        match behaviour.unwrap_or_else(PoisonError::into_inner).clone() {
+        match lock(&self.behaviour).clone() {
             Behaviour::Judge(judge) => judge(bytes),
             behaviour => behaviour,
         }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
-use crate::cmd::decide::{Offline, Output, Session};
+use crate::cmd::decide::{Offline, Session};
+use crate::cmd::process::Output;
 use crate::config::{self, PolicyFile, policy_tests};
 use crate::otlp::json;
 use crate::testbed::captures::Capture;

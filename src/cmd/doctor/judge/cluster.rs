@@ -41,7 +41,7 @@ pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) -> 
     Some(partitions)
 }
 
-/// Why nobody answers, as far as it can be told.
+/// Why no broker answers, as far as that is known.
 fn unreachable(plan: &Plan, brokers: &Brokers, error: &str) -> Finding {
     let tells = |(address, reach): &(String, Reach)| match reach {
         Reach::Connected => format!("{address} can be connected to"),

@@ -106,7 +106,7 @@ fn offsets(plan: &Plan, ranges: &[Range], partitions: usize) -> Finding {
     if !beyond.is_empty() {
         let text = format!(
             "{group} has committed offsets beyond the end of partitions {beyond:?}: the topic was \
-             made anew, or its data was lost"
+             created again, or its data was lost"
         );
         return Finding::error(OFFSETS, text, reset("--to-earliest"));
     }

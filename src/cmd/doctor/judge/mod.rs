@@ -9,7 +9,7 @@ mod surroundings;
 use super::facts::{Facts, Plan};
 use super::finding::Finding;
 
-/// Everything that can be said, in the order in which it should be mended.
+/// All findings, in the order in which they should be fixed.
 pub fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let partitions = cluster::judge(plan, facts, &mut findings);

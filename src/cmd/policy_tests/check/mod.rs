@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use super::spans;
-use crate::cmd::decide::{Offline, Verdict, attribution, decision, said};
+use crate::cmd::decide::{ExplainedDecision, Offline, attribution, decision, vote_name};
 use crate::config::PolicyFile;
 use crate::config::policy_tests::{Expected, ExpectedVote, PolicyTest, TraceCase};
 use crate::ids::{Timestamp, TraceId};
 use crate::otlp::probability::RANGE;
-use crate::sampling::policy::{CompileError, PolicySet, Said};
+use crate::sampling::policy::{CompileError, ExplainedVote, PolicySet, VoteKind};
 
 /// When every test begins, from the Unix epoch: no clock is read.
 const ORIGIN: Duration = Duration::from_secs(1_700_000_000);
@@ -26,8 +26,8 @@ pub struct Outcome {
 /// What became of one trace.
 #[derive(Debug)]
 pub struct TraceOutcome {
-    /// The decision.
-    pub verdict: Verdict,
+    /// The decision, and how it came about.
+    pub explained: ExplainedDecision,
     /// What is not as expected.
     pub differences: Vec<Difference>,
 }
@@ -72,7 +72,7 @@ pub enum CheckError {
 /// If the policies cannot be compiled, or two traces of the test are one.
 pub fn check(file: &PolicyFile, test: &PolicyTest) -> Result<Outcome, CheckError> {
     let mut offline = Offline::new(file)?;
-    let mut verdicts: Vec<Verdict> = Vec::with_capacity(test.traces.len());
+    let mut decisions: Vec<ExplainedDecision> = Vec::with_capacity(test.traces.len());
     let mut in_order: Vec<(TraceId, &TraceCase)> = Vec::with_capacity(test.traces.len());
     for (number, case) in (1..).zip(&test.traces) {
         let id = case.trace_id.unwrap_or_else(|| trace_id(number, case.randomness));
@@ -84,19 +84,19 @@ pub fn check(file: &PolicyFile, test: &PolicyTest) -> Result<Outcome, CheckError
     let ids: Vec<TraceId> = in_order.iter().map(|(id, _)| *id).collect();
     in_order.sort_by_key(|(_, case)| case.at);
     for (id, case) in in_order {
-        let (time, mut out) = (ORIGIN.saturating_add(case.at), |verdict| verdicts.push(verdict));
+        let (time, mut out) = (ORIGIN.saturating_add(case.at), |decision| decisions.push(decision));
         let record = spans::record(id, time, &case.roots);
         let now = Timestamp(0).after(time);
         // Time passes evenly between traces: each is decided when its time comes.
         offline.run_on(Some(now), &mut out);
         offline.take_in(Some(now), &record, &mut out).expect("what was encoded can be read");
     }
-    offline.run_on(None, &mut |verdict| verdicts.push(verdict));
+    offline.run_on(None, &mut |decision| decisions.push(decision));
     let outcome = |(id, case): (&TraceId, &TraceCase)| {
-        let at = verdicts.iter().position(|verdict| verdict.trace_id == *id);
-        let verdict = verdicts.swap_remove(at.expect("every trace is decided"));
-        let differences = compare(offline.policies(), &case.expected, &verdict);
-        TraceOutcome { verdict, differences }
+        let at = decisions.iter().position(|decision| decision.trace_id == *id);
+        let explained = decisions.swap_remove(at.expect("every trace is decided"));
+        let differences = compare(offline.policies(), &case.expected, &explained);
+        TraceOutcome { explained, differences }
     };
     let traces = ids.iter().zip(&test.traces).map(outcome).collect();
     Ok(Outcome { traces, offline })
@@ -109,8 +109,12 @@ fn trace_id(number: u64, randomness: f64) -> TraceId {
     TraceId::from_slice(&id.to_be_bytes()).expect("16 bytes, and the number is not 0")
 }
 
-fn compare(policies: &PolicySet, expected: &Expected, verdict: &Verdict) -> Vec<Difference> {
-    let (policy, _, threshold) = attribution(&verdict.decision);
+fn compare(
+    policies: &PolicySet,
+    expected: &Expected,
+    explained: &ExplainedDecision,
+) -> Vec<Difference> {
+    let (policy, _, threshold) = attribution(&explained.decision);
     let mut differences = Vec::new();
     let mut differ = |what: String, expected: &str, got: String| {
         if expected != got {
@@ -119,7 +123,7 @@ fn compare(policies: &PolicySet, expected: &Expected, verdict: &Verdict) -> Vec<
     };
     if let Some(kept) = expected.kept {
         let expected = if kept { "keep" } else { "drop" };
-        differ("decision".to_owned(), expected, decision(verdict).to_owned());
+        differ("decision".to_owned(), expected, decision(explained).to_owned());
     }
     if let Some(name) = &expected.policy {
         let expected = if name.is_empty() { "none" } else { name };
@@ -131,14 +135,14 @@ fn compare(policies: &PolicySet, expected: &Expected, verdict: &Verdict) -> Vec<
         differ("threshold".to_owned(), expected, got);
     }
     for (name, vote) in &expected.votes {
-        let is_it = |it: &&crate::cmd::decide::Ballot| **policies.name(it.policy) == **name;
-        let got = verdict.ballots.iter().find(is_it).map_or(Said::None, |ballot| ballot.said);
+        let is_it = |it: &&ExplainedVote| **policies.name(it.policy) == **name;
+        let got = explained.votes.iter().find(is_it).map_or(VoteKind::None, |it| it.vote);
         let vote = match vote {
-            ExpectedVote::Keep => Said::Keep,
-            ExpectedVote::None => Said::None,
-            ExpectedVote::Drop => Said::Drop,
+            ExpectedVote::Keep => VoteKind::Keep,
+            ExpectedVote::None => VoteKind::None,
+            ExpectedVote::Drop => VoteKind::Drop,
         };
-        differ(format!("vote of {name}"), said(vote), said(got).to_owned());
+        differ(format!("vote of {name}"), vote_name(vote), vote_name(got).to_owned());
     }
     differences
 }

@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
 use crate::ids::{Offset, Origin, Pin, Position, Timestamp, TraceId};
-use crate::kafka::dead_letters::{self, Holds, Letter};
+use crate::kafka::dead_letters::{self, Letter, Waiter};
 use crate::kafka::decision_log::{GroupHash, OwnerId};
 use crate::otlp::FramedChunk;
 use crate::sampling::decided::DecisionRecord;
@@ -40,7 +40,7 @@ pub(super) struct Settlement {
     chunks_under_way: usize,
     /// Kept traces that are not on record as delivered. Empty without a decision log.
     undelivered: HashMap<DecisionKey, Undelivered, foldhash::fast::RandomState>,
-    /// Of those: which the record in hand holds.
+    /// Those of them that the record in hand holds.
     in_hand: Vec<InHand>,
     /// Letters about records that are not settled yet.
     letters: usize,
@@ -266,7 +266,7 @@ impl Settlement {
         let Refusal { bytes, forwarded, reason, message } = refusal;
         let mut letter = Letter::refused(self.origin.partition, bytes, exporter, reason, message);
         letter.forwarded = forwarded.to_vec();
-        out.letters.push_back((letter, self.letter_ticket(Holds::Delivery(delivery.0))));
+        out.letters.push_back((letter, self.letter_ticket(Waiter::Delivery(delivery.0))));
     }
 
     fn delivered(&mut self, delivery: DeliveryId, out: &mut Outbox) {
@@ -309,24 +309,24 @@ impl Settlement {
 
     /// Sends a letter about the record in hand, which is held back until it is settled.
     pub(super) fn refused(&mut self, offset: Offset, letter: Letter, out: &mut Outbox) {
-        let holds = Holds::Record(self.watermark.pin(offset));
+        let waiter = Waiter::Record(self.watermark.pin(offset));
         self.letters += 1;
-        out.letters.push_back((letter, self.letter_ticket(holds)));
+        out.letters.push_back((letter, self.letter_ticket(waiter)));
     }
 
-    fn letter_ticket(&self, holds: Holds) -> dead_letters::LetterTicket {
-        dead_letters::LetterTicket { origin: self.origin, holds }
+    fn letter_ticket(&self, waiter: Waiter) -> dead_letters::LetterTicket {
+        dead_letters::LetterTicket { origin: self.origin, waiter }
     }
 
     /// A letter is written or given up.
-    pub(super) fn letter_settled(&mut self, holds: Holds, out: &mut Outbox) {
-        match holds {
-            Holds::Record(pin) => {
+    pub(super) fn letter_settled(&mut self, waiter: Waiter, out: &mut Outbox) {
+        match waiter {
+            Waiter::Record(pin) => {
                 debug_assert!(self.letters > 0, "a letter is settled once");
                 self.letters -= 1;
                 self.watermark.release(pin);
             }
-            Holds::Delivery(number) => self.chunk_settled(DeliveryId(number), out),
+            Waiter::Delivery(number) => self.chunk_settled(DeliveryId(number), out),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! One partition's part in the decision log: as whom it writes, what is not written yet, and from where
-//! the log has to be read back.
+//! One partition's part in the decision log: its owner id there, the decisions that are not written
+//! yet, and the position from which the log has to be read back.
 
 use super::log_batches::{LetGo, LogBatches};
 use super::log_positions::LogPositions;
@@ -13,7 +13,7 @@ use crate::sampling::decided::DecisionRecord;
 #[derive(Debug)]
 pub(in crate::member::worker) struct Recording {
     origin: Origin,
-    /// As whom; `None` without a decision log.
+    /// The ids in its records; `None` without a decision log.
     writer: Option<(GroupHash, OwnerId)>,
     /// Decisions that are not on the log yet, and what waits for that.
     pub(super) batches: LogBatches,

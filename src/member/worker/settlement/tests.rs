@@ -67,7 +67,7 @@ struct World {
     logged: HashMap<TraceId, DecisionRecord>,
     /// The task of each chunk at the backends, and its delivery.
     at_backend: Vec<(usize, DeliveryId)>,
-    letters: Vec<(usize, Holds)>,
+    letters: Vec<(usize, Waiter)>,
     /// How far what was kept is on record as delivered.
     delivered: HashMap<TraceId, Offset>,
 }
@@ -157,9 +157,9 @@ impl World {
                 self.settlement.chunk_settled(delivery, &mut self.outbox);
             }
             Step::SettleLetter(which) => {
-                let Some((task, holds)) = pick(&mut self.letters, *which) else { return };
+                let Some((task, waiter)) = pick(&mut self.letters, *which) else { return };
                 self.tasks[task].left -= 1;
-                self.settlement.letter_settled(holds, &mut self.outbox);
+                self.settlement.letter_settled(waiter, &mut self.outbox);
             }
         }
         self.take_out();
@@ -180,7 +180,7 @@ impl World {
             let task = self.task(offset, None, 1);
             self.settlement.refused(Offset(offset), letter(), &mut self.outbox);
             let (_, ticket) = self.outbox.letters.pop_back().expect("there is a letter");
-            self.letters.push((task, ticket.holds));
+            self.letters.push((task, ticket.waiter));
         }
         for _ in 0..opens {
             self.traces += 1;

@@ -129,7 +129,7 @@ pub fn record(service: &str, spans: Vec<Span>) -> Vec<u8> {
 }
 
 /// What a trace's records say to the policies of `active`, asked from the start.
-pub fn asked_anew(active: &ActivePolicies, trace: u8, records: &[Vec<u8>]) -> Summary {
+pub fn asked_again(active: &ActivePolicies, trace: u8, records: &[Vec<u8>]) -> Summary {
     let mut summary = Summary::new(id(trace));
     let mut found = Scan::default();
     for record in records {

@@ -172,7 +172,7 @@ fn a_letter_holds_the_offset_back_until_it_is_settled() {
     assert_eq!(bench.committable(), Position(0), "the worker was not told");
     for ticket in tickets {
         assert_eq!(ticket.origin, bench.state.origin);
-        bench.state.settlement.letter_settled(ticket.holds, &mut bench.ctx.outbox);
+        bench.state.settlement.letter_settled(ticket.waiter, &mut bench.ctx.outbox);
     }
     assert_eq!((bench.state.settlement.under_way(), bench.committable()), (0, Position(2)));
 }
@@ -221,7 +221,7 @@ fn a_refused_chunk_is_not_done_before_its_letter_is() {
     assert_eq!(bench.committable(), Position(0));
     bench.ctx.send_letters();
     let ticket = settled.blocking_recv().unwrap();
-    bench.state.settlement.letter_settled(ticket.holds, &mut bench.ctx.outbox);
+    bench.state.settlement.letter_settled(ticket.waiter, &mut bench.ctx.outbox);
     assert_eq!(bench.state.settlement.under_way(), 0);
     assert_eq!(bench.committable(), Position(1));
 }

@@ -265,7 +265,7 @@ proptest! {
                     continue;
                 }
                 let active = &versions[current];
-                let summary = asked_anew(active, trace, &records[usize::from(trace)]);
+                let summary = asked_again(active, trace, &records[usize::from(trace)]);
                 let mut budgets = active.policies.set.budgets(1);
                 let decision =
                     active.policies.set.decide(&summary, Timestamp(clock), &mut budgets, &mut ());

@@ -3,6 +3,7 @@
 use super::{Answer, Args, Kind, Parameter, Prepare, Signature, Yields};
 use super::{json, lists, network, text, times, types};
 use crate::sampling::ottl::expression::Level;
+use crate::sampling::ottl::time::{SECOND, Time};
 use crate::sampling::ottl::value::Value;
 
 type Apply = for<'v> fn(Args<'v, '_>) -> Answer<'v>;
@@ -66,7 +67,7 @@ pub(in crate::sampling::ottl) static SIGNATURES: [Signature; 62] = [
         text::convert_case,
     )
     .prepared(text::prepare_case),
-    value("Day", TIME, times::day),
+    value("Day", TIME, |args| times::part(args, |time| time.date().day)),
     value("Double", &[("target", Kind::DoubleLike)], types::double),
     value("Duration", &[("duration", Kind::String)], times::duration),
     value(
@@ -79,8 +80,8 @@ pub(in crate::sampling::ottl) static SIGNATURES: [Signature; 62] = [
     condition("HasPrefix", &[("target", Kind::String), ("prefix", Kind::String)], text::has_prefix),
     condition("HasSuffix", &[("target", Kind::String), ("suffix", Kind::String)], text::has_suffix),
     value("Hex", &[("target", Kind::BytesLike)], text::hex),
-    value("Hour", TIME, times::hour),
-    value("Hours", DURATION, times::hours),
+    value("Hour", TIME, |args| times::part(args, Time::hour)),
+    value("Hours", DURATION, |args| times::in_units(args, 3_600_000_000_000)),
     value("Index", &[("target", Kind::Any), ("value", Kind::Any)], lists::index),
     value("Int", &[("target", Kind::IntLike)], types::int),
     condition("IsBool", &[("target", Kind::Bool)], types::is_bool),
@@ -105,17 +106,17 @@ pub(in crate::sampling::ottl) static SIGNATURES: [Signature; 62] = [
     condition("IsString", STRING, types::is_string),
     value("Keys", MAP, lists::keys),
     value("Len", ANY, lists::length),
-    value("Microseconds", DURATION, times::microseconds),
-    value("Milliseconds", DURATION, times::milliseconds),
-    value("Minute", TIME, times::minute),
-    value("Minutes", DURATION, times::minutes),
-    value("Month", TIME, times::month),
-    value("Nanosecond", TIME, times::nanosecond),
-    value("Nanoseconds", DURATION, times::nanoseconds),
+    value("Microseconds", DURATION, |args| times::in_whole_units(args, 1000)),
+    value("Milliseconds", DURATION, |args| times::in_whole_units(args, 1_000_000)),
+    value("Minute", TIME, |args| times::part(args, Time::minute)),
+    value("Minutes", DURATION, |args| times::in_units(args, 60_000_000_000)),
+    value("Month", TIME, |args| times::part(args, |time| time.date().month)),
+    value("Nanosecond", TIME, |args| times::part(args, Time::nanosecond)),
+    value("Nanoseconds", DURATION, |args| times::in_whole_units(args, 1)),
     value("ParseInt", &[("target", Kind::String), ("base", Kind::Int)], types::parse_int),
     value("ParseJSON", STRING, json::parse),
-    value("Second", TIME, times::second),
-    value("Seconds", DURATION, times::seconds),
+    value("Second", TIME, |args| times::part(args, Time::second)),
+    value("Seconds", DURATION, |args| times::in_units(args, 1_000_000_000)),
     value("SpanID", &[("target", Kind::BytesLike)], types::span_id),
     value("Split", &[("target", Kind::String), ("delimiter", Kind::String)], text::split),
     value("String", &[("target", Kind::StringLike)], types::string),
@@ -158,11 +159,11 @@ pub(in crate::sampling::ottl) static SIGNATURES: [Signature; 62] = [
     ),
     value("Unix", &[("seconds", Kind::Int), ("nanoseconds", Kind::Int)], times::unix)
         .optional_from(1),
-    value("UnixMicro", TIME, times::unix_micro),
-    value("UnixMilli", TIME, times::unix_milli),
-    value("UnixNano", TIME, times::unix_nano),
-    value("UnixSeconds", TIME, times::unix_seconds),
+    value("UnixMicro", TIME, |args| times::part(args, |time| time.unix(1000))),
+    value("UnixMilli", TIME, |args| times::part(args, |time| time.unix(1_000_000))),
+    value("UnixNano", TIME, |args| times::part(args, |time| time.unix(1))),
+    value("UnixSeconds", TIME, |args| times::part(args, |time| time.unix(SECOND))),
     value("Values", MAP, lists::values),
-    value("Weekday", TIME, times::weekday),
-    value("Year", TIME, times::year),
+    value("Weekday", TIME, |args| times::part(args, Time::weekday)),
+    value("Year", TIME, |args| times::part(args, |time| time.date().year)),
 ];

@@ -8,56 +8,9 @@ use crate::sampling::ottl::operand::Operand;
 use crate::sampling::ottl::time::{SECOND, Time};
 use crate::sampling::ottl::value::Value;
 
-fn of_time<'v>(args: Args<'v, '_>, part: impl FnOnce(Time) -> i64) -> Answer<'v> {
+/// A part of a time, as a whole number.
+pub(super) fn part<'v>(args: Args<'v, '_>, part: impl FnOnce(Time) -> i64) -> Answer<'v> {
     Ok(Value::Int(part(args.time(0)?)))
-}
-
-pub(super) fn year<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, |time| time.date().year)
-}
-
-pub(super) fn month<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, |time| time.date().month)
-}
-
-pub(super) fn day<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, |time| time.date().day)
-}
-
-pub(super) fn weekday<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, Time::weekday)
-}
-
-pub(super) fn hour<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, Time::hour)
-}
-
-pub(super) fn minute<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, Time::minute)
-}
-
-pub(super) fn second<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, Time::second)
-}
-
-pub(super) fn nanosecond<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, Time::nanosecond)
-}
-
-pub(super) fn unix_seconds<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, |time| time.unix(SECOND))
-}
-
-pub(super) fn unix_milli<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, |time| time.unix(1_000_000))
-}
-
-pub(super) fn unix_micro<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, |time| time.unix(1000))
-}
-
-pub(super) fn unix_nano<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    of_time(args, |time| time.unix(1))
 }
 
 /// So many seconds, and nanoseconds if they are given, after the start of 1970.
@@ -70,34 +23,15 @@ pub(super) fn truncate_time<'v>(args: Args<'v, '_>) -> Answer<'v> {
     Ok(Value::Time(args.time(0)?.truncated(args.duration(1)?)))
 }
 
-/// In whole units and the rest, as Go does it.
-fn in_units<'v>(args: Args<'v, '_>, unit: i64) -> Answer<'v> {
+/// A duration in units of so many nanoseconds: in whole units and the rest, as Go does it.
+pub(super) fn in_units<'v>(args: Args<'v, '_>, unit: i64) -> Answer<'v> {
     let nanos = args.duration(0)?;
     Ok(Value::Double((nanos / unit) as f64 + (nanos % unit) as f64 / unit as f64))
 }
 
-pub(super) fn hours<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    in_units(args, 3_600_000_000_000)
-}
-
-pub(super) fn minutes<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    in_units(args, 60_000_000_000)
-}
-
-pub(super) fn seconds<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    in_units(args, 1_000_000_000)
-}
-
-pub(super) fn milliseconds<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    Ok(Value::Int(args.duration(0)? / 1_000_000))
-}
-
-pub(super) fn microseconds<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    Ok(Value::Int(args.duration(0)? / 1000))
-}
-
-pub(super) fn nanoseconds<'v>(args: Args<'v, '_>) -> Answer<'v> {
-    Ok(Value::Int(args.duration(0)?))
+/// The same without the rest.
+pub(super) fn in_whole_units<'v>(args: Args<'v, '_>, unit: i64) -> Answer<'v> {
+    Ok(Value::Int(args.duration(0)? / unit))
 }
 
 pub(super) fn duration<'v>(args: Args<'v, '_>) -> Answer<'v> {

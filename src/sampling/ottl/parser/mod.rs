@@ -5,14 +5,14 @@
 //! [`MAX_DEPTH`]; chains of one kind are loops. What a `(` opens, a condition or a number, is known
 //! by what stands behind the bracket that closes it.
 
+mod cursor;
 mod numbers;
 
-use std::mem;
-use std::ops::Range;
+use cursor::Cursor;
 
 use super::error::OttlError;
 use super::hints;
-use super::lexer::{Placed, Token, tokens};
+use super::lexer::Token;
 use super::syntax::{Argument, Boolean, Call, Key, Node, Segment, Value};
 
 /// The longest condition, in bytes.
@@ -27,104 +27,22 @@ pub(super) fn parse(text: &str) -> Result<Node<Boolean>, OttlError> {
         let message = format!("a condition has at most {MAX_LENGTH} bytes");
         return Err(OttlError::new(0..text.len(), message));
     }
-    let tokens = tokens(text)?;
-    let closing = closing(&tokens);
-    let mut parser = Parser { text, tokens, closing, at: 0, depth: 0 };
+    let mut parser = Parser { cursor: Cursor::new(text)?, depth: 0 };
     let condition = parser.alternatives()?;
-    match parser.peek() {
+    match parser.cursor.peek() {
         Token::End => Ok(condition),
-        _ => Err(parser.expected_more("`and`, `or` or the end")),
+        _ => Err(parser.cursor.expected_more("`and`, `or` or the end")),
     }
 }
 
-/// For each `(`, the place of the token behind its `)`.
-fn closing(tokens: &[Placed]) -> Vec<Option<usize>> {
-    let mut closing = vec![None; tokens.len()];
-    let mut open = Vec::new();
-    for (at, Placed { token, .. }) in tokens.iter().enumerate() {
-        match token {
-            Token::Open => open.push(at),
-            Token::Close => {
-                if let Some(start) = open.pop() {
-                    closing[start] = Some(at + 1);
-                }
-            }
-            _ => {}
-        }
-    }
-    closing
-}
-
+/// Descends through the grammar: a method for each of its rules.
 struct Parser<'t> {
-    text: &'t str,
-    tokens: Vec<Placed>,
-    closing: Vec<Option<usize>>,
-    at: usize,
+    cursor: Cursor<'t>,
+    /// How many brackets and calls are open.
     depth: usize,
 }
 
 impl Parser<'_> {
-    fn peek(&self) -> &Token {
-        &self.tokens[self.at].token
-    }
-
-    /// Where the next token stands.
-    fn place(&self) -> Range<usize> {
-        self.tokens[self.at].range.clone()
-    }
-
-    /// From `start` to the end of the last token that was taken.
-    fn since(&self, start: usize) -> Range<usize> {
-        start..self.tokens[self.at.saturating_sub(1)].range.end
-    }
-
-    /// Takes the next token. The end is never passed.
-    fn take(&mut self) -> Token {
-        match &mut self.tokens[self.at].token {
-            Token::End => Token::End,
-            token => {
-                self.at += 1;
-                mem::replace(token, Token::End)
-            }
-        }
-    }
-
-    /// Takes the next token if it is `token`.
-    fn takes(&mut self, token: &Token) -> bool {
-        let takes = self.peek() == token && *token != Token::End;
-        self.at += usize::from(takes);
-        takes
-    }
-
-    fn expect(&mut self, token: &Token, name: &str) -> Result<(), OttlError> {
-        if self.takes(token) { Ok(()) } else { Err(self.expected(name)) }
-    }
-
-    fn expected(&self, what: &str) -> OttlError {
-        let place = self.place();
-        let found = match &self.text[place.clone()] {
-            "" => "the end".to_owned(),
-            found => format!("`{found}`"),
-        };
-        OttlError::new(place, format!("expected {what}, found {found}"))
-    }
-
-    /// The same where a condition could go on.
-    fn expected_more(&self, what: &str) -> OttlError {
-        let error = self.expected(what);
-        match self.peek() {
-            Token::Comparison(_) => error.with_help("conditions are not compared"),
-            Token::Plus | Token::Minus | Token::Times | Token::Over => {
-                error.with_help(hints::COMPUTED)
-            }
-            Token::Name(word) | Token::Symbol(word) => match hints::word(word) {
-                Some(help) => error.with_help(help),
-                None => error,
-            },
-            _ => error,
-        }
-    }
-
     /// One level deeper, if there is one.
     fn nested<T>(
         &mut self,
@@ -132,7 +50,7 @@ impl Parser<'_> {
     ) -> Result<T, OttlError> {
         if self.depth == MAX_DEPTH {
             let message = format!("brackets and calls nest more than {MAX_DEPTH} deep");
-            return Err(OttlError::new(self.place(), message));
+            return Err(OttlError::new(self.cursor.place(), message));
         }
         self.depth += 1;
         let result = read(self);
@@ -154,66 +72,55 @@ impl Parser<'_> {
         operand: impl Fn(&mut Self) -> Result<Node<Boolean>, OttlError>,
         join: impl FnOnce(Vec<Node<Boolean>>) -> Boolean,
     ) -> Result<Node<Boolean>, OttlError> {
-        let start = self.place().start;
+        let start = self.cursor.place().start;
         let first = operand(self)?;
-        if self.peek() != operator {
+        if self.cursor.peek() != operator {
             return Ok(first);
         }
         let mut operands = vec![first];
-        while self.takes(operator) {
+        while self.cursor.takes(operator) {
             operands.push(operand(self)?);
         }
-        Ok(Node { kind: join(operands), range: self.since(start) })
+        Ok(Node { kind: join(operands), range: self.cursor.since(start) })
     }
 
     fn negation(&mut self) -> Result<Node<Boolean>, OttlError> {
-        let start = self.place().start;
-        if !self.takes(&Token::Not) {
+        let start = self.cursor.place().start;
+        if !self.cursor.takes(&Token::Not) {
             return self.operand();
         }
         let negated = Box::new(self.operand()?);
-        Ok(Node { kind: Boolean::Not(negated), range: self.since(start) })
+        Ok(Node { kind: Boolean::Not(negated), range: self.cursor.since(start) })
     }
 
     fn operand(&mut self) -> Result<Node<Boolean>, OttlError> {
-        let start = self.place().start;
-        if *self.peek() == Token::Open && !self.opens_a_value() {
-            self.take();
+        let start = self.cursor.place().start;
+        if *self.cursor.peek() == Token::Open && !self.cursor.opens_a_value() {
+            self.cursor.take();
             let inner = self.nested(Self::alternatives)?;
-            if !self.takes(&Token::Close) {
-                return Err(self.expected_more("`and`, `or` or `)`"));
+            if !self.cursor.takes(&Token::Close) {
+                return Err(self.cursor.expected_more("`and`, `or` or `)`"));
             }
-            return Ok(Node { kind: inner.kind, range: self.since(start) });
+            return Ok(Node { kind: inner.kind, range: self.cursor.since(start) });
         }
         let left = self.value("a condition")?;
-        let kind = if let Token::Comparison(comparison) = *self.peek() {
-            self.take();
+        let kind = if let Token::Comparison(comparison) = *self.cursor.peek() {
+            self.cursor.take();
             Boolean::Compare(left, comparison, self.value("a value to compare with")?)
         } else {
             self.alone(left)?
         };
-        Ok(Node { kind, range: self.since(start) })
-    }
-
-    /// True if the bracket here holds a number and no condition.
-    fn opens_a_value(&self) -> bool {
-        let behind = self.closing[self.at].map(|behind| &self.tokens[behind].token);
-        matches!(
-            behind,
-            Some(Token::Comparison(_) | Token::Plus | Token::Minus | Token::Times | Token::Over)
-        )
+        Ok(Node { kind, range: self.cursor.since(start) })
     }
 
     /// A value that is compared with nothing.
     fn alone(&self, value: Node<Value>) -> Result<Boolean, OttlError> {
-        let error = self.expected("a comparison");
-        let next = match self.peek() {
+        let error = self.cursor.expected("a comparison");
+        let next = match self.cursor.peek() {
             Token::Assign => Some("write `==`"),
-            Token::Plus | Token::Minus | Token::Times | Token::Over => Some(hints::COMPUTED),
-            Token::Name(word) | Token::Symbol(word) => hints::word(word),
-            _ => None,
+            next => hints::token(next),
         };
-        let written = &self.text[value.range];
+        let written = self.cursor.text(value.range);
         match value.kind {
             Value::Bool(literal) => return Ok(Boolean::Literal(literal)),
             Value::Call(call) if next.is_none() => return Ok(Boolean::Call(call)),
@@ -233,12 +140,12 @@ impl Parser<'_> {
             }
             _ => {}
         }
-        Err(next.map_or(error.clone(), |help| error.with_help(help)))
+        Err(error.with_help_if_any(next))
     }
 
     fn value(&mut self, what: &str) -> Result<Node<Value>, OttlError> {
-        let start = self.place().start;
-        let kind = match self.peek() {
+        let start = self.cursor.place().start;
+        let kind = match self.cursor.peek() {
             Token::OpenIndex => self.nested(Self::list)?,
             Token::OpenMap => self.nested(Self::map)?,
             Token::Nil | Token::True | Token::False | Token::String(_) | Token::Bytes(_) => {
@@ -246,11 +153,11 @@ impl Parser<'_> {
             }
             _ => return self.sum(what),
         };
-        Ok(Node { kind, range: self.since(start) })
+        Ok(Node { kind, range: self.cursor.since(start) })
     }
 
     fn literal(&mut self, what: &str) -> Result<Value, OttlError> {
-        let value = match self.peek() {
+        let value = match self.cursor.peek() {
             Token::Nil => Value::Nil,
             Token::True => Value::Bool(true),
             Token::False => Value::Bool(false),
@@ -259,84 +166,74 @@ impl Parser<'_> {
             Token::String(value) => Value::String(value.clone()),
             Token::Bytes(value) => Value::Bytes(value.clone()),
             _ => {
-                let error = self.expected(what);
-                let is_comparison = matches!(self.peek(), Token::Comparison(_));
-                return Err(match is_comparison {
-                    true => error.with_help("unequal is `!=`, and at most is `<=`"),
-                    false => error,
-                });
+                let is_comparison = matches!(self.cursor.peek(), Token::Comparison(_));
+                let help = is_comparison.then_some("unequal is `!=`, and at most is `<=`");
+                return Err(self.cursor.expected(what).with_help_if_any(help));
             }
         };
-        self.take();
+        self.cursor.take();
         Ok(value)
     }
 
     fn symbol(&mut self) -> Result<Value, OttlError> {
-        let range = self.place();
-        let Token::Symbol(name) = self.take() else { return Err(self.expected("a name")) };
-        if !self.takes(&Token::Open) {
+        let range = self.cursor.place();
+        let Token::Symbol(name) = self.cursor.take() else {
+            return Err(self.cursor.expected("a name"));
+        };
+        if !self.cursor.takes(&Token::Open) {
             return Ok(Value::Enum(name));
         }
-        let arguments = self.nested(Self::arguments)?;
+        let argument = |parser: &mut Self| {
+            let name = parser.cursor.argument_name();
+            Ok(Argument { name, value: parser.value("a value")? })
+        };
+        let arguments =
+            self.nested(|parser| parser.separated(&Token::Close, "`,` or `)`", argument))?;
         let keys = self.nested(Self::keys)?;
         Ok(Value::Call(Call { name, arguments, keys, range }))
     }
 
-    fn arguments(&mut self) -> Result<Vec<Argument>, OttlError> {
-        let mut arguments = Vec::new();
-        if self.takes(&Token::Close) {
-            return Ok(arguments);
+    /// Items with commas between them, up to `close`.
+    fn separated<T>(
+        &mut self,
+        close: &Token,
+        comma_or_close: &str,
+        item: impl Fn(&mut Self) -> Result<T, OttlError>,
+    ) -> Result<Vec<T>, OttlError> {
+        let mut items = Vec::new();
+        if self.cursor.takes(close) {
+            return Ok(items);
         }
         loop {
-            let name = self.argument_name();
-            let value = self.value("a value")?;
-            arguments.push(Argument { name, value });
-            if self.takes(&Token::Close) {
-                return Ok(arguments);
+            items.push(item(self)?);
+            if self.cursor.takes(close) {
+                return Ok(items);
             }
-            self.expect(&Token::Comma, "`,` or `)`")?;
+            self.cursor.expect(&Token::Comma, comma_or_close)?;
         }
-    }
-
-    fn argument_name(&mut self) -> Option<Node<String>> {
-        let range = self.place();
-        let is_assigned = self.tokens.get(self.at + 1)?.token == Token::Assign;
-        let Token::Name(name) = self.peek() else { return None };
-        let kind = name.clone();
-        self.at += if is_assigned { 2 } else { 0 };
-        is_assigned.then_some(Node { kind, range })
     }
 
     fn list(&mut self) -> Result<Value, OttlError> {
-        let mut items = Vec::new();
-        self.take();
-        if self.takes(&Token::CloseIndex) {
-            return Ok(Value::List(items));
-        }
-        loop {
-            items.push(self.value("a value")?);
-            if self.takes(&Token::CloseIndex) {
-                return Ok(Value::List(items));
-            }
-            self.expect(&Token::Comma, "`,` or `]`")?;
-        }
+        self.cursor.take();
+        let item = |parser: &mut Self| parser.value("a value");
+        self.separated(&Token::CloseIndex, "`,` or `]`", item).map(Value::List)
     }
 
     /// The commas are optional, and of a key that stands twice the last value counts.
     fn map(&mut self) -> Result<Value, OttlError> {
         let mut entries: Vec<(String, Node<Value>)> = Vec::new();
-        self.take();
-        while !self.takes(&Token::CloseMap) {
-            let Token::String(key) = self.peek().clone() else {
-                let error = self.expected("a key in double quotes, or `}`");
+        self.cursor.take();
+        while !self.cursor.takes(&Token::CloseMap) {
+            let Token::String(key) = self.cursor.peek().clone() else {
+                let error = self.cursor.expected("a key in double quotes, or `}`");
                 return Err(error.with_help("for example `{\"key\": 1}`"));
             };
-            self.take();
-            self.expect(&Token::Colon, "`:`")?;
+            self.cursor.take();
+            self.cursor.expect(&Token::Colon, "`:`")?;
             let value = self.value("a value")?;
             entries.retain(|(known, _)| *known != key);
             entries.push((key, value));
-            self.takes(&Token::Comma);
+            self.cursor.takes(&Token::Comma);
         }
         Ok(Value::Map(entries))
     }
@@ -344,17 +241,17 @@ impl Parser<'_> {
     fn path(&mut self) -> Result<Value, OttlError> {
         let mut segments = Vec::new();
         loop {
-            let place = self.place();
-            let Token::Name(name) = self.peek().clone() else {
-                return Err(self.expected("a name"));
+            let place = self.cursor.place();
+            let Token::Name(name) = self.cursor.peek().clone() else {
+                return Err(self.cursor.expected("a name"));
             };
-            self.take();
-            if *self.peek() == Token::Open {
+            self.cursor.take();
+            if *self.cursor.peek() == Token::Open {
                 return Err(hints::no_function(&name, place));
             }
             let keys = self.nested(Self::keys)?;
             segments.push(Segment { name, keys });
-            if !self.takes(&Token::Dot) {
+            if !self.cursor.takes(&Token::Dot) {
                 return Ok(Value::Path(segments));
             }
         }
@@ -362,8 +259,8 @@ impl Parser<'_> {
 
     fn keys(&mut self) -> Result<Vec<Node<Key>>, OttlError> {
         let mut keys = Vec::new();
-        while self.takes(&Token::OpenIndex) {
-            let start = self.place().start;
+        while self.cursor.takes(&Token::OpenIndex) {
+            let start = self.cursor.place().start;
             let value = self.value("a string or a number")?;
             let kind = match value.kind {
                 Value::String(key) => Key::String(key),
@@ -373,12 +270,12 @@ impl Parser<'_> {
                 }
                 _ => {
                     let message = "a key is a string or a whole number";
-                    return Err(OttlError::new(self.since(start), message));
+                    return Err(OttlError::new(self.cursor.since(start), message));
                 }
             };
-            let range = self.since(start);
+            let range = self.cursor.since(start);
             keys.push(Node { kind, range });
-            self.expect(&Token::CloseIndex, "`]`")?;
+            self.cursor.expect(&Token::CloseIndex, "`]`")?;
         }
         Ok(keys)
     }

@@ -35,11 +35,11 @@ impl Parser<'_> {
         operator: impl Fn(&Token) -> Option<Operator>,
         operand: impl Fn(&mut Self, &str) -> Result<Node<Value>, OttlError>,
     ) -> Result<Node<Value>, OttlError> {
-        let start = self.place().start;
+        let start = self.cursor.place().start;
         let first = operand(self, what)?;
         let mut rest = Vec::new();
-        while let Some(operator) = operator(self.peek()) {
-            self.take();
+        while let Some(operator) = operator(self.cursor.peek()) {
+            self.cursor.take();
             rest.push((operator, operand(self, "a number, a path or a call")?));
         }
         if rest.is_empty() {
@@ -50,17 +50,20 @@ impl Parser<'_> {
             let message = "the name of a number cannot be computed with";
             return Err(OttlError::new(name.range.clone(), message).with_help(hints::COMPUTED));
         }
-        Ok(Node { kind: Value::Chain(Box::new(first), rest), range: self.since(start) })
+        Ok(Node { kind: Value::Chain(Box::new(first), rest), range: self.cursor.since(start) })
     }
 
     /// An operand with at most one sign.
     fn signed(&mut self, what: &str) -> Result<Node<Value>, OttlError> {
-        let start = self.place().start;
-        let negative = *self.peek() == Token::Minus;
-        let what =
-            if negative || self.takes(&Token::Plus) { "a number, a path or a call" } else { what };
+        let start = self.cursor.place().start;
+        let negative = *self.cursor.peek() == Token::Minus;
+        let what = if negative || self.cursor.takes(&Token::Plus) {
+            "a number, a path or a call"
+        } else {
+            what
+        };
         if negative {
-            self.take();
+            self.cursor.take();
         }
         let operand = self.single(what)?;
         let kind = match operand.kind {
@@ -69,28 +72,28 @@ impl Parser<'_> {
             Value::Float(value) => Value::Float(-value),
             _ => Value::Negative(Box::new(operand)),
         };
-        Ok(Node { kind, range: self.since(start) })
+        Ok(Node { kind, range: self.cursor.since(start) })
     }
 
     /// A number, a path, a call, a name of a number, or something in brackets.
     fn single(&mut self, what: &str) -> Result<Node<Value>, OttlError> {
-        let start = self.place().start;
-        let kind = match self.peek() {
+        let start = self.cursor.place().start;
+        let kind = match self.cursor.peek() {
             Token::Name(_) => self.path()?,
             Token::Symbol(_) => self.symbol()?,
             Token::Open => {
-                self.take();
+                self.cursor.take();
                 let inner = self.nested(|parser| parser.sum("a number, a path or a call"))?;
-                if !self.takes(&Token::Close) {
-                    return Err(self.expected_more("`)` or an operator"));
+                if !self.cursor.takes(&Token::Close) {
+                    return Err(self.cursor.expected_more("`)` or an operator"));
                 }
                 inner.kind
             }
             Token::Nil | Token::True | Token::False | Token::String(_) | Token::Bytes(_) => {
-                return Err(self.expected(what).with_help(hints::COMPUTED));
+                return Err(self.cursor.expected(what).with_help(hints::COMPUTED));
             }
             _ => self.literal(what)?,
         };
-        Ok(Node { kind, range: self.since(start) })
+        Ok(Node { kind, range: self.cursor.since(start) })
     }
 }

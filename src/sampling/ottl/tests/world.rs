@@ -19,7 +19,7 @@ pub fn answers(
     record: &[u8],
     trace: TraceFields,
 ) -> Vec<Result<bool, EvalError>> {
-    let keys: Vec<String> = condition.attribute_keys().into_iter().map(str::to_owned).collect();
+    let keys = condition.attribute_keys().to_vec();
     condition.bind(|key| KeyIndex(keys.iter().position(|known| known == key).unwrap() as u16));
     let needs = condition.needs();
     let extras = Extras { details: needs.details, events: needs.events, scopes: needs.scopes };

@@ -462,8 +462,8 @@ fn every_vote_is_told_and_none_changes_the_answer() {
     let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
     let trace = summary(&policies, id, &[status(2)]);
     let explained = policies.explain(&trace, Timestamp(0), &mut policies.budgets(1));
-    let said: Vec<_> = explained.votes.iter().map(|vote| (vote.policy.0, vote.said)).collect();
-    assert_eq!(said, [(0, Said::Keep), (1, Said::Keep), (2, Said::Drop)]);
+    let votes: Vec<_> = explained.votes.iter().map(|it| (it.policy.0, it.vote)).collect();
+    assert_eq!(votes, [(0, VoteKind::Keep), (1, VoteKind::Keep), (2, VoteKind::Drop)]);
     assert_eq!(explained.decision, Decision::Drop { policy: Some(PolicyIndex(2)) });
 }
 
@@ -600,7 +600,7 @@ fn children_of_a_composite_have_their_shares_of_a_total() {
 struct Leaves(Vec<u16>);
 
 impl Observer for Leaves {
-    fn voted(&mut self, _: PolicyIndex, _: Said) {}
+    fn voted(&mut self, _: PolicyIndex, _: VoteKind) {}
     fn failed(&mut self, _: PolicyIndex) {}
     fn leaf_voted(&mut self, leaf: LeafIndex) {
         self.0.push(leaf.0);
@@ -679,13 +679,13 @@ fn a_shadow_is_asked_and_has_no_effect() {
     ])
     .expect("the test's policies compile");
     let id = TraceId::from_slice(&[9; 16]).expect("not all zero");
-    for (code, said, decision) in
-        [(2, Said::Keep, keep(2, "0")), (0, Said::None, Decision::Drop { policy: None })]
+    for (code, vote, decision) in
+        [(2, VoteKind::Keep, keep(2, "0")), (0, VoteKind::None, Decision::Drop { policy: None })]
     {
         let trace = summary(&policies, id, &[status(code)]);
         let explained = policies.explain(&trace, Timestamp(0), &mut policies.budgets(1));
-        let votes: Vec<Said> = explained.votes.iter().map(|vote| vote.said).collect();
-        assert_eq!(votes, [Said::Keep, Said::Drop, said]);
+        let votes: Vec<VoteKind> = explained.votes.iter().map(|it| it.vote).collect();
+        assert_eq!(votes, [VoteKind::Keep, VoteKind::Drop, vote]);
         assert_eq!(explained.decision, decision);
     }
 }

@@ -1,6 +1,6 @@
 //! `always_sample`
 
-use super::{Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict};
+use super::{Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType};
 use crate::options::options;
 
 options! {
@@ -17,8 +17,8 @@ impl PolicyType for AlwaysSample {
         String::new()
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
-        Verdict::Always
+    fn matching(&self, _: &[Matching]) -> Matching {
+        Matching::Always
     }
 
     fn covers(&self, _: &PolicyKind) -> bool {

@@ -1,7 +1,7 @@
 //! `and`
 
 use super::{
-    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicySpec, PolicyType, Verdict,
+    Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicySpec, PolicyType,
 };
 use crate::options::options;
 use crate::sampling::policy::explain::reason;
@@ -26,8 +26,8 @@ impl PolicyType for And {
         reason_of_all(&self.and_sub_policy, expression, asked)
     }
 
-    fn verdict(&self, parts: &[Verdict]) -> Verdict {
-        Verdict::all(parts)
+    fn matching(&self, parts: &[Matching]) -> Matching {
+        Matching::all(parts)
     }
 
     fn covers(&self, other: &PolicyKind) -> bool {

@@ -1,7 +1,8 @@
 //! `boolean_attribute`
 
 use super::{
-    Asked, Asking, Asks, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, found,
+    Asked, Asking, Asks, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType,
+    found,
 };
 use crate::options::{boolean, name, options};
 use crate::sampling::policy::attribute::AttributeTest;
@@ -28,8 +29,8 @@ impl PolicyType for BooleanAttribute {
         found(expression, asked, self.invert_match, &format!("{} {}", self.key, self.value))
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
-        Verdict::Sometimes
+    fn matching(&self, _: &[Matching]) -> Matching {
+        Matching::Sometimes
     }
 
     fn covers(&self, other: &PolicyKind) -> bool {

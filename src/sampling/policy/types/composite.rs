@@ -2,8 +2,8 @@
 
 use super::rate_limiting::tokens;
 use super::{
-    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicySpec, PolicyType,
-    Spending, Unit, Verdict,
+    Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicySpec,
+    PolicyType, Spending, Unit,
 };
 use crate::options::{
     At, Context, Node, Options, Place, Section, items, list, name, nearest, options, percentage,
@@ -215,13 +215,13 @@ impl PolicyType for Composite {
         reasons.join("; ")
     }
 
-    fn verdict(&self, parts: &[Verdict]) -> Verdict {
+    fn matching(&self, parts: &[Matching]) -> Matching {
         if self.max_total_spans_per_second == 0 {
             let why = "a budget of 0 lets nothing through";
-            return Verdict::never("max_total_spans_per_second", why);
+            return Matching::never("max_total_spans_per_second", why);
         }
-        let is_never = parts.iter().all(Verdict::is_never);
-        if is_never { Verdict::Never(None) } else { Verdict::Sometimes }
+        let is_never = parts.iter().all(Matching::is_never);
+        if is_never { Matching::Never(None) } else { Matching::Sometimes }
     }
 
     fn covers(&self, _: &PolicyKind) -> bool {

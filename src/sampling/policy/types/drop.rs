@@ -2,7 +2,7 @@
 
 use super::and::{all_cover, compile_all, reason_of_all};
 use super::{
-    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicySpec, PolicyType, Verdict,
+    Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicySpec, PolicyType,
 };
 use crate::options::options;
 use crate::sampling::policy::written::{Level, policies};
@@ -27,8 +27,8 @@ impl PolicyType for Drop {
         reason_of_all(&self.drop_sub_policy, all, asked)
     }
 
-    fn verdict(&self, parts: &[Verdict]) -> Verdict {
-        Verdict::all(parts)
+    fn matching(&self, parts: &[Matching]) -> Matching {
+        Matching::all(parts)
     }
 
     fn covers(&self, other: &PolicyKind) -> bool {

@@ -1,6 +1,6 @@
 //! `latency`
 
-use super::{Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict};
+use super::{Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType};
 use crate::options::{options, whole};
 
 options! {
@@ -31,13 +31,13 @@ impl PolicyType for Latency {
         }
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
+    fn matching(&self, _: &[Matching]) -> Matching {
         match (self.threshold_ms, self.upper_threshold_ms) {
             (least, Some(upper)) if upper <= least => {
                 let why = format!("no duration is above {least} ms and not above {upper} ms");
-                Verdict::never("upper_threshold_ms", why)
+                Matching::never("upper_threshold_ms", why)
             }
-            _ => Verdict::Sometimes,
+            _ => Matching::Sometimes,
         }
     }
 

@@ -69,8 +69,8 @@ pub(super) trait PolicyType {
     /// Why the expression that it was compiled to votes as it does, in a few words; may be empty.
     fn reason(&self, expression: &Expression, asked: &mut Asked<'_>) -> String;
 
-    /// What it can answer, given what its parts can.
-    fn verdict(&self, parts: &[Verdict]) -> Verdict;
+    /// Which traces it votes for, given those of its parts.
+    fn matching(&self, parts: &[Matching]) -> Matching;
 
     /// True if every trace for which `other` votes is one for which this votes, as far as can be
     /// seen without looking into expressions.
@@ -92,9 +92,9 @@ pub(super) trait PolicyType {
     }
 }
 
-/// What a policy can answer, whatever the trace.
+/// Which traces a policy votes for, as far as that is known without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Matching {
     /// It never votes: because of this option and for this reason, unless its parts are why.
     Never(Option<(&'static str, String)>),
     /// It votes for every trace.
@@ -103,7 +103,7 @@ pub(crate) enum Verdict {
     Sometimes,
 }
 
-impl Verdict {
+impl Matching {
     fn never(option: &'static str, why: impl Into<String>) -> Self {
         Self::Never(Some((option, why.into())))
     }
@@ -217,9 +217,9 @@ types! {
 }
 
 impl PolicyKind {
-    /// What the policy can answer, given what its parts can.
-    pub(crate) fn verdict(&self, parts: &[Verdict]) -> Verdict {
-        self.get().verdict(parts)
+    /// Which traces the policy votes for, given those of its parts.
+    pub(crate) fn matching(&self, parts: &[Matching]) -> Matching {
+        self.get().matching(parts)
     }
 
     /// The policies that it is made of, and the option that they stand in.

@@ -1,7 +1,7 @@
 //! `not`
 
 use super::{
-    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicySpec, PolicyType, Verdict,
+    Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicySpec, PolicyType,
 };
 use crate::options::options;
 use crate::sampling::policy::explain::reason;
@@ -27,11 +27,11 @@ impl PolicyType for Not {
         reason(&self.not_sub_policy, negated, asked)
     }
 
-    fn verdict(&self, parts: &[Verdict]) -> Verdict {
+    fn matching(&self, parts: &[Matching]) -> Matching {
         match parts {
-            [Verdict::Never(_)] => Verdict::Always,
-            [Verdict::Always] => Verdict::Never(None),
-            _ => Verdict::Sometimes,
+            [Matching::Never(_)] => Matching::Always,
+            [Matching::Always] => Matching::Never(None),
+            _ => Matching::Sometimes,
         }
     }
 

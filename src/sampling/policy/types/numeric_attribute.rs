@@ -1,7 +1,8 @@
 //! `numeric_attribute`
 
 use super::{
-    Asked, Asking, Asks, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, found,
+    Asked, Asking, Asks, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType,
+    found,
 };
 use crate::options::{boolean, name, options, whole};
 use crate::sampling::policy::attribute::AttributeTest;
@@ -41,14 +42,14 @@ impl PolicyType for NumericAttribute {
         found(expression, asked, self.invert_match, &format!("{least}{}{most}", self.key))
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
+    fn matching(&self, _: &[Matching]) -> Matching {
         let (least, most) = self.bounds();
         match self.invert_match {
-            _ if least <= most => Verdict::Sometimes,
-            true => Verdict::Always,
+            _ if least <= most => Matching::Sometimes,
+            true => Matching::Always,
             false => {
                 let why = format!("max_value {most} is below min_value {least}");
-                Verdict::never("max_value", why)
+                Matching::never("max_value", why)
             }
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    Asked, Asking, Asks, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict,
+    Asked, Asking, Asks, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType,
 };
 use crate::options::{Form, choice, choices, options, perhaps_empty, values};
 use crate::sampling::ottl::Context;
@@ -74,20 +74,20 @@ impl PolicyType for OttlCondition {
         conditions_reason(&texts, expression, asked.trace)
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
+    fn matching(&self, _: &[Matching]) -> Matching {
         let of = |texts: &[String], context| -> Vec<Option<bool>> {
             texts.iter().map(|text| texts::constant(text, context)).collect()
         };
         let of_spans = of(&self.span, Context::Span);
         let of_events = of(&self.spanevent, Context::SpanEvent);
         if of_spans.contains(&Some(true)) {
-            return Verdict::Always;
+            return Matching::Always;
         }
         if of_spans.iter().chain(&of_events).all(|answer| *answer == Some(false)) {
             let option = if self.span.is_empty() { "spanevent" } else { "span" };
-            return Verdict::never(option, "no condition can be true");
+            return Matching::never(option, "no condition can be true");
         }
-        Verdict::Sometimes
+        Matching::Sometimes
     }
 
     fn covers(&self, other: &PolicyKind) -> bool {

@@ -1,7 +1,7 @@
 //! `probabilistic`
 
 use super::{
-    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, keeps,
+    Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType, keeps,
 };
 use crate::options::{any_number, options, text};
 use crate::otlp::probability::Threshold;
@@ -58,11 +58,11 @@ impl PolicyType for Probabilistic {
         format!("{percentage} %: the salted hash of the trace id is {side} it")
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
+    fn matching(&self, _: &[Matching]) -> Matching {
         match self.sampling_percentage {
-            ..=0.0 => Verdict::never("sampling_percentage", "it keeps 0 % of the traces"),
-            100.0.. => Verdict::Always,
-            _ => Verdict::Sometimes,
+            ..=0.0 => Matching::never("sampling_percentage", "it keeps 0 % of the traces"),
+            100.0.. => Matching::Always,
+            _ => Matching::Sometimes,
         }
     }
 

@@ -1,8 +1,8 @@
 //! `rate_limiting`
 
 use super::{
-    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Spending, Unit,
-    Verdict,
+    Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType, Spending,
+    Unit,
 };
 use crate::options::{Form, options, whole};
 use crate::sampling::policy::explain::budget_reason;
@@ -42,8 +42,8 @@ impl<T: Budgeted> PolicyType for T {
         budget_reason(expression, asked)
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
-        self.bucket().verdict()
+    fn matching(&self, _: &[Matching]) -> Matching {
+        self.bucket().matching()
     }
 
     fn covers(&self, _: &PolicyKind) -> bool {
@@ -71,10 +71,10 @@ impl Bucket {
         Ok(Asking::Whole(Expression::Budget { budget, unit: self.unit }))
     }
 
-    fn verdict(&self) -> Verdict {
+    fn matching(&self) -> Matching {
         match (self.per_second, self.burst_capacity) {
-            (0, None) => Verdict::never(self.option, "a budget of 0 lets nothing through"),
-            _ => Verdict::Sometimes,
+            (0, None) => Matching::never(self.option, "a budget of 0 lets nothing through"),
+            _ => Matching::Sometimes,
         }
     }
 

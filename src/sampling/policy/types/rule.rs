@@ -1,7 +1,7 @@
 //! `rule`: tailsieve's own.
 
 use super::{
-    Asked, Asking, Asks, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict,
+    Asked, Asking, Asks, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType,
 };
 use crate::options::{Form, Node, Value, choice, choices, form, name, options, values};
 use crate::otlp::probability::Threshold;
@@ -112,16 +112,16 @@ impl PolicyType for Rule {
         String::new()
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
+    fn matching(&self, _: &[Matching]) -> Matching {
         match (texts::constant(&self.when, Context::Span), self.scope) {
             (Some(true), RuleScope::NoSpan)
             | (Some(false), RuleScope::AnySpan | RuleScope::SameSpan | RuleScope::Root) => {
-                Verdict::never("when", "the condition does not depend on the trace")
+                Matching::never("when", "the condition does not depend on the trace")
             }
             // Not every trace has a root.
-            (None, _) | (Some(true), RuleScope::Root) => Verdict::Sometimes,
+            (None, _) | (Some(true), RuleScope::Root) => Matching::Sometimes,
             (Some(true), RuleScope::AnySpan | RuleScope::SameSpan)
-            | (Some(false), RuleScope::NoSpan) => Verdict::Always,
+            | (Some(false), RuleScope::NoSpan) => Matching::Always,
         }
     }
 

@@ -1,6 +1,6 @@
 //! `span_count`
 
-use super::{Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict};
+use super::{Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType};
 use crate::options::{options, whole};
 
 options! {
@@ -30,14 +30,14 @@ impl PolicyType for SpanCount {
         }
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
+    fn matching(&self, _: &[Matching]) -> Matching {
         match (self.min_spans, self.max_spans) {
             (least, Some(most)) if most < least => {
                 let why = format!("max_spans {most} is below min_spans {least}");
-                Verdict::never("max_spans", why)
+                Matching::never("max_spans", why)
             }
-            (0 | 1, None) => Verdict::Always,
-            _ => Verdict::Sometimes,
+            (0 | 1, None) => Matching::Always,
+            _ => Matching::Sometimes,
         }
     }
 

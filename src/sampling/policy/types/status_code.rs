@@ -1,7 +1,7 @@
 //! `status_code`
 
 use super::{
-    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, some_span,
+    Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType, some_span,
 };
 use crate::options::{Choice, choice, options, split_by_commas};
 
@@ -52,9 +52,9 @@ impl PolicyType for StatusCodes {
         some_span(expression, asked, &format!("is {}", names.join(" or ")))
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
+    fn matching(&self, _: &[Matching]) -> Matching {
         let has_all = StatusCode::ALL.iter().all(|(_, code, _)| self.status_codes.contains(code));
-        if has_all { Verdict::Always } else { Verdict::Sometimes }
+        if has_all { Matching::Always } else { Matching::Sometimes }
     }
 
     fn covers(&self, other: &PolicyKind) -> bool {

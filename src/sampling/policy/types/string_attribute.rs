@@ -1,7 +1,8 @@
 //! `string_attribute`
 
 use super::{
-    Asked, Asking, Asks, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, found,
+    Asked, Asking, Asks, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType,
+    found,
 };
 use crate::options::{boolean, name, options, split_by_commas, text};
 use crate::sampling::ottl;
@@ -46,8 +47,8 @@ impl PolicyType for StringAttribute {
         found(expression, asked, self.invert_match, &what)
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
-        Verdict::Sometimes
+    fn matching(&self, _: &[Matching]) -> Matching {
+        Matching::Sometimes
     }
 
     fn covers(&self, other: &PolicyKind) -> bool {

@@ -1,7 +1,7 @@
 //! `trace_flags`
 
 use super::{
-    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, some_span,
+    Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType, some_span,
 };
 use crate::options::options;
 
@@ -19,8 +19,8 @@ impl PolicyType for TraceFlags {
         some_span(expression, asked, "has the sampled flag")
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
-        Verdict::Sometimes
+    fn matching(&self, _: &[Matching]) -> Matching {
+        Matching::Sometimes
     }
 
     fn covers(&self, other: &PolicyKind) -> bool {

@@ -1,7 +1,7 @@
 //! `trace_state`
 
 use super::{
-    Asked, Asking, CompileError, Compiler, Expression, PolicyKind, PolicyType, Verdict, some_span,
+    Asked, Asking, CompileError, Compiler, Expression, Matching, PolicyKind, PolicyType, some_span,
 };
 use crate::options::{name, options, split_by_commas, text};
 
@@ -31,8 +31,8 @@ impl PolicyType for TraceState {
         some_span(expression, asked, &what)
     }
 
-    fn verdict(&self, _: &[Verdict]) -> Verdict {
-        Verdict::Sometimes
+    fn matching(&self, _: &[Matching]) -> Matching {
+        Matching::Sometimes
     }
 
     fn covers(&self, other: &PolicyKind) -> bool {

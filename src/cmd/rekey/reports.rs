@@ -1,4 +1,4 @@
-//! What the producer says of each record, back to the worker that wrote it.
+//! The producer's delivery reports: each tells the worker that wrote the record.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,21 +6,22 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use crate::ids::{Generation, Offset, Partition, Pin, Timestamp};
+use crate::ids::{Offset, Origin, Partition, Pin, Timestamp};
 use crate::kafka::publish::{DeliveryReports, Failed};
+use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 
-/// How often it is said that records are not taken.
+/// How often it is logged that records are not taken.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Where a record came from, and what it holds back.
+/// Goes with a record to the producer, and comes back when it is settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Receipt {
-    pub(super) worker: usize,
-    pub(super) partition: Partition,
-    pub(super) generation: Generation,
+pub(super) struct Ticket {
+    /// Where the record that it was made of was read.
+    pub(super) origin: Origin,
+    /// Holds that record back.
     pub(super) pin: Pin,
-    /// The time of the record that it was made of.
+    /// The time of that record.
     pub(super) timestamp: Timestamp,
     /// Bytes of its value.
     pub(super) bytes: usize,
@@ -30,23 +31,23 @@ pub(super) struct Receipt {
 
 /// A record that is to be written.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
+pub(super) struct NewRecord {
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Option<Vec<u8>>,
-    pub(super) receipt: Receipt,
+    pub(super) ticket: Ticket,
 }
 
-/// How a record came out.
+/// What became of a record.
 #[derive(Debug)]
 pub(super) enum Settled {
     /// It is on the topic.
-    Done(Receipt),
+    Done(Ticket),
     /// It is not: it has to be written again.
-    Again(Written),
+    Again(NewRecord),
 }
 
 /// Tells the workers, in batches.
-pub(super) struct Settle {
+pub(super) struct Reports {
     to: String,
     workers: Vec<mpsc::UnboundedSender<Vec<Settled>>>,
     /// By worker: what was not told yet. Used on the producer's thread only.
@@ -54,27 +55,23 @@ pub(super) struct Settle {
     log: LogThrottle,
 }
 
-impl Settle {
+impl Reports {
     pub(super) fn new(to: &str, workers: Vec<mpsc::UnboundedSender<Vec<Settled>>>) -> Self {
         let batches = Mutex::new(workers.iter().map(|_| Vec::new()).collect());
         Self { to: to.to_owned(), workers, batches, log: LogThrottle::new(LOG_INTERVAL) }
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Settled>>> {
-        self.batches.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
-impl DeliveryReports for Settle {
-    type Ticket = Receipt;
+impl DeliveryReports for Reports {
+    type Ticket = Ticket;
 
-    fn settled(&self, receipt: Receipt, result: Result<(Partition, Offset), Failed<'_>>) {
-        let worker = receipt.worker;
+    fn settled(&self, ticket: Ticket, result: Result<(Partition, Offset), Failed<'_>>) {
+        let worker = ticket.origin.worker;
         let settled = match result {
-            Ok(_) => Settled::Done(receipt),
+            Ok(_) => Settled::Done(ticket),
             Err(failed) => {
                 if let Some(suppressed) = self.log.allow() {
-                    let (error, topic, bytes) = (failed.error, &self.to, receipt.bytes);
+                    let (error, topic, bytes) = (failed.error, &self.to, ticket.bytes);
                     warn!(
                         %error,
                         topic,
@@ -85,20 +82,20 @@ impl DeliveryReports for Settle {
                     );
                 }
                 let (key, value) = (failed.key, failed.value);
-                Settled::Again(Written {
+                Settled::Again(NewRecord {
                     key: key.map(<[u8]>::to_vec),
                     value: value.map(<[u8]>::to_vec),
-                    receipt,
+                    ticket,
                 })
             }
         };
-        self.lock()[worker].push(settled);
+        lock(&self.batches)[worker].push(settled);
     }
 
     fn batch_done(&self) {
-        for (worker, batch) in self.workers.iter().zip(self.lock().iter_mut()) {
+        for (worker, batch) in self.workers.iter().zip(lock(&self.batches).iter_mut()) {
             if !batch.is_empty() {
-                // A worker that is gone needs no receipts.
+                // A worker that is gone needs no reports.
                 let _ = worker.send(std::mem::take(batch));
             }
         }

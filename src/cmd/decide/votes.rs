@@ -1,38 +1,26 @@
-//! What every policy has to say of one decision, those that were not asked included.
+//! The votes of all policies on one trace, those that were not asked included.
 
 use crate::sampling::policy::spec::PolicySpec;
-use crate::sampling::policy::{Decision, Explanation, PolicyIndex, PolicySet, Said};
+use crate::sampling::policy::{
+    Decision, ExplainedVote, Explanation, PolicyIndex, PolicySet, VoteKind,
+};
 
-/// What one policy said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ballot {
-    /// Which one.
-    pub policy: PolicyIndex,
-    /// What it said; nothing if it was not asked.
-    pub said: Said,
-    /// Why, in a few words.
-    pub reason: String,
-    /// Some condition of it could not be evaluated.
-    pub failed: bool,
-}
-
-/// What all policies said, in the order of the file.
-pub(super) fn ballots(policies: &PolicySet, explanation: Explanation) -> Vec<Ballot> {
+/// The votes of all policies, in the order of the file.
+pub(super) fn all_votes(policies: &PolicySet, explanation: Explanation) -> Vec<ExplainedVote> {
     let Explanation { decision, votes } = explanation;
     let last = votes.iter().find(|vote| {
-        let said_something = vote.said != Said::None && !policies.is_shadow(vote.policy);
-        said_something && policies.is_rule(vote.policy)
+        let has_effect = vote.vote != VoteKind::None && !policies.is_shadow(vote.policy);
+        has_effect && policies.is_rule(vote.policy)
     });
     let last = last.map(|vote| vote.policy);
     let mut votes = votes.into_iter().peekable();
-    let ballot = |(policy, _)| match votes.next_if(|vote| vote.policy == policy) {
-        Some(vote) => Ballot { policy, said: vote.said, reason: vote.reason, failed: vote.failed },
-        None => {
+    let of = |(policy, _)| {
+        votes.next_if(|vote| vote.policy == policy).unwrap_or_else(|| {
             let reason = not_asked(policies, policy, decision, last);
-            Ballot { policy, said: Said::None, reason, failed: false }
-        }
+            ExplainedVote { policy, vote: VoteKind::None, reason, failed: false }
+        })
     };
-    (0..).map(PolicyIndex).zip(policies.names()).map(ballot).collect()
+    (0..).map(PolicyIndex).zip(policies.names()).map(of).collect()
 }
 
 /// Why a policy was not asked: only a rule that matched, or that it costs budget, can be.
@@ -57,7 +45,7 @@ fn not_asked(
     format!("not asked: {why}")
 }
 
-/// As it was written.
+/// A policy as it was written.
 pub(super) fn spec(policies: &PolicySet, policy: PolicyIndex) -> &PolicySpec {
     let mut specs = policies.specs();
     specs.nth(usize::from(policy.0)).expect("a policy's index is one of its set")
