@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! Kafka topic, keyed by trace id
-//!   kafka::source         its record, in a batch of one partition, copied out of librdkafka once
+//!   kafka::source         its record, in a batch of one partition, read where librdkafka has it
 //!   member::worker        the one thread that has all state of that partition
 //!   otlp                  the span, found in the bytes of the record
 //!   sampling              joins its open trace; when that is complete, the policies decide
