@@ -25,7 +25,7 @@ pub const FETCH_SETTINGS: [(&str, &str); 7] = [
     // alone has a backlog would never reach.
     ("fetch.message.max.bytes", "524288"),
     // For all partitions in one answer, which takes memory beside the queue, unpacked.
-    ("fetch.max.bytes", "8388608"),
+    ("fetch.max.bytes", "4194304"),
     ("fetch.queue.backoff.ms", "10"),
     ("queued.min.messages", "20000"),
     ("queued.max.messages.kbytes", "16384"),
