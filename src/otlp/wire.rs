@@ -55,47 +55,52 @@ pub(super) struct Tag {
 /// Reads the fields of one message. Positions are those of the whole record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
-    record: &'a [u8],
-    at: usize,
+    /// What is left of the message.
+    rest: &'a [u8],
+    /// Where the message ends.
+    end: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Reads `record`, which is cut where the message ends, from `start` on.
     pub(super) fn new(record: &'a [u8], start: usize) -> Self {
         debug_assert!(start <= record.len(), "a message starts within the record");
-        Self { record, at: start }
+        Self { rest: &record[start..], end: record.len() }
     }
 
     pub(super) fn position(&self) -> usize {
-        self.at
+        self.end - self.rest.len()
     }
 
     pub(super) fn is_at_end(&self) -> bool {
-        self.at >= self.record.len()
+        self.rest.is_empty()
     }
 
+    /// Lengths of spans and the tags of their flags have two bytes.
     #[inline(always)]
     pub(super) fn varint(&mut self) -> Result<u64, ScanError> {
-        match self.record.get(self.at) {
-            Some(byte) if *byte < 0x80 => {
-                self.at += 1;
-                Ok(u64::from(*byte))
+        let (value, rest) = match self.rest {
+            [byte @ ..0x80, rest @ ..] => (u64::from(*byte), rest),
+            [low, high @ ..0x80, rest @ ..] => {
+                (u64::from(*low & 0x7f) | u64::from(*high) << 7, rest)
             }
-            _ => self.long_varint(),
-        }
+            _ => return self.long_varint(),
+        };
+        self.rest = rest;
+        Ok(value)
     }
 
     #[cold]
     fn long_varint(&mut self) -> Result<u64, ScanError> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
-            let byte = *self.record.get(self.at).ok_or(ScanError::Truncated)?;
-            self.at += 1;
-            if shift == 63 && byte > 1 {
+            let (byte, rest) = self.rest.split_first().ok_or(ScanError::Truncated)?;
+            self.rest = rest;
+            if shift == 63 && *byte > 1 {
                 return Err(ScanError::Varint);
             }
             value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
+            if *byte < 0x80 {
                 return Ok(value);
             }
         }
@@ -124,26 +129,26 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(super) fn delimited(&mut self) -> Result<(usize, usize), ScanError> {
         let length = self.varint()?;
-        let start = self.at;
-        if length > (self.record.len() - start) as u64 {
+        let start = self.position();
+        if length > self.rest.len() as u64 {
             return Err(ScanError::Truncated);
         }
-        self.at = start + length as usize;
-        Ok((start, self.at))
+        self.rest = &self.rest[length as usize..];
+        Ok((start, self.position()))
     }
 
     #[inline]
     pub(super) fn fixed64(&mut self) -> Result<u64, ScanError> {
-        let bytes = self.record.get(self.at..self.at + 8).ok_or(ScanError::Truncated)?;
-        self.at += 8;
-        Ok(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(ScanError::Truncated)?;
+        self.rest = rest;
+        Ok(u64::from_le_bytes(*bytes))
     }
 
     #[inline]
     pub(super) fn fixed32(&mut self) -> Result<u32, ScanError> {
-        let bytes = self.record.get(self.at..self.at + 4).ok_or(ScanError::Truncated)?;
-        self.at += 4;
-        Ok(u32::from_le_bytes(bytes.try_into().expect("four bytes")))
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(ScanError::Truncated)?;
+        self.rest = rest;
+        Ok(u32::from_le_bytes(*bytes))
     }
 
     /// Passes a field that nobody knows. `depth` is how much deeper messages may nest.
