@@ -7,7 +7,7 @@ use super::wire::{MAX_DEPTH, Reader, ScanError, Tag};
 use crate::otlp::span::{AttributeRef, Slice, ValueRef};
 
 impl Scanner<'_> {
-    /// A `KeyValue`: checked, and kept if somebody asks for its key.
+    /// A field that is a `KeyValue`.
     pub(super) fn attribute(
         &mut self,
         reader: &mut Reader<'_>,
@@ -15,16 +15,29 @@ impl Scanner<'_> {
         depth: u32,
     ) -> Result<(), ScanError> {
         let (start, end) = nested(reader, tag, depth)?;
-        if depth > 1
-            && let message = &self.record[start..end]
-            && let Some(name) = plain::key_of(message)
-        {
-            if let Some(key) = self.keys.lookup(name) {
-                let value = plain::value_of(message, name.len(), start);
-                self.out.attributes.push(AttributeRef { key, value });
-            }
-            return Ok(());
+        self.key_value(&self.record[start..end], start, depth)
+    }
+
+    /// A `KeyValue` that begins at `start`: checked, and kept if somebody asks for its key.
+    #[inline]
+    pub(super) fn key_value(
+        &mut self,
+        message: &[u8],
+        start: usize,
+        depth: u32,
+    ) -> Result<(), ScanError> {
+        let Some((key, value)) = plain::key_and_value(message) else {
+            return self.unusual_key_value(start, start + message.len(), depth);
+        };
+        if let Some(key) = self.keys.lookup(key) {
+            let value_start = start + message.len() - value.len();
+            self.out.attributes.push(AttributeRef { key, value: plain::value(value, value_start) });
         }
+        Ok(())
+    }
+
+    #[cold]
+    fn unusual_key_value(&mut self, start: usize, end: usize, depth: u32) -> Result<(), ScanError> {
         let mut key = Slice::default();
         let mut fields = Reader::new(&self.record[..end], start);
         while !fields.is_at_end() {

@@ -1,7 +1,7 @@
 //! The usual form of an attribute, known at a glance.
 //!
 //! Nearly all `KeyValue` messages are a short key followed by one scalar, as every encoder
-//! writes them. What has this form is valid; whatever has not is left to the full check.
+//! writes them, text of up to 16 KiB included. What has this form is valid; whatever has not is left to the full check.
 
 use crate::otlp::span::{Slice, ValueRef};
 
@@ -13,44 +13,55 @@ const BOOL_VALUE: u8 = 0x10;
 const INT_VALUE: u8 = 0x18;
 const DOUBLE_VALUE: u8 = 0x21;
 
-/// The key and the `AnyValue` of a `KeyValue` that consists of just these, both short.
+/// The key and the `AnyValue` of a `KeyValue` that consists of just these.
 #[inline(always)]
 fn parts(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let [KEY, key_length @ ..0x80, rest @ ..] = message else { return None };
     let (key, rest) = rest.split_at_checked(usize::from(*key_length))?;
-    let [VALUE, value_length @ ..0x80, value @ ..] = rest else { return None };
-    (value.len() == usize::from(*value_length)).then_some((key, value))
+    let [VALUE, value @ ..] = rest else { return None };
+    Some((key, rest_of_length(value)?))
 }
 
-/// The key of a `KeyValue` that was checked, if it has nothing but a short key and value.
+/// What follows a length of one or two bytes, if it has that length.
+#[inline(always)]
+fn rest_of_length(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = match bytes {
+        [length @ ..0x80, rest @ ..] => (usize::from(*length), rest),
+        [low, high @ ..0x80, rest @ ..] => {
+            (usize::from(low & 0x7f) | usize::from(*high) << 7, rest)
+        }
+        _ => return None,
+    };
+    (rest.len() == length).then_some(rest)
+}
+
+/// The key of a `KeyValue` that was checked, if it has nothing but a key and a value.
 #[inline]
 pub(super) fn key_of_checked(message: &[u8]) -> Option<&[u8]> {
     parts(message).map(|(key, _)| key)
 }
 
-/// The key of a `KeyValue` in its usual form.
-#[inline]
-pub(super) fn key_of(message: &[u8]) -> Option<&[u8]> {
+/// The key and the `AnyValue` of a `KeyValue` in its usual form.
+#[inline(always)]
+pub(super) fn key_and_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let (key, value) = parts(message)?;
     let is_scalar = match value {
-        [STRING_VALUE, length @ ..0x80, text @ ..] => text.len() == usize::from(*length),
+        [STRING_VALUE, text @ ..] => rest_of_length(text).is_some(),
         [BOOL_VALUE | INT_VALUE, varint @ ..] => is_varint(varint),
         [DOUBLE_VALUE, double @ ..] => double.len() == 8,
         _ => false,
     };
-    is_scalar.then_some(key)
+    is_scalar.then_some((key, value))
 }
 
-/// The value of a `KeyValue` in its usual form, with a key of this length, that begins at `start` of
-/// its record.
+/// The value of an `AnyValue` that [`key_and_value`] found, which begins at `start` of its record.
 #[inline]
-pub(super) fn value_of(message: &[u8], key_length: usize, start: usize) -> ValueRef {
-    // The tags and lengths of key and value are a byte each.
-    let at = key_length + 4;
-    match &message[at..] {
-        [STRING_VALUE, _, text @ ..] => {
-            let text_start = (start + at + 2) as u32;
-            ValueRef::String(Slice { start: text_start, end: text_start + text.len() as u32 })
+pub(super) fn value(message: &[u8], start: usize) -> ValueRef {
+    match message {
+        [STRING_VALUE, text @ ..] => {
+            let end = start + message.len();
+            let length = rest_of_length(text).map_or(0, <[u8]>::len);
+            ValueRef::String(Slice { start: (end - length) as u32, end: end as u32 })
         }
         [BOOL_VALUE, number @ ..] => ValueRef::Bool(varint(number) != 0),
         [INT_VALUE, number @ ..] => ValueRef::Int(varint(number).cast_signed()),
@@ -97,6 +108,9 @@ mod tests {
             Value::StringValue(String::new()),
             Value::StringValue("é".into()),
             Value::StringValue("x".repeat(70) + "é"),
+            Value::StringValue("x".repeat(127)),
+            Value::StringValue("x".repeat(128)),
+            Value::StringValue("x".repeat(16_000)),
             Value::BoolValue(true),
             Value::IntValue(200),
             Value::IntValue(i64::MAX),
@@ -104,8 +118,10 @@ mod tests {
         ];
         for value in scalars {
             let message = encoded("http.route", Some(value.clone()));
-            assert_eq!(key_of(&message), Some(&b"http.route"[..]), "{value:?}");
-            let found = match (value_of(&message, 10, 5), &value) {
+            let (key, any_value) = key_and_value(&message).expect("it is plain");
+            assert_eq!(key, b"http.route", "{value:?}");
+            let start = 5 + message.len() - any_value.len();
+            let found = match (super::value(any_value, start), &value) {
                 (ValueRef::String(text), Value::StringValue(expected)) => {
                     let range = text.start as usize - 5..text.end as usize - 5;
                     &message[range] == expected.as_bytes()
@@ -117,20 +133,21 @@ mod tests {
             };
             assert!(found, "{value:?}");
             for end in 0..message.len() {
-                assert_eq!(key_of(&message[..end]), None, "{value:?} cut at {end}");
+                assert_eq!(key_and_value(&message[..end]), None, "{value:?} cut at {end}");
             }
         }
         let others = [
-            Value::StringValue("x".repeat(200)),
+            Value::StringValue("x".repeat(20_000)),
             Value::IntValue(-1),
             Value::ArrayValue(ArrayValue::default()),
             Value::BytesValue(vec![1]),
         ];
         for value in others {
-            assert_eq!(key_of(&encoded("k", Some(value.clone()))), None, "{value:?}");
+            let message = encoded("k", Some(value.clone()));
+            assert_eq!(key_and_value(&message), None, "{value:?}");
         }
         let message = encoded("é", Some(Value::BoolValue(true)));
-        assert_eq!(key_of(&message), Some("é".as_bytes()));
+        assert_eq!(key_and_value(&message).expect("it is plain").0, "é".as_bytes());
     }
 
     #[test]

@@ -182,9 +182,15 @@ impl Scanner<'_> {
     ) -> Result<(), ScanError> {
         let first_attribute = self.out.attributes.len();
         self.out.event_bounds.clear();
-        let mut found = Found::default();
         let mut reader = Reader::new(&self.record[..framed.end as usize], body);
-        while !reader.is_at_end() {
+        let mut found = Found::begin(&mut reader);
+        loop {
+            while let Some((message, start)) = reader.short(tags::ATTRIBUTE) {
+                self.key_value(message, start, depth)?;
+            }
+            if reader.is_at_end() {
+                break;
+            }
             let tag = reader.tag()?;
             match tag.field {
                 1 => found.trace_id = bounds(&mut reader, tag)?,
@@ -209,8 +215,7 @@ impl Scanner<'_> {
                 13 => self.message(&mut reader, tag, &schema::LINK, depth)?,
                 15 => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    schema::STATUS.check(&self.record[..end], start, depth - 1)?;
-                    self.status(start, end, &mut found)?;
+                    self.status(start, end, &mut found, depth - 1)?;
                 }
                 16 => {
                     expect(tag, WireType::Fixed32)?;
@@ -249,7 +254,7 @@ impl Scanner<'_> {
             trace_id,
             span_id,
             // A parent id of a wrong length is no root's: the span has a parent, if an odd one.
-            is_root: found.parent_span_id.of(self.record).iter().all(|byte| *byte == 0),
+            is_root: is_zero(found.parent_span_id.of(self.record)),
             start_unix_nano: found.start_unix_nano,
             end_unix_nano: found.end_unix_nano,
             status: found.status,
@@ -264,15 +269,21 @@ impl Scanner<'_> {
         true
     }
 
-    /// A `Status` that was checked. What it has not stays as it was.
-    fn status(&self, start: usize, end: usize, found: &mut Found) -> Result<(), ScanError> {
+    /// What a `Status` has not stays as it was.
+    fn status(
+        &self,
+        start: usize,
+        end: usize,
+        found: &mut Found,
+        depth: u32,
+    ) -> Result<(), ScanError> {
         let mut reader = Reader::new(&self.record[..end], start);
         while !reader.is_at_end() {
             let tag = reader.tag()?;
             match tag.field {
                 2 => found.status_message = bounds(&mut reader, tag)?,
                 3 => found.status = int32(&mut reader, tag)?,
-                _ => reader.skip(tag, MAX_DEPTH)?,
+                _ => reader.skip(tag, depth)?,
             }
         }
         Ok(())
@@ -319,6 +330,51 @@ pub(super) struct Found {
     flags: u32,
 }
 
+impl Found {
+    /// Reads what nearly every span begins with, in the order in which encoders write it, as far as
+    /// that goes. Fields in another order, repeated or long ones are left to who reads on.
+    #[inline(always)]
+    pub(super) fn begin(reader: &mut Reader<'_>) -> Self {
+        let mut found = Self::default();
+        for (tag, field) in [
+            (tags::TRACE_ID, &mut found.trace_id),
+            (tags::SPAN_ID, &mut found.span_id),
+            (tags::TRACE_STATE, &mut found.trace_state),
+            (tags::PARENT_SPAN_ID, &mut found.parent_span_id),
+            (tags::NAME, &mut found.name),
+        ] {
+            if let Some((bytes, start)) = reader.short(tag) {
+                *field = slice(start, start + bytes.len());
+            }
+        }
+        if let Some(kind) = reader.small(tags::KIND) {
+            found.kind = kind;
+        }
+        for (tag, time) in [
+            (tags::START_TIME, &mut found.start_unix_nano),
+            (tags::END_TIME, &mut found.end_unix_nano),
+        ] {
+            if let Some(nanos) = reader.eight(tag) {
+                *time = nanos;
+            }
+        }
+        found
+    }
+}
+
+/// Tags of the fields of a span that are looked for in their usual place, as the byte that each is.
+mod tags {
+    pub(super) const TRACE_ID: u8 = 1 << 3 | 2;
+    pub(super) const SPAN_ID: u8 = 2 << 3 | 2;
+    pub(super) const TRACE_STATE: u8 = 3 << 3 | 2;
+    pub(super) const PARENT_SPAN_ID: u8 = 4 << 3 | 2;
+    pub(super) const NAME: u8 = 5 << 3 | 2;
+    pub(super) const KIND: u8 = 6 << 3;
+    pub(super) const START_TIME: u8 = 7 << 3 | 1;
+    pub(super) const END_TIME: u8 = 8 << 3 | 1;
+    pub(super) const ATTRIBUTE: u8 = 9 << 3 | 2;
+}
+
 #[inline]
 pub(super) fn bounds(reader: &mut Reader<'_>, tag: Tag) -> Result<Slice, ScanError> {
     let (start, end) = delimited(reader, tag)?;
@@ -336,6 +392,14 @@ pub(super) fn fixed64(reader: &mut Reader<'_>, tag: Tag) -> Result<u64, ScanErro
 pub(super) fn int32(reader: &mut Reader<'_>, tag: Tag) -> Result<i32, ScanError> {
     expect(tag, WireType::Varint)?;
     Ok(reader.varint()? as i32)
+}
+
+#[inline]
+fn is_zero(id: &[u8]) -> bool {
+    match id.try_into() {
+        Ok(id) => u64::from_ne_bytes(id) == 0,
+        Err(_) => id.iter().all(|byte| *byte == 0),
+    }
 }
 
 /// Positions fit: the record's length was checked.

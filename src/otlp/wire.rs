@@ -137,6 +137,41 @@ impl<'a> Reader<'a> {
         Ok((start, self.position()))
     }
 
+    /// The contents of a length-delimited field and where they start, if one with this tag and a
+    /// length below 128 comes next. It is passed.
+    #[inline(always)]
+    pub(super) fn short(&mut self, tag: u8) -> Option<(&'a [u8], usize)> {
+        let [first, length @ ..0x80, rest @ ..] = self.rest else { return None };
+        if *first != tag {
+            return None;
+        }
+        let (contents, rest) = rest.split_at_checked(usize::from(*length))?;
+        self.rest = rest;
+        Some((contents, self.position() - contents.len()))
+    }
+
+    /// The number in a varint field, if one with this tag and a number below 128 comes next. It is
+    /// passed.
+    #[inline(always)]
+    pub(super) fn small(&mut self, tag: u8) -> Option<i32> {
+        match self.rest {
+            [first, number @ ..0x80, rest @ ..] if *first == tag => {
+                self.rest = rest;
+                Some(i32::from(*number))
+            }
+            _ => None,
+        }
+    }
+
+    /// The number in a fixed64 field, if one with this tag comes next. It is passed.
+    #[inline(always)]
+    pub(super) fn eight(&mut self, tag: u8) -> Option<u64> {
+        let (first, rest) = self.rest.split_first()?;
+        let (bytes, rest) = rest.split_first_chunk().filter(|_| *first == tag)?;
+        self.rest = rest;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
     #[inline]
     pub(super) fn fixed64(&mut self) -> Result<u64, ScanError> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(ScanError::Truncated)?;

@@ -2,6 +2,7 @@
 //! strings as bytes, since text need not be UTF-8 here.
 
 mod raw;
+mod usual;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -144,7 +145,9 @@ static LEAF: Shape = Shape(&[]);
 static ANY: Shape = Shape(&[(5, &LEAF), (6, &LEAF)]);
 static KEY_VALUE: Shape = Shape(&[(2, &ANY)]);
 static RESOURCE: Shape = Shape(&[(1, &KEY_VALUE)]);
-static SPAN: Shape = Shape(&[(9, &KEY_VALUE), (15, &LEAF)]);
+static EVENT: Shape = Shape(&[(3, &KEY_VALUE)]);
+static LINK: Shape = Shape(&[(4, &KEY_VALUE)]);
+static SPAN: Shape = Shape(&[(9, &KEY_VALUE), (11, &EVENT), (13, &LINK), (15, &LEAF)]);
 static SCOPE_SPANS: Shape = Shape(&[(1, &LEAF), (2, &SPAN)]);
 static RESOURCE_SPANS: Shape = Shape(&[(1, &RESOURCE), (2, &SCOPE_SPANS)]);
 static TRACES_DATA: Shape = Shape(&[(1, &RESOURCE_SPANS)]);
