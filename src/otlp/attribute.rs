@@ -18,6 +18,20 @@ impl Scanner<'_> {
         self.key_value(&self.record[start..end], start, depth)
     }
 
+    /// Passes the attributes of a span that come next, as far as they have their usual form.
+    /// Returns what comes behind them. `end` is where the span ends.
+    // Not inlined: a loop that has the registers for itself is worth more than a call.
+    #[inline(never)]
+    pub(super) fn plain_attributes<'b>(&mut self, mut fields: &'b [u8], end: usize) -> &'b [u8] {
+        while let Some(attribute) = plain::attribute(fields) {
+            fields = attribute.rest;
+            if self.keys.may_have(attribute.key) {
+                self.keep_if_asked(attribute.key, attribute.value, end - fields.len());
+            }
+        }
+        fields
+    }
+
     /// A `KeyValue` that begins at `start`: checked, and kept if somebody asks for its key.
     #[inline]
     pub(super) fn key_value(
@@ -29,11 +43,19 @@ impl Scanner<'_> {
         let Some((key, value)) = plain::key_and_value(message) else {
             return self.unusual_key_value(start, start + message.len(), depth);
         };
-        if let Some(key) = self.keys.lookup(key) {
-            let value_start = start + message.len() - value.len();
-            self.out.attributes.push(AttributeRef { key, value: plain::value(value, value_start) });
+        if self.keys.may_have(key) {
+            self.keep_if_asked(key, value, start + message.len());
         }
         Ok(())
+    }
+
+    /// Keeps an attribute in its usual form, whose value ends at `end`, if somebody asks for it.
+    #[inline(never)]
+    fn keep_if_asked(&mut self, key: &[u8], value: &[u8], end: usize) {
+        if let Some(key) = self.keys.lookup(key) {
+            let value = plain::value(value, end - value.len());
+            self.out.attributes.push(AttributeRef { key, value });
+        }
     }
 
     #[cold]

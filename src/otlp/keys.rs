@@ -62,13 +62,19 @@ impl AttributeKeys {
         self.fingerprint
     }
 
+    /// False if it is none of those asked for: a quick look for most attributes.
+    #[inline(always)]
+    pub(super) fn may_have(&self, key: &[u8]) -> bool {
+        self.lengths >> bucket(key.len()) & 1 != 0
+    }
+
     /// The index of a key, if it is one of those asked for.
     #[inline]
     pub fn lookup(&self, key: &[u8]) -> Option<KeyIndex> {
-        let bucket = bucket(key.len());
-        if self.lengths >> bucket & 1 == 0 {
+        if !self.may_have(key) {
             return None;
         }
+        let bucket = bucket(key.len());
         let is_it = |index: &&KeyIndex| self.keys[usize::from(index.0)].as_bytes() == key;
         self.by_length[bucket].iter().find(is_it).copied()
     }

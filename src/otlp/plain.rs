@@ -6,12 +6,56 @@
 use crate::otlp::span::{Slice, ValueRef};
 
 /// Tag bytes: number and wire type of the fields that are looked for.
+const ATTRIBUTE: u8 = 0x4a;
 const KEY: u8 = 0x0a;
 const VALUE: u8 = 0x12;
 const STRING_VALUE: u8 = 0x0a;
 const BOOL_VALUE: u8 = 0x10;
 const INT_VALUE: u8 = 0x18;
 const DOUBLE_VALUE: u8 = 0x21;
+
+/// An attribute of a span.
+pub(super) struct Attribute<'a> {
+    pub(super) key: &'a [u8],
+    /// An `AnyValue`, for [`value`].
+    pub(super) value: &'a [u8],
+    /// What comes behind the attribute.
+    pub(super) rest: &'a [u8],
+}
+
+/// The attribute that `fields` of a span begin with, if it is short and has its usual form.
+///
+/// This is what a scan spends most of its time with, so tags and lengths are looked at in fours:
+/// those of the attribute and its key, then those of its value and what that is.
+#[inline(always)]
+pub(super) fn attribute(fields: &[u8]) -> Option<Attribute<'_>> {
+    let (length, key_length) = lengths(fields, ATTRIBUTE, KEY)?;
+    // Where the next attribute begins is known before the rest of this one is looked at.
+    let (message, rest) = fields[2..].split_at_checked(length)?;
+    let (key, value) = message.get(2..)?.split_at_checked(key_length)?;
+    if let Some((length, text_length)) = lengths(value, VALUE, STRING_VALUE) {
+        let value = &value[2..];
+        let is_plain = value.len() == length && length == 2 + text_length;
+        return is_plain.then_some(Attribute { key, value, rest });
+    }
+    match value {
+        [VALUE, length, value @ ..] if value.len() == usize::from(*length) && is_number(value) => {
+            Some(Attribute { key, value, rest })
+        }
+        _ => None,
+    }
+}
+
+/// The lengths behind two tags that `bytes` begin with, if these are the tags, and the lengths are
+/// below 128.
+#[inline(always)]
+fn lengths(bytes: &[u8], first: u8, second: u8) -> Option<(usize, usize)> {
+    const TAGS_AND_HIGH_BITS: u32 = u32::from_le_bytes([0xff, 0x80, 0xff, 0x80]);
+    let head = u32::from_le_bytes(*bytes.first_chunk()?);
+    let tags = u32::from_le_bytes([first, 0, second, 0]);
+    let are_there = head & TAGS_AND_HIGH_BITS == tags;
+    are_there.then_some(((head >> 8 & 0x7f) as usize, (head >> 24) as usize))
+}
 
 /// The key and the `AnyValue` of a `KeyValue` that consists of just these.
 #[inline(always)]
@@ -47,11 +91,18 @@ pub(super) fn key_and_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let (key, value) = parts(message)?;
     let is_scalar = match value {
         [STRING_VALUE, text @ ..] => rest_of_length(text).is_some(),
+        _ => is_number(value),
+    };
+    is_scalar.then_some((key, value))
+}
+
+#[inline(always)]
+fn is_number(value: &[u8]) -> bool {
+    match value {
         [BOOL_VALUE | INT_VALUE, varint @ ..] => is_varint(varint),
         [DOUBLE_VALUE, double @ ..] => double.len() == 8,
         _ => false,
-    };
-    is_scalar.then_some((key, value))
+    }
 }
 
 /// The value of an `AnyValue` that [`key_and_value`] found, which begins at `start` of its record.
@@ -80,8 +131,15 @@ fn varint(bytes: &[u8]) -> u64 {
 }
 
 /// True if `bytes` are one varint of at most nine bytes: a tenth may hold too much.
-#[inline]
+#[inline(always)]
 fn is_varint(bytes: &[u8]) -> bool {
+    match bytes {
+        [..0x80] | [0x80..=0xff, ..0x80] => true,
+        _ => is_long_varint(bytes),
+    }
+}
+
+fn is_long_varint(bytes: &[u8]) -> bool {
     match bytes.split_last() {
         Some((last, more)) => *last < 0x80 && more.len() < 9 && more.iter().all(|b| *b >= 0x80),
         None => false,

@@ -173,6 +173,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn span(
         &mut self,
         scope: u32,
@@ -185,9 +186,9 @@ impl Scanner<'_> {
         let mut reader = Reader::new(&self.record[..framed.end as usize], body);
         let mut found = Found::begin(&mut reader);
         loop {
-            while let Some((message, start)) = reader.short(tags::ATTRIBUTE) {
-                self.key_value(message, start, depth)?;
-            }
+            let rest = self.plain_attributes(reader.rest(), framed.end as usize);
+            reader.go_on_with(rest);
+            found.end(&mut reader);
             if reader.is_at_end() {
                 break;
             }
@@ -336,6 +337,8 @@ impl Found {
     #[inline(always)]
     pub(super) fn begin(reader: &mut Reader<'_>) -> Self {
         let mut found = Self::default();
+        // A copy whose address nobody has stays in registers.
+        let mut fields = *reader;
         for (tag, field) in [
             (tags::TRACE_ID, &mut found.trace_id),
             (tags::SPAN_ID, &mut found.span_id),
@@ -343,22 +346,40 @@ impl Found {
             (tags::PARENT_SPAN_ID, &mut found.parent_span_id),
             (tags::NAME, &mut found.name),
         ] {
-            if let Some((bytes, start)) = reader.short(tag) {
+            if let Some((bytes, start)) = fields.short(tag) {
                 *field = slice(start, start + bytes.len());
             }
         }
-        if let Some(kind) = reader.small(tags::KIND) {
+        if let Some(kind) = fields.small(tags::KIND) {
             found.kind = kind;
         }
         for (tag, time) in [
             (tags::START_TIME, &mut found.start_unix_nano),
             (tags::END_TIME, &mut found.end_unix_nano),
         ] {
-            if let Some(nanos) = reader.eight(tag) {
+            if let Some(nanos) = fields.eight(tag) {
                 *time = nanos;
             }
         }
+        *reader = fields;
         found
+    }
+
+    /// The same for what it ends with: a status without a message, and flags.
+    #[inline(always)]
+    pub(super) fn end(&mut self, reader: &mut Reader<'_>) {
+        let mut fields = *reader;
+        match fields.short(tags::STATUS) {
+            Some(([], _)) => *reader = fields,
+            Some(([tags::STATUS_CODE, code @ ..0x80], _)) => {
+                self.status = i32::from(*code);
+                *reader = fields;
+            }
+            _ => (),
+        }
+        if let Some(flags) = reader.four(tags::FLAGS) {
+            self.flags = flags;
+        }
     }
 }
 
@@ -372,7 +393,9 @@ mod tags {
     pub(super) const KIND: u8 = 6 << 3;
     pub(super) const START_TIME: u8 = 7 << 3 | 1;
     pub(super) const END_TIME: u8 = 8 << 3 | 1;
-    pub(super) const ATTRIBUTE: u8 = 9 << 3 | 2;
+    pub(super) const STATUS: u8 = 15 << 3 | 2;
+    pub(super) const STATUS_CODE: u8 = 3 << 3;
+    pub(super) const FLAGS: [u8; 2] = [16 << 3 & 0x7f | 5 | 0x80, 16 >> 4];
 }
 
 #[inline]

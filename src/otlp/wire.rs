@@ -72,6 +72,16 @@ impl<'a> Reader<'a> {
         self.end - self.rest.len()
     }
 
+    /// What is left of the message.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Passes all before `rest`, an end of what is left.
+    pub(super) fn go_on_with(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
+    }
+
     pub(super) fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
@@ -84,27 +94,10 @@ impl<'a> Reader<'a> {
             [low, high @ ..0x80, rest @ ..] => {
                 (u64::from(*low & 0x7f) | u64::from(*high) << 7, rest)
             }
-            _ => return self.long_varint(),
+            _ => long_varint(self.rest)?,
         };
         self.rest = rest;
         Ok(value)
-    }
-
-    #[cold]
-    fn long_varint(&mut self) -> Result<u64, ScanError> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = self.rest.split_first().ok_or(ScanError::Truncated)?;
-            self.rest = rest;
-            if shift == 63 && *byte > 1 {
-                return Err(ScanError::Varint);
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if *byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(ScanError::Varint)
     }
 
     #[inline(always)]
@@ -172,6 +165,15 @@ impl<'a> Reader<'a> {
         Some(u64::from_le_bytes(*bytes))
     }
 
+    /// The number in a fixed32 field, if one with this tag of two bytes comes next. It is passed.
+    #[inline(always)]
+    pub(super) fn four(&mut self, tag: [u8; 2]) -> Option<u32> {
+        let (first, rest) = self.rest.split_first_chunk()?;
+        let (bytes, rest) = rest.split_first_chunk().filter(|_| *first == tag)?;
+        self.rest = rest;
+        Some(u32::from_le_bytes(*bytes))
+    }
+
     #[inline]
     pub(super) fn fixed64(&mut self) -> Result<u64, ScanError> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(ScanError::Truncated)?;
@@ -209,6 +211,24 @@ impl<'a> Reader<'a> {
             },
         }
     }
+}
+
+/// A varint, and what comes behind it.
+#[cold]
+fn long_varint(mut bytes: &[u8]) -> Result<(u64, &[u8]), ScanError> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or(ScanError::Truncated)?;
+        bytes = rest;
+        if shift == 63 && *byte > 1 {
+            return Err(ScanError::Varint);
+        }
+        value |= u64::from(byte & 0x7f) << shift;
+        if *byte < 0x80 {
+            return Ok((value, rest));
+        }
+    }
+    Err(ScanError::Varint)
 }
 
 /// Appends a varint.
