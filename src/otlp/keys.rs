@@ -24,7 +24,7 @@ pub struct Extras {
 #[derive(Debug, Default)]
 pub struct AttributeKeys {
     keys: Vec<String>,
-    /// Bit n: there is a key of n bytes; the last bit stands for all longer ones.
+    /// Bit n: there is a key of n bytes, or of n and a multiple of 64.
     lengths: u64,
     /// By length up to the mask's width: the keys.
     by_length: Vec<Vec<KeyIndex>>,
@@ -44,9 +44,8 @@ impl AttributeKeys {
         let mut lengths = 0;
         for (index, key) in keys.iter().enumerate() {
             let index = u16::try_from(index).expect("there are at most 65536 keys");
-            let bucket = bucket(key.len());
-            lengths |= 1 << bucket;
-            by_length[bucket].push(KeyIndex(index));
+            lengths |= length_bit(key.len());
+            by_length[bucket(key.len())].push(KeyIndex(index));
         }
         let fingerprint = FixedState::default().hash_one(&keys);
         Self { keys, lengths, by_length, fingerprint, extras: Extras::default() }
@@ -65,7 +64,7 @@ impl AttributeKeys {
     /// False if it is none of those asked for: a quick look for most attributes.
     #[inline(always)]
     pub(super) fn may_have(&self, key: &[u8]) -> bool {
-        self.lengths >> bucket(key.len()) & 1 != 0
+        self.lengths & length_bit(key.len()) != 0
     }
 
     /// The index of a key, if it is one of those asked for.
@@ -78,6 +77,11 @@ impl AttributeKeys {
         let is_it = |index: &&KeyIndex| self.keys[usize::from(index.0)].as_bytes() == key;
         self.by_length[bucket].iter().find(is_it).copied()
     }
+}
+
+#[inline(always)]
+fn length_bit(length: usize) -> u64 {
+    1_u64.wrapping_shl(length as u32)
 }
 
 #[inline]

@@ -54,7 +54,7 @@ fn lengths(bytes: &[u8], first: u8, second: u8) -> Option<(usize, usize)> {
     let head = u32::from_le_bytes(*bytes.first_chunk()?);
     let tags = u32::from_le_bytes([first, 0, second, 0]);
     let are_there = head & TAGS_AND_HIGH_BITS == tags;
-    are_there.then_some(((head >> 8 & 0x7f) as usize, (head >> 24) as usize))
+    are_there.then_some((usize::from(head.to_le_bytes()[1]), (head >> 24) as usize))
 }
 
 /// The key and the `AnyValue` of a `KeyValue` that consists of just these.

@@ -148,7 +148,7 @@ impl Scanner<'_> {
                 }
                 1 => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    schema::SCOPE.check(&self.record[..end], start, depth - 1)?;
+                    check_scope(&self.record[..end], start, depth - 1)?;
                     if self.keys.extras.scopes {
                         self.scope(start, end, &mut details, depth - 1)?;
                     }
@@ -312,6 +312,14 @@ impl Scanner<'_> {
     }
 }
 
+/// Nearly every scope has a name and perhaps a version, and nothing else.
+fn check_scope(record: &[u8], start: usize, depth: u32) -> Result<(), ScanError> {
+    let mut fields = Reader::new(record, start);
+    fields.short(tags::SCOPE_NAME);
+    fields.short(tags::SCOPE_VERSION);
+    if fields.is_at_end() { Ok(()) } else { schema::SCOPE.check(record, fields.position(), depth) }
+}
+
 /// The fields of the span in hand.
 #[derive(Default)]
 pub(super) struct Found {
@@ -383,8 +391,10 @@ impl Found {
     }
 }
 
-/// Tags of the fields of a span that are looked for in their usual place, as the byte that each is.
+/// Tags of fields that are looked for in their usual place, as they stand on the wire.
 mod tags {
+    pub(super) const SCOPE_NAME: u8 = 1 << 3 | 2;
+    pub(super) const SCOPE_VERSION: u8 = 2 << 3 | 2;
     pub(super) const TRACE_ID: u8 = 1 << 3 | 2;
     pub(super) const SPAN_ID: u8 = 2 << 3 | 2;
     pub(super) const TRACE_STATE: u8 = 3 << 3 | 2;
@@ -395,7 +405,7 @@ mod tags {
     pub(super) const END_TIME: u8 = 8 << 3 | 1;
     pub(super) const STATUS: u8 = 15 << 3 | 2;
     pub(super) const STATUS_CODE: u8 = 3 << 3;
-    pub(super) const FLAGS: [u8; 2] = [16 << 3 & 0x7f | 5 | 0x80, 16 >> 4];
+    pub(super) const FLAGS: [u8; 2] = [0x85, 0x01];
 }
 
 #[inline]

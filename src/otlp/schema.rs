@@ -126,17 +126,24 @@ impl Schema {
     }
 }
 
+#[inline]
 fn scalar(reader: &mut Reader<'_>, tag: Tag, field: Field, depth: u32) -> Result<(), ScanError> {
-    let expected = match field {
-        Varint => WireType::Varint,
-        Fixed32 => WireType::Fixed32,
-        Fixed64 => WireType::Fixed64,
-        Bytes | String | Message(_) => WireType::Bytes,
-        Unknown => return reader.skip(tag, depth),
-    };
-    expect(tag, expected)?;
-    // A known scalar takes no depth; skipping it as one that has some left reads the same bytes.
-    reader.skip(tag, 1)
+    match field {
+        Varint => {
+            expect(tag, WireType::Varint)?;
+            reader.varint().map(drop)
+        }
+        Fixed32 => {
+            expect(tag, WireType::Fixed32)?;
+            reader.fixed32().map(drop)
+        }
+        Fixed64 => {
+            expect(tag, WireType::Fixed64)?;
+            reader.fixed64().map(drop)
+        }
+        Bytes | String | Message(_) => delimited(reader, tag).map(drop),
+        Unknown => reader.skip(tag, depth),
+    }
 }
 
 #[inline]

@@ -52,6 +52,35 @@ pub(super) struct Tag {
     pub(super) wire_type: WireType,
 }
 
+impl Tag {
+    const fn of(varint: u64) -> Option<Self> {
+        let wire_type = match varint & 7 {
+            0 => WireType::Varint,
+            1 => WireType::Fixed64,
+            2 => WireType::Bytes,
+            3 => WireType::StartGroup,
+            4 => WireType::EndGroup,
+            5 => WireType::Fixed32,
+            _ => return None,
+        };
+        if varint < 8 || varint > u32::MAX as u64 {
+            return None;
+        }
+        Some(Self { field: varint as u32 >> 3, wire_type })
+    }
+}
+
+/// What each tag of one byte is: nearly all tags are, and looking them up is quicker.
+static SHORT_TAGS: [Option<Tag>; 128] = {
+    let mut tags = [None; 128];
+    let mut byte = 0;
+    while byte < tags.len() {
+        tags[byte] = Tag::of(byte as u64);
+        byte += 1;
+    }
+    tags
+};
+
 /// Reads the fields of one message. Positions are those of the whole record.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader<'a> {
@@ -102,19 +131,12 @@ impl<'a> Reader<'a> {
 
     #[inline(always)]
     pub(super) fn tag(&mut self) -> Result<Tag, ScanError> {
-        let tag = self.varint()?;
-        let wire_type = match tag & 7 {
-            0 => WireType::Varint,
-            1 => WireType::Fixed64,
-            2 => WireType::Bytes,
-            3 => WireType::StartGroup,
-            4 => WireType::EndGroup,
-            5 => WireType::Fixed32,
-            _ => return Err(ScanError::Tag),
-        };
-        match u32::try_from(tag) {
-            Ok(tag) if tag >= 8 => Ok(Tag { field: tag >> 3, wire_type }),
-            _ => Err(ScanError::Tag),
+        match self.rest {
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                SHORT_TAGS[usize::from(*byte)].ok_or(ScanError::Tag)
+            }
+            _ => Tag::of(self.varint()?).ok_or(ScanError::Tag),
         }
     }
 
