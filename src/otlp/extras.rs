@@ -51,6 +51,11 @@ impl Scanner<'_> {
         details: &mut ScopeDetails,
         depth: u32,
     ) -> Result<(), ScanError> {
+        // Spans may stand between this one and the one before, with attributes of their own.
+        let attributes = &mut self.out.attributes;
+        let first = attributes.len();
+        let Run { start: before, end: until } = details.attributes;
+        attributes.extend_from_within(before as usize..until as usize);
         let mut reader = Reader::new(&self.record[..end], start);
         while !reader.is_at_end() {
             let tag = reader.tag()?;
@@ -61,6 +66,7 @@ impl Scanner<'_> {
                 _ => reader.skip(tag, MAX_DEPTH)?,
             }
         }
+        details.attributes = run(first, self.out.attributes.len());
         Ok(())
     }
 }

@@ -44,7 +44,7 @@ impl AttributeKeys {
         let mut lengths = 0;
         for (index, key) in keys.iter().enumerate() {
             let index = u16::try_from(index).expect("there are at most 65536 keys");
-            lengths |= length_bit(key.len());
+            lengths |= 1_u64.wrapping_shl(key.len() as u32);
             by_length[bucket(key.len())].push(KeyIndex(index));
         }
         let fingerprint = FixedState::default().hash_one(&keys);
@@ -64,7 +64,7 @@ impl AttributeKeys {
     /// False if it is none of those asked for: a quick look for most attributes.
     #[inline(always)]
     pub(super) fn may_have(&self, key: &[u8]) -> bool {
-        self.lengths & length_bit(key.len()) != 0
+        self.lengths.wrapping_shr(key.len() as u32) & 1 != 0
     }
 
     /// The index of a key, if it is one of those asked for.
@@ -77,11 +77,6 @@ impl AttributeKeys {
         let is_it = |index: &&KeyIndex| self.keys[usize::from(index.0)].as_bytes() == key;
         self.by_length[bucket].iter().find(is_it).copied()
     }
-}
-
-#[inline(always)]
-fn length_bit(length: usize) -> u64 {
-    1_u64.wrapping_shl(length as u32)
 }
 
 #[inline]

@@ -133,9 +133,7 @@ impl Scanner<'_> {
     ) -> Result<(), ScanError> {
         let scope = self.out.scopes.len() as u32;
         let first_piece = self.out.pieces.len();
-        let attributes = run(self.out.attributes.len(), self.out.attributes.len());
-        let mut details = ScopeDetails { attributes, ..ScopeDetails::NONE };
-        self.out.framed_spans.clear();
+        let mut details = ScopeDetails::NONE;
         let mut reader = Reader::new(&self.record[..end], start);
         while !reader.is_at_end() {
             let field_start = reader.position();
@@ -143,7 +141,7 @@ impl Scanner<'_> {
             match tag.field {
                 2 => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    self.out.framed_spans.push((slice(field_start, end), start as u32));
+                    self.span(scope, slice(field_start, end), start, depth - 1)?;
                     continue;
                 }
                 1 => {
@@ -163,12 +161,7 @@ impl Scanner<'_> {
         let header = run(first_piece, self.out.pieces.len());
         self.out.scopes.push(ScopeRef { resource, header });
         if self.keys.extras.scopes {
-            details.attributes.end = self.out.attributes.len() as u32;
             self.out.scope_details.push(details);
-        }
-        for index in 0..self.out.framed_spans.len() {
-            let (framed, body) = self.out.framed_spans[index];
-            self.span(scope, framed, body as usize, depth - 1)?;
         }
         Ok(())
     }

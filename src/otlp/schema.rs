@@ -4,6 +4,7 @@
 //! other trace of its request, so it is refused here, alone. Text is not checked on the way in:
 //! what is forwarded is looked at once more for text that is not UTF-8 ([`Schema::is_utf8`]).
 
+use super::plain;
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 
 /// What stands in a field.
@@ -86,7 +87,10 @@ impl Schema {
             match self.0.get(tag.field as usize - 1).copied().unwrap_or(Unknown) {
                 Message(schema) => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    schema.check(&record[..end], start, depth - 1)?;
+                    let is_attribute = std::ptr::eq(schema, &raw const KEY_VALUE) && depth > 1;
+                    if !is_attribute || plain::key_and_value(&record[start..end]).is_none() {
+                        schema.check(&record[..end], start, depth - 1)?;
+                    }
                 }
                 field => scalar(&mut reader, tag, field, depth)?,
             }
