@@ -40,6 +40,7 @@ impl Scanner<'_> {
         start: usize,
         depth: u32,
     ) -> Result<(), ScanError> {
+        debug_assert!(depth > plain::DEPTH, "attributes stand near the top of a record");
         let Some((key, value)) = plain::key_and_value(message) else {
             return self.unusual_key_value(start, start + message.len(), depth);
         };

@@ -1,7 +1,7 @@
 //! The usual form of an attribute, known at a glance.
 //!
-//! Nearly all `KeyValue` messages are a short key followed by one scalar, as every encoder
-//! writes them, text of up to 16 KiB included. What has this form is valid; whatever has not is left to the full check.
+//! Nearly all `KeyValue` messages are a short key followed by one scalar, or by an array of them, as
+//! every encoder writes them, text of up to 16 KiB included. What has this form is valid; whatever has not is left to the full check.
 
 use crate::otlp::span::{Slice, ValueRef};
 
@@ -13,6 +13,11 @@ const STRING_VALUE: u8 = 0x0a;
 const BOOL_VALUE: u8 = 0x10;
 const INT_VALUE: u8 = 0x18;
 const DOUBLE_VALUE: u8 = 0x21;
+const ARRAY_VALUE: u8 = 0x2a;
+const ARRAY_ITEM: u8 = 0x0a;
+
+/// How deep messages nest in a `KeyValue` in its usual form: value, array, item.
+pub(super) const DEPTH: u32 = 3;
 
 /// An attribute of a span.
 pub(super) struct Attribute<'a> {
@@ -39,7 +44,9 @@ pub(super) fn attribute(fields: &[u8]) -> Option<Attribute<'_>> {
         return is_plain.then_some(Attribute { key, value, rest });
     }
     match value {
-        [VALUE, length, value @ ..] if value.len() == usize::from(*length) && is_number(value) => {
+        [VALUE, length, value @ ..]
+            if value.len() == usize::from(*length) && (is_number(value) || is_array(value)) =>
+        {
             Some(Attribute { key, value, rest })
         }
         _ => None,
@@ -89,11 +96,28 @@ pub(super) fn key_of_checked(message: &[u8]) -> Option<&[u8]> {
 #[inline(always)]
 pub(super) fn key_and_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
     let (key, value) = parts(message)?;
-    let is_scalar = match value {
+    (is_scalar(value) || is_array(value)).then_some((key, value))
+}
+
+#[inline(always)]
+fn is_scalar(value: &[u8]) -> bool {
+    match value {
         [STRING_VALUE, text @ ..] => rest_of_length(text).is_some(),
         _ => is_number(value),
-    };
-    is_scalar.then_some((key, value))
+    }
+}
+
+/// True if `value` is an array of short scalars.
+fn is_array(value: &[u8]) -> bool {
+    let [ARRAY_VALUE, array @ ..] = value else { return false };
+    let Some(mut items) = rest_of_length(array) else { return false };
+    while let [ARRAY_ITEM, length @ ..0x80, rest @ ..] = items {
+        match rest.split_at_checked(usize::from(*length)) {
+            Some((item, rest)) if is_scalar(item) => items = rest,
+            _ => return false,
+        }
+    }
+    items.is_empty()
 }
 
 #[inline(always)]
@@ -120,6 +144,9 @@ pub(super) fn value(message: &[u8], start: usize) -> ValueRef {
             Some(double) => ValueRef::Double(f64::from_le_bytes(*double)),
             None => ValueRef::Empty,
         },
+        [ARRAY_VALUE, ..] => {
+            ValueRef::Other(Slice { start: start as u32, end: (start + message.len()) as u32 })
+        }
         _ => ValueRef::Empty,
     }
 }
@@ -159,8 +186,13 @@ mod tests {
         KeyValue { key: key.to_owned(), value, ..KeyValue::default() }.encode_to_vec()
     }
 
+    fn array<const N: usize>(values: [Value; N]) -> Value {
+        let values = values.map(|value| AnyValue { value: Some(value) }).to_vec();
+        Value::ArrayValue(ArrayValue { values })
+    }
+
     #[test]
-    fn scalars_are_known_and_nothing_else() {
+    fn scalars_and_their_arrays_are_known_and_nothing_else() {
         let scalars = [
             Value::StringValue("text".into()),
             Value::StringValue(String::new()),
@@ -173,6 +205,9 @@ mod tests {
             Value::IntValue(200),
             Value::IntValue(i64::MAX),
             Value::DoubleValue(-0.5),
+            array([]),
+            array([Value::StringValue("x".into()), Value::IntValue(1), Value::BoolValue(true)]),
+            array([Value::DoubleValue(0.5), Value::StringValue(String::new())]),
         ];
         for value in scalars {
             let message = encoded("http.route", Some(value.clone()));
@@ -187,6 +222,11 @@ mod tests {
                 (ValueRef::Bool(found), Value::BoolValue(expected)) => found == *expected,
                 (ValueRef::Int(found), Value::IntValue(expected)) => found == *expected,
                 (ValueRef::Double(found), Value::DoubleValue(expected)) => found == *expected,
+                (ValueRef::Other(array), Value::ArrayValue(expected)) => {
+                    let range = array.start as usize - 5..array.end as usize - 5;
+                    let expected = AnyValue { value: Some(Value::ArrayValue(expected.clone())) };
+                    AnyValue::decode(&message[range]) == Ok(expected)
+                }
                 _ => false,
             };
             assert!(found, "{value:?}");
@@ -197,7 +237,9 @@ mod tests {
         let others = [
             Value::StringValue("x".repeat(20_000)),
             Value::IntValue(-1),
-            Value::ArrayValue(ArrayValue::default()),
+            array([Value::BytesValue(vec![1])]),
+            array([Value::IntValue(-1)]),
+            array([Value::BoolValue(true), array([])]),
             Value::BytesValue(vec![1]),
         ];
         for value in others {

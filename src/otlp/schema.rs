@@ -87,8 +87,9 @@ impl Schema {
             match self.0.get(tag.field as usize - 1).copied().unwrap_or(Unknown) {
                 Message(schema) => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    let is_attribute = std::ptr::eq(schema, &raw const KEY_VALUE) && depth > 1;
-                    if !is_attribute || plain::key_and_value(&record[start..end]).is_none() {
+                    let is_attribute = std::ptr::eq(schema, &raw const KEY_VALUE);
+                    let is_plain = is_attribute && depth > plain::DEPTH;
+                    if !is_plain || plain::key_and_value(&record[start..end]).is_none() {
                         schema.check(&record[..end], start, depth - 1)?;
                     }
                 }
