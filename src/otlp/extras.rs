@@ -1,6 +1,7 @@
 //! What is read only if some policy asks for it: details of spans, their events, and scopes.
 
-use super::scan::{Found, Scanner, bounds, fixed64, int32, run};
+use super::scan::{Scanner, bounds, fixed64, int32, run};
+use super::usual::Found;
 use super::wire::{MAX_DEPTH, Reader, ScanError};
 use crate::otlp::span::{EventRef, Run, ScopeDetails, SpanDetails};
 

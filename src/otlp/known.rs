@@ -62,12 +62,12 @@ impl KnownResources {
         message: &[u8],
         start: usize,
     ) -> Option<impl Iterator<Item = AttributeRef>> {
+        if message.len() > LARGEST {
+            return None;
+        }
         let seen = self.seen.get_mut(glance(message))?;
         let is_seen = self.resources.get(*seen as usize).is_some_and(|it| *it.message == *message);
         if !is_seen {
-            if message.len() > LARGEST {
-                return None;
-            }
             let is_it = |place: &u32| *self.resources[*place as usize].message == *message;
             *seen = *self.places.find(hash(&self.hasher, message), is_it)?;
         }
@@ -149,6 +149,20 @@ mod tests {
         resources.remember(b"abc", 10, &[attribute(11, 12)]);
         assert_eq!(known(&mut resources, b"abc", 40), Some(vec![attribute(41, 42)]));
         assert_eq!(known(&mut resources, b"abd", 40), None);
+    }
+
+    #[test]
+    fn resources_that_look_alike_are_told_apart() {
+        let (one, other) = (b"first---second--third---", b"second--first---third---");
+        assert_eq!(glance(one), glance(other));
+        let mut resources = KnownResources::default();
+        resources.remember(one, 0, &[attribute(1, 2)]);
+        assert_eq!(known(&mut resources, other, 0), None);
+        resources.remember(other, 0, &[attribute(3, 4)]);
+        for _ in 0..2 {
+            assert_eq!(known(&mut resources, one, 0), Some(vec![attribute(1, 2)]));
+            assert_eq!(known(&mut resources, other, 0), Some(vec![attribute(3, 4)]));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::found::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef};
 use super::keys::AttributeKeys;
 use super::schema::{self, delimited, expect, nested};
+use super::usual::{Found, check_scope};
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 use crate::ids::{SpanId, TraceId};
 use crate::otlp::span::{Run, ScopeDetails, Slice, SpanRef};
@@ -305,102 +306,6 @@ impl Scanner<'_> {
             _ => self.out.pieces.push(piece),
         }
     }
-}
-
-/// Nearly every scope has a name and perhaps a version, and nothing else.
-fn check_scope(record: &[u8], start: usize, depth: u32) -> Result<(), ScanError> {
-    let mut fields = Reader::new(record, start);
-    fields.short(tags::SCOPE_NAME);
-    fields.short(tags::SCOPE_VERSION);
-    if fields.is_at_end() { Ok(()) } else { schema::SCOPE.check(record, fields.position(), depth) }
-}
-
-/// The fields of the span in hand.
-#[derive(Default)]
-pub(super) struct Found {
-    trace_id: Slice,
-    span_id: Slice,
-    pub(super) parent_span_id: Slice,
-    pub(super) status_message: Slice,
-    pub(super) dropped_attributes: u32,
-    pub(super) dropped_events: u32,
-    pub(super) dropped_links: u32,
-    trace_state: Slice,
-    name: Slice,
-    start_unix_nano: u64,
-    end_unix_nano: u64,
-    status: i32,
-    kind: i32,
-    flags: u32,
-}
-
-impl Found {
-    /// Reads what nearly every span begins with, in the order in which encoders write it, as far as
-    /// that goes. Fields in another order, repeated or long ones are left to who reads on.
-    #[inline(always)]
-    pub(super) fn begin(reader: &mut Reader<'_>) -> Self {
-        let mut found = Self::default();
-        // A copy whose address nobody has stays in registers.
-        let mut fields = *reader;
-        for (tag, field) in [
-            (tags::TRACE_ID, &mut found.trace_id),
-            (tags::SPAN_ID, &mut found.span_id),
-            (tags::TRACE_STATE, &mut found.trace_state),
-            (tags::PARENT_SPAN_ID, &mut found.parent_span_id),
-            (tags::NAME, &mut found.name),
-        ] {
-            if let Some((bytes, start)) = fields.short(tag) {
-                *field = slice(start, start + bytes.len());
-            }
-        }
-        if let Some(kind) = fields.small(tags::KIND) {
-            found.kind = kind;
-        }
-        for (tag, time) in [
-            (tags::START_TIME, &mut found.start_unix_nano),
-            (tags::END_TIME, &mut found.end_unix_nano),
-        ] {
-            if let Some(nanos) = fields.eight(tag) {
-                *time = nanos;
-            }
-        }
-        *reader = fields;
-        found
-    }
-
-    /// The same for what it ends with: a status without a message, and flags.
-    #[inline(always)]
-    pub(super) fn end(&mut self, reader: &mut Reader<'_>) {
-        let mut fields = *reader;
-        match fields.short(tags::STATUS) {
-            Some(([], _)) => *reader = fields,
-            Some(([tags::STATUS_CODE, code @ ..0x80], _)) => {
-                self.status = i32::from(*code);
-                *reader = fields;
-            }
-            _ => (),
-        }
-        if let Some(flags) = reader.four(tags::FLAGS) {
-            self.flags = flags;
-        }
-    }
-}
-
-/// Tags of fields that are looked for in their usual place, as they stand on the wire.
-mod tags {
-    pub(super) const SCOPE_NAME: u8 = 1 << 3 | 2;
-    pub(super) const SCOPE_VERSION: u8 = 2 << 3 | 2;
-    pub(super) const TRACE_ID: u8 = 1 << 3 | 2;
-    pub(super) const SPAN_ID: u8 = 2 << 3 | 2;
-    pub(super) const TRACE_STATE: u8 = 3 << 3 | 2;
-    pub(super) const PARENT_SPAN_ID: u8 = 4 << 3 | 2;
-    pub(super) const NAME: u8 = 5 << 3 | 2;
-    pub(super) const KIND: u8 = 6 << 3;
-    pub(super) const START_TIME: u8 = 7 << 3 | 1;
-    pub(super) const END_TIME: u8 = 8 << 3 | 1;
-    pub(super) const STATUS: u8 = 15 << 3 | 2;
-    pub(super) const STATUS_CODE: u8 = 3 << 3;
-    pub(super) const FLAGS: [u8; 2] = [0x85, 0x01];
 }
 
 #[inline]

@@ -2,7 +2,7 @@
 //! short, with a byte changed, or the same with longer tags, lengths and numbers than need be.
 
 use super::*;
-use crate::otlp::scan::Found;
+use crate::otlp::usual::Found;
 
 /// Spans as SDKs send them.
 fn usual_spans() -> Vec<Span> {
