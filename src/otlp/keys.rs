@@ -97,5 +97,9 @@ mod tests {
             assert_eq!(set.lookup(key.as_bytes()), expected, "{n}");
         }
         assert_eq!(AttributeKeys::default().lookup(b"k"), None);
+        for key in keys {
+            let alone = AttributeKeys::new([key.clone()]);
+            assert_eq!(alone.lookup(key.as_bytes()), Some(KeyIndex(0)), "{key}");
+        }
     }
 }

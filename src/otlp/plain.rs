@@ -1,7 +1,8 @@
 //! The usual form of an attribute, known at a glance.
 //!
 //! Nearly all `KeyValue` messages are a short key followed by one scalar, or by an array of them, as
-//! every encoder writes them, text of up to 16 KiB included. What has this form is valid; whatever has not is left to the full check.
+//! every encoder writes them, text of up to 16 KiB included. What has this form is valid; whatever
+//! has not is left to the full check.
 
 use crate::otlp::span::{Slice, ValueRef};
 
@@ -179,6 +180,7 @@ mod tests {
     use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
     use prost::Message;
 
+    use super::super::wire::write_varint;
     use super::*;
 
     fn encoded(key: &str, value: Option<Value>) -> Vec<u8> {
@@ -248,6 +250,20 @@ mod tests {
         }
         let message = encoded("é", Some(Value::BoolValue(true)));
         assert_eq!(key_and_value(&message).expect("it is plain").0, "é".as_bytes());
+    }
+
+    #[test]
+    fn a_long_attribute_is_not_taken_for_a_short_one() {
+        // The length is 5 + 10 * 128. Were it 0x85, the 10 would be the tag of a key, which would be as
+        // long as the number of its own tag says, and within the text there would be a value.
+        let mut attribute = vec![ATTRIBUTE, 0x80 | 5, 10, KEY, 1, b'k', VALUE];
+        write_varint(1279, &mut attribute);
+        attribute.push(STRING_VALUE);
+        write_varint(1276, &mut attribute);
+        attribute.extend([b'0', b'1', VALUE, 119, STRING_VALUE, 117]);
+        attribute.resize(3 + 5 + 10 * 128, b'x');
+        assert!(key_and_value(&attribute[3..]).is_some(), "it is in order");
+        assert!(super::attribute(&attribute).is_none());
     }
 
     #[test]

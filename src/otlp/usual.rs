@@ -36,27 +36,30 @@ impl Found {
         let mut found = Self::default();
         // A copy whose address nobody has stays in registers.
         let mut fields = *reader;
-        for (tag, field) in [
-            (tags::TRACE_ID, &mut found.trace_id),
-            (tags::SPAN_ID, &mut found.span_id),
-            (tags::TRACE_STATE, &mut found.trace_state),
-            (tags::PARENT_SPAN_ID, &mut found.parent_span_id),
-            (tags::NAME, &mut found.name),
-        ] {
-            if let Some((bytes, start)) = fields.short(tag) {
-                *field = slice(start, start + bytes.len());
-            }
+        let bounds = |(bytes, start): (&[u8], usize)| slice(start, start + bytes.len());
+        if let Some(id) = fields.sized(tags::TRACE_ID, 16) {
+            found.trace_id = bounds(id);
+        }
+        if let Some(id) = fields.sized(tags::SPAN_ID, 8) {
+            found.span_id = bounds(id);
+        }
+        if let Some(trace_state) = fields.short(tags::TRACE_STATE) {
+            found.trace_state = bounds(trace_state);
+        }
+        if let Some(id) = fields.sized(tags::PARENT_SPAN_ID, 8) {
+            found.parent_span_id = bounds(id);
+        }
+        if let Some(name) = fields.short(tags::NAME) {
+            found.name = bounds(name);
         }
         if let Some(kind) = fields.small(tags::KIND) {
             found.kind = kind;
         }
-        for (tag, time) in [
-            (tags::START_TIME, &mut found.start_unix_nano),
-            (tags::END_TIME, &mut found.end_unix_nano),
-        ] {
-            if let Some(nanos) = fields.eight(tag) {
-                *time = nanos;
-            }
+        if let Some(nanos) = fields.eight(tags::START_TIME) {
+            found.start_unix_nano = nanos;
+        }
+        if let Some(nanos) = fields.eight(tags::END_TIME) {
+            found.end_unix_nano = nanos;
         }
         *reader = fields;
         found

@@ -165,6 +165,19 @@ impl<'a> Reader<'a> {
         Some((contents, self.position() - contents.len()))
     }
 
+    /// The same of a field of just this length: where the next one begins does not have to wait for
+    /// what is read of this one.
+    #[inline(always)]
+    pub(super) fn sized(&mut self, tag: u8, length: u8) -> Option<(&'a [u8], usize)> {
+        let (head, rest) = self.rest.split_first_chunk()?;
+        if *head != [tag, length] {
+            return None;
+        }
+        let (contents, rest) = rest.split_at_checked(usize::from(length))?;
+        self.rest = rest;
+        Some((contents, self.position() - contents.len()))
+    }
+
     /// The number in a varint field, if one with this tag and a number below 128 comes next. It is
     /// passed.
     #[inline(always)]

@@ -26,6 +26,7 @@ fn usual_spans() -> Vec<Span> {
             attribute("k", Value::IntValue(-1)),
             attribute("other", Value::StringValue("x".repeat(130))),
         ],
+        status: Some(Status { code: 1, ..Status::default() }),
         flags: 0x101,
         ..Span::default()
     };
@@ -47,17 +48,13 @@ fn usual_spans() -> Vec<Span> {
         status: Some(Status { message: "no stock".into(), code: 2 }),
         ..root.clone()
     };
-    vec![root, child]
+    let unset = Span { attributes: vec![], status: Some(Status::default()), ..root.clone() };
+    vec![root, child, unset]
 }
 
 /// A record of this span, with nothing around it.
 fn record_of(span: &[u8]) -> Vec<u8> {
-    [2, 2, 1].into_iter().fold(span.to_vec(), |inner, field| {
-        let mut outer = Vec::new();
-        write_delimited_head(field, inner.len(), &mut outer);
-        outer.extend_from_slice(&inner);
-        outer
-    })
+    [2, 2, 1].into_iter().fold(span.to_vec(), |inner, number| field(number, &inner))
 }
 
 /// Appends a varint with a byte more than it needs.
@@ -115,7 +112,9 @@ fn a_usual_span_is_read_at_a_glance_and_a_padded_one_is_not() {
         let bytes = span.encode_to_vec();
         let mut reader = Reader::new(&bytes, 0);
         Found::begin(&mut reader);
-        assert_eq!(bytes[reader.position()], 9 << 3 | 2, "its attributes come next");
+        let next = bytes[reader.position()];
+        let expected = if span.attributes.is_empty() { 15 << 3 | 2 } else { 9 << 3 | 2 };
+        assert_eq!(next, expected, "what comes behind the times");
         let mut rng = StdRng::seed_from_u64(1);
         let padded = pad(&bytes, &SPAN, 1.0, &mut rng);
         let mut reader = Reader::new(&padded, 0);
@@ -150,6 +149,30 @@ fn agrees_with_prost_on_usual_spans_with_any_byte_changed() {
                 changed[at] = byte;
                 agree(&record_of(&changed));
             }
+        }
+    }
+}
+
+/// A field of these bytes.
+fn field(number: u32, contents: &[u8]) -> Vec<u8> {
+    let mut field = Vec::new();
+    write_delimited_head(number, contents.len(), &mut field);
+    field.extend_from_slice(contents);
+    field
+}
+
+#[test]
+fn agrees_with_prost_on_values_cut_anywhere() {
+    let values = usual_spans().into_iter().flat_map(|span| span.attributes);
+    for value in values.filter_map(|attribute| attribute.value) {
+        let value = value.encode_to_vec();
+        let cut = (0..value.len()).map(|end| value[..end].to_vec());
+        let longer = [&value[..], &[0]].concat();
+        let of_other_kinds = (0..=255).map(|kind| [&[kind], &value[1..]].concat());
+        for value in cut.chain([longer]).chain(of_other_kinds) {
+            let attribute = [field(1, b"k"), field(2, &value)].concat();
+            let ids = [field(1, &[1; 16]), field(2, &[2; 8])].concat();
+            agree(&record_of(&[ids, field(9, &attribute), vec![0x85, 1, 1, 0, 0, 0]].concat()));
         }
     }
 }
