@@ -7,7 +7,7 @@ use super::wire::{MAX_DEPTH, Reader, ScanError, Tag};
 use crate::otlp::span::{AttributeRef, Slice, ValueRef};
 
 impl Scanner<'_> {
-    /// A `KeyValue`: checked, and kept if somebody asks for its key.
+    /// A field that is a `KeyValue`.
     pub(super) fn attribute(
         &mut self,
         reader: &mut Reader<'_>,
@@ -15,16 +15,52 @@ impl Scanner<'_> {
         depth: u32,
     ) -> Result<(), ScanError> {
         let (start, end) = nested(reader, tag, depth)?;
-        if depth > 1
-            && let message = &self.record[start..end]
-            && let Some(name) = plain::key_of(message)
-        {
-            if let Some(key) = self.keys.lookup(name) {
-                let value = plain::value_of(message, name.len(), start);
-                self.out.attributes.push(AttributeRef { key, value });
+        self.key_value(&self.record[start..end], start, depth)
+    }
+
+    /// Passes the attributes of a span that come next, as far as they have their usual form.
+    /// Returns what comes behind them. `end` is where the span ends.
+    // Not inlined: a loop that has the registers for itself is worth more than a call.
+    #[inline(never)]
+    pub(super) fn plain_attributes<'b>(&mut self, mut fields: &'b [u8], end: usize) -> &'b [u8] {
+        while let Some(attribute) = plain::attribute(fields) {
+            fields = attribute.rest;
+            if self.keys.may_have(attribute.key) {
+                self.keep_if_asked(attribute.key, attribute.value, end - fields.len());
             }
-            return Ok(());
         }
+        fields
+    }
+
+    /// A `KeyValue` that begins at `start`: checked, and kept if somebody asks for its key.
+    #[inline]
+    pub(super) fn key_value(
+        &mut self,
+        message: &[u8],
+        start: usize,
+        depth: u32,
+    ) -> Result<(), ScanError> {
+        debug_assert!(depth > plain::DEPTH, "attributes stand near the top of a record");
+        let Some((key, value)) = plain::key_and_value(message) else {
+            return self.unusual_key_value(start, start + message.len(), depth);
+        };
+        if self.keys.may_have(key) {
+            self.keep_if_asked(key, value, start + message.len());
+        }
+        Ok(())
+    }
+
+    /// Keeps an attribute in its usual form, whose value ends at `end`, if somebody asks for it.
+    #[inline(never)]
+    fn keep_if_asked(&mut self, key: &[u8], value: &[u8], end: usize) {
+        if let Some(key) = self.keys.lookup(key) {
+            let value = plain::value(value, end - value.len());
+            self.out.attributes.push(AttributeRef { key, value });
+        }
+    }
+
+    #[cold]
+    fn unusual_key_value(&mut self, start: usize, end: usize, depth: u32) -> Result<(), ScanError> {
         let mut key = Slice::default();
         let mut fields = Reader::new(&self.record[..end], start);
         while !fields.is_at_end() {

@@ -1,6 +1,7 @@
 //! What is read only if some policy asks for it: details of spans, their events, and scopes.
 
-use super::scan::{Found, Scanner, bounds, fixed64, int32, run};
+use super::scan::{Scanner, bounds, fixed64, int32, run};
+use super::usual::Found;
 use super::wire::{MAX_DEPTH, Reader, ScanError};
 use crate::otlp::span::{EventRef, Run, ScopeDetails, SpanDetails};
 
@@ -51,6 +52,11 @@ impl Scanner<'_> {
         details: &mut ScopeDetails,
         depth: u32,
     ) -> Result<(), ScanError> {
+        // Spans may stand between this one and the one before, with attributes of their own.
+        let attributes = &mut self.out.attributes;
+        let first = attributes.len();
+        let Run { start: before, end: until } = details.attributes;
+        attributes.extend_from_within(before as usize..until as usize);
         let mut reader = Reader::new(&self.record[..end], start);
         while !reader.is_at_end() {
             let tag = reader.tag()?;
@@ -61,6 +67,7 @@ impl Scanner<'_> {
                 _ => reader.skip(tag, MAX_DEPTH)?,
             }
         }
+        details.attributes = run(first, self.out.attributes.len());
         Ok(())
     }
 }

@@ -68,8 +68,6 @@ pub struct Scan {
     pub pieces: Vec<Slice>,
     /// Bounds of the `ScopeSpans` of the resource in hand.
     pub(super) scope_spans: Vec<Slice>,
-    /// Bounds of the spans of the scope in hand: framed, and where the body starts.
-    pub(super) framed_spans: Vec<(Slice, u32)>,
     /// Bounds of the events of the span in hand, if events are asked for.
     pub(super) event_bounds: Vec<Slice>,
     /// Resources of records before this one.

@@ -24,7 +24,7 @@ pub struct Extras {
 #[derive(Debug, Default)]
 pub struct AttributeKeys {
     keys: Vec<String>,
-    /// Bit n: there is a key of n bytes; the last bit stands for all longer ones.
+    /// Bit n: there is a key of n bytes, or of n and a multiple of 64.
     lengths: u64,
     /// By length up to the mask's width: the keys.
     by_length: Vec<Vec<KeyIndex>>,
@@ -44,9 +44,8 @@ impl AttributeKeys {
         let mut lengths = 0;
         for (index, key) in keys.iter().enumerate() {
             let index = u16::try_from(index).expect("there are at most 65536 keys");
-            let bucket = bucket(key.len());
-            lengths |= 1 << bucket;
-            by_length[bucket].push(KeyIndex(index));
+            lengths |= 1_u64.wrapping_shl(key.len() as u32);
+            by_length[bucket(key.len())].push(KeyIndex(index));
         }
         let fingerprint = FixedState::default().hash_one(&keys);
         Self { keys, lengths, by_length, fingerprint, extras: Extras::default() }
@@ -62,13 +61,19 @@ impl AttributeKeys {
         self.fingerprint
     }
 
+    /// False if it is none of those asked for: a quick look for most attributes.
+    #[inline(always)]
+    pub(super) fn may_have(&self, key: &[u8]) -> bool {
+        self.lengths.wrapping_shr(key.len() as u32) & 1 != 0
+    }
+
     /// The index of a key, if it is one of those asked for.
     #[inline]
     pub fn lookup(&self, key: &[u8]) -> Option<KeyIndex> {
-        let bucket = bucket(key.len());
-        if self.lengths >> bucket & 1 == 0 {
+        if !self.may_have(key) {
             return None;
         }
+        let bucket = bucket(key.len());
         let is_it = |index: &&KeyIndex| self.keys[usize::from(index.0)].as_bytes() == key;
         self.by_length[bucket].iter().find(is_it).copied()
     }
@@ -92,5 +97,9 @@ mod tests {
             assert_eq!(set.lookup(key.as_bytes()), expected, "{n}");
         }
         assert_eq!(AttributeKeys::default().lookup(b"k"), None);
+        for key in keys {
+            let alone = AttributeKeys::new([key.clone()]);
+            assert_eq!(alone.lookup(key.as_bytes()), Some(KeyIndex(0)), "{key}");
+        }
     }
 }

@@ -28,6 +28,7 @@ mod splice;
 mod split;
 pub mod tracestate;
 mod unknown;
+mod usual;
 mod wire;
 
 pub use found::{InvalidReason, Scan};

@@ -3,6 +3,7 @@
 use super::found::{InvalidReason, InvalidSpan, ResourceRef, Scan, ScopeRef};
 use super::keys::AttributeKeys;
 use super::schema::{self, delimited, expect, nested};
+use super::usual::{Found, check_scope};
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 use crate::ids::{SpanId, TraceId};
 use crate::otlp::span::{Run, ScopeDetails, Slice, SpanRef};
@@ -41,8 +42,10 @@ pub fn scan(record: &[u8], keys: &AttributeKeys, out: &mut Scan) -> Result<(), S
 #[inline]
 fn fetch_lines(record: &[u8]) {
     const LINE: usize = 64;
-    let lines = record[..record.len().min(MOST_FETCHED)].iter().step_by(LINE);
-    std::hint::black_box(lines.fold(0, |all, byte| all ^ byte));
+    let (lines, rest) = record[..record.len().min(MOST_FETCHED)].as_chunks::<LINE>();
+    let first = |line: &[u8; LINE]| line.first_chunk().map_or(0, |it| u64::from_le_bytes(*it));
+    let last = rest.first().map_or(0, |byte| u64::from(*byte));
+    std::hint::black_box(lines.iter().map(first).fold(last, |all, it| all ^ it));
 }
 
 /// Beyond, the processor has long seen where the reading goes.
@@ -133,9 +136,7 @@ impl Scanner<'_> {
     ) -> Result<(), ScanError> {
         let scope = self.out.scopes.len() as u32;
         let first_piece = self.out.pieces.len();
-        let attributes = run(self.out.attributes.len(), self.out.attributes.len());
-        let mut details = ScopeDetails { attributes, ..ScopeDetails::NONE };
-        self.out.framed_spans.clear();
+        let mut details = ScopeDetails::NONE;
         let mut reader = Reader::new(&self.record[..end], start);
         while !reader.is_at_end() {
             let field_start = reader.position();
@@ -143,12 +144,12 @@ impl Scanner<'_> {
             match tag.field {
                 2 => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    self.out.framed_spans.push((slice(field_start, end), start as u32));
+                    self.span(scope, slice(field_start, end), start, depth - 1)?;
                     continue;
                 }
                 1 => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    schema::SCOPE.check(&self.record[..end], start, depth - 1)?;
+                    check_scope(&self.record[..end], start, depth - 1)?;
                     if self.keys.extras.scopes {
                         self.scope(start, end, &mut details, depth - 1)?;
                     }
@@ -163,16 +164,12 @@ impl Scanner<'_> {
         let header = run(first_piece, self.out.pieces.len());
         self.out.scopes.push(ScopeRef { resource, header });
         if self.keys.extras.scopes {
-            details.attributes.end = self.out.attributes.len() as u32;
             self.out.scope_details.push(details);
-        }
-        for index in 0..self.out.framed_spans.len() {
-            let (framed, body) = self.out.framed_spans[index];
-            self.span(scope, framed, body as usize, depth - 1)?;
         }
         Ok(())
     }
 
+    #[inline(never)]
     fn span(
         &mut self,
         scope: u32,
@@ -182,9 +179,15 @@ impl Scanner<'_> {
     ) -> Result<(), ScanError> {
         let first_attribute = self.out.attributes.len();
         self.out.event_bounds.clear();
-        let mut found = Found::default();
         let mut reader = Reader::new(&self.record[..framed.end as usize], body);
-        while !reader.is_at_end() {
+        let mut found = Found::begin(&mut reader);
+        loop {
+            let rest = self.plain_attributes(reader.rest(), framed.end as usize);
+            reader.go_on_with(rest);
+            found.end(&mut reader);
+            if reader.is_at_end() {
+                break;
+            }
             let tag = reader.tag()?;
             match tag.field {
                 1 => found.trace_id = bounds(&mut reader, tag)?,
@@ -209,8 +212,7 @@ impl Scanner<'_> {
                 13 => self.message(&mut reader, tag, &schema::LINK, depth)?,
                 15 => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    schema::STATUS.check(&self.record[..end], start, depth - 1)?;
-                    self.status(start, end, &mut found)?;
+                    self.status(start, end, &mut found, depth - 1)?;
                 }
                 16 => {
                     expect(tag, WireType::Fixed32)?;
@@ -249,7 +251,7 @@ impl Scanner<'_> {
             trace_id,
             span_id,
             // A parent id of a wrong length is no root's: the span has a parent, if an odd one.
-            is_root: found.parent_span_id.of(self.record).iter().all(|byte| *byte == 0),
+            is_root: is_zero(found.parent_span_id.of(self.record)),
             start_unix_nano: found.start_unix_nano,
             end_unix_nano: found.end_unix_nano,
             status: found.status,
@@ -264,15 +266,21 @@ impl Scanner<'_> {
         true
     }
 
-    /// A `Status` that was checked. What it has not stays as it was.
-    fn status(&self, start: usize, end: usize, found: &mut Found) -> Result<(), ScanError> {
+    /// What a `Status` has not stays as it was.
+    fn status(
+        &self,
+        start: usize,
+        end: usize,
+        found: &mut Found,
+        depth: u32,
+    ) -> Result<(), ScanError> {
         let mut reader = Reader::new(&self.record[..end], start);
         while !reader.is_at_end() {
             let tag = reader.tag()?;
             match tag.field {
                 2 => found.status_message = bounds(&mut reader, tag)?,
                 3 => found.status = int32(&mut reader, tag)?,
-                _ => reader.skip(tag, MAX_DEPTH)?,
+                _ => reader.skip(tag, depth)?,
             }
         }
         Ok(())
@@ -300,25 +308,6 @@ impl Scanner<'_> {
     }
 }
 
-/// The fields of the span in hand.
-#[derive(Default)]
-pub(super) struct Found {
-    trace_id: Slice,
-    span_id: Slice,
-    pub(super) parent_span_id: Slice,
-    pub(super) status_message: Slice,
-    pub(super) dropped_attributes: u32,
-    pub(super) dropped_events: u32,
-    pub(super) dropped_links: u32,
-    trace_state: Slice,
-    name: Slice,
-    start_unix_nano: u64,
-    end_unix_nano: u64,
-    status: i32,
-    kind: i32,
-    flags: u32,
-}
-
 #[inline]
 pub(super) fn bounds(reader: &mut Reader<'_>, tag: Tag) -> Result<Slice, ScanError> {
     let (start, end) = delimited(reader, tag)?;
@@ -336,6 +325,14 @@ pub(super) fn fixed64(reader: &mut Reader<'_>, tag: Tag) -> Result<u64, ScanErro
 pub(super) fn int32(reader: &mut Reader<'_>, tag: Tag) -> Result<i32, ScanError> {
     expect(tag, WireType::Varint)?;
     Ok(reader.varint()? as i32)
+}
+
+#[inline]
+fn is_zero(id: &[u8]) -> bool {
+    match id.try_into() {
+        Ok(id) => u64::from_ne_bytes(id) == 0,
+        Err(_) => id.iter().all(|byte| *byte == 0),
+    }
 }
 
 /// Positions fit: the record's length was checked.

@@ -4,6 +4,7 @@
 //! other trace of its request, so it is refused here, alone. Text is not checked on the way in:
 //! what is forwarded is looked at once more for text that is not UTF-8 ([`Schema::is_utf8`]).
 
+use super::plain;
 use super::wire::{MAX_DEPTH, Reader, ScanError, Tag, WireType};
 
 /// What stands in a field.
@@ -86,7 +87,11 @@ impl Schema {
             match self.0.get(tag.field as usize - 1).copied().unwrap_or(Unknown) {
                 Message(schema) => {
                     let (start, end) = nested(&mut reader, tag, depth)?;
-                    schema.check(&record[..end], start, depth - 1)?;
+                    let is_attribute = std::ptr::eq(schema, &raw const KEY_VALUE);
+                    let is_plain = is_attribute && depth > plain::DEPTH;
+                    if !is_plain || plain::key_and_value(&record[start..end]).is_none() {
+                        schema.check(&record[..end], start, depth - 1)?;
+                    }
                 }
                 field => scalar(&mut reader, tag, field, depth)?,
             }
@@ -126,17 +131,24 @@ impl Schema {
     }
 }
 
+#[inline]
 fn scalar(reader: &mut Reader<'_>, tag: Tag, field: Field, depth: u32) -> Result<(), ScanError> {
-    let expected = match field {
-        Varint => WireType::Varint,
-        Fixed32 => WireType::Fixed32,
-        Fixed64 => WireType::Fixed64,
-        Bytes | String | Message(_) => WireType::Bytes,
-        Unknown => return reader.skip(tag, depth),
-    };
-    expect(tag, expected)?;
-    // A known scalar takes no depth; skipping it as one that has some left reads the same bytes.
-    reader.skip(tag, 1)
+    match field {
+        Varint => {
+            expect(tag, WireType::Varint)?;
+            reader.varint().map(drop)
+        }
+        Fixed32 => {
+            expect(tag, WireType::Fixed32)?;
+            reader.fixed32().map(drop)
+        }
+        Fixed64 => {
+            expect(tag, WireType::Fixed64)?;
+            reader.fixed64().map(drop)
+        }
+        Bytes | String | Message(_) => delimited(reader, tag).map(drop),
+        Unknown => reader.skip(tag, depth),
+    }
 }
 
 #[inline]

@@ -52,71 +52,91 @@ pub(super) struct Tag {
     pub(super) wire_type: WireType,
 }
 
-/// Reads the fields of one message. Positions are those of the whole record.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a> {
-    record: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    /// Reads `record`, which is cut where the message ends, from `start` on.
-    pub(super) fn new(record: &'a [u8], start: usize) -> Self {
-        debug_assert!(start <= record.len(), "a message starts within the record");
-        Self { record, at: start }
-    }
-
-    pub(super) fn position(&self) -> usize {
-        self.at
-    }
-
-    pub(super) fn is_at_end(&self) -> bool {
-        self.at >= self.record.len()
-    }
-
-    #[inline(always)]
-    pub(super) fn varint(&mut self) -> Result<u64, ScanError> {
-        match self.record.get(self.at) {
-            Some(byte) if *byte < 0x80 => {
-                self.at += 1;
-                Ok(u64::from(*byte))
-            }
-            _ => self.long_varint(),
-        }
-    }
-
-    #[cold]
-    fn long_varint(&mut self) -> Result<u64, ScanError> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = *self.record.get(self.at).ok_or(ScanError::Truncated)?;
-            self.at += 1;
-            if shift == 63 && byte > 1 {
-                return Err(ScanError::Varint);
-            }
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err(ScanError::Varint)
-    }
-
-    #[inline(always)]
-    pub(super) fn tag(&mut self) -> Result<Tag, ScanError> {
-        let tag = self.varint()?;
-        let wire_type = match tag & 7 {
+impl Tag {
+    const fn of(varint: u64) -> Option<Self> {
+        let wire_type = match varint & 7 {
             0 => WireType::Varint,
             1 => WireType::Fixed64,
             2 => WireType::Bytes,
             3 => WireType::StartGroup,
             4 => WireType::EndGroup,
             5 => WireType::Fixed32,
-            _ => return Err(ScanError::Tag),
+            _ => return None,
         };
-        match u32::try_from(tag) {
-            Ok(tag) if tag >= 8 => Ok(Tag { field: tag >> 3, wire_type }),
-            _ => Err(ScanError::Tag),
+        if varint < 8 || varint > u32::MAX as u64 {
+            return None;
+        }
+        Some(Self { field: varint as u32 >> 3, wire_type })
+    }
+}
+
+/// What each tag of one byte is: nearly all tags are, and looking them up is quicker.
+static SHORT_TAGS: [Option<Tag>; 128] = {
+    let mut tags = [None; 128];
+    let mut byte = 0;
+    while byte < tags.len() {
+        tags[byte] = Tag::of(byte as u64);
+        byte += 1;
+    }
+    tags
+};
+
+/// Reads the fields of one message. Positions are those of the whole record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader<'a> {
+    /// What is left of the message.
+    rest: &'a [u8],
+    /// Where the message ends.
+    end: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads `record`, which is cut where the message ends, from `start` on.
+    pub(super) fn new(record: &'a [u8], start: usize) -> Self {
+        debug_assert!(start <= record.len(), "a message starts within the record");
+        Self { rest: &record[start..], end: record.len() }
+    }
+
+    pub(super) fn position(&self) -> usize {
+        self.end - self.rest.len()
+    }
+
+    /// What is left of the message.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Passes all before `rest`, an end of what is left.
+    pub(super) fn go_on_with(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
+    }
+
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Lengths of spans and the tags of their flags have two bytes.
+    #[inline(always)]
+    pub(super) fn varint(&mut self) -> Result<u64, ScanError> {
+        let (value, rest) = match self.rest {
+            [byte @ ..0x80, rest @ ..] => (u64::from(*byte), rest),
+            [low, high @ ..0x80, rest @ ..] => {
+                (u64::from(*low & 0x7f) | u64::from(*high) << 7, rest)
+            }
+            _ => long_varint(self.rest)?,
+        };
+        self.rest = rest;
+        Ok(value)
+    }
+
+    #[inline(always)]
+    pub(super) fn tag(&mut self) -> Result<Tag, ScanError> {
+        match self.rest {
+            [byte @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                SHORT_TAGS[usize::from(*byte)].ok_or(ScanError::Tag)
+            }
+            _ => Tag::of(self.varint()?).ok_or(ScanError::Tag),
         }
     }
 
@@ -124,26 +144,83 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     pub(super) fn delimited(&mut self) -> Result<(usize, usize), ScanError> {
         let length = self.varint()?;
-        let start = self.at;
-        if length > (self.record.len() - start) as u64 {
+        let start = self.position();
+        if length > self.rest.len() as u64 {
             return Err(ScanError::Truncated);
         }
-        self.at = start + length as usize;
-        Ok((start, self.at))
+        self.rest = &self.rest[length as usize..];
+        Ok((start, self.position()))
+    }
+
+    /// The contents of a length-delimited field and where they start, if one with this tag and a
+    /// length below 128 comes next. It is passed.
+    #[inline(always)]
+    pub(super) fn short(&mut self, tag: u8) -> Option<(&'a [u8], usize)> {
+        let [first, length @ ..0x80, rest @ ..] = self.rest else { return None };
+        if *first != tag {
+            return None;
+        }
+        let (contents, rest) = rest.split_at_checked(usize::from(*length))?;
+        self.rest = rest;
+        Some((contents, self.position() - contents.len()))
+    }
+
+    /// The same of a field of just this length: where the next one begins does not have to wait for
+    /// what is read of this one.
+    #[inline(always)]
+    pub(super) fn sized(&mut self, tag: u8, length: u8) -> Option<(&'a [u8], usize)> {
+        let (head, rest) = self.rest.split_first_chunk()?;
+        if *head != [tag, length] {
+            return None;
+        }
+        let (contents, rest) = rest.split_at_checked(usize::from(length))?;
+        self.rest = rest;
+        Some((contents, self.position() - contents.len()))
+    }
+
+    /// The number in a varint field, if one with this tag and a number below 128 comes next. It is
+    /// passed.
+    #[inline(always)]
+    pub(super) fn small(&mut self, tag: u8) -> Option<i32> {
+        match self.rest {
+            [first, number @ ..0x80, rest @ ..] if *first == tag => {
+                self.rest = rest;
+                Some(i32::from(*number))
+            }
+            _ => None,
+        }
+    }
+
+    /// The number in a fixed64 field, if one with this tag comes next. It is passed.
+    #[inline(always)]
+    pub(super) fn eight(&mut self, tag: u8) -> Option<u64> {
+        let (first, rest) = self.rest.split_first()?;
+        let (bytes, rest) = rest.split_first_chunk().filter(|_| *first == tag)?;
+        self.rest = rest;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    /// The number in a fixed32 field, if one with this tag of two bytes comes next. It is passed.
+    #[inline(always)]
+    pub(super) fn four(&mut self, tag: [u8; 2]) -> Option<u32> {
+        let (first, rest) = self.rest.split_first_chunk()?;
+        let (bytes, rest) = rest.split_first_chunk().filter(|_| *first == tag)?;
+        self.rest = rest;
+        Some(u32::from_le_bytes(*bytes))
     }
 
     #[inline]
     pub(super) fn fixed64(&mut self) -> Result<u64, ScanError> {
-        let bytes = self.record.get(self.at..self.at + 8).ok_or(ScanError::Truncated)?;
-        self.at += 8;
-        Ok(u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(ScanError::Truncated)?;
+        self.rest = rest;
+        Ok(u64::from_le_bytes(*bytes))
     }
 
     #[inline]
     pub(super) fn fixed32(&mut self) -> Result<u32, ScanError> {
-        let bytes = self.record.get(self.at..self.at + 4).ok_or(ScanError::Truncated)?;
-        self.at += 4;
-        Ok(u32::from_le_bytes(bytes.try_into().expect("four bytes")))
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or(ScanError::Truncated)?;
+        self.rest = rest;
+        Ok(u32::from_le_bytes(*bytes))
     }
 
     /// Passes a field that nobody knows. `depth` is how much deeper messages may nest.
@@ -169,6 +246,24 @@ impl<'a> Reader<'a> {
             },
         }
     }
+}
+
+/// A varint, and what comes behind it.
+#[cold]
+fn long_varint(mut bytes: &[u8]) -> Result<(u64, &[u8]), ScanError> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first().ok_or(ScanError::Truncated)?;
+        bytes = rest;
+        if shift == 63 && *byte > 1 {
+            return Err(ScanError::Varint);
+        }
+        value |= u64::from(byte & 0x7f) << shift;
+        if *byte < 0x80 {
+            return Ok((value, rest));
+        }
+    }
+    Err(ScanError::Varint)
 }
 
 /// Appends a varint.
