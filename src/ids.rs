@@ -4,6 +4,7 @@
 //! from being taken for any sixteen bytes. Leaves all behaviour to others.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::num::NonZeroU128;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,8 +13,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// A trace id: 16 bytes, never all zero (OTLP: `Span.trace_id`).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TraceId([u8; 16]);
+
+/// As one number, which costs a hasher less than bytes whose number it has to look at.
+impl Hash for TraceId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.0));
+    }
+}
 
 impl TraceId {
     /// The id in `bytes`, unless they are not 16 or all of them are zero.

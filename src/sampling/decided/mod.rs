@@ -6,8 +6,10 @@
 //! span follows depends on the partition's log alone, except where the bound forgot a decision.
 //! Leaves to others what is done with a span that follows.
 
+mod entries;
 mod prior;
 mod table;
+mod verdicts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +22,7 @@ pub use prior::PriorDecisions;
 pub use table::DecidedTraces;
 
 /// What was decided of a trace. Policies may have changed since, so it refers to none of theirs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SamplingDecision {
     /// It was dropped.
     Dropped,
@@ -29,7 +31,7 @@ pub enum SamplingDecision {
 }
 
 /// Why a trace was kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kept {
     /// The name of the policy on whose account.
     pub policy: Arc<str>,

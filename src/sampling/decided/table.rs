@@ -1,99 +1,50 @@
-//! The traces that were decided not long ago: one entry of a fixed size for each decision, in the
-//! order in which they were made, and an index by trace.
+//! The traces that were decided not long ago: an entry for each decision, in the order in which they
+//! were made, and an index by trace.
 
-use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Place;
-use hashbrown::{HashMap, HashTable};
 
-use super::{DecisionRecord, Kept, SamplingDecision};
-use crate::ids::{Offset, Timestamp, TraceId};
-use crate::otlp::probability::Threshold;
-use crate::sampling::trace::Trigger;
+use super::DecisionRecord;
+use super::entries::Entries;
+use crate::ids::{Timestamp, TraceId};
 
 /// How many are forgotten at a time: the clock of a partition may jump, and others must not wait.
 const AT_A_TIME: usize = 500;
 
-/// A decision, in little room.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    trace_id: TraceId,
-    first: Offset,
-    last: Offset,
-    at: Timestamp,
-    threshold: Threshold,
-    /// Which name is that of the policy on whose account it was kept or dropped.
-    policy: Option<NameIndex>,
-    is_kept: bool,
-    consistent: bool,
-    trigger: Trigger,
-}
-
-/// A place in [`Names`], from 1.
-#[derive(Clone, Copy, Debug)]
-struct NameIndex(NonZeroU32);
-
-/// The names of policies, each kept once. There are a few for each version of the policy file.
-#[derive(Debug, Default)]
-struct Names {
-    names: Vec<Arc<str>>,
-    index: HashMap<Arc<str>, NameIndex, RandomState>,
-}
-
-impl Names {
-    fn index_of(&mut self, name: &Arc<str>) -> NameIndex {
-        if let Some(index) = self.index.get(name) {
-            return *index;
-        }
-        self.names.push(Arc::clone(name));
-        let count = u32::try_from(self.names.len()).expect("memory bounds the names");
-        let index = NameIndex(NonZeroU32::new(count).expect("there is one now"));
-        self.index.insert(Arc::clone(name), index);
-        index
-    }
-
-    fn get(&self, index: NameIndex) -> Arc<str> {
-        Arc::clone(&self.names[index.0.get() as usize - 1])
-    }
-}
+/// The index is never made for fewer.
+const SMALLEST_INDEX: usize = 64;
 
 /// The decisions of one partition, of each trace the one that was inserted last.
 ///
 /// Bounded by [`DecidedTraces::set_room`]; beyond that the oldest are forgotten.
 #[derive(Debug)]
 pub struct DecidedTraces {
-    /// The oldest first. One whose place in the index another one took stays until its time comes.
-    entries: VecDeque<Entry>,
-    /// The number of the first entry; the others follow, modulo 2^32.
-    first: u32,
+    /// One whose place in the index another one took stays until its time comes.
+    entries: Entries,
     /// Numbers of entries, by trace.
     index: HashTable<u32>,
     hasher: RandomState,
-    names: Names,
     room: usize,
 }
 
 impl Default for DecidedTraces {
     fn default() -> Self {
         Self {
-            entries: VecDeque::new(),
-            first: 0,
+            entries: Entries::default(),
             index: HashTable::new(),
             hasher: RandomState::default(),
-            names: Names::default(),
             room: usize::MAX,
         }
     }
 }
 
 impl DecidedTraces {
-    /// Bytes of memory for each decision, about: its entry in a queue that may be half empty, and
-    /// its place in the index, which is as empty.
-    pub const ENTRY_BYTES: usize = size_of::<Entry>() * 3 / 2 + 8;
+    /// Bytes of memory for each decision, about: its entry, and its place of five bytes in an index
+    /// that is filled to between three and seven eighths.
+    pub const ENTRY_BYTES: usize = Entries::ENTRY_BYTES + 8;
 
     /// From now on the oldest are forgotten when there are more than `room`: a few with each
     /// decision that is made, and with each [`DecidedTraces::forget`].
@@ -103,17 +54,13 @@ impl DecidedTraces {
 
     /// Remembers a decision, in place of another one on its trace.
     pub fn insert(&mut self, recorded: &DecisionRecord) {
-        let entry = self.entry(recorded);
-        let number = self.first.wrapping_add(self.entries.len() as u32);
-        self.entries.push_back(entry);
-        let Self { entries, first, index, hasher, .. } = self;
-        let trace_of = |number: u32| entries[number.wrapping_sub(*first) as usize].trace_id;
-        let hash_of = |number: &u32| hasher.hash_one(trace_of(*number));
-        let is_same = |number: &u32| trace_of(*number) == entry.trace_id;
-        match index.entry(hasher.hash_one(entry.trace_id), is_same, hash_of) {
-            Place::Occupied(mut place) => *place.get_mut() = number,
-            Place::Vacant(place) => drop(place.insert(number)),
+        if self.index.len() == self.index.capacity() {
+            // Room for one in thirty-two more is enough: where it was forgotten entries that filled
+            // the index, a new one of the same size has that.
+            self.make_index(self.index.len() + self.index.len() / 32 + 1);
         }
+        let number = self.entries.push(recorded);
+        self.enter(number, recorded.trace_id);
         // Two, so that a room that became smaller is kept to in the end.
         for _ in 0..2 {
             if self.entries.len() > self.room {
@@ -124,31 +71,51 @@ impl DecidedTraces {
 
     /// The decision on a trace that was inserted last.
     pub fn get(&self, id: TraceId) -> Option<DecisionRecord> {
-        let at = |number: &u32| &self.entries[number.wrapping_sub(self.first) as usize];
-        let hash = self.hasher.hash_one(id);
-        let number = self.index.find(hash, |number| at(number).trace_id == id)?;
-        Some(self.recorded(at(number)))
+        let is_it = |number: &u32| self.entries.trace_id(*number) == id;
+        let number = self.index.find(self.hasher.hash_one(id), is_it)?;
+        Some(self.entries.get(*number))
     }
 
     /// Forgets some of the oldest, as long as they are beyond the room or `is_old` says so of the
     /// time when they were made.
     pub fn forget(&mut self, is_old: impl Fn(Timestamp) -> bool) {
         for _ in 0..AT_A_TIME {
-            let Some(oldest) = self.entries.front() else { return };
-            if self.entries.len() <= self.room && !is_old(oldest.at) {
-                return;
+            let Some(oldest) = self.entries.numbers().next() else { break };
+            if self.entries.len() <= self.room && !is_old(self.entries.at(oldest)) {
+                break;
             }
             self.forget_oldest();
+        }
+        if self.index.len().max(SMALLEST_INDEX) < self.index.capacity() / 3 {
+            self.make_index(self.index.len() + self.index.len() / 8);
         }
     }
 
     fn forget_oldest(&mut self) {
-        let Some(oldest) = self.entries.pop_front() else { return };
-        let number = self.first;
-        self.first = number.wrapping_add(1);
-        let hash = self.hasher.hash_one(oldest.trace_id);
+        let Some((number, trace_id)) = self.entries.pop() else { return };
+        let hash = self.hasher.hash_one(trace_id);
         if let Ok(place) = self.index.find_entry(hash, |other| *other == number) {
             place.remove();
+        }
+    }
+
+    /// Makes an index with room for `room` traces. Left to itself the table would double also where
+    /// only what was removed fills it, and look up each entry wherever that is, not in their order.
+    fn make_index(&mut self, room: usize) {
+        self.index = HashTable::with_capacity(room.max(SMALLEST_INDEX));
+        for number in self.entries.numbers() {
+            self.enter(number, self.entries.trace_id(number));
+        }
+    }
+
+    /// From now on a trace is found under this number.
+    fn enter(&mut self, number: u32, id: TraceId) {
+        let Self { entries, index, hasher, .. } = self;
+        let is_it = |other: &u32| entries.trace_id(*other) == id;
+        let hash_of = |other: &u32| hasher.hash_one(entries.trace_id(*other));
+        match index.entry(hasher.hash_one(id), is_it, hash_of) {
+            Place::Occupied(mut place) => *place.get_mut() = number,
+            Place::Vacant(place) => drop(place.insert(number)),
         }
     }
 
@@ -159,48 +126,7 @@ impl DecidedTraces {
 
     /// True if nothing is remembered.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    fn entry(&mut self, recorded: &DecisionRecord) -> Entry {
-        let (policy, threshold, consistent) = match &recorded.decision {
-            SamplingDecision::Dropped => (recorded.dropped_by.as_ref(), Threshold::NEVER, false),
-            SamplingDecision::Kept(Kept { policy, threshold, consistent }) => {
-                (Some(policy), *threshold, *consistent)
-            }
-        };
-        Entry {
-            trace_id: recorded.trace_id,
-            first: recorded.first,
-            last: recorded.last,
-            at: recorded.at,
-            threshold,
-            policy: policy.map(|name| self.names.index_of(name)),
-            is_kept: matches!(recorded.decision, SamplingDecision::Kept(_)),
-            consistent,
-            trigger: recorded.trigger,
-        }
-    }
-
-    fn recorded(&self, entry: &Entry) -> DecisionRecord {
-        let policy = entry.policy.map(|name| self.names.get(name));
-        let Entry { threshold, consistent, .. } = *entry;
-        let (decision, dropped_by) = match policy {
-            Some(policy) if entry.is_kept => {
-                (SamplingDecision::Kept(Kept { policy, threshold, consistent }), None)
-            }
-            policy => (SamplingDecision::Dropped, policy),
-        };
-        DecisionRecord {
-            trace_id: entry.trace_id,
-            decision,
-            dropped_by,
-            first: entry.first,
-            last: entry.last,
-            at: entry.at,
-            trigger: entry.trigger,
-            delivered: false,
-        }
+        self.entries.len() == 0
     }
 }
 
@@ -209,6 +135,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::ids::Offset;
+    use crate::otlp::probability::Threshold;
+    use crate::sampling::decided::{Kept, SamplingDecision};
+    use crate::sampling::trace::Trigger;
 
     fn id(trace: u8) -> TraceId {
         TraceId::from_slice(&[trace + 1; 16]).unwrap()
@@ -233,11 +163,6 @@ mod tests {
             trigger: if at % 2 == 0 { Trigger::Root } else { Trigger::Size },
             delivered: false,
         }
-    }
-
-    #[test]
-    fn an_entry_is_small() {
-        assert_eq!(size_of::<Entry>(), 56);
     }
 
     #[test]
@@ -269,15 +194,47 @@ mod tests {
         assert!(decided.is_empty());
     }
 
+    fn numbered(number: u32) -> DecisionRecord {
+        let at = i64::from(number) * 20;
+        let trace_id = TraceId::from_slice(&(u128::from(number) + 1).to_be_bytes()).unwrap();
+        let (first, last) = (Offset(at), Offset(at + 5000));
+        DecisionRecord { trace_id, first, last, at: Timestamp(at), ..decision(2, 0) }
+    }
+
+    fn bytes(decided: &DecidedTraces) -> usize {
+        decided.entries.bytes() + decided.index.allocation_size()
+    }
+
+    /// Two blocks that are not full may stand at the ends.
+    const ENDS: usize = 2 * 512 * 28;
+
     #[test]
-    fn numbers_may_run_over() {
-        let mut decided = DecidedTraces { first: u32::MAX - 3, ..DecidedTraces::default() };
-        (0..8).for_each(|trace| decided.insert(&decision(trace, 0)));
-        assert!((0..8).all(|trace| decided.get(id(trace)) == Some(decision(trace, 0))));
-        decided.set_room(2);
-        decided.forget(|_| false);
-        let known: Vec<u8> = (0..8).filter(|trace| decided.get(id(*trace)).is_some()).collect();
-        assert_eq!(known, [6, 7]);
+    fn a_decision_takes_forty_bytes_at_most() {
+        let mut decided = DecidedTraces::default();
+        for number in 0..60_000 {
+            decided.insert(&numbered(number));
+            assert!(bytes(&decided) <= 40 * decided.len() + ENDS, "{number}");
+        }
+        // Where as many are forgotten as come, and the index is emptied and filled everywhere.
+        for room in [60_000, 57_344, 43_000, 28_673, 28_000] {
+            let mut decided = DecidedTraces::default();
+            decided.set_room(room);
+            for number in 0..200_000 {
+                decided.insert(&numbered(number));
+                assert!(bytes(&decided) <= 40 * decided.len() + ENDS, "{room} {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_gives_its_memory_back() {
+        let mut decided = DecidedTraces::default();
+        (0..60_000).for_each(|number| decided.insert(&numbered(number)));
+        while !decided.is_empty() {
+            decided.forget(|_| true);
+            assert!(bytes(&decided) <= 46 * decided.len() + ENDS, "{}", decided.len());
+        }
+        assert!(bytes(&decided) < 2000);
     }
 
     #[derive(Clone, Debug)]
