@@ -52,7 +52,8 @@ impl Headers {
             self.headers[id.0 as usize].holders += 1;
             return *id;
         }
-        let bytes: Vec<u8> = pieces.flatten().copied().collect();
+        let mut bytes = Vec::with_capacity(pieces.clone().map(<[u8]>::len).sum());
+        pieces.for_each(|piece| bytes.extend_from_slice(piece));
         self.bytes += bytes.len() as u64;
         let header = Header { bytes: bytes.into_boxed_slice(), forwarded, hash, holders: 1 };
         let id = match self.free.pop() {
@@ -129,6 +130,8 @@ fn is_made_of<'a>(bytes: &[u8], pieces: impl Iterator<Item = &'a [u8]>) -> bool 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -158,6 +161,50 @@ mod tests {
         assert!(none != one && one != other);
         let read = [none, one, other].map(|id| (headers.forwarded(id), headers.get(id)));
         assert_eq!(read, [(&b""[..], &b"ab"[..]), (b"a", b"b"), (b"b", b"b")]);
+    }
+
+    /// Few different ones, which differ in little, or in where their pieces end.
+    fn header() -> impl Strategy<Value = (usize, Vec<Vec<u8>>)> {
+        let piece = prop_oneof![
+            Just(vec![]),
+            Just(b"a".to_vec()),
+            Just(vec![7; 40]),
+            (0..3_u8).prop_map(|byte| [&[7; 38][..], &[byte]].concat()),
+            (0..3_u8).prop_map(|byte| [vec![byte; 9], vec![1; 30]].concat()),
+        ];
+        (0..3_usize, prop::collection::vec(piece, 0..3))
+    }
+
+    proptest! {
+        /// Against a list of what is held.
+        #[test]
+        fn agrees_with_a_list(
+            steps in prop::collection::vec((header(), prop::option::of(any::<usize>())), 0..60)
+        ) {
+            let mut headers = Headers::default();
+            let mut held: Vec<(HeaderId, Vec<u8>, Vec<u8>)> = Vec::new();
+            for ((forwarded, pieces), release) in steps {
+                if let Some(which) = release.filter(|_| !held.is_empty()) {
+                    headers.release(held.swap_remove(which % held.len()).0);
+                } else {
+                    let forwarded = vec![b'a'; forwarded];
+                    let slices = pieces.iter().map(Vec::as_slice);
+                    let id = headers.hold_with_forwarded(&forwarded, slices);
+                    held.push((id, forwarded, pieces.concat()));
+                }
+                for (id, forwarded, bytes) in &held {
+                    prop_assert_eq!(headers.forwarded(*id), forwarded);
+                    prop_assert_eq!(headers.get(*id), bytes);
+                }
+                let mut different = held.clone();
+                different.sort_by_key(|(id, ..)| id.0);
+                different.dedup_by_key(|(id, ..)| *id);
+                let bytes = different.iter().map(|(_, one, other)| one.len() + other.len());
+                prop_assert_eq!(headers.bytes(), bytes.sum::<usize>() as u64);
+            }
+            held.iter().for_each(|(id, ..)| headers.release(*id));
+            prop_assert_eq!((headers.bytes(), headers.index.len()), (0, 0));
+        }
     }
 
     #[test]

@@ -219,6 +219,12 @@ impl OpenTraces {
 
     /// Takes the trace that fell due first, if one did.
     pub fn take_due(&mut self) -> Option<(OpenTrace, Trigger)> {
+        // Asked with each record: where nothing can be due it is not looked which traces are gone.
+        let is_early =
+            |queue: &VecDeque<Deadline>| queue.front().is_none_or(|it| it.at > self.clock);
+        if is_early(&self.waits) && is_early(&self.roots) {
+            return None;
+        }
         let (deadline, trigger) = self.earliest()?;
         if deadline.at > self.clock {
             return None;
