@@ -3,6 +3,7 @@
 
 mod bench;
 mod counting;
+mod joining;
 mod model;
 mod reading;
 mod refusing;
