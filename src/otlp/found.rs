@@ -45,7 +45,8 @@ pub struct InvalidSpan {
 }
 
 /// What was found in a record. Made once and used for record after record, so that scanning
-/// allocates nothing in the long run.
+/// allocates nothing in the long run. It is a table: a list for each kind of thing that is found, so
+/// its fields are many.
 #[derive(Debug, Default)]
 pub struct Scan {
     /// The `ResourceSpans`, in order.

@@ -266,7 +266,7 @@ impl Scanner<'_> {
         true
     }
 
-    /// What a `Status` has not stays as it was.
+    /// Fields that a `Status` does not have keep their values.
     fn status(
         &self,
         start: usize,

@@ -48,7 +48,7 @@ impl Run {
     }
 }
 
-/// One valid span of a record.
+/// One valid span of a record. It has a field for each field of a span that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpanRef {
     /// The trace it belongs to.

@@ -33,7 +33,7 @@ pub enum Chance {
     /// It is that of this threshold and has nothing to do with the trace's randomness, so that no
     /// threshold says it: an incoming one is erased. How many spans each stands for is known.
     Apart(Threshold),
-    /// Nobody knows it: an incoming threshold, and how many spans each stands for, are erased.
+    /// The chance is not known: an incoming threshold, and how many spans each stands for, are erased.
     Unknown,
 }
 

@@ -123,7 +123,7 @@ pub(super) fn is_jaeger(value: &[u8]) -> bool {
 }
 
 /// What `protobuf`, which is not a `TracesData` message, or one without a single valid span, is
-/// instead, if that can be told. For the rare record: it reads the beginning anew.
+/// instead, if that can be told. It reads the beginning a second time, which only rare records need.
 pub(super) fn recognise(protobuf: &[u8]) -> Option<Encoding> {
     other_signal(protobuf).or_else(|| foreign::recognise(protobuf))
 }

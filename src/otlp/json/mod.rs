@@ -103,7 +103,7 @@ pub fn to_protobuf(json: &[u8]) -> Result<Vec<u8>, JsonError> {
 /// The traces of JSON that is parsed already: a `TracesData`, a `ResourceSpans`, or a list of them.
 ///
 /// # Errors
-/// If it is none of these.
+/// When the value is none of these.
 pub fn read(value: &Value) -> Result<Traces, FieldError> {
     let data = match value {
         Value::Array(items) => {

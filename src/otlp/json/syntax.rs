@@ -1,9 +1,9 @@
 //! JSON texts as senders really write them: several documents in one text, a byte order mark, and
 //! what only nearly is JSON.
 //!
-//! A text that is in order costs nothing more. What is not is mended and read once more: bytes that
-//! are no UTF-8 and halves of surrogate pairs become U+FFFD, control characters in strings are
-//! escaped, and numbers that JSON has not (`NaN`, `Infinity`, `1e999`) become text.
+//! Text that is valid JSON is read once. Other text is repaired and read a second time: bytes that
+//! are not UTF-8 and halves of surrogate pairs become U+FFFD, control characters in strings are
+//! escaped, and numbers that JSON does not have (`NaN`, `Infinity`, `1e999`) become text.
 
 use serde_json::{Deserializer, Value};
 

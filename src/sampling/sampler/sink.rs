@@ -35,7 +35,7 @@ pub trait Sink {
 /// A trace that is to be decided.
 #[derive(Debug)]
 pub struct Question<'a> {
-    /// By whom.
+    /// The policies that decide it.
     pub policies: &'a PolicySet,
     /// What is known of it.
     pub summary: &'a Summary,
