@@ -145,8 +145,49 @@ impl SourceSettings {
                 .set("heartbeat.interval.ms", HEARTBEAT_INTERVAL.as_millis().to_string());
         }
         for (key, value) in &self.properties {
+            // librdkafka knows it under two names, and takes the one that it is told last.
+            let key = if key == "max.partition.fetch.bytes" { MOST_OF_PARTITION } else { key };
             config.set(key, value);
         }
+        bound_minimum(&mut config);
         config
+    }
+}
+
+const MOST_OF_PARTITION: &str = "fetch.message.max.bytes";
+
+/// Keeps `fetch.min.bytes` to what an answer may have. Brokers count what they may send, not what there
+/// is: above that each fetch would wait for `fetch.wait.max.ms`, however large the backlog.
+fn bound_minimum(config: &mut ClientConfig) {
+    let number = |name: &str| config.get(name).and_then(|value| value.parse::<u64>().ok());
+    let most = number(MOST_OF_PARTITION).min(number("fetch.max.bytes"));
+    if let (Some(least), Some(most)) = (number("fetch.min.bytes"), most)
+        && least > most
+    {
+        config.set("fetch.min.bytes", most.max(1).to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scenario: somebody bounds the answers to a fetch, for a member with little memory.
+    /// Guarantees: a fetch waits for no more than its answer may have.
+    #[test]
+    fn the_least_of_a_fetch_is_not_above_its_most() {
+        let least = |properties: &[(&str, &str)]| {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            let properties = properties.iter().map(owned).collect();
+            let settings = SourceSettings { properties, ..super::super::tests::settings() };
+            settings.client_config().get("fetch.min.bytes").unwrap().to_owned()
+        };
+        assert_eq!(least(&[]), "524288");
+        assert_eq!(least(&[("fetch.message.max.bytes", "65536")]), "65536");
+        assert_eq!(least(&[("max.partition.fetch.bytes", "65536")]), "65536");
+        assert_eq!(least(&[("fetch.max.bytes", "100000")]), "100000");
+        assert_eq!(least(&[("fetch.max.bytes", "0")]), "1");
+        assert_eq!(least(&[("fetch.message.max.bytes", "9999999")]), "524288");
+        assert_eq!(least(&[("fetch.min.bytes", "1")]), "1");
     }
 }

@@ -26,7 +26,7 @@ use crate::telemetry::log_throttle::LogThrottle;
 const PARTITIONS: i32 = 2;
 const NOW: Timestamp = Timestamp(1_000_000);
 
-fn settings() -> SourceSettings {
+pub(super) fn settings() -> SourceSettings {
     SourceSettings {
         brokers: String::new(),
         topic: "spans".to_owned(),
