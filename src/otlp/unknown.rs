@@ -45,15 +45,8 @@ fn find(
 
 #[cfg(test)]
 mod tests {
-    use super::super::wire::write_delimited_head;
+    use super::super::wire::delimited_field as field;
     use super::*;
-
-    fn field(number: u32, contents: &[u8]) -> Vec<u8> {
-        let mut field = Vec::new();
-        write_delimited_head(number, contents.len(), &mut field);
-        field.extend_from_slice(contents);
-        field
-    }
 
     #[test]
     fn what_is_empty_is_told_from_what_is_not_understood() {

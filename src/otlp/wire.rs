@@ -286,6 +286,15 @@ pub(super) fn write_delimited_head(field: u32, length: usize, out: &mut Vec<u8>)
     write_varint(length as u64, out);
 }
 
+/// A length-delimited field.
+#[cfg(test)]
+pub(super) fn delimited_field(field: u32, contents: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_delimited_head(field, contents.len(), &mut bytes);
+    bytes.extend_from_slice(contents);
+    bytes
+}
+
 /// Number of bytes of a length-delimited field of `length` bytes, with tag and length.
 pub(super) fn delimited_len(field: u32, length: usize) -> usize {
     varint_len(u64::from(field << 3)) + varint_len(length as u64) + length

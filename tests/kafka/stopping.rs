@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use tailsieve::testing::cmd::process::EXIT_FORCED;
+use tailsieve::testing::testbed::ledger::Verdict;
 use tailsieve::testing::testbed::receiver::Behaviour;
 
 use crate::rig::{POLICIES, Rig, Writing, traffic};
@@ -42,6 +43,18 @@ fn stop_in_mid_delivery(rig: &Rig, seed: u64, delay: Duration) -> (Member, Writi
     (member, writing)
 }
 
+/// Another member comes after the one that ended, with a backend that takes everything: nothing is
+/// lost. Returns what the backend got.
+fn second_takes_over(rig: &Rig, writing: Writing) -> Verdict {
+    rig.receiver.as_ref().unwrap().behave(Behaviour::Accept);
+    let _second = rig.member("second");
+    let ledger = writing.finish();
+    rig.settle();
+    let verdict = rig.verdict(&ledger);
+    assert!(verdict.is_balanced(), "{verdict}");
+    verdict
+}
+
 /// Scenario: SIGTERM while a backend takes two seconds for each request.
 /// Guarantees: it is not ready from then on, ends by itself with 0, and what was under way is
 /// neither lost nor delivered again by who comes after it.
@@ -53,12 +66,7 @@ fn who_is_asked_to_stop_hands_over_what_a_slow_backend_has_in_hand() {
     let status = member.process.wait();
     assert_eq!(status.code(), Some(0), "{}", member.process.log());
     assert!(member.process.log().contains("member.stopped"));
-    rig.receiver.as_ref().unwrap().behave(Behaviour::Accept);
-    let _second = rig.member("second");
-    let ledger = writing.finish();
-    rig.settle();
-    let verdict = rig.verdict(&ledger);
-    assert!(verdict.is_balanced(), "{verdict}");
+    let verdict = second_takes_over(&rig, writing);
     assert_eq!(verdict.duplicates, 0, "{verdict}");
 }
 
@@ -73,12 +81,7 @@ fn who_hands_over_for_longer_than_its_lease_stays_a_member() {
     let status = member.process.wait();
     assert_eq!(status.code(), Some(0), "{}", member.process.log());
     assert!(!member.process.log().contains("revoke."), "{}", member.process.log());
-    rig.receiver.as_ref().unwrap().behave(Behaviour::Accept);
-    let _second = rig.member("second");
-    let ledger = writing.finish();
-    rig.settle();
-    let verdict = rig.verdict(&ledger);
-    assert!(verdict.is_balanced(), "{verdict}");
+    let verdict = second_takes_over(&rig, writing);
     assert_eq!(verdict.duplicates, 0, "{verdict}");
 }
 
@@ -94,12 +97,7 @@ fn a_second_signal_ends_it_at_once_and_loses_nothing() {
     let status = member.process.wait();
     assert_eq!(status.code(), Some(EXIT_FORCED.into()), "{}", member.process.log());
     assert!(member.process.log().contains("member.ended_by_force"));
-    rig.receiver.as_ref().unwrap().behave(Behaviour::Accept);
-    let _second = rig.member("second");
-    let ledger = writing.finish();
-    rig.settle();
-    let verdict = rig.verdict(&ledger);
-    assert!(verdict.is_balanced(), "{verdict}");
+    second_takes_over(&rig, writing);
 }
 
 /// Scenario: SIGTERM while a cluster is asked that is not there.

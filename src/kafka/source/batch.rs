@@ -2,12 +2,13 @@
 //!
 //! Buffers for them are short-lived, so they are reused.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::fetched::{Fetched, HeldMessages};
 use crate::ids::{Generation, Offset, Partition, Position, Timestamp};
+use crate::sync::lock;
 
 /// How many buffers are kept while nobody needs them, and how large they may be.
 const MOST_SPARE: usize = 16;
@@ -28,7 +29,7 @@ struct Buffers {
 
 impl SpareBuffers {
     fn take(&self) -> Buffers {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        lock(&self.0).pop().unwrap_or_default()
     }
 
     fn put_back(&self, mut buffers: Buffers) {
@@ -39,7 +40,7 @@ impl SpareBuffers {
         }
         buffers.bytes.clear();
         buffers.records.clear();
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut spare = lock(&self.0);
         if spare.len() < MOST_SPARE {
             spare.push(buffers);
         }

@@ -160,7 +160,7 @@ const MOST_OF_PARTITION: &str = "fetch.message.max.bytes";
 /// is: above that each fetch would wait for `fetch.wait.max.ms`, however large the backlog.
 fn bound_minimum(config: &mut ClientConfig) {
     let number = |name: &str| config.get(name).and_then(|value| value.parse::<u64>().ok());
-    let most = number(MOST_OF_PARTITION).min(number("fetch.max.bytes"));
+    let most = [MOST_OF_PARTITION, "fetch.max.bytes"].into_iter().filter_map(number).min();
     if let (Some(least), Some(most)) = (number("fetch.min.bytes"), most)
         && least > most
     {

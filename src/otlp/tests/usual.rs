@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::otlp::usual::Found;
+use crate::otlp::wire::delimited_field as field;
 
 /// Spans as SDKs send them.
 fn usual_spans() -> Vec<Span> {
@@ -151,14 +152,6 @@ fn agrees_with_prost_on_usual_spans_with_any_byte_changed() {
             }
         }
     }
-}
-
-/// A field of these bytes.
-fn field(number: u32, contents: &[u8]) -> Vec<u8> {
-    let mut field = Vec::new();
-    write_delimited_head(number, contents.len(), &mut field);
-    field.extend_from_slice(contents);
-    field
 }
 
 #[test]
