@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Programs that the scripts need: installed where that is permitted, named clearly otherwise.
-# Sourced by tests/run and .ci/run.
+# Sourced by tests/run, .ci/run and tests/deploy.
 
 say() { echo "$0: $*" >&2; }
 
@@ -60,4 +60,18 @@ need_python() {
     python3 -c 'import ensurepip, venv' 2>/dev/null && return
     say "needs Python 3 with venv (Debian: apt-get install python3-venv)"
     exit 3
+}
+
+# The linters of linters.txt, on the PATH. A new list is a new virtual environment.
+need_linters() {
+    need_python
+    local list venv
+    list=$(dirname "${BASH_SOURCE[0]}")/linters.txt
+    venv=$TAILSIEVE_CACHE/linters-$(cksum <"$list" | cut -d' ' -f1)
+    if [[ ! -e $venv/complete ]]; then
+        python3 -m venv --clear "$venv"
+        "$venv/bin/pip" install -q --disable-pip-version-check --requirement "$list"
+        touch "$venv/complete"
+    fi
+    export PATH=$PATH:$venv/bin
 }
