@@ -148,6 +148,7 @@ impl Member {
         let routing = Arc::new(Routing::default());
         let dead_letters = start_dead_letters(&settings, sinks(&notices, Notice::Letter))?;
         let shared = Arc::new(Shared {
+            epoch: tokio::time::Instant::now(),
             policies,
             annotations: settings.annotations,
             idle_grace: settings.idle_grace,

@@ -42,9 +42,9 @@ pub use record::{GroupHash, LogBatch, OwnerId};
 pub use settings::DecisionLogSettings;
 pub use supersession::OwnershipMarker;
 
-/// How long a record may wait for others. It is little compared to the wait of a trace, and the cost of
-/// a Kafka batch hardly depends on its size.
-const LINGER: Duration = Duration::from_millis(20);
+/// How long a record may wait for others: those of other partitions, which workers append at the same
+/// moment, so that one wake-up of librdkafka sends them all.
+const LINGER: Duration = Duration::from_millis(5);
 
 /// A large part of a decision is its trace id, which cannot be compressed. Stronger algorithms only
 /// cost more.

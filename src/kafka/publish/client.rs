@@ -1,13 +1,15 @@
 //! The librdkafka producer of a publisher, and what its callbacks do.
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::{BaseProducer, ProducerContext};
+use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 use tracing::{debug, error, warn};
 
 use super::{DeliveryReports, Failed, PublisherSettings};
@@ -17,10 +19,35 @@ use crate::telemetry::log_throttle::LogThrottle;
 /// How often the same kind of error is logged.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-pub(super) type Client<R> = BaseProducer<Context<R>>;
+pub(super) struct Client<R: DeliveryReports>(BaseProducer<Context<R>>);
+
+impl<R: DeliveryReports> Deref for Client<R> {
+    type Target = BaseProducer<Context<R>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<R: DeliveryReports> Client<R> {
+    /// Takes the delivery reports that are there, without waiting for more.
+    pub(super) fn take_reports(&self) {
+        let settled = || self.0.context().settled.load(Ordering::Relaxed);
+        loop {
+            let before = settled();
+            // Without time it serves one event, which has the reports of a batch.
+            self.0.poll(Duration::ZERO);
+            if settled() == before {
+                break;
+            }
+        }
+    }
+}
 
 pub(super) struct Context<R> {
     name: String,
+    /// How many reports came.
+    settled: AtomicU64,
     reports: Arc<R>,
     trouble: LogThrottle,
 }
@@ -32,9 +59,10 @@ pub(super) fn create<R: DeliveryReports>(
     let context = Context {
         name: settings.name.clone(),
         reports: Arc::clone(reports),
+        settled: AtomicU64::new(0),
         trouble: LogThrottle::new(LOG_INTERVAL),
     };
-    settings.client_config().create_with_context(context)
+    settings.client_config().create_with_context(context).map(Client)
 }
 
 impl<R: DeliveryReports> ClientContext for Context<R> {
@@ -67,6 +95,7 @@ impl<R: DeliveryReports> ProducerContext for Context<R> {
                 value: message.payload(),
             }),
         };
+        self.settled.fetch_add(1, Ordering::Relaxed);
         self.reports.settled(*ticket, result);
     }
 }

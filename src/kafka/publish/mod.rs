@@ -8,7 +8,7 @@
 mod client;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,12 +24,13 @@ use crate::ids::{Offset, Partition, Timestamp};
 
 use client::Client;
 
-/// How long the producer's thread waits for delivery reports.
-///
-/// rdkafka rounds the rest of a wait down to milliseconds, so it polls without pause in the last one.
-/// With these 50 microseconds more it waits for whole milliseconds and is done; without them an idle
-/// producer takes 2 % of a core.
-const POLL_WAIT: Duration = Duration::from_micros(50_050);
+/// Delivery reports are taken at these intervals, all that are there at once. Waiting for each of them
+/// in librdkafka would wake the thread for each, and rdkafka's `poll` does so without pause in the last
+/// millisecond of its time.
+const REPORTS: Duration = Duration::from_millis(10);
+
+/// How long the thread rests while nothing is in flight, and only errors may have come.
+const REST: Duration = Duration::from_secs(1);
 
 /// How long to wait before a new producer is created after a fatal error.
 const RESTART_WAIT: Duration = Duration::from_secs(1);
@@ -169,6 +170,10 @@ struct Shared<R: DeliveryReports> {
     reports: Arc<R>,
     client: ArcSwap<Client<R>>,
     stop: AtomicBool,
+    /// How long the thread rests at most.
+    rest: Duration,
+    /// True while the thread rests until it is woken.
+    rests: AtomicBool,
 }
 
 impl<R: DeliveryReports> std::fmt::Debug for Publisher<R> {
@@ -183,11 +188,20 @@ impl<R: DeliveryReports> Publisher<R> {
     /// # Errors
     /// When librdkafka refuses the settings.
     pub fn start(settings: PublisherSettings, reports: R) -> Result<Self, KafkaError> {
+        Self::start_with(settings, reports, REST)
+    }
+
+    fn start_with(
+        settings: PublisherSettings,
+        reports: R,
+        rest: Duration,
+    ) -> Result<Self, KafkaError> {
         let reports = Arc::new(reports);
         let client = client::create(&settings, &reports)?;
         let name = settings.name.clone();
         let client = ArcSwap::from_pointee(client);
-        let shared = Arc::new(Shared { settings, reports, client, stop: AtomicBool::new(false) });
+        let (stop, rests) = (AtomicBool::new(false), AtomicBool::new(false));
+        let shared = Arc::new(Shared { settings, reports, client, stop, rest, rests });
         let own = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name(name)
@@ -236,11 +250,23 @@ impl<R: DeliveryReports> Publisher<R> {
             }
             record.headers = Some(headers);
         }
-        self.shared.client.load().send(record).map_err(|(error, record)| {
+        let sent = self.shared.client.load().send(record);
+        self.wake();
+        sent.map_err(|(error, record)| {
             let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
             let refusal = if is_full { Refusal::QueueFull } else { Refusal::Kafka(error) };
             (refusal, *record.delivery_opaque)
         })
+    }
+
+    /// Ends the rest of the thread, if it has one.
+    fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if self.shared.rests.load(Ordering::Relaxed)
+            && let Some(thread) = &self.thread
+        {
+            thread.thread().unpark();
+        }
     }
 
     /// Asks the brokers about a topic, and waits for the answer. Blocks.
@@ -274,7 +300,7 @@ impl<R: DeliveryReports> Publisher<R> {
             if left.is_zero() {
                 return false;
             }
-            let slice = left.min(POLL_WAIT);
+            let slice = left.min(REPORTS);
             // If it times out, the count shows it.
             let _ = self.shared.client.load().flush(slice);
         }
@@ -283,13 +309,18 @@ impl<R: DeliveryReports> Publisher<R> {
     /// Ends as a crash would: what was not sent yet is forgotten.
     pub fn crash(&self) {
         self.shared.client.load().purge(PurgeConfig::default().queue().inflight());
+        self.stop();
+    }
+
+    fn stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
+        self.wake();
     }
 }
 
 impl<R: DeliveryReports> Drop for Publisher<R> {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
+        self.stop();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -302,13 +333,29 @@ impl<R: DeliveryReports> Shared<R> {
     fn serve(&self) {
         while !self.stop.load(Ordering::Relaxed) {
             let client = self.client.load_full();
-            client.poll(POLL_WAIT);
+            self.rest(&client);
+            client.take_reports();
             self.reports.batch_done();
             if let Some((code, reason)) = client.client().fatal_error() {
                 let name = &self.settings.name;
                 error!(name, %code, reason, "publisher.fatal: a new producer takes its place");
                 self.renew(&client);
             }
+        }
+    }
+
+    /// Waits for reports to come together, or for a record to be published.
+    fn rest(&self, client: &Client<R>) {
+        // Who publishes counts the record first and then looks here; here it is the other way round, so
+        // that one of the two sees the other.
+        self.rests.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if client.in_flight_count() == 0 && !self.stop.load(Ordering::Relaxed) {
+            thread::park_timeout(self.rest);
+        }
+        self.rests.store(false, Ordering::Relaxed);
+        if !self.stop.load(Ordering::Relaxed) {
+            thread::sleep(REPORTS);
         }
     }
 
@@ -328,7 +375,8 @@ impl<R: DeliveryReports> Shared<R> {
         }
         old.purge(PurgeConfig::default().queue().inflight());
         while old.in_flight_count() > 0 && !self.stop.load(Ordering::Relaxed) {
-            old.poll(POLL_WAIT);
+            thread::sleep(REPORTS);
+            old.take_reports();
         }
         self.reports.batch_done();
     }

@@ -1,4 +1,4 @@
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -71,6 +71,30 @@ fn records_arrive_as_they_were_and_each_is_settled_once() {
     );
     let header = message.headers().unwrap().get(0);
     assert_eq!((header.key, header.value), ("reason", Some(b"because".as_slice())));
+}
+
+#[test]
+fn a_record_ends_the_rest_of_the_thread() {
+    struct Teller(Mutex<mpsc::Sender<u64>>);
+
+    impl DeliveryReports for Teller {
+        type Ticket = u64;
+
+        fn settled(&self, ticket: u64, _: Result<(Partition, Offset), Failed<'_>>) {
+            self.0.lock().unwrap().send(ticket).unwrap();
+        }
+    }
+
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("out", 2, 1).unwrap();
+    let settings = PublisherSettings::new("test", &cluster.bootstrap_servers(), &[]);
+    let (teller, told) = mpsc::channel();
+    let an_hour = Duration::from_secs(3600);
+    let publisher = Publisher::start_with(settings, Teller(Mutex::new(teller)), an_hour).unwrap();
+    for number in 0..20 {
+        publisher.publish(&outgoing(b"key", b"value", &[]), number).unwrap();
+        assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(number));
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Decisions that wait for others of their partition, to be put on record with them: a record of the
-//! decision log costs about the same however many it has.
+//! decision log costs about the same however many it has, and a member that writes those of all its
+//! partitions at the same moment is seldom woken.
 //!
-//! Owns how long each kind of decision waits, and when the next batch is due. Leaves to the settlement
-//! what is in a batch.
+//! Owns how long each kind of decision waits, and when the next batches are due. Leaves to the
+//! settlement what is in a batch.
 
 use std::time::Duration;
 
@@ -16,33 +17,44 @@ use crate::ids::Origin;
 pub(super) enum Urgency {
     /// A trace is dropped: all that waits for it is the offset that is committed.
     Later,
-    /// A kept trace is delivered: after a kill it would be delivered again.
+    /// A trace is kept: it leaves when that is on record. Or it is delivered: after a kill it would
+    /// be delivered again.
     Soon,
-    /// A trace is kept: it leaves when that is on record.
-    AtOnce,
 }
 
+/// At these intervals batches are written, by all workers of a process in step.
+const TICK: Duration = Duration::from_millis(100);
+
 impl Urgency {
-    fn wait(self) -> Duration {
+    /// Ticks until it is written at the latest.
+    fn ticks(self) -> u32 {
         match self {
-            Self::Later => Duration::from_secs(1),
-            Self::Soon => Duration::from_millis(100),
-            Self::AtOnce => Duration::ZERO,
+            Self::Later => 10,
+            Self::Soon => 1,
         }
     }
 }
 
 /// When the open batch of each ownership has to go to the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gathering {
+    /// Ticks are counted from here.
+    epoch: Instant,
     due: HashMap<Origin, Instant, foldhash::fast::RandomState>,
     next: Option<Instant>,
 }
 
 impl Gathering {
+    /// Nothing waits. Workers with the same `epoch` are in step.
+    pub(super) fn new(epoch: Instant) -> Self {
+        Self { epoch, due: HashMap::default(), next: None }
+    }
+
     /// The open batch of an ownership has something as urgent as this.
     pub(super) fn add(&mut self, origin: Origin, urgency: Urgency, now: Instant) {
-        let due = now + urgency.wait();
+        let ticks = now.saturating_duration_since(self.epoch).as_nanos() / TICK.as_nanos();
+        let ticks = u32::try_from(ticks).unwrap_or(u32::MAX).saturating_add(urgency.ticks());
+        let due = self.epoch + TICK * ticks;
         let known = self.due.entry(origin).or_insert(due);
         *known = due.min(*known);
         self.next = self.next.map_or(Some(due), |next| Some(next.min(due)));
@@ -76,20 +88,31 @@ mod tests {
 
     #[test]
     fn a_batch_is_due_as_soon_as_what_is_most_urgent_in_it() {
-        let (mut gathering, start) = (Gathering::default(), Instant::now());
+        let start = Instant::now();
+        let mut gathering = Gathering::new(start);
         assert_eq!(gathering.next(), None);
         gathering.add(origin(1), Urgency::Later, start);
         gathering.add(origin(2), Urgency::Later, start);
         gathering.add(origin(2), Urgency::Soon, start);
         gathering.add(origin(2), Urgency::Later, start);
-        let soon = start + Urgency::Soon.wait();
+        let soon = start + TICK;
         assert_eq!(gathering.next(), Some(soon));
         assert_eq!(gathering.take_due(start, false), []);
         assert_eq!(gathering.take_due(soon, false), [origin(2)]);
-        assert_eq!(gathering.next(), Some(start + Urgency::Later.wait()));
-        gathering.add(origin(3), Urgency::AtOnce, soon);
-        assert_eq!(gathering.take_due(soon, false), [origin(3)]);
-        assert_eq!(gathering.take_due(soon, true), [origin(1)]);
+        assert_eq!(gathering.next(), Some(start + TICK * 10));
+        gathering.add(origin(3), Urgency::Soon, soon);
+        assert_eq!(gathering.take_due(soon, true).len(), 2);
         assert_eq!(gathering.next(), None);
+    }
+
+    #[test]
+    fn workers_write_in_step() {
+        let start = Instant::now();
+        let moments = [1, 30, 99].map(|at| start + Duration::from_millis(400 + at));
+        for moment in moments {
+            let mut gathering = Gathering::new(start);
+            gathering.add(origin(1), Urgency::Soon, moment);
+            assert_eq!(gathering.next(), Some(start + TICK * 5));
+        }
     }
 }

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -63,6 +64,8 @@ const RETRY_WAIT: Duration = Duration::from_millis(50);
 /// What all workers of the process share: many things, which have nothing else in common.
 #[derive(Debug)]
 pub struct Shared {
+    /// When the process began its work: workers put decisions on record in step.
+    pub epoch: Instant,
     /// The policies in force.
     pub policies: Arc<PolicyWatch>,
     /// The names of the exporters, in their order; never empty.
@@ -148,12 +151,13 @@ impl Worker {
         notices: mpsc::UnboundedReceiver<Notice>,
     ) -> Self {
         let mut policies = shared.policies.follow();
+        let gathering = Gathering::new(shared.epoch);
         let active = Arc::clone(&policies.borrow_and_update());
         Self {
             index,
             ctx: Context::new(shared, active),
             lanes: Lanes::new(exporters),
-            gathering: Gathering::default(),
+            gathering,
             liveness: Arc::default(),
             stalled_by: None,
             inbox,

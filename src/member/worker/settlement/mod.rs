@@ -133,7 +133,7 @@ impl Settlement {
         out: &mut Outbox,
     ) {
         let of = (recorded.trace_id, recorded.first);
-        if let Some(sequence) = self.recording.record(&recorded, None, Urgency::AtOnce, out) {
+        if let Some(sequence) = self.recording.record(&recorded, None, Urgency::Soon, out) {
             self.undelivered.insert(of, Undelivered::whole(recorded, sequence));
         }
         self.deliver((of, Part::Covered, pin), shipment, out);

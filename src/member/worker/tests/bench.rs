@@ -144,6 +144,7 @@ pub fn asked_again(active: &ActivePolicies, trace: u8, records: &[Vec<u8>]) -> S
 
 pub fn shared(policies: ActivePolicies) -> Shared {
     Shared {
+        epoch: tokio::time::Instant::now(),
         policies: Arc::new(PolicyWatch::new(policies)),
         annotations: Annotations { policy: true, tracestate: true, sample_rate: true },
         idle_grace: Duration::from_secs(1),
