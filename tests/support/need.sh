@@ -62,7 +62,8 @@ need_python() {
     exit 3
 }
 
-# The linters of linters.txt, on the PATH. A new list is a new virtual environment.
+# The linters of linters.txt, on the PATH; $LINTERS is their virtual environment, for those that are
+# called from Python. A new list is a new one.
 need_linters() {
     need_python
     local list venv
@@ -73,5 +74,5 @@ need_linters() {
         "$venv/bin/pip" install -q --disable-pip-version-check --requirement "$list"
         touch "$venv/complete"
     fi
-    export PATH=$PATH:$venv/bin
+    export PATH=$PATH:$venv/bin LINTERS=$venv
 }
