@@ -58,10 +58,16 @@ def schema(chart, root):
             place = place.get("properties", {}).get(key, {})
         if place:
             place["description"] = description
+    require_sections(whole, yaml.safe_load((chart / "values.yaml").read_text(encoding="utf-8")))
     own = {name: it for name, it in whole["definitions"].items() if "." not in name}
     static = embedded(root / "config/schema/config.schema.json", "Config")
     policies = embedded(root / "config/schema/policies.schema.json", "PolicyFile")
-    own["Config"] = {"$ref": "#/definitions/Config.root"}
+    sections = ["admin", "buffer", "kafka"]
+    own["Config"] = {
+        "allOf": [{"$ref": "#/definitions/Config.root"}],
+        "required": sections,
+        "properties": {name: {"type": "object"} for name in sections},
+    }
     own["Policies"] = {"$ref": "#/definitions/PolicyFile.PolicyFile"}
     # What is missing is told by the templates, in words of their own.
     for name, forget in [("Config.root", ["required", "oneOf"]), ("Config.Kafka", ["required"])]:
@@ -73,6 +79,17 @@ def schema(chart, root):
         shape.pop("minItems", None)
     whole["definitions"] = {**own, **static, **{k: v for k, v in policies.items() if k != "PolicyFile.root"}}
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+def require_sections(shape, values):
+    """A section of the values cannot be taken away by `null`: templates look into it."""
+    sections = [it for it, value in values.items()
+                if isinstance(value, dict) and ("properties" in shape["properties"][it] or it == "config")]
+    if sections:
+        shape["required"] = sorted(sections)
+    for name in sections:
+        if "properties" in shape["properties"][name]:
+            require_sections(shape["properties"][name], values[name])
 
 
 def embedded(path, prefix):
