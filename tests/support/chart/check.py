@@ -11,6 +11,7 @@ can be asked about a copy with a mistake in it as well (mistakes.py).
 import functools
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -216,16 +217,46 @@ def behaviour(chart):
     if all_rules != wanted:
         yield "the PrometheusRule has other rules than files/rules"
     ours = {rule["alert"]: rule for rule in rules_of(chart, values) if "alert" in rule}
-    if "TailsieveTopicRecreated" in ours or len(ours) != sum("alert" in it for it in wanted):
-        yield "prometheusRule.disabled does not take out the one alert (of ci/monitoring-values.yaml)"
+    names = {it["alert"] for it in wanted if "alert" in it}
+    if set(ours) != names - {"TailsieveTopicRecreated"} | {"NoMembers"}:
+        yield "prometheusRule.disabled and extraGroups do not change just the rules of ci/monitoring-values.yaml"
+    without = overlaid(minimal, {"prometheusRule": {"enabled": True, "recordingRules": False}})
+    if rules_of(chart, without) != [it for it in wanted if "alert" in it]:
+        yield "prometheusRule.recordingRules does not leave out those, and only those"
     changed = {"for": "15m", "labels": {"severity": "critical", "team": "tracing"}}
     if any(ours["TailsieveBehind"][key] != value for key, value in changed.items()):
         yield "prometheusRule.overrides does not change TailsieveBehind"
 
 
 def rules_of(chart, values):
-    resource = yaml.safe_load(helm.render(chart, values)["prometheusrule.yaml"])
-    return [rule for group in resource["spec"]["groups"] for rule in group["rules"]]
+    found = yaml.safe_load_all(helm.render(chart, values)["prometheusrule.yaml"])
+    return [rule for it in found if it for group in it["spec"]["groups"] for rule in group["rules"]]
+
+
+def queries(chart):
+    """promtool on the rules as the operator gets them, and on the query of the autoscaler."""
+    for name, files in renderings(chart).items():
+        for resource in helm.resources(files):
+            groups = []
+            if resource["kind"] == "PrometheusRule":
+                groups = resource["spec"]["groups"]
+            elif resource["kind"] == "ScaledObject":
+                asked = [it["metadata"]["query"] for it in resource["spec"]["triggers"] if it["type"] == "prometheus"]
+                groups = [{"name": "lag", "rules": [{"record": f"lag:{i}", "expr": it} for i, it in enumerate(asked)]}]
+                unknown = set(re.findall(r"tailsieve_\w+", " ".join(asked))) - metrics()
+                for metric in unknown:
+                    yield f"{name}: the autoscaler asks for {metric}, which is not in docs/metrics.md"
+            if groups:
+                text = yaml.safe_dump({"groups": groups})
+                done = subprocess.run(["promtool", "check", "rules", "/dev/stdin"], input=text,
+                                      capture_output=True, text=True, check=False)
+                if done.returncode != 0:
+                    yield f"promtool, {name}, {resource['kind']}: {done.stdout}{done.stderr}"
+
+
+def metrics():
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    return set(re.findall(r"^\| `(\w+)", page, re.MULTILINE))
 
 
 def restricted(chart):
@@ -279,7 +310,7 @@ def configuration(chart):
 
 
 CHECKS = [up_to_date, helm_lint, yaml_lint, native_manifests, custom_resources, golden, plain, refused,
-          behaviour, restricted, configuration]
+          behaviour, queries, restricted, configuration]
 
 
 def rewrite():
