@@ -9,6 +9,7 @@ can be asked about a copy with a mistake in it as well (mistakes.py).
 """
 
 import functools
+import json
 import os
 import pathlib
 import re
@@ -86,6 +87,11 @@ def up_to_date(chart):
         yield f"{path} has no source any more: {REWRITE}"
     for value in derived.undescribed(chart):
         yield f"values.yaml: {value} has no description (# --)"
+    jsonschema.Draft7Validator.check_schema(json.loads((chart / "values.schema.json").read_text(encoding="utf-8")))
+    cargo = re.search(r'^version = "(.+)"$', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    about = helm.values_of(chart / "Chart.yaml")
+    if about["appVersion"] != cargo[1]:
+        yield f"Chart.yaml: appVersion is {about['appVersion']}, but Cargo.toml has {cargo[1]}"
 
 
 def helm_lint(chart):
@@ -138,7 +144,7 @@ def custom_resources(chart):
 
 
 def golden_texts(chart):
-    """The manifests by the name of the value set. Dashboards are named only: they are copies anyway."""
+    """Manifests and notes by the name of their file. Dashboards are named only: they are copies anyway."""
     boards = {it.name: it.read_text(encoding="utf-8").strip()
               for it in (chart / "files/dashboards").glob("*.json")}
     for name, files in renderings(chart).items():
@@ -146,17 +152,18 @@ def golden_texts(chart):
         for board, contents in boards.items():
             indented = "\n".join(f"    {line}" if line else "    " for line in contents.splitlines())
             text = text.replace(indented, f"    (files/dashboards/{board})")
-        yield name, text
+        yield f"{name}.yaml", text
+        yield f"{name}-notes.txt", files["NOTES.txt"]
 
 
 def golden(chart):
     seen = set()
     for name, text in golden_texts(chart):
-        place = GOLDEN / f"{name}.yaml"
+        place = GOLDEN / name
         seen.add(place)
         if not place.is_file() or place.read_text(encoding="utf-8") != text:
-            yield f"{place.relative_to(ROOT)} is not what the chart renders with {name}: {REWRITE}, and look at git diff"
-    for place in set(GOLDEN.glob("*.yaml")) - seen:
+            yield f"{place.relative_to(ROOT)} is not what the chart renders: {REWRITE}, and look at git diff"
+    for place in set(GOLDEN.iterdir()) - seen:
         yield f"{place.relative_to(ROOT)} has no value set"
 
 
@@ -320,7 +327,7 @@ def rewrite():
     shutil.rmtree(GOLDEN, ignore_errors=True)
     GOLDEN.mkdir()
     for name, text in golden_texts(CHART):
-        (GOLDEN / f"{name}.yaml").write_text(text, encoding="utf-8")
+        (GOLDEN / name).write_text(text, encoding="utf-8")
     PLAIN.parent.mkdir(exist_ok=True)
     PLAIN.write_text(plain_text(CHART), encoding="utf-8")
 
