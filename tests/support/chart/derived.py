@@ -168,7 +168,7 @@ def values_table(chart):
         value = values
         for key in path:
             value = value[key]
-        shown = default or f"`{json.dumps(value, separators=(',', ':'), ensure_ascii=False)}`"
+        shown = default or f"`{json.dumps(value, separators=(',', ':'), ensure_ascii=False, sort_keys=True)}`"
         rows.append(f"| {'.'.join(path)} | {kind(value)} | {shown} | {text} |".replace("||", r"\|\|"))
     return "\n".join(rows)
 
