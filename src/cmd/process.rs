@@ -30,7 +30,7 @@ use crate::member::app::StartError;
 use crate::sampling::policy::CompileError;
 use crate::telemetry::admin::{self, AdminError, Check, Pages};
 use crate::telemetry::logs::{self, LogFormat, TelemetryError};
-use crate::telemetry::metrics::{self, Recorder};
+use crate::telemetry::metrics::{self, Recorder, table};
 
 /// The exit code when files or arguments are wrong: that of clap.
 const EXIT_USAGE: u8 = 2;
@@ -261,6 +261,13 @@ impl Process {
             let mut checks = checks();
             checks.push(Check { name: "running", state });
             checks
+        });
+        let (render, readiness) = (pages.metrics, Arc::clone(&pages.readiness));
+        pages.metrics = Arc::new(move || {
+            for Check { name, state } in readiness() {
+                table::READY.with(&[name]).set(f64::from(state.is_ok()));
+            }
+            render()
         });
         self.runtime.spawn(recorder.upkeep());
         self.runtime.spawn(admin::serve(listener, pages, self.ended()))

@@ -23,6 +23,7 @@ pub struct ExportMetrics {
     /// By the name of the code; the first is that of success.
     requests: Vec<(&'static str, Counter)>,
     duration: Histogram,
+    delay: Histogram,
     sent_bytes: Counter,
 }
 
@@ -44,6 +45,7 @@ impl ExportMetrics {
             up: table::EXPORT_UP.with(&[name]),
             requests: code::names(settings.protocol).into_iter().map(requests).collect(),
             duration: table::EXPORT_DURATION.with(&[name]),
+            delay: table::EXPORT_DELAY.with(&[name]),
             sent_bytes: table::EXPORT_SENT_BYTES.with(&[name]),
         }
     }
@@ -58,6 +60,11 @@ impl ExportMetrics {
         }
         self.sent_bytes.increment(bytes as u64);
         self.duration.record(took.as_secs_f64());
+    }
+
+    /// A chunk was accepted, so long after the decision on it.
+    pub(super) fn accepted(&self, delay: Duration) {
+        self.delay.record(delay.as_secs_f64());
     }
 }
 

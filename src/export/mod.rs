@@ -49,6 +49,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::ids::{Generation, Origin, Partition, TraceId};
 use crate::kafka::publish::NoticeSink;
@@ -96,6 +97,8 @@ pub struct Chunk {
     pub spans: u32,
     /// 1, or 0 if it is not the first chunk of a large trace.
     pub traces: u32,
+    /// When it was decided that its spans are kept; or, if they follow a decision, when they were read.
+    pub since: Instant,
     /// Comes back when it is settled.
     pub ticket: Ticket,
 }

@@ -106,6 +106,7 @@ impl Shared {
 
     pub(super) fn delivered(&self, chunks: Vec<Chunk>, reply: &Reply) {
         let spans = spans(&chunks);
+        chunks.iter().for_each(|chunk| self.metrics.accepted(chunk.since.elapsed()));
         let rejected = reply.rejected_spans.min(spans);
         self.metrics.delivered_spans.increment(spans - rejected);
         self.metrics.rejected_spans.increment(rejected);

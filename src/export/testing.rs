@@ -26,6 +26,7 @@ pub(super) fn chunk(pin: u64, size: usize) -> Chunk {
         trace_id,
         spans: 1,
         traces: 1,
+        since: Instant::now(),
         ticket: ticket(pin),
     }
 }

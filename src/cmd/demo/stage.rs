@@ -12,6 +12,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::{Handle, Runtime};
+use tokio::time::Instant;
 
 use super::broker;
 use crate::cmd::process::CommandError;
@@ -121,7 +122,8 @@ fn whole_request(bytes: Bytes) -> Chunk {
     let origin = Origin { worker: 0, partition: Partition(0), generation: Generation(0) };
     let ticket = Ticket { origin, delivery: DeliveryId(0) };
     let trace_id = TraceId::from_slice(&[0xff; 16]).expect("16 bytes that are not zero");
-    Chunk { bytes, forwarded: Bytes::new(), trace_id, spans: 0, traces: 0, ticket }
+    let since = Instant::now();
+    Chunk { bytes, forwarded: Bytes::new(), trace_id, spans: 0, traces: 0, since, ticket }
 }
 
 fn forwarder(endpoint: &str) -> Result<Exporter, CommandError> {

@@ -5,6 +5,7 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tracing::info;
 
 use super::Replay;
@@ -70,6 +71,7 @@ impl Exporters {
             trace_id: found.spans.first()?.trace_id,
             spans: u32::try_from(found.spans.len()).ok()?,
             traces: 1,
+            since: Instant::now(),
             ticket,
         })
     }

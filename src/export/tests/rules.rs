@@ -34,6 +34,23 @@ async fn chunks_of_one_interval_travel_in_one_request() {
     assert_eq!(harness.sent()[0].pins, [0, 1, 2, 3, 4]);
 }
 
+/// Scenario: a chunk waits for the decision log and for room, and its first attempts fail.
+/// Guarantees: its delay is that from the decision until it is accepted, and counts once.
+#[tokio::test(start_paused = true)]
+async fn the_delay_is_that_from_the_decision_to_the_acceptance() {
+    let answer = |_: &_, attempt| if attempt < 3 { fail(Code::Unavailable) } else { accept() };
+    let mut harness = Harness::start(&settings(), answer);
+    let since = Instant::now();
+    tokio::time::advance(Duration::from_secs(20)).await;
+    harness.exporter.try_send(Chunk { since, ..chunk(1, 10) }).unwrap();
+    assert_eq!(harness.acks(1).await, [(1, Outcome::Delivered)]);
+    let delay = since.elapsed().as_secs_f64();
+    assert!(delay > 25.0, "{delay} has the waits before the attempts in it");
+    harness.assert_metric("tailsieve_export_delay_seconds_count{exporter=\"default\"} 1");
+    let sum = format!("tailsieve_export_delay_seconds_sum{{exporter=\"default\"}} {delay}");
+    harness.assert_metric(&sum);
+}
+
 #[tokio::test(start_paused = true)]
 async fn requests_stay_below_the_limit_and_nothing_is_left_behind() {
     let mut harness = Harness::start(&settings(), |_, _| accept());

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::active_policies::ActivePolicies;
@@ -86,7 +87,7 @@ impl Outcomes<'_> {
             chunks.extend(framed.map(|chunk| Framed { forwarded: forwarded.clone(), chunk }));
         }
         let targets = self.active.targets(&self.shared.exporters, &kept.policy);
-        Shipment { targets, chunks }
+        Shipment { targets, chunks, since: Instant::now() }
     }
 
     fn observe(&self, trace: &OpenTrace, delay: std::time::Duration) {

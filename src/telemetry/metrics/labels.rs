@@ -178,6 +178,8 @@ pub(super) const SENT: Label =
     one_of("outcome", || vec!["delivered", "refused", "rejected", "abandoned"]);
 pub(super) const STALL: Label =
     one_of("reason", || vec!["export", "decision_log", "dead_letter", "lease"]);
+pub(super) const CHECK: Label =
+    one_of("check", || vec!["kafka", "decision_log", "backend", "running"]);
 pub(super) const REBALANCED: Label = one_of("kind", || vec!["assigned", "revoked", "lost"]);
 pub(super) const COMMIT: Label = one_of("outcome", || vec!["ok", "failed"]);
 pub(super) const READ_BACK: Label =

@@ -41,7 +41,10 @@ And for records, of which only those without a value have no encoding:
 The drop rate is `rate(tailsieve_dropped_spans_total[5m])` to `rate(tailsieve_received_spans_total[5m])`, both summed up.
 ";
 
-/// A rule of `deploy/alerts.yaml`.
+/// Where the alerts are.
+const ALERTS: &str = "deploy/prometheus/alerts.yaml";
+
+/// A rule of [`ALERTS`].
 #[derive(Deserialize)]
 struct Rule {
     alert: String,
@@ -69,7 +72,7 @@ fn repository() -> &'static Path {
 }
 
 fn alerts() -> Vec<Rule> {
-    let text = fs::read_to_string(repository().join("deploy/alerts.yaml")).unwrap();
+    let text = fs::read_to_string(repository().join(ALERTS)).unwrap();
     let rules: Rules = serde_saphyr::from_str(&text).unwrap();
     rules.groups.into_iter().flat_map(|group| group.rules).collect()
 }
@@ -81,14 +84,17 @@ fn families() -> impl Iterator<Item = &'static Family> {
 /// The whole page.
 fn page() -> String {
     let mut page = HEAD.to_owned();
-    let text = "\n## What to be woken for\n\nThe alerts of [`deploy/alerts.yaml`](../deploy/alerts.yaml). The \
-                metrics with **must stay 0** below are at 0 as long as nothing is wrong.\n\n\
-                | alert | when | |\n|---|---|---|\n";
-    page.push_str(text);
+    let _ = writeln!(
+        page,
+        "\n## What to be woken for\n\nThe alerts of [`{ALERTS}`](../{ALERTS}); [runbooks](runbooks.md) has a \
+         section for each. The metrics with **must stay 0** below are at 0 as long as nothing is wrong.\n\n\
+         | alert | when | |\n|---|---|---|"
+    );
     for Rule { alert, expr, annotations } in alerts() {
-        // A bar would end the cell, also in code.
-        let (expr, summary) = (expr.replace('|', "\\|"), annotations.summary);
-        let _ = writeln!(page, "| {alert} | `{expr}` | {summary} |");
+        // On one line; and a bar would end the cell, also in code.
+        let expr = expr.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|");
+        let (anchor, summary) = (alert.to_lowercase(), annotations.summary);
+        let _ = writeln!(page, "| [{alert}](runbooks.md#{anchor}) | `{expr}` | {summary} |");
     }
     for group in GROUPS {
         print(group, &mut page);
@@ -173,16 +179,18 @@ fn what_must_stay_zero_has_an_alert() {
     }
 }
 
-/// Scenario: the README and the other pages and files name metrics, also several as `tailsieve_late_*`.
+/// Scenario: the README and the other pages and files name metrics, also several as `tailsieve_late_*`,
+/// or the series of a histogram.
 /// Guarantees: all of them exist.
 #[test]
 fn metrics_that_documents_name_exist() {
-    let names: Vec<&str> = families().map(|family| family.name).collect();
+    let names: Vec<String> = families().flat_map(names_of).collect();
     let folder = |name: &str| {
         let files = fs::read_dir(repository().join(name)).unwrap();
         files.map(|file| file.unwrap().path()).collect::<Vec<PathBuf>>()
     };
-    let mut files = [folder("docs"), folder("deploy"), folder("config")].concat();
+    let folders = ["docs", "deploy", "deploy/prometheus", "deploy/grafana", "config"];
+    let mut files = folders.map(folder).concat();
     files.push(repository().join("README.md"));
     let mut found = 0;
     let is_looked_at = |file: &PathBuf| file.is_file() && !file.ends_with("docs/metrics.md");
@@ -190,14 +198,23 @@ fn metrics_that_documents_name_exist() {
         let text = fs::read_to_string(&file).unwrap();
         for name in mentioned(&text) {
             found += 1;
-            let is_known = |known: &&str| match name.ends_with('_') {
+            let is_known = |known: &String| match name.ends_with('_') {
                 true => known.starts_with(name),
-                false => *known == name,
+                false => known == name,
             };
             assert!(names.iter().any(is_known), "{} names {name}", file.display());
         }
     }
     assert!(found > 40, "{found} names are found");
+}
+
+/// The name of a metric, and those of its series where they differ.
+fn names_of(Family { name, kind, .. }: &Family) -> Vec<String> {
+    let parts: &[&str] = match kind {
+        super::Kind::Histogram => &["", "_bucket", "_sum", "_count"],
+        super::Kind::Counter | super::Kind::Gauge => &[""],
+    };
+    parts.iter().map(|part| format!("{name}{part}")).collect()
 }
 
 /// The names of metrics in a text; the beginning of one where a wild card or a brace follows.

@@ -174,6 +174,9 @@ trace ([doctor](doctor.md))." {
         "Attempts that repeat a failed one.").by(&[EXPORTER]);
     EXPORT_DURATION: Histogram = histogram("tailsieve_export_request_duration_seconds", "seconds",
         "Duration of an attempt.").by(&[EXPORTER]);
+    EXPORT_DELAY: Histogram = histogram("tailsieve_export_delay_seconds", "seconds",
+        "Time from the decision to keep spans until the backend accepted them; of spans that follow a decision, from \
+         when they were read.").by(&[EXPORTER]);
     EXPORT_SENT_BYTES: Counter = counter("tailsieve_export_sent_bytes_total", "bytes",
         "Bytes of all attempts, before compression.").by(&[EXPORTER]);
     EXPORT_IN_FLIGHT: Gauge = gauge("tailsieve_export_in_flight_requests", "requests",
@@ -253,6 +256,9 @@ trace ([doctor](doctor.md))." {
         "Workers that take no records at the moment, by what they wait for: room in the queue of an exporter, the \
          decision log, room for dead letters, or proof that this process still is a member of its group.")
         .by(&[STALL]);
+    READY: Gauge = gauge("tailsieve_ready", "0 or 1",
+        "Whether a condition of being ready holds, as /readyz tells it: 1 or 0. running is 0 while the process is \
+         shutting down.").by(&[CHECK]);
 }
 
 "Rekey"

@@ -134,6 +134,8 @@ impl LogBatches {
 mod tests {
     use bytes::Bytes;
 
+    use tokio::time::Instant;
+
     use super::*;
     use crate::export::{Chunk, DeliveryId, Ticket};
     use crate::ids::{Generation, Origin, Partition, TraceId};
@@ -146,7 +148,8 @@ mod tests {
         let ticket = Ticket { origin, delivery: DeliveryId(0) };
         let trace_id = TraceId::from_slice(&[1; 16]).unwrap();
         let bytes = Bytes::from(vec![0; bytes]);
-        let chunk = Chunk { bytes, forwarded: Bytes::new(), trace_id, spans: 1, traces: 1, ticket };
+        let (forwarded, since) = (Bytes::new(), Instant::now());
+        let chunk = Chunk { bytes, forwarded, trace_id, spans: 1, traces: 1, since, ticket };
         Outbound { targets: Targets::of(&[String::new()], &[]), chunk }
     }
 

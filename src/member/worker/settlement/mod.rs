@@ -14,6 +14,7 @@ mod undelivered;
 
 use bytes::Bytes;
 use hashbrown::HashMap;
+use tokio::time::Instant;
 
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
 use crate::ids::{Offset, Origin, Pin, Position, Timestamp, TraceId};
@@ -74,6 +75,8 @@ struct InHand {
 pub(super) struct Shipment {
     pub(super) targets: Targets,
     pub(super) chunks: Vec<Framed>,
+    /// See [`Chunk::since`].
+    pub(super) since: Instant,
 }
 
 /// Spans of a trace that go to the backend together, and the headers that go with them.
@@ -203,7 +206,7 @@ impl Settlement {
         shipment: Shipment,
         out: &mut Outbox,
     ) {
-        let Shipment { targets, chunks } = shipment;
+        let Shipment { targets, chunks, since } = shipment;
         let sequence = self.undelivered.get_mut(&of).and_then(|trace| trace.begins(part));
         let delivery = DeliveryId(self.next_delivery);
         self.next_delivery += 1;
@@ -221,6 +224,7 @@ impl Settlement {
             trace_id: of.0,
             spans: chunk.spans,
             traces: u32::from(number == 0 && part == Part::Covered),
+            since,
             ticket,
         };
         let outbound = |chunk| Outbound { targets, chunk };

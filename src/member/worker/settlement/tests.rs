@@ -81,7 +81,8 @@ fn shipment(task: usize, chunks: usize) -> Shipment {
     let chunk = FramedChunk { bytes: vec![1], spans: task as u32 };
     let framed = || Framed { forwarded: Bytes::new(), chunk: chunk.clone() };
     let targets = Targets::of(&["one".to_owned()], &[]);
-    Shipment { targets, chunks: (0..chunks).map(|_| framed()).collect() }
+    let since = Instant::now();
+    Shipment { since, targets, chunks: (0..chunks).map(|_| framed()).collect() }
 }
 
 fn letter() -> Letter {
