@@ -189,7 +189,7 @@ fn metrics_that_documents_name_exist() {
         let files = fs::read_dir(repository().join(name)).unwrap();
         files.map(|file| file.unwrap().path()).collect::<Vec<PathBuf>>()
     };
-    let folders = ["docs", "deploy", "deploy/prometheus", "deploy/grafana", "config"];
+    let folders = ["docs", "deploy", "deploy/prometheus", "deploy/grafana/dashboards", "config"];
     let mut files = folders.map(folder).concat();
     files.push(repository().join("README.md"));
     let mut found = 0;
