@@ -76,3 +76,5 @@ need_linters() {
     fi
     export PATH=$PATH:$venv/bin LINTERS=$venv
 }
+
+linters_python() { "${LINTERS:?need_linters comes first}/bin/python" -B "$@"; }
