@@ -49,6 +49,7 @@ mod options;
 mod otlp;
 mod proto;
 mod sampling;
+mod secret;
 mod sync;
 mod telemetry;
 mod testbed;

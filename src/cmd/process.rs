@@ -8,7 +8,6 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +16,6 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::BuildError;
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -28,7 +26,7 @@ use tracing::warn;
 use crate::config::{Diagnostics, Errors};
 use crate::member::app::StartError;
 use crate::sampling::policy::CompileError;
-use crate::telemetry::admin::{self, AdminError, Check, Pages};
+use crate::telemetry::admin::{AdminError, AdminServer, AdminSettings, Check, Pages};
 use crate::telemetry::logs::{self, LogFormat, TelemetryError};
 use crate::telemetry::metrics::{self, Recorder, table};
 
@@ -195,7 +193,7 @@ pub struct Process {
 pub struct Admin {
     /// All metrics that are made from now on.
     pub recorder: Recorder,
-    listener: TcpListener,
+    server: AdminServer,
 }
 
 impl Process {
@@ -240,19 +238,19 @@ impl Process {
     }
 
     /// Installs the metrics recorder, which sees only metrics that are made after it, and listens
-    /// on `listen`.
+    /// for the admin pages.
     ///
     /// # Errors
-    /// When the address cannot be listened on.
-    pub fn admin(&self, listen: SocketAddr) -> Result<Admin, CommandError> {
+    /// When the address cannot be listened on, or the token cannot be read.
+    pub fn admin(&self, settings: &AdminSettings) -> Result<Admin, CommandError> {
         let recorder = metrics::install()?;
-        let listener = self.runtime.block_on(admin::bind(listen))?;
-        Ok(Admin { recorder, listener })
+        let server = self.runtime.block_on(AdminServer::bind(settings.clone()))?;
+        Ok(Admin { recorder, server })
     }
 
     /// Serves the admin pages until the end. The process is not ready any more once it is told to
     /// stop.
-    pub fn serve(&self, Admin { recorder, listener }: Admin, mut pages: Pages) -> JoinHandle<()> {
+    pub fn serve(&self, Admin { recorder, server }: Admin, mut pages: Pages) -> JoinHandle<()> {
         let (checks, is_stopping) = (pages.readiness, Arc::clone(&self.is_stopping));
         pages.readiness = Arc::new(move || {
             let is_stopping = is_stopping.load(Ordering::Relaxed);
@@ -270,7 +268,7 @@ impl Process {
             render()
         });
         self.runtime.spawn(recorder.upkeep());
-        self.runtime.spawn(admin::serve(listener, pages, self.ended()))
+        self.runtime.spawn(server.serve(pages, self.ended()))
     }
 
     /// Waits for a signal, whose name `stop` is given to hand everything over, then ends what

@@ -5,6 +5,7 @@
 //! show neither in errors nor in `Debug`. Leaves what the settings mean to the modules they are
 //! for.
 
+mod admin;
 mod check;
 mod diagnostics;
 mod document;
@@ -18,7 +19,6 @@ pub mod policy_tests;
 pub mod schema;
 mod sections;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +30,7 @@ use crate::kafka::decision_log::DecisionLogSettings;
 use crate::kafka::source::SourceSettings;
 use crate::options::{self, boolean, choice, options, scalar, values};
 use crate::sampling::policy::spec::PolicySpec;
+use crate::telemetry::admin::AdminSettings;
 use crate::telemetry::logs::LogFormat;
 
 use document::Document;
@@ -61,8 +62,8 @@ pub struct Settings {
     pub dead_letter: Option<DeadLetterSettings>,
     /// Section `annotate`.
     pub annotate: Annotate,
-    /// `admin.listen`.
-    pub admin_listen: SocketAddr,
+    /// Section `admin`.
+    pub admin: AdminSettings,
     /// Section `telemetry`.
     pub telemetry: TelemetrySettings,
     /// `shutdown_timeout`: how long an orderly stop may take.

@@ -1,12 +1,12 @@
 //! The static file.
 
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
 use serde_json::json;
 
+use super::admin::Admin;
 use super::document::Document;
 use super::kafka::Kafka;
 use super::{Annotate, Settings, TelemetrySettings, export, lint, policies};
@@ -16,10 +16,6 @@ use crate::options::{
     section, size, values, wait, whole,
 };
 use crate::telemetry::logs::{self, LogFormat};
-
-/// Where the pages are served unless the file says otherwise: the port that OpenTelemetry's
-/// Prometheus exporters use.
-const ADMIN_LISTEN: &str = "0.0.0.0:9464";
 
 /// Behind the name of the topic, the default name of its decision log.
 const DECISIONS: &str = "_decisions";
@@ -49,14 +45,6 @@ options! {
         if workers == 0 {
             workers = available_parallelism().map_or(1, NonZeroUsize::get);
         }
-    }
-}
-
-options! {
-    /// The pages for operation.
-    struct Admin {
-        /// Where they are served.
-        listen: SocketAddr = name().try_map(address).or(ADMIN_LISTEN),
     }
 }
 
@@ -110,7 +98,7 @@ impl Options for Settings {
             exports,
             dead_letter,
             annotate,
-            admin_listen: admin.listen,
+            admin: admin.settings(),
             telemetry,
             shutdown_timeout,
             policies,
@@ -206,13 +194,6 @@ fn processor() -> Form<String> {
         Err(format!("expected `tail_sampling` or `tail_sampling/NAME`, found {found}"))
     };
     form(read, json!({ "type": "string", "pattern": r"^tail_sampling(/.*)?$|\$\{" }))
-}
-
-/// An address to listen on: `host:port`; a name is looked up.
-fn address(text: String) -> Result<SocketAddr, String> {
-    let expected = || format!("expected an address such as `{ADMIN_LISTEN}`, found `{text}`");
-    let mut found = text.to_socket_addrs().map_err(|_| expected())?;
-    found.next().ok_or_else(expected)
 }
 
 /// A level or filter directives.

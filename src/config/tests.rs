@@ -2,8 +2,10 @@ use super::*;
 
 use std::fs;
 
-use crate::export::{Auth, Protocol, Secret, TlsVersion};
+use crate::export::{Auth, Protocol, TlsVersion};
 use crate::kafka::source::StartFrom;
+use crate::secret::Secret;
+use crate::telemetry::admin::{Changes, Token};
 
 /// The static file `text`, as if it lay in /etc/tailsieve.
 fn settings(text: &str) -> Result<Settings, String> {
@@ -456,4 +458,19 @@ fn names_of_policies_that_variables_hold_are_not_repeated() {
     let told = parse_policies("p.yaml", &format!("policies:\n{policy}{policy}")).unwrap_err();
     let told = told.to_string();
     assert!(told.contains("there are two policies named `...`"), "{told}");
+}
+
+#[test]
+fn the_admin_pages_are_for_this_machine_and_changes_may_need_one_token() {
+    let admin = |text: &str| settings(&format!("{LEAST}{text}")).unwrap().admin;
+    let default = admin("");
+    assert!(default.listen.ip().is_loopback());
+    assert_eq!(default.changes, Changes::Open);
+    assert_eq!(admin("admin: {allow_changes: false, token: hunter2}").changes, Changes::Off);
+    let text = admin("admin: {token: hunter2}").changes;
+    assert_eq!(text, Changes::WithToken(Token::Text(Secret::new("hunter2"))));
+    let file = admin("admin: {token_file: t}").changes;
+    assert!(matches!(file, Changes::WithToken(Token::File(path)) if path.ends_with("t")));
+    let both = errors(&format!("{LEAST}admin: {{token: hunter2, token_file: t}}"));
+    assert!(both.contains("only one of") && !both.contains("hunter2"), "{both}");
 }

@@ -17,10 +17,10 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::ExportError;
-use super::secret::Secret;
 use super::settings::Auth;
 use super::transport::Failure;
 use crate::kafka::record_headers;
+use crate::secret::Secret;
 use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 

@@ -32,7 +32,6 @@ mod proxy_page;
 mod queue;
 mod retry;
 mod scheduler;
-mod secret;
 mod settings;
 mod settlement;
 mod tls;
@@ -74,7 +73,6 @@ use self::transport::Transport;
 pub use self::backend_check::{BackendCheckError, check_backend};
 pub use self::credentials::forwardable;
 pub use self::metrics::ExportMetrics;
-pub use self::secret::Secret;
 #[cfg(test)]
 pub use self::settings::TlsVersion;
 pub use self::settings::{

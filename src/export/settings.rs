@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
-use super::secret::Secret;
 use super::{collector, credentials};
 use crate::options::{
     self, boolean, choice, choices, duration, name, number, options, path, size, wait, whole,
 };
+use crate::secret::Secret;
 
 /// gRPC receivers accept 4 MiB after decompression by default; 64 KiB are left as a margin.
 const DEFAULT_MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024 - 64 * 1024;

@@ -77,7 +77,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "config",
         layer: Layer::Edge,
-        uses: &["export", "kafka", "sampling", "telemetry", "options", "fnv", "ids"],
+        uses: &["export", "kafka", "sampling", "telemetry", "options", "secret", "fnv", "ids"],
         modules: &[],
     },
     Room {
@@ -94,7 +94,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "export",
         layer: Layer::Edge,
-        uses: &["kafka", "telemetry", "options", "clock", "sync", "ids"],
+        uses: &["kafka", "telemetry", "options", "secret", "clock", "sync", "ids"],
         modules: &[],
     },
     Room {
@@ -125,7 +125,7 @@ const ROOMS: &[Room] = &[
             ("watermark", &[]),
         ],
     },
-    Room { name: "telemetry", layer: Layer::Edge, uses: &["otlp", "sync"], modules: &[] },
+    Room { name: "telemetry", layer: Layer::Edge, uses: &["otlp", "secret", "sync"], modules: &[] },
     Room {
         name: "otlp",
         layer: Layer::Pure,
@@ -142,6 +142,7 @@ const ROOMS: &[Room] = &[
     // Not of span data: what files may hold, as a function of their tree.
     Room { name: "options", layer: Layer::Pure, uses: &["units"], modules: &[] },
     Room { name: "clock", layer: Layer::Edge, uses: &["ids"], modules: &[] },
+    Room { name: "secret", layer: Layer::Pure, uses: &[], modules: &[] },
     Room { name: "sync", layer: Layer::Edge, uses: &[], modules: &[] },
     Room { name: "units", layer: Layer::Pure, uses: &[], modules: &[] },
     // Messages and no more.

@@ -18,7 +18,7 @@ use crate::member::reload;
 use crate::member::worker::{Annotations, PolicyWatch};
 use crate::sync::lock;
 use crate::telemetry::accounts::Accounts;
-use crate::telemetry::admin::{self, AdminError, Check, Pages};
+use crate::telemetry::admin::{AdminError, AdminServer, AdminSettings, Changes, Check, Pages};
 use crate::telemetry::memory::Memory;
 
 const MEMORY_LIMIT: u64 = 1 << 30;
@@ -103,16 +103,17 @@ impl Members {
         listen: SocketAddr,
         metrics: Arc<dyn Fn() -> String + Send + Sync>,
     ) -> Result<SocketAddr, AdminError> {
-        let listener = match admin::bind(listen).await {
-            Ok(listener) => listener,
-            Err(_taken) => admin::bind(SocketAddr::new(listen.ip(), 0)).await?,
+        let settings = |listen| AdminSettings { listen, changes: Changes::Open };
+        let server = match AdminServer::bind(settings(listen)).await {
+            Ok(server) => server,
+            Err(_taken) => AdminServer::bind(settings(SocketAddr::new(listen.ip(), 0))).await?,
         };
-        let address = listener.local_addr().unwrap_or(listen);
+        let address = server.address();
         let members = Arc::clone(&self.readiness);
         let readiness = Arc::new(move || checks(&members));
         let notes = Arc::new(Vec::new);
         let pages = Pages { metrics, readiness, notes, policies: None };
-        tokio::spawn(admin::serve(listener, pages, self.stop_pages.clone()));
+        tokio::spawn(server.serve(pages, self.stop_pages.clone()));
         Ok(address)
     }
 

@@ -52,7 +52,7 @@ impl Plan {
             decision_wait: policies.decision_wait,
             decision_log: settings.decision_log.as_ref().map(|log| log.topic.clone()),
             dead_letter: settings.dead_letter.as_ref().map(|letters| letters.topic.clone()),
-            admin_listen: settings.admin_listen,
+            admin_listen: settings.admin.listen,
         }
     }
 }

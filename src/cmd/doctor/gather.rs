@@ -61,7 +61,7 @@ pub fn gather(plan: &Plan, settings: &Settings, deadline: Instant) -> Board {
     thread::spawn(move || {
         let (board, settings, _done) = own;
         ask_backend(&board, &settings);
-        let bound = TcpListener::bind(settings.admin_listen);
+        let bound = TcpListener::bind(settings.admin.listen);
         note(&board, |facts| {
             facts.admin = Some(bound.map(|_| ()).map_err(|error| error.to_string()));
         });

@@ -99,7 +99,7 @@ fn serve(
     source: SourceSettings,
     target: Target,
 ) -> Result<(), CommandError> {
-    let admin = process.admin(settings.admin_listen)?;
+    let admin = process.admin(&settings.admin)?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         brokers = source.brokers,

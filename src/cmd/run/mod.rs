@@ -62,7 +62,7 @@ pub fn run(args: &RunArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> 
 }
 
 fn serve(settings: &Settings, file: &PolicyFile, process: Process) -> Result<(), CommandError> {
-    let admin = process.admin(settings.admin_listen)?;
+    let admin = process.admin(&settings.admin)?;
     let policies = Arc::new(PolicyWatch::new(reload::active_policies(file)?));
     let accounts = Arc::new(Accounts::new());
     let memory = Arc::new(Memory::new(settings.max_bytes));
@@ -115,7 +115,7 @@ fn log_start(settings: &Settings, file: &PolicyFile) {
         topic = settings.source.topic,
         group_id = settings.source.group_id,
         backend = settings.exports[0].target(),
-        admin = %settings.admin_listen,
+        admin = %settings.admin.listen,
         policies = file.policies.len(),
         policy_hash = file.hash,
         "member.starting"

@@ -7,12 +7,13 @@ use serde_json::json;
 
 use crate::config::kafka::{Properties, brokers, properties};
 use crate::export::{
-    self, Compression, Protocol, QueueSettings, RetrySettings, Secret, TlsSettings, collector,
+    self, Compression, Protocol, QueueSettings, RetrySettings, TlsSettings, collector,
 };
 use crate::options::{
     Key, Section, boolean, choice, choices, duration, entries, name, options, path, section, size,
     text, wait, whole,
 };
+use crate::secret::Secret;
 
 options! {
     /// Where kept traces go.

@@ -13,6 +13,7 @@ use tonic::Code;
 
 use super::super::testing::{self, Log, TestFence, ack_channel, chunk};
 use super::super::*;
+use crate::secret::Secret;
 use crate::testbed::receiver::{Behaviour, Receiver};
 
 pub(super) const LOCALHOST: SocketAddr =

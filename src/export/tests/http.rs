@@ -16,6 +16,7 @@ use prost::Message;
 use super::super::testing::Log;
 use super::super::*;
 use super::backend::{LOCALHOST, acks, names, start, trace};
+use crate::secret::Secret;
 
 type Answer = Box<dyn Fn(&HeaderMap, &Bytes) -> Response<Body> + Send>;
 

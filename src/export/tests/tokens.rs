@@ -7,6 +7,7 @@ use tonic::Code;
 use super::super::*;
 use super::backend::{LOCALHOST, acks, receiver_at, start, trace};
 use super::http::{HttpBackend, answer};
+use crate::secret::Secret;
 use crate::testbed::receiver::Behaviour;
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! The admin pages: `/metrics`, `/livez`, `/readyz`, `/policies`, `/-/reload`, and a page with links to
 //! them.
 //!
-//! Owns the HTTP server. Promises that a page never blocks the
+//! Owns the HTTP server, and who may ask it for what. Promises that a page never blocks the
 //! pipeline and shows nothing secret. Leaves to others what the metrics and the checks mean.
 
+mod guard;
 mod pages;
 
 use std::io;
@@ -12,14 +13,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::routing::{get, post};
+use axum::{Router, middleware};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use guard::Guard;
+
+pub use guard::{Changes, Token};
+
 /// How long to wait for open connections at the end.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
+
+/// Section `admin` of the static file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// Where the pages are served; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Who may change something.
+    pub changes: Changes,
+}
 
 /// One condition of being ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,44 +73,77 @@ pub struct PolicyPages {
 
 /// The server cannot be started.
 #[derive(Debug, Error)]
-#[error("the admin pages cannot be served on {listen} (admin.listen): {source}")]
-pub struct AdminError {
-    listen: SocketAddr,
-    source: io::Error,
+pub enum AdminError {
+    /// Another process has the address, or it is none of this machine.
+    #[error("the admin pages cannot be served on {listen} (admin.listen): {source}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The token is in a file that is of no use.
+    #[error("the token of the admin pages cannot be read from its file (admin.token_file): {0}")]
+    Token(io::Error),
 }
 
-/// Listens on `listen`; port 0 takes a free one.
-///
-/// # Errors
-/// When the address cannot be listened on.
-pub async fn bind(listen: SocketAddr) -> Result<TcpListener, AdminError> {
-    TcpListener::bind(listen).await.map_err(|source| AdminError { listen, source })
+/// A server that listens and does not answer yet.
+#[derive(Debug)]
+pub struct AdminServer {
+    settings: AdminSettings,
+    listener: TcpListener,
 }
 
-/// Serves the pages until `stop` is cancelled.
-pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
-    let router = Router::new()
+impl AdminServer {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or the token cannot be read.
+    pub async fn bind(settings: AdminSettings) -> Result<Self, AdminError> {
+        if let Changes::WithToken(token) = &settings.changes {
+            token.read().map_err(AdminError::Token)?;
+        }
+        let listen = settings.listen;
+        let listener = TcpListener::bind(listen).await;
+        let listener = listener.map_err(|source| AdminError::Listen { listen, source })?;
+        Ok(Self { settings, listener })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap_or(self.settings.listen)
+    }
+
+    /// Serves the pages until `stop` is cancelled.
+    pub async fn serve(self, pages: Pages, stop: CancellationToken) {
+        let guard = Arc::new(Guard::new(self.address(), self.settings.changes));
+        let router = router(pages).layer(middleware::from_fn_with_state(guard, guard::guard));
+        let stopping = stop.clone();
+        let server = axum::serve(self.listener, router)
+            .with_graceful_shutdown(async move { stopping.cancelled().await })
+            .into_future();
+        let last_requests = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_REQUESTS).await;
+        };
+        tokio::select! {
+            served = server => if let Err(error) = served {
+                tracing::error!(%error, "admin.failed");
+            },
+            () = last_requests => {}
+        }
+    }
+}
+
+fn router(pages: Pages) -> Router {
+    Router::new()
         .route("/", get(pages::home))
         .route("/livez", get(pages::livez))
         .route("/readyz", get(pages::readyz))
         .route("/metrics", get(pages::metrics))
         .route("/policies", get(pages::policies))
         .route("/-/reload", post(pages::reload))
-        .with_state(pages);
-    let stopping = stop.clone();
-    let server = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stopping.cancelled().await })
-        .into_future();
-    let last_requests = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_REQUESTS).await;
-    };
-    tokio::select! {
-        served = server => if let Err(error) = served {
-            tracing::error!(%error, "admin.failed");
-        },
-        () = last_requests => {}
-    }
+        .with_state(pages)
 }
 
 #[cfg(test)]

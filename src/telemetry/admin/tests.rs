@@ -4,9 +4,13 @@ use super::*;
 
 const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+fn settings(listen: SocketAddr) -> AdminSettings {
+    AdminSettings { listen, changes: Changes::Open }
+}
+
 async fn start(state: Result<(), String>) -> (String, CancellationToken) {
-    let listener = bind(LOCALHOST).await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
+    let server = AdminServer::bind(settings(LOCALHOST)).await.unwrap();
+    let base = format!("http://{}", server.address());
     let checks = vec![
         Check { name: "kafka", state: Ok(()) },
         Check { name: "backend", state: state.clone() },
@@ -28,7 +32,7 @@ async fn start(state: Result<(), String>) -> (String, CancellationToken) {
         }),
     };
     let stop = CancellationToken::new();
-    tokio::spawn(serve(listener, pages, stop.clone()));
+    tokio::spawn(server.serve(pages, stop.clone()));
     (base, stop)
 }
 
@@ -66,9 +70,9 @@ async fn a_ready_member_says_so_and_metrics_are_text_for_prometheus() {
 
 #[tokio::test]
 async fn a_port_in_use_is_named() {
-    let taken = bind(LOCALHOST).await.unwrap();
-    let address = taken.local_addr().unwrap();
-    let error = bind(address).await.unwrap_err().to_string();
+    let taken = AdminServer::bind(settings(LOCALHOST)).await.unwrap();
+    let address = taken.address();
+    let error = AdminServer::bind(settings(address)).await.unwrap_err().to_string();
     assert!(error.contains(&address.to_string()) && error.contains("admin.listen"), "{error}");
 }
 
@@ -86,4 +90,30 @@ async fn policies_are_shown_and_reloaded() {
     assert_eq!(reload(&good).await, (200, "reloaded".to_owned()));
     assert_eq!(reload(&bad).await, (422, "bad\n".to_owned()));
     assert_eq!(get(format!("{good}/-/reload")).await.0, 405);
+}
+
+#[tokio::test]
+async fn what_is_refused_says_why_and_every_answer_is_protected() {
+    let (base, _stop) = start(Ok(())).await;
+    let client = reqwest::Client::new();
+    let request = client.post(format!("{base}/-/reload")).header("sec-fetch-site", "cross-site");
+    let refused = request.send().await.unwrap();
+    assert_eq!(refused.status(), 403);
+    assert!(refused.headers()["content-security-policy"].to_str().unwrap().contains("'none'"));
+    assert!(refused.text().await.unwrap().contains("another site"));
+    for path in ["", "/metrics", "/none"] {
+        let answer = client.get(format!("{base}{path}")).send().await.unwrap();
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(answer.headers()["referrer-policy"], "no-referrer", "{path}");
+    }
+    let rebound = client.get(&base).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(rebound.status(), 403);
+}
+
+#[tokio::test]
+async fn a_token_file_that_is_not_there_is_an_error_at_the_start() {
+    let token = Token::File("/nowhere/token".into());
+    let changes = Changes::WithToken(token);
+    let error = AdminServer::bind(AdminSettings { listen: LOCALHOST, changes }).await.unwrap_err();
+    assert!(error.to_string().contains("admin.token_file"), "{error}");
 }
