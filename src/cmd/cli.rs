@@ -9,6 +9,7 @@ use super::decide::{self, DecideArgs};
 use super::demo::{self, DemoArgs};
 use super::doctor::{self, DoctorArgs};
 use super::generate::{self, GenerateArgs};
+use super::health::{self, HealthArgs};
 use super::policy_tests::{self, TestArgs};
 use super::process::LogOptions;
 use super::rekey::{self, RekeyArgs};
@@ -34,6 +35,7 @@ enum Command {
     ReplayDeadLetters(ReplayDeadLettersArgs),
     Generate(GenerateArgs),
     Demo(DemoArgs),
+    Health(HealthArgs),
     Doctor(DoctorArgs),
     Decide(DecideArgs),
     Capture(CaptureArgs),
@@ -51,6 +53,7 @@ impl Cli {
             Command::ReplayDeadLetters(args) => replay_dead_letters::run(args, &self.log),
             Command::Generate(args) => generate::run(args, &self.log),
             Command::Demo(args) => demo::run(args, &self.log),
+            Command::Health(args) => health::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Decide(args) => decide::run(args),
             Command::Capture(args) => capture::run(args),

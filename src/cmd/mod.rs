@@ -4,12 +4,14 @@
 //! What surrounds the work in its process is the same for all of them: [`process`]. Leaves the work
 //! itself to the rooms below.
 
+mod admin_client;
 pub mod capture;
 pub mod cli;
 pub mod decide;
 pub mod demo;
 pub mod doctor;
 pub mod generate;
+pub mod health;
 pub mod policy_tests;
 pub mod process;
 pub mod rekey;

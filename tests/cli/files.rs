@@ -1,4 +1,4 @@
-//! What the command line answers to files that are wrong. Needs neither Kafka nor a Collector.
+//! What `tailsieve run` answers to files that are wrong.
 
 use std::fs;
 use std::process::{Command, Output};
