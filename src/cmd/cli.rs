@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::capture::{self, CaptureArgs};
 use super::decide::{self, DecideArgs};
+use super::decisions::{self, DecisionsArgs};
 use super::demo::{self, DemoArgs};
 use super::doctor::{self, DoctorArgs};
 use super::generate::{self, GenerateArgs};
@@ -37,6 +38,7 @@ enum Command {
     Demo(DemoArgs),
     Health(HealthArgs),
     Doctor(DoctorArgs),
+    Decisions(DecisionsArgs),
     Decide(DecideArgs),
     Capture(CaptureArgs),
     Test(TestArgs),
@@ -55,6 +57,7 @@ impl Cli {
             Command::Demo(args) => demo::run(args, &self.log),
             Command::Health(args) => health::run(args),
             Command::Doctor(args) => doctor::run(args),
+            Command::Decisions(args) => decisions::run(args),
             Command::Decide(args) => decide::run(args),
             Command::Capture(args) => capture::run(args),
             Command::Test(args) => policy_tests::run(args),

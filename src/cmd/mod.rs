@@ -8,6 +8,7 @@ mod admin_client;
 pub mod capture;
 pub mod cli;
 pub mod decide;
+pub mod decisions;
 pub mod demo;
 pub mod doctor;
 pub mod generate;

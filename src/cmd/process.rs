@@ -299,12 +299,22 @@ impl Process {
 
     /// A flag that the first signal sets, for work that looks at it; the second ends the process.
     pub fn stop_flag(self) -> (Runtime, Arc<AtomicBool>) {
+        self.stop_flag_told(|name| {
+            eprintln!("{name}: stops after what is under way; once more to end at once");
+        })
+    }
+
+    /// As [`stop_flag`](Self::stop_flag), with what is said about the first signal left to `tell`.
+    pub fn stop_flag_told(
+        self,
+        tell: impl FnOnce(&'static str) + Send + 'static,
+    ) -> (Runtime, Arc<AtomicBool>) {
         let Self { runtime, mut signals, is_stopping, .. } = self;
         let stop = Arc::clone(&is_stopping);
         runtime.spawn(async move {
             let name = signals.next().await;
             stop.store(true, Ordering::Relaxed);
-            eprintln!("{name}: stops after what is under way; once more to end at once");
+            tell(name);
             signals.next().await;
             std::process::exit(1);
         });

@@ -13,6 +13,7 @@ mod bad_input;
 mod bounds;
 mod capture;
 mod chaos;
+mod decisions;
 mod doctor;
 mod membership;
 mod metrics;

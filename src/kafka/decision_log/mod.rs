@@ -38,7 +38,7 @@ use crate::sync::lock;
 use metrics::LogMetrics;
 use reader::{Command, Reader};
 
-pub use record::{GroupHash, LogBatch, OwnerId};
+pub use record::{Contents, GroupHash, LogBatch, OwnerId, read_any};
 pub use settings::DecisionLogSettings;
 pub use supersession::OwnershipMarker;
 
@@ -273,6 +273,8 @@ impl DeliveryReports for LogReports {
     }
 }
 
+#[cfg(test)]
+pub(crate) use record::marker;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -28,7 +28,7 @@ impl OwnerId {
 }
 
 /// Which consumer group a record belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GroupHash(u32);
 
 impl GroupHash {
@@ -145,12 +145,30 @@ fn wire(record: &DecisionRecord) -> TraceDecision {
 ///
 /// # Errors
 /// When it is not a record of `group`.
-#[expect(clippy::disallowed_methods, reason = "a record of the log, not of spans")]
 pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Contents), Unread> {
-    let record = LogRecord::decode(value.ok_or(Unread::NoValue)?).map_err(|_| Unread::Malformed)?;
+    let record = message(value)?;
     if record.group != group.0 {
         return Err(Unread::OtherGroup);
     }
+    contents(record)
+}
+
+/// Reads a record, whichever group wrote it.
+///
+/// # Errors
+/// When it is not a record of a decision log.
+pub fn read_any(value: Option<&[u8]>) -> Result<(GroupHash, OwnerId, Contents), Unread> {
+    let record = message(value)?;
+    let group = GroupHash(record.group);
+    contents(record).map(|(owner, contents)| (group, owner, contents))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a record of the log, not of spans")]
+fn message(value: Option<&[u8]>) -> Result<LogRecord, Unread> {
+    LogRecord::decode(value.ok_or(Unread::NoValue)?).map_err(|_| Unread::Malformed)
+}
+
+fn contents(record: LogRecord) -> Result<(OwnerId, Contents), Unread> {
     let owner = OwnerId(record.owner);
     if let Some(ownership) = record.ownership {
         let bits = <[u8; 16]>::try_from(ownership.topic_id).map(u128::from_be_bytes);
@@ -272,7 +290,9 @@ pub(crate) mod tests {
             let batch = batch(OwnerId(owner), group, &decisions);
             let read_back = read(group, Some(&batch.value));
             let contents = Contents::Decisions { decisions, not_understood: 0 };
-            prop_assert_eq!(read_back, Ok((OwnerId(owner), contents)));
+            prop_assert_eq!(&read_back, &Ok((OwnerId(owner), contents)));
+            let any = read_any(Some(&batch.value));
+            prop_assert_eq!(any, read_back.map(|(owner, contents)| (group, owner, contents)));
             let other = read(GroupHash::of("bank"), Some(&batch.value));
             prop_assert_eq!(other, Err(Unread::OtherGroup));
         }

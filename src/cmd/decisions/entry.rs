@@ -1,0 +1,288 @@
+//! An entry of the decision log, and how it is printed.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+
+use super::reader::Record;
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::kafka::decision_log::{Contents, GroupHash, OwnerId, read_any};
+use crate::otlp::probability::Threshold;
+use crate::sampling::decided::{DecisionRecord, SamplingDecision};
+use crate::telemetry::metrics::TRIGGERS;
+
+/// An entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) partition: Partition,
+    /// That of the log's record, which holds many entries.
+    pub(super) offset: Offset,
+    /// Somebody else had taken the partition over before this was written.
+    pub(super) by_former_owner: bool,
+    pub(super) record: DecisionRecord,
+}
+
+/// Who owns the partitions, at the point of the log that was read.
+#[derive(Debug, Default)]
+pub(super) struct Owners(HashMap<(Partition, GroupHash), OwnerId>);
+
+impl Owners {
+    /// The entries of a record, if `group` wrote it, and how many others are not understood. Ownership
+    /// markers are none.
+    ///
+    /// # Errors
+    /// When it is no record of a decision log.
+    pub(super) fn read(
+        &mut self,
+        group: Option<GroupHash>,
+        record: &Record,
+    ) -> Result<(Vec<Entry>, u64), ()> {
+        let (of, owner, contents) = read_any(record.value.as_deref()).map_err(drop)?;
+        if group.is_some_and(|group| group != of) {
+            return Ok((Vec::new(), 0));
+        }
+        let partition = record.partition;
+        match contents {
+            Contents::Marker { .. } => {
+                self.0.insert((partition, of), owner);
+                Ok((Vec::new(), 0))
+            }
+            Contents::Decisions { decisions, not_understood } => {
+                let by_former_owner = self.0.get(&(partition, of)).is_some_and(|it| *it != owner);
+                let entry = |decision| Entry {
+                    partition,
+                    offset: record.offset,
+                    by_former_owner,
+                    record: decision,
+                };
+                Ok((decisions.into_iter().map(entry).collect(), not_understood))
+            }
+        }
+    }
+}
+
+/// An entry as JSON has it. The names are those of `tailsieve decide --output json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    decided_at: String,
+    trace_id: String,
+    decision: &'static str,
+    policy: Option<&'a str>,
+    probability: Option<f64>,
+    threshold: Option<String>,
+    trigger: &'static str,
+    delivered: bool,
+    partition: i32,
+    first_offset: Option<i64>,
+    last_offset: i64,
+    log_offset: i64,
+    former_owner: bool,
+}
+
+impl Entry {
+    /// The policy by which it was decided, if there is one.
+    pub(super) fn policy(&self) -> Option<&str> {
+        match &self.record.decision {
+            SamplingDecision::Kept(kept) => Some(&kept.policy),
+            SamplingDecision::Dropped => self.record.dropped_by.as_deref(),
+        }
+    }
+
+    fn line(&self) -> Line<'_> {
+        let record = &self.record;
+        let (decision, probability, threshold) = match &record.decision {
+            SamplingDecision::Kept(kept) => {
+                let is_known = kept.consistent || kept.threshold != Threshold::NEVER;
+                let probability = is_known.then(|| kept.threshold.probability());
+                ("keep", probability, kept.consistent.then(|| kept.threshold.to_string()))
+            }
+            SamplingDecision::Dropped => ("drop", None, None),
+        };
+        Line {
+            decided_at: time(record.at),
+            trace_id: record.trace_id.to_string(),
+            decision,
+            policy: self.policy(),
+            probability,
+            threshold,
+            trigger: TRIGGERS[record.trigger as usize],
+            delivered: record.delivered,
+            partition: self.partition.0,
+            first_offset: (record.first > Offset::BEFORE_ALL).then_some(record.first.0),
+            last_offset: record.last.0,
+            log_offset: self.offset.0,
+            former_owner: self.by_former_owner,
+        }
+    }
+
+    /// As an object.
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string(&self.line()).expect("texts and numbers can be written as JSON")
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let line = self.line();
+        let mut text = format!("{}  {}  {}", line.decided_at, line.trace_id, line.decision);
+        match line.policy {
+            // Whoever may write to the topic does not write to the terminal.
+            Some(policy) => text.extend("  by ".chars().chain(policy.chars().map(printable))),
+            None => text.push_str("  by no policy"),
+        }
+        if let Some(probability) = line.probability.filter(|it| *it < 1.0) {
+            let _ = write!(text, ", at {} %", percent(probability));
+        }
+        let _ = write!(text, "  ({}, partition {})", line.trigger, line.partition);
+        if line.delivered {
+            text.push_str("  delivered");
+        }
+        if line.former_owner {
+            text.push_str("  by a former owner");
+        }
+        text
+    }
+}
+
+fn printable(character: char) -> char {
+    if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }
+}
+
+/// A probability in percent, with at most four significant digits.
+fn percent(probability: f64) -> f64 {
+    let percent = probability * 100.0;
+    format!("{percent:.3e}").parse().unwrap_or(percent)
+}
+
+/// RFC 3339, in milliseconds; in numbers if it is beyond the calendar.
+fn time(at: Timestamp) -> String {
+    // 9999-12-31T23:59:59.999Z
+    const LAST: u64 = 253_402_300_799_999;
+    match u64::try_from(at.0) {
+        Ok(millis) if millis <= LAST => {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            humantime::format_rfc3339_millis(time).to_string()
+        }
+        _ => at.0.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::decisions::filter::Filter;
+    use crate::ids::TraceId;
+    use crate::kafka::decision_log::LogBatch;
+    use crate::sampling::decided::Kept;
+    use crate::sampling::trace::Trigger;
+
+    fn dropped(trace: u8) -> DecisionRecord {
+        DecisionRecord {
+            trace_id: TraceId::from_slice(&[trace; 16]).unwrap(),
+            decision: SamplingDecision::Dropped,
+            dropped_by: None,
+            first: Offset(3),
+            last: Offset(9),
+            at: Timestamp(1_764_480_691_123),
+            trigger: Trigger::Root,
+            delivered: false,
+        }
+    }
+
+    fn kept(trace: u8, policy: &str, probability: f64) -> DecisionRecord {
+        let threshold = Threshold::from_probability(probability);
+        let policy = policy.into();
+        let decision = SamplingDecision::Kept(Kept { policy, threshold, consistent: true });
+        DecisionRecord { decision, delivered: true, trigger: Trigger::Wait, ..dropped(trace) }
+    }
+
+    fn entry(record: DecisionRecord) -> Entry {
+        Entry { partition: Partition(7), offset: Offset(42), by_former_owner: false, record }
+    }
+
+    #[test]
+    fn an_entry_is_a_line() {
+        let text = entry(dropped(0xab)).text();
+        let id = "ab".repeat(16);
+        let expected =
+            format!("2025-11-30T05:31:31.123Z  {id}  drop  by no policy  (root, partition 7)");
+        assert_eq!(text, expected);
+        let text = entry(kept(0xab, "the\u{1b}[2Jrest", 0.1)).text();
+        let expected = format!(
+            "2025-11-30T05:31:31.123Z  {id}  keep  by the\u{fffd}[2Jrest, at 10 %  (wait, \
+             partition 7)  delivered"
+        );
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_entry_is_an_object() {
+        let json = entry(kept(0xab, "the-rest", 0.25)).json();
+        let expected = format!(
+            "{{\"decidedAt\":\"2025-11-30T05:31:31.123Z\",\"traceId\":\"{}\",\"decision\":\"keep\",\
+             \"policy\":\"the-rest\",\"probability\":0.25,\"threshold\":\"c\",\"trigger\":\"wait\",\
+             \"delivered\":true,\"partition\":7,\"firstOffset\":3,\"lastOffset\":9,\
+             \"logOffset\":42,\"formerOwner\":false}}",
+            "ab".repeat(16)
+        );
+        assert_eq!(json, expected);
+        let gone =
+            DecisionRecord { first: Offset::BEFORE_ALL, at: Timestamp(i64::MAX), ..dropped(1) };
+        let json = entry(gone).json();
+        assert!(json.contains("\"firstOffset\":null"), "{json}");
+        assert!(json.contains(&format!("\"decidedAt\":\"{}\"", i64::MAX)), "{json}");
+    }
+
+    #[test]
+    fn a_filter_is_all_of_its_conditions() {
+        let entries = [dropped(1), kept(2, "errors", 1.0), kept(3, "slow", 1.0)].map(entry);
+        let wanted = |filter: Filter| {
+            let wanted = entries.iter().filter(|entry| filter.wants(entry));
+            wanted.map(|entry| entry.record.trace_id.as_bytes()[0]).collect::<Vec<_>>()
+        };
+        let all = Filter::default;
+        assert_eq!(wanted(all()), [1, 2, 3]);
+        assert_eq!(wanted(Filter { kept: Some(true), ..all() }), [2, 3]);
+        assert_eq!(wanted(Filter { kept: Some(false), ..all() }), [1]);
+        assert_eq!(wanted(Filter { policies: vec!["slow".into()], ..all() }), [3]);
+        assert_eq!(wanted(Filter { triggers: vec![Trigger::Root], ..all() }), [1]);
+        assert_eq!(wanted(Filter { delivered: Some(false), ..all() }), [1]);
+        let traces = vec![entries[1].record.trace_id];
+        assert_eq!(wanted(Filter { traces: traces.clone(), ..all() }), [2]);
+        assert_eq!(wanted(Filter { traces, kept: Some(false), ..all() }), [0; 0]);
+    }
+
+    #[test]
+    fn what_a_former_owner_writes_is_marked() {
+        let (shop, bank) = (GroupHash::of("shop"), GroupHash::of("bank"));
+        let record = |value| Record {
+            partition: Partition(7),
+            offset: Offset(42),
+            timestamp: Timestamp(0),
+            value: Some(value),
+        };
+        let batch = |group, owner| {
+            let mut batch = LogBatch::new(group, OwnerId(owner));
+            batch.push(&dropped(1));
+            record(batch.value().to_vec())
+        };
+        let marker = |group, owner| {
+            record(crate::kafka::decision_log::marker(OwnerId(owner), group, Timestamp(0), None))
+        };
+        let mut owners = Owners::default();
+        let mut former = |group, record| {
+            let (entries, _) = owners.read(group, &record).unwrap();
+            entries.iter().map(|entry| entry.by_former_owner).collect::<Vec<_>>()
+        };
+        assert_eq!(former(None, batch(shop, 1)), [false], "it is not known who owns it");
+        assert_eq!(former(None, marker(shop, 2)), [false; 0]);
+        assert_eq!(former(None, batch(shop, 1)), [true]);
+        assert_eq!(former(None, batch(shop, 2)), [false]);
+        assert_eq!(former(None, batch(bank, 1)), [false], "another group has other owners");
+        assert_eq!(former(Some(shop), batch(bank, 1)), [false; 0]);
+        let mut owners = Owners::default();
+        assert_eq!(owners.read(None, &record(b"nonsense".to_vec())), Err(()));
+    }
+}

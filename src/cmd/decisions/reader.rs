@@ -1,0 +1,219 @@
+//! The partitions of the decision log, from where they are asked for on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
+
+use super::{From, Origin};
+use crate::clock;
+use crate::cmd::process::CommandError;
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::kafka::cluster;
+
+/// How long one question to the cluster may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a poll waits; between two polls it is looked at whether to stop.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How long Kafka may say nothing, where there is something left to read, before the command gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long after the time where it ends what was written until then may still come.
+const UNTIL_GRACE: Duration = Duration::from_secs(1);
+
+/// A record of the log.
+pub(super) struct Record {
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) timestamp: Timestamp,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// What comes next.
+pub(super) enum Step {
+    Record(Record),
+    /// Nothing at the moment.
+    Nothing,
+    /// Nothing more will be shown.
+    Ended,
+}
+
+/// Reads partitions until each has come to its end, if there is one.
+pub(super) struct Reader {
+    brokers: String,
+    consumer: BaseConsumer,
+    until: Option<Timestamp>,
+    /// The partitions that are not over, each with the offset where it will be, if that is known.
+    open: BTreeMap<i32, Option<i64>>,
+    /// Those of them of which everything that there is was read.
+    read: BTreeSet<i32>,
+    /// When something was heard from Kafka last.
+    heard: Instant,
+    is_waiting: bool,
+}
+
+impl Reader {
+    /// Asks where to begin, and where to end.
+    pub(super) fn start(origin: &Origin) -> Result<Self, CommandError> {
+        let reader = cluster::asked_again(|| Self::assign(origin));
+        let reader = reader.map_err(|error| kafka(&origin.brokers, &error))?;
+        reader.ok_or_else(|| {
+            let (topic, text) = (&origin.topic, "name another one with --topic");
+            CommandError::usage(format_args!("the topic {topic} does not exist: {text}"))
+        })
+    }
+
+    /// None if there is no such topic.
+    fn assign(origin: &Origin) -> Result<Option<Self>, KafkaError> {
+        let topic = &origin.topic;
+        let consumer: BaseConsumer = client_config(origin).create()?;
+        let Some(partitions) = cluster::partitions(&consumer, topic)? else { return Ok(None) };
+        let (mut assigned, mut open) = (TopicPartitionList::new(), BTreeMap::new());
+        for (partition, found) in starts(&consumer, origin, partitions)? {
+            let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
+            let start = match (origin.from, found) {
+                (From::Beginning, _) => low,
+                (From::Time(_), Some(offset)) => offset,
+                // Nothing is younger than a time that is not found.
+                (From::End, _) | (From::Time(_), None) => high,
+            };
+            let end = (!origin.follows).then_some(high);
+            if end.is_none_or(|end| start < end) {
+                assigned.add_partition_offset(topic, partition, KafkaOffset::Offset(start))?;
+                open.insert(partition, end);
+            }
+        }
+        consumer.assign(&assigned)?;
+        Ok(Some(Self {
+            brokers: origin.brokers.clone(),
+            consumer,
+            until: origin.until,
+            open,
+            read: BTreeSet::new(),
+            heard: Instant::now(),
+            is_waiting: false,
+        }))
+    }
+
+    /// The next record that is asked for. With `hurry` it does not wait for one.
+    pub(super) fn next(&mut self, hurry: bool) -> Result<Step, CommandError> {
+        if self.is_over(clock::now()) {
+            return Ok(Step::Ended);
+        }
+        let message = self.consumer.poll(if hurry { Duration::ZERO } else { POLL });
+        match message.map(|message| message.map(|it| record(&it))) {
+            None => self.patience(),
+            Some(Ok(record)) => {
+                self.hear();
+                Ok(self.take(record).map_or(Step::Nothing, Step::Record))
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                self.hear();
+                self.read.insert(partition);
+                // Offsets at the end may hold no records.
+                if self.open.get(&partition).is_some_and(Option::is_some) {
+                    self.open.remove(&partition);
+                }
+                Ok(Step::Nothing)
+            }
+            Some(Err(error)) if cluster::may_pass(&error) => {
+                if !self.is_waiting {
+                    eprintln!("warning: Kafka at {} is waited for: {error}", self.brokers);
+                    self.is_waiting = true;
+                }
+                Ok(Step::Nothing)
+            }
+            Some(Err(error)) => Err(kafka(&self.brokers, &error)),
+        }
+    }
+
+    fn hear(&mut self) {
+        (self.heard, self.is_waiting) = (Instant::now(), false);
+    }
+
+    /// The record, unless it is behind the end of its partition.
+    fn take(&mut self, record: Record) -> Option<Record> {
+        let partition = record.partition.0;
+        self.read.remove(&partition);
+        let end = *self.open.get(&partition)?;
+        let is_late = self.until.is_some_and(|until| record.timestamp > until);
+        if is_late || end.is_some_and(|end| record.offset.0 + 1 >= end) {
+            self.open.remove(&partition);
+        }
+        (!is_late && end.is_none_or(|end| record.offset.0 < end)).then_some(record)
+    }
+
+    /// True if nothing more is to come.
+    fn is_over(&self, now: Timestamp) -> bool {
+        let last = self.until.map(|until| until.0.saturating_add(UNTIL_GRACE.as_millis() as i64));
+        let is_late = last.is_some_and(|last| now.0 > last);
+        self.open.is_empty() || is_late && self.open.keys().all(|it| self.read.contains(it))
+    }
+
+    /// Nothing came. That is as it should be where everything was read.
+    fn patience(&self) -> Result<Step, CommandError> {
+        let is_ending = self.open.values().any(Option::is_some);
+        if is_ending && self.heard.elapsed() > PATIENCE {
+            return Err(CommandError::failed(format_args!(
+                "nothing came from Kafka at {} for {} s, and the end of the topic is not reached",
+                self.brokers,
+                PATIENCE.as_secs(),
+            )));
+        }
+        Ok(Step::Nothing)
+    }
+}
+
+/// The partitions, each with the offset that the time which is asked for has there.
+fn starts(
+    consumer: &BaseConsumer,
+    origin: &Origin,
+    partitions: usize,
+) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
+    let partitions = 0..i32::try_from(partitions).unwrap_or(i32::MAX);
+    let From::Time(time) = origin.from else {
+        return Ok(partitions.map(|partition| (partition, None)).collect());
+    };
+    let mut times = TopicPartitionList::new();
+    for partition in partitions {
+        // To ask for a time, it stands where offsets do.
+        times.add_partition_offset(&origin.topic, partition, KafkaOffset::Offset(time.0))?;
+    }
+    let found = consumer.offsets_for_times(times, TIMEOUT)?;
+    let offset = |offset| match offset {
+        KafkaOffset::Offset(offset) => Some(offset),
+        _ => None,
+    };
+    Ok(found.elements().iter().map(|it| (it.partition(), offset(it.offset()))).collect())
+}
+
+fn kafka(brokers: &str, error: &KafkaError) -> CommandError {
+    CommandError::failed(format_args!("Kafka at {brokers}: {error}"))
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    Record {
+        partition: Partition(message.partition()),
+        offset: Offset(message.offset()),
+        timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
+        value: message.payload().map(<[u8]>::to_vec),
+    }
+}
+
+fn client_config(origin: &Origin) -> ClientConfig {
+    let Origin { brokers, properties, .. } = origin;
+    // The group is not joined: a consumer has to have one to be given partitions by hand.
+    let (client, group) = ("tailsieve-decisions", "tailsieve-decisions");
+    let mut config = cluster::client_config(brokers, properties, client, group);
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest");
+    config
+}
