@@ -5,12 +5,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::capture::{self, CaptureArgs};
+use super::completions::{self, CompletionsArgs};
 use super::decide::{self, DecideArgs};
 use super::decisions::{self, DecisionsArgs};
 use super::demo::{self, DemoArgs};
 use super::doctor::{self, DoctorArgs};
 use super::generate::{self, GenerateArgs};
 use super::health::{self, HealthArgs};
+use super::man::{self, ManArgs};
 use super::policy_tests::{self, TestArgs};
 use super::process::LogOptions;
 use super::rekey::{self, RekeyArgs};
@@ -18,10 +20,11 @@ use super::replay_dead_letters::{self, ReplayDeadLettersArgs};
 use super::run::{self, RunArgs};
 use super::schema::{self, SchemaArgs};
 use super::validate::{self, ValidateArgs};
+use super::version;
 
 /// Tail sampling for OpenTelemetry traces, on Kafka.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, long_version = version::text(), about, max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     log: LogOptions,
@@ -44,6 +47,9 @@ enum Command {
     Test(TestArgs),
     Validate(ValidateArgs),
     Schema(SchemaArgs),
+    Completions(CompletionsArgs),
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 impl Cli {
@@ -63,6 +69,8 @@ impl Cli {
             Command::Test(args) => policy_tests::run(args),
             Command::Validate(args) => validate::run(args),
             Command::Schema(args) => schema::run(*args),
+            Command::Completions(args) => completions::run(*args),
+            Command::Man(args) => man::run(args),
         };
         ended.unwrap_or_else(|error| {
             eprintln!("error: {error}");

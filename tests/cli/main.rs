@@ -5,6 +5,7 @@
 
 mod files;
 mod health;
+mod shell;
 
 use std::process::{Command, Output};
 
