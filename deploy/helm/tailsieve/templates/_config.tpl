@@ -96,6 +96,9 @@
 {{- if $properties -}}
 {{- $_ := set $config.kafka "properties" (merge (dict) $properties (default (dict) $config.kafka.properties)) -}}
 {{- end -}}
+{{- if .Values.admin.existingSecret -}}
+{{- $_ := set $config.admin "token_file" (printf "%s/admin/token" (include "tailsieve.secretsFolder" .)) -}}
+{{- end -}}
 {{- range $name, $secrets := .Values.exporterSecrets -}}
 {{- $exporter := get (default (dict "default" $config.export) $config.exporters) $name -}}
 {{- $options := include "tailsieve.exporterOptions" (dict "root" $ "name" $name "secrets" $secrets) | fromYaml -}}

@@ -46,6 +46,15 @@
 {{- include "tailsieve.certificates" (dict "tls" . "caKey" .caKey "folder" "kafka") }}
 {{- end }}
 {{- end }}
+{{- with .Values.admin }}
+{{- if .existingSecret }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      - key: {{ .tokenKey }}
+        path: admin/token
+{{- end }}
+{{- end }}
 {{- range $name, $secrets := .Values.exporterSecrets }}
 {{- $folder := printf "exporters/%s" (include "tailsieve.exporterPath" $name) }}
 {{- with $secrets.bearerToken }}

@@ -5,7 +5,7 @@ merely of the wrong shape is refused by values.schema.json before.
 
 {{- define "tailsieve.validate" -}}
 {{- $errors := list -}}
-{{- range list "places" "members" "stopping" "memory" "kafkaSecrets" "exporterSecrets" "policies" "autoscaling" "monitoring" "network" -}}
+{{- range list "places" "members" "stopping" "memory" "adminSecret" "kafkaSecrets" "exporterSecrets" "policies" "autoscaling" "monitoring" "network" -}}
 {{- $errors = concat $errors (include (printf "tailsieve.validate.%s" .) $ | fromYamlArray) -}}
 {{- end -}}
 {{- if $errors -}}
@@ -112,6 +112,21 @@ merely of the wrong shape is refused by values.schema.json before.
 {{/* Whether a text is a secret itself, and not the name of a variable or a file. */}}
 {{- define "tailsieve.isLiteral" -}}
 {{- if and . (not (contains "${" (toString .))) -}}true{{- end -}}
+{{- end }}
+
+{{- define "tailsieve.validate.adminSecret" -}}
+{{- $errors := list -}}
+{{- $admin := .Values.config.admin -}}
+{{- if include "tailsieve.isLiteral" $admin.token -}}
+{{- $errors = append $errors "config.admin.token is a token itself, which would be in a ConfigMap for everybody to read: put it into a Secret, and name that in admin.existingSecret" -}}
+{{- end -}}
+{{- if and .Values.admin.existingSecret (or $admin.token $admin.token_file) -}}
+{{- $errors = append $errors "config.admin has a token, and admin.existingSecret names one, too: remove one of the two" -}}
+{{- end -}}
+{{- if and .Values.admin.existingSecret (eq (toString $admin.allow_changes) "false") -}}
+{{- $errors = append $errors "admin.existingSecret is given, but config.admin.allow_changes is false: nobody would ever be asked for the token" -}}
+{{- end -}}
+{{- toYaml $errors -}}
 {{- end }}
 
 {{- define "tailsieve.validate.kafkaSecrets" -}}
