@@ -135,6 +135,8 @@
 {{- define "tailsieve.podSettings" -}}
 serviceAccountName: {{ include "tailsieve.serviceAccountName" . }}
 automountServiceAccountToken: false
+{{- /* Nothing asks for them, and a namespace with many Services would have many. */}}
+enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
