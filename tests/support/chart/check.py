@@ -292,8 +292,8 @@ def restricted(chart):
 def tailsieve_binary():
     named = os.environ.get("TAILSIEVE_BIN")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    found = [it for it in [named, target / "debug/tailsieve"] if it and pathlib.Path(it).is_file()]
-    return found[0] if found else None
+    found = [pathlib.Path(it).resolve() for it in [named, target / "debug/tailsieve"] if it]
+    return next((it for it in found if it.is_file()), None)
 
 
 def configuration(chart):
