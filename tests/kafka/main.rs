@@ -20,6 +20,7 @@ mod metrics;
 mod misrouting;
 mod nginx;
 mod overload;
+mod prometheus;
 mod redelivery;
 mod rekey;
 mod reload;

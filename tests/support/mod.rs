@@ -12,10 +12,12 @@
 mod kafka;
 mod metrics;
 mod process;
+mod prometheus;
 
 pub use kafka::{Kafka, Topic};
 pub use metrics::{Scrape, check_accounts, check_table, promtool_check_metrics};
 pub use process::{Member, Process, collector_tool, tailsieve};
+pub use prometheus::Prometheus;
 
 use std::fs;
 use std::io::{Read, Write};
