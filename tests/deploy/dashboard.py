@@ -1,6 +1,6 @@
 """Checks a dashboard: dashboard.py DASHBOARD. With --rules, prints its expressions as recording rules, for promtool.
 
-It is what Grafana 10.4 and later import (the schema is that of Grafana's own SDK), every panel says what it shows and in which
+It is what Grafana 10.4 and later import (the schema is that of the SDK of Grafana that Python finds), every panel says what it shows and in which
 unit, nothing overlaps, and expressions name what exists.
 """
 
@@ -22,7 +22,7 @@ DATA_SOURCES = ({"type": "prometheus", "uid": "${datasource}"}, {"type": "tempo"
 # What Grafana fills in, and something like it.
 FILLED_IN = {"$__rate_interval": "1m", "$__range": "5m", "$price": "0.5", "$job": ".+", "$instance": ".+"}
 BUILT_IN = re.compile(r"__\w+")
-# Fields that Grafana reads and its schema does not list: annotations of Prometheus, and what an editor shows of a variable.
+# Fields that Grafana reads, and that only the newer SDKs list: annotations of Prometheus, and what an editor shows of a variable.
 NOT_IN_SCHEMA = re.compile(
     r"/annotations/list/(expr|step|titleFormat|textFormat|tagKeys|useValueForTime)|/templating/list/definition")
 
