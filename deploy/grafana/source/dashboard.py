@@ -226,7 +226,8 @@ TRACES = [
     note("A trace by its id", "Opens the trace of the field “Trace id” at the top of this page in Tempo.",
          "Fill in **Trace id** at the top, then "
          f"[open that trace in Tempo]({explore('${trace_id}')}).\n\n"
-         "A trace that is not there was dropped, is not decided yet, or was never sent.",
+         "A trace that is not there was dropped, is not decided yet, or was never sent. "
+         "`tailsieve decisions --config FILE --from 1h --no-follow --trace ${trace_id}` tells what was decided.",
          (6, 10)),
     panel("table", "Latest traces kept", "From Tempo: traces with the attribute tailsieve.policy. A click on an id opens the trace.",
           [{"datasource": TEMPO, "queryType": "traceql", "query": '{ span.tailsieve.policy != "" }', "limit": 20,
