@@ -75,14 +75,14 @@ impl Summary {
             share.votes += u64::from(vote.vote != VoteKind::None);
             share.errors += u64::from(vote.failed);
         }
-        if let Some(policy) = decided_alone(policies, explained) {
-            self.share(policy).alone.add(amount);
-        }
         let (shadows, others): (Vec<_>, Vec<_>) =
             explained.votes.iter().partition(|vote| policies.is_shadow(vote.policy));
         let mut in_effect = InEffect::default();
         for ExplainedVote { policy, vote, .. } in others {
             in_effect.enter(policies, *policy, *vote);
+        }
+        if let Some(policy) = in_effect.alone() {
+            self.share(policy).alone.add(amount);
         }
         for ExplainedVote { policy, vote, .. } in shadows {
             match in_effect.changed_by(policies, *policy, *vote) {
@@ -96,37 +96,4 @@ impl Summary {
     fn share(&mut self, policy: PolicyIndex) -> &mut Share {
         &mut self.policies[usize::from(policy.0)]
     }
-}
-
-/// The policies that voted so, of those whose votes count.
-fn counted<'v>(
-    policies: &'v PolicySet,
-    explained: &'v ExplainedDecision,
-    kind: VoteKind,
-) -> impl Iterator<Item = PolicyIndex> + 'v {
-    let counts = move |it: &&ExplainedVote| it.vote == kind && !policies.is_shadow(it.policy);
-    explained.votes.iter().filter(counts).map(|vote| vote.policy)
-}
-
-/// Those that drop the trace whatever the others vote. A rule that votes to drop is none of them:
-/// it only keeps nothing, and ends the asking.
-fn vetoes<'v>(
-    policies: &'v PolicySet,
-    explained: &'v ExplainedDecision,
-) -> impl Iterator<Item = PolicyIndex> + 'v {
-    counted(policies, explained, VoteKind::Drop).filter(|policy| !policies.is_rule(*policy))
-}
-
-/// The policy without which the decision would have been the other one, as far as those that
-/// were asked can tell.
-fn decided_alone(policies: &PolicySet, explained: &ExplainedDecision) -> Option<PolicyIndex> {
-    let only = |mut votes: Box<dyn Iterator<Item = PolicyIndex> + '_>| {
-        let first = votes.next()?;
-        votes.next().is_none().then_some(first)
-    };
-    if explained.is_kept() {
-        return only(Box::new(counted(policies, explained, VoteKind::Keep)));
-    }
-    counted(policies, explained, VoteKind::Keep).next()?;
-    only(Box::new(vetoes(policies, explained)))
 }

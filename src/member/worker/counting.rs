@@ -79,6 +79,9 @@ impl Counting {
                 }
             }
         }
+        if let Some(policy) = in_effect.alone() {
+            counts.policies[usize::from(policy.0)].alone.add(amount);
+        }
         for (policy, vote) in shadows.drain(..) {
             let shadow = &mut counts.policies[usize::from(policy.0)];
             match in_effect.changed_by(policies, policy, vote) {

@@ -35,6 +35,8 @@ pub struct PolicyCounts {
     pub kept: Amount,
     /// What it dropped.
     pub dropped: Amount,
+    /// What it alone decided.
+    pub alone: Amount,
     /// Its votes (see [`VOTES`]).
     pub votes: [u64; VOTES.len()],
     /// Traces of which it could not evaluate something.

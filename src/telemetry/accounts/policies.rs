@@ -43,6 +43,7 @@ pub struct PolicyCounters {
 struct OnePolicy {
     kept: AmountCounters,
     dropped: AmountCounters,
+    alone: AmountCounters,
     /// In the order of [`VOTES`](crate::telemetry::metrics::VOTES).
     votes: Vec<Counter>,
     errors: Counter,
@@ -76,6 +77,7 @@ impl PolicyCounters {
         for (to, policy) in self.policies.iter().zip(&counts.policies) {
             to.kept.post(policy.kept);
             to.dropped.post(policy.dropped);
+            to.alone.post(policy.alone);
             post_all(&to.votes, &policy.votes);
             to.errors.increment(policy.errors);
             if let Some((kept, dropped)) = &to.shadow {
@@ -112,6 +114,7 @@ impl OnePolicy {
                 &table::DROPPED_SPANS,
                 &table::DROPPED_BYTES,
             ]),
+            alone: amounts([&table::ALONE_TRACES, &table::ALONE_SPANS, &table::ALONE_BYTES]),
             votes: table::POLICY_VOTES.each(&name),
             errors: table::POLICY_ERRORS.with(&name),
             shadow: policy.is_shadow.then(shadow),
@@ -184,6 +187,9 @@ mod tests {
         };
         assert_eq!(votes("a"), [vote("drop", 0), vote("keep", 4), vote("none", 1)]);
         let expected = [
+            "tailsieve_alone_bytes_total{policy=\"new\"} 0",
+            "tailsieve_alone_spans_total{policy=\"new\"} 0",
+            "tailsieve_alone_traces_total{policy=\"new\"} 0",
             "tailsieve_dropped_bytes_total{policy=\"new\"} 0",
             "tailsieve_dropped_spans_total{policy=\"new\"} 0",
             "tailsieve_dropped_traces_total{policy=\"new\"} 0",

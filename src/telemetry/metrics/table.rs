@@ -130,6 +130,13 @@ trace ([doctor](doctor.md))." {
         .by(&[POLICY, VOTE]);
     POLICY_ERRORS: Counter = counter("tailsieve_policy_errors_total", "traces",
         "Traces of which a policy could not evaluate something, which is no vote.").by(&[POLICY]);
+    ALONE_TRACES: Counter = counter("tailsieve_alone_traces_total", "traces",
+        "Traces that a policy alone decided: no other one that was asked keeps them, or it drops what others would have kept.")
+        .by(&[POLICY]);
+    ALONE_SPANS: Counter = counter("tailsieve_alone_spans_total", "spans",
+        "Spans of the traces that a policy alone decided.").by(&[POLICY]);
+    ALONE_BYTES: Counter = counter("tailsieve_alone_bytes_total", "bytes",
+        "Wire bytes of the spans of the traces that a policy alone decided.").by(&[POLICY]);
     SHADOW_KEPT_TRACES: Counter = counter("tailsieve_shadow_kept_traces_total", "traces",
         "Traces dropped that a policy in shadow mode would have kept.").by(&[POLICY]).only(SHADOW);
     SHADOW_KEPT_SPANS: Counter = counter("tailsieve_shadow_kept_spans_total", "spans",

@@ -25,6 +25,9 @@ fn votes_and_amounts_are_counted_by_policy() {
     assert_eq!(counted(&bench, 1), (0, 1, [2, 0, 1]));
     assert_eq!(counted(&bench, 2), (1, 0, [0, 3, 0]));
     assert_eq!(bench.counts().policies[0].kept.spans, 2);
+    let alone = |place: usize| bench.counts().policies[place].alone;
+    assert_eq!(alone(0), Amount::default(), "all of it is kept by another one, too");
+    assert_eq!((alone(1).traces, alone(2).traces), (1, 1), "the veto, and what has no error");
     assert_eq!(bench.counts().unwanted, Amount::default());
 }
 
