@@ -7,6 +7,9 @@
 //!                            Kafka -> tailsieve -> Collector -> kept.json
 //! ```
 //!
+//! The same with the services of deploy/examples in place of the SDKs, and the Collector of
+//! deploy/collector: [`examples`].
+//!
 //! `./tests/run interop` builds the Collector and prepares the rest. All names of tests that need
 //! it begin with `interop_`.
 
@@ -15,6 +18,7 @@
 // Tests read the clock, and decode what arrived.
 #![allow(clippy::disallowed_methods)]
 
+mod examples;
 mod otlp_json;
 mod pipeline;
 #[path = "../differential/random.rs"]

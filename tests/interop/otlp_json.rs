@@ -1,6 +1,6 @@
 //! OTLP JSON as the Collector's file exporter writes it, by trace; and what differs between two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -81,6 +81,20 @@ impl Trace {
     /// Whether a span has the status ERROR.
     pub fn has_error(&self) -> bool {
         self.spans.iter().any(|span| span.span["status"]["code"] == 2)
+    }
+
+    /// The services that have a span in it.
+    pub fn services(&self) -> BTreeSet<&str> {
+        self.spans.iter().map(Span::service).collect()
+    }
+
+    /// Whether it has one root, and the parent of every other span.
+    pub fn is_whole(&self) -> bool {
+        let ids: BTreeSet<&str> =
+            self.spans.iter().map(|span| text(&span.span, "spanId")).collect();
+        let parents = self.spans.iter().map(|span| text(&span.span, "parentSpanId"));
+        let (roots, parents): (Vec<&str>, Vec<&str>) = parents.partition(|id| id.is_empty());
+        roots.len() == 1 && parents.iter().all(|parent| ids.contains(parent))
     }
 
     /// From the earliest start to the latest end.

@@ -65,6 +65,40 @@ impl Pipeline {
         })
     }
 
+    /// The same with the Collector of deploy/collector/gateway, which takes OTLP over HTTP.
+    pub fn start_gateway(test: &str) -> Self {
+        let scratch = Scratch::new(test);
+        let kafka = Kafka::from_env();
+        let topic = topic(&kafka, test);
+        let publisher = Publisher::start_gateway(&scratch, &kafka, &topic);
+        let (backend, endpoint) = Backend::start(&scratch);
+        scratch.write("policies.yaml", include_str!("examples.yaml"));
+        let member =
+            member(&scratch, &kafka, &topic, &format!("export: {{endpoint: {endpoint}}}\n"));
+        Self { member, publisher, backend, topic, scratch }
+    }
+
+    /// Where the publishing Collector listens.
+    pub fn endpoint(&self) -> &str {
+        &self.publisher.endpoint
+    }
+
+    /// The folder of the test.
+    pub fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
+    /// What the publishing Collector has been sent so far.
+    pub fn sent(&self) -> Traces {
+        read(&self.publisher.file)
+    }
+
+    /// Stops the publishing Collector: all that it was sent is on the topic then.
+    pub fn stop_publisher(&mut self) -> Traces {
+        assert!(self.publisher.collector.terminate().success());
+        self.sent()
+    }
+
     /// The same with two backends that ask for a certificate, one over gRPC and one over HTTP.
     pub fn start_secure(test: &str) -> Self {
         Self::with(test, true, Backend::start_secure)
@@ -153,6 +187,22 @@ impl Publisher {
             ("KEYED", if keyed { "true" } else { "false" }),
         ];
         let collector = collector(scratch, "publish", &environment);
+        Self { collector, endpoint, file }
+    }
+
+    /// The Collector of deploy/collector/gateway, with the addresses of this test.
+    fn start_gateway(scratch: &Scratch, kafka: &Kafka, topic: &Topic) -> Self {
+        let (endpoint, file) = (free_address(), scratch.join("sent.json"));
+        let environment = [
+            ("OTLP", endpoint.as_str()),
+            ("GRPC", &free_address()),
+            ("HEALTH", &free_address()),
+            ("FILE", file.to_str().unwrap()),
+            ("KAFKA", kafka.address()),
+            ("TOPIC", topic.name()),
+        ];
+        let configs = ["deploy/collector/gateway/collector.yaml", "tests/interop/gateway.yaml"];
+        let collector = collector_with(scratch, "gateway", &configs, &environment);
         Self { collector, endpoint, file }
     }
 
@@ -245,9 +295,21 @@ pub fn topic(kafka: &Kafka, test: &str) -> Topic {
 
 /// Starts the Collector on tests/interop/`name`.yaml and waits until it serves.
 pub fn collector(scratch: &Scratch, name: &str, environment: &[(&str, &str)]) -> Process {
-    let config = format!("{}/tests/interop/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    collector_with(scratch, name, &[&format!("tests/interop/{name}.yaml")], environment)
+}
+
+/// The same with several files of the repository, of which each adds to those before it.
+fn collector_with(
+    scratch: &Scratch,
+    name: &str,
+    configs: &[&str],
+    environment: &[(&str, &str)],
+) -> Process {
     let mut command = Command::new(collector_tool("otelcol"));
-    command.args(["--config", &config]).envs(environment.iter().copied());
+    for config in configs {
+        command.arg(format!("--config={}/{config}", env!("CARGO_MANIFEST_DIR")));
+    }
+    command.envs(environment.iter().copied());
     let mut process = Process::spawn(command, scratch.path(), name);
     process.wait_for_line("Everything is ready");
     process
