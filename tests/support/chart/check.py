@@ -311,7 +311,7 @@ def configuration(chart):
         with tempfile.TemporaryDirectory(prefix="tailsieve-chart.") as folder:
             place = pathlib.Path(folder)
             (place / "tailsieve.yaml").write_text(config["tailsieve.yaml"], encoding="utf-8")
-            policies = config.get("policies.yaml") or (ROOT / "deploy/policies.yaml").read_text(encoding="utf-8")
+            policies = config.get("policies.yaml") or (ROOT / "deploy/compose/policies.yaml").read_text(encoding="utf-8")
             (place / "policies.yaml").write_text(policies, encoding="utf-8")
             done = subprocess.run([binary, "validate", "--strict", "tailsieve.yaml"], cwd=folder, env=variables,
                                   capture_output=True, text=True, check=False)
