@@ -39,7 +39,7 @@ pub struct HealthArgs {
 /// When there is no answer, or the static file is wrong.
 pub fn run(args: &HealthArgs) -> Result<ExitCode, CommandError> {
     let url = match &args.config {
-        Some(file) => AdminUrl::of(config::load(file)?.admin_listen),
+        Some(file) => AdminUrl::of(config::load(file)?.admin.listen),
         None => args.url.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
