@@ -74,12 +74,13 @@ POLICIES = [
     lines("Policy errors", "Traces of which a policy could not evaluate something, which is no vote.",
           [over_time(rate("tailsieve_policy_errors_total", "policy"), "{{policy}}")], unit="cps"),
     table("Policies", "In the time that is shown: votes to keep and to drop (a trace may get several), what is attributed to "
-          "the policy, and traces that it could not judge.", [
+          "the policy; what no other policy would have decided so; and traces that it could not judge.", [
               ("keep votes", "short", growth("tailsieve_policy_votes_total", "policy", vote="keep")),
               ("drop votes", "short", growth("tailsieve_policy_votes_total", "policy", vote="drop")),
               ("kept traces", "short", growth("tailsieve_kept_traces_total", "policy")),
               ("kept bytes", "decbytes", growth("tailsieve_kept_bytes_total", "policy")),
               ("dropped traces", "short", growth("tailsieve_dropped_traces_total", "policy")),
+              ("decided alone", "short", growth("tailsieve_alone_traces_total", "policy")),
               ("errors", "short", growth("tailsieve_policy_errors_total", "policy")),
           ], size=(24, 8)),
     lines("Shadow policies", "Traces that a policy in mode: shadow would have kept or dropped, otherwise than was decided. Empty "
