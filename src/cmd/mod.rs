@@ -21,5 +21,6 @@ pub mod rekey;
 pub mod replay_dead_letters;
 pub mod run;
 pub mod schema;
+mod status;
 pub mod validate;
 mod version;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::options::{boolean, name, options, path};
 use crate::secret::Secret;
+use crate::telemetry::admin::status::TraceUrl;
 use crate::telemetry::admin::{AdminSettings, Changes, Token};
 
 /// Where the pages are served unless the file says otherwise: on this machine only, at the port that
@@ -24,6 +25,8 @@ options! {
         token: Option<Secret> = name().map(Secret::new).optional(),
         /// A file with that token; it is read again for each such request.
         token_file: Option<PathBuf> = path().optional(),
+        /// Where kept traces can be looked at: a URL in which `{traceId}` stands for the trace id.
+        trace_url: Option<TraceUrl> = name().try_map(trace_url).optional(),
     }
     then |section| {
         section.rule("not", json!({ "required": ["token", "token_file"] }));
@@ -42,8 +45,12 @@ impl Admin {
             (true, None) => Changes::Open,
             (true, Some(token)) => Changes::WithToken(token),
         };
-        AdminSettings { listen: self.listen, changes }
+        AdminSettings { listen: self.listen, changes, trace_url: self.trace_url }
     }
+}
+
+fn trace_url(text: String) -> Result<TraceUrl, String> {
+    TraceUrl::new(&text).map_err(|error| format!("{error}, found `{text}`"))
 }
 
 /// An address to listen on: `host:port`; a name is looked up.

@@ -18,6 +18,7 @@ mod policies;
 pub mod policy_tests;
 pub mod schema;
 mod sections;
+mod shown;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,6 +39,7 @@ use document::Document;
 pub use check::{Checked, Kind, check};
 pub use diagnostics::{Diagnostics, Finding};
 pub use files::read as read_file;
+pub use shown::shown;
 
 /// The static file, checked.
 #[derive(Clone, Debug)]

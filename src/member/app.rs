@@ -18,11 +18,13 @@ use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, LetterS
 use crate::kafka::decision_log::{DecisionLog, DecisionLogSettings, Log, LogError};
 use crate::kafka::publish::NoticeSink;
 use crate::kafka::source::{self, ConsumerHandle, ConsumerStatus, OwnershipTable, SourceSettings};
+use crate::member::observer::Observer;
 use crate::member::routing::Routing;
 use crate::member::worker::{
     Annotations, DecisionRoom, Liveness, Notice, PolicyWatch, Refusals, Shared, Stalls, Worker,
 };
 use crate::telemetry::accounts::Accounts;
+use crate::telemetry::latest::Latest;
 use crate::telemetry::memory::Memory;
 
 /// What a member has to know.
@@ -81,6 +83,8 @@ pub struct Member {
     routing: Arc<Routing>,
     dead_letters: DeadLetters,
     liveness: Vec<Arc<Liveness>>,
+    latest: Arc<Latest>,
+    notices: Vec<mpsc::UnboundedSender<Notice>>,
 }
 
 /// How a member is.
@@ -145,7 +149,7 @@ impl Member {
         let log = settings.decision_log.as_ref();
         let log = log.map(|log| DecisionLog::start(log, sinks(&notices, Notice::Log)));
         let log = log.transpose()?.map(Arc::new);
-        let routing = Arc::new(Routing::default());
+        let (routing, latest) = (Arc::new(Routing::default()), Arc::new(Latest::default()));
         let dead_letters = start_dead_letters(&settings, sinks(&notices, Notice::Letter))?;
         let shared = Arc::new(Shared {
             epoch: tokio::time::Instant::now(),
@@ -163,6 +167,7 @@ impl Member {
             memory,
             accounts,
             routing: Arc::clone(&routing),
+            latest: Arc::clone(&latest),
             refusals: Refusals::default(),
             dead_letters: dead_letters.clone(),
         });
@@ -202,6 +207,8 @@ impl Member {
             dead_letters,
             routing,
             liveness,
+            latest,
+            notices,
         })
     }
 
@@ -213,6 +220,13 @@ impl Member {
             log: self.log.clone(),
             routing: Arc::clone(&self.routing),
         }
+    }
+
+    /// Looks at the member, for as long as it runs.
+    pub fn observer(&self) -> Observer {
+        let consumers = self.consumers.iter().map(ConsumerHandle::status).collect();
+        let (routing, latest) = (Arc::clone(&self.routing), Arc::clone(&self.latest));
+        Observer::new(self.notices.clone(), consumers, routing, latest)
     }
 
     /// The liveness of each worker.

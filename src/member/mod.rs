@@ -5,6 +5,7 @@
 //! [`kafka`](crate::kafka) and [`export`](crate::export).
 
 pub mod app;
+pub mod observer;
 pub mod reload;
 pub mod routing;
 pub mod watchdog;

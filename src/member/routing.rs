@@ -6,7 +6,7 @@
 //! kind, and to cost next to nothing: what needs a look-up is looked at for one trace in
 //! [`SAMPLED`], by its id. Members see their own partitions only. Nothing here changes a decision.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
@@ -31,6 +31,9 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// For how long a kind is shown after it was last seen.
 const SHOWN_FOR: Duration = Duration::from_secs(600);
 
+/// Bytes of a key that is a trace id as it stands on the wire.
+const RAW_KEY: usize = 16;
+
 /// How many keys count. Beyond that the older half is forgotten, so that a fix of the topic shows.
 const MOST_KEYS: u64 = 4096;
 
@@ -40,6 +43,8 @@ pub struct Routing {
     started: Instant,
     /// Partitions of the topic; 0 before that is known.
     partitions: AtomicU32,
+    /// The last key that was looked at was a raw trace id, not one in hexadecimal.
+    has_raw_keys: AtomicBool,
     /// Where sampled traces were first seen.
     seen: Cache<TraceId, Partition, foldhash::fast::FixedState>,
     /// Sampled keys, as in [`Placements`].
@@ -61,6 +66,7 @@ impl Default for Routing {
         Self {
             started: Instant::now(),
             partitions: AtomicU32::new(0),
+            has_raw_keys: AtomicBool::new(false),
             seen: seen.build_with_hasher(foldhash::fast::FixedState::default()),
             placements: Default::default(),
             kinds: std::array::from_fn(|_| Kind {
@@ -133,8 +139,8 @@ impl Routing {
         }
         let explained = explanation(key, partition, partitions);
         self.placements[explained].fetch_add(1, Ordering::Relaxed);
-        let placements =
-            Placements(std::array::from_fn(|it| self.placements[it].load(Ordering::Relaxed)));
+        self.has_raw_keys.store(key.len() == RAW_KEY, Ordering::Relaxed);
+        let placements = self.placements();
         if let Detected::Several { most, .. } = placements.detect()
             && most.partition(key, partitions) != partition
         {
@@ -147,6 +153,25 @@ impl Routing {
             };
             self.placements.iter().for_each(halve);
         }
+    }
+
+    fn placements(&self) -> Placements {
+        Placements(std::array::from_fn(|it| self.placements[it].load(Ordering::Relaxed)))
+    }
+
+    /// The partition that the key of a trace belongs to; `None` as long as it is not known which
+    /// partitioner places the keys.
+    pub fn partition_of(&self, trace: TraceId) -> Option<Partition> {
+        let partitions = self.partitions.load(Ordering::Relaxed);
+        if partitions == 1 {
+            return Some(Partition(0));
+        }
+        let Detected::One(family) = self.placements().detect() else { return None };
+        let partition = match self.has_raw_keys.load(Ordering::Relaxed) {
+            true => family.partition(trace.as_bytes(), partitions),
+            false => family.partition(trace.to_string().as_bytes(), partitions),
+        };
+        Some(partition)
     }
 
     /// True if the trace was seen on another partition.
@@ -293,6 +318,30 @@ mod tests {
             routing.check(partition, Some(key.as_bytes()), id, true, &mut counts);
         }
         counted(&counts)
+    }
+
+    #[test]
+    fn where_a_trace_belongs_is_known_when_enough_keys_were_seen() {
+        for is_raw in [false, true] {
+            let routing = Routing::default();
+            let mut counts = Counts::new(0, 0);
+            let key = |id: TraceId| match is_raw {
+                true => id.as_bytes().to_vec(),
+                false => id.to_string().into_bytes(),
+            };
+            let home = |id| Family::Murmur2.partition(&key(id), 12);
+            routing.resized(12, &mut counts);
+            let all: Vec<TraceId> = sampled().take(200).collect();
+            assert_eq!(routing.partition_of(all[0]), None);
+            for id in &all[..100] {
+                routing.check(home(*id), Some(&key(*id)), *id, true, &mut counts);
+            }
+            let known = |id: &TraceId| routing.partition_of(*id) == Some(home(*id));
+            assert!(all.iter().all(known));
+        }
+        let routing = Routing::default();
+        routing.resized(1, &mut Counts::new(0, 0));
+        assert_eq!(routing.partition_of(sampled().next().unwrap()), Some(Partition(0)));
     }
 
     #[test]

@@ -1,14 +1,18 @@
 //! Logs: set up once, before anything is logged.
 //!
 //! Owns the subscriber of `tracing`. Lines go to standard error: as text if that is a terminal, else as
-//! JSON objects, unless a format is given.
+//! JSON objects, unless a format is given. Warnings and errors are remembered, see
+//! [`recent_logs`](super::recent_logs).
 
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
 use thiserror::Error;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use super::recent_logs::Recorder;
 
 /// The default filter.
 const DEFAULT_FILTER: &str = "info";
@@ -67,9 +71,9 @@ pub fn init(format: LogFormat, filter: Option<&str>) -> Result<(), TelemetryErro
         LogFormat::Json => false,
     };
     if is_text {
-        builder.with_ansi(io::stderr().is_terminal()).finish().try_init()?;
+        builder.with_ansi(io::stderr().is_terminal()).finish().with(Recorder).try_init()?;
     } else {
-        builder.json().flatten_event(true).finish().try_init()?;
+        builder.json().flatten_event(true).finish().with(Recorder).try_init()?;
     }
     Ok(())
 }

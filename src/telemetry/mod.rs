@@ -2,7 +2,10 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod cut;
+pub mod latest;
 pub mod log_throttle;
 pub mod logs;
 pub mod memory;
 pub mod metrics;
+pub mod recent_logs;

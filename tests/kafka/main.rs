@@ -27,6 +27,7 @@ mod reload;
 mod replay_dead_letters;
 mod rig;
 mod starting;
+mod status;
 mod stopping;
 #[path = "../support/mod.rs"]
 mod support;

@@ -67,7 +67,8 @@ const ROOMS: &[Room] = &[
         layer: Layer::Edge,
         uses: &["config", "export", "kafka", "sampling", "telemetry", "otlp", "clock", "ids"],
         modules: &[
-            ("app", &["worker", "routing"]),
+            ("app", &["observer", "worker", "routing"]),
+            ("observer", &["worker", "routing"]),
             ("reload", &["worker"]),
             ("watchdog", &["worker"]),
             ("worker", &["routing"]),
@@ -125,7 +126,12 @@ const ROOMS: &[Room] = &[
             ("watermark", &[]),
         ],
     },
-    Room { name: "telemetry", layer: Layer::Edge, uses: &["otlp", "secret", "sync"], modules: &[] },
+    Room {
+        name: "telemetry",
+        layer: Layer::Edge,
+        uses: &["otlp", "secret", "clock", "sync", "ids"],
+        modules: &[],
+    },
     Room {
         name: "otlp",
         layer: Layer::Pure,

@@ -9,15 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::stage::{DECISIONS, GROUP, Stage, TOPIC};
 use crate::cmd::process::CommandError;
+use crate::cmd::status;
 use crate::config::PolicyFile;
 use crate::export::ExportSettings;
 use crate::kafka::decision_log::DecisionLogSettings;
 use crate::kafka::source::{KeptHeaders, SourceSettings, StartFrom};
 use crate::member::app::{Member, MemberSettings, Readiness, StartError};
+use crate::member::observer::Observer;
 use crate::member::reload;
 use crate::member::worker::{Annotations, PolicyWatch};
 use crate::sync::lock;
 use crate::telemetry::accounts::Accounts;
+use crate::telemetry::admin::status::StatusSource;
 use crate::telemetry::admin::{AdminError, AdminServer, AdminSettings, Changes, Check, Pages};
 use crate::telemetry::memory::Memory;
 
@@ -26,7 +29,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) struct Members {
     members: Vec<Member>,
-    readiness: Arc<Mutex<Vec<Readiness>>>,
+    looks: Arc<Mutex<Vec<Look>>>,
     settings: MemberSettings,
     policies: Arc<PolicyWatch>,
     accounts: Arc<Accounts>,
@@ -34,6 +37,12 @@ pub(super) struct Members {
     runtime: Handle,
     started: usize,
     stop_pages: CancellationToken,
+}
+
+/// What is known from outside of a member.
+struct Look {
+    readiness: Readiness,
+    observer: Observer,
 }
 
 impl Members {
@@ -45,7 +54,7 @@ impl Members {
         let policies = Arc::new(PolicyWatch::new(reload::active_policies(file)?));
         let mut members = Self {
             members: Vec::new(),
-            readiness: Arc::default(),
+            looks: Arc::default(),
             settings: settings(stage, file),
             accounts: Arc::new(Accounts::new()),
             memory: Arc::new(Memory::new(MEMORY_LIMIT)),
@@ -69,9 +78,8 @@ impl Members {
             Arc::clone(&self.memory),
             &self.runtime,
         )?;
-        let mut readiness = lock(&self.readiness);
-        readiness.push(member.readiness());
-        drop(readiness);
+        let look = Look { readiness: member.readiness(), observer: member.observer() };
+        lock(&self.looks).push(look);
         self.members.push(member);
         Ok(())
     }
@@ -81,7 +89,7 @@ impl Members {
     }
 
     pub(super) fn are_ready(&self) -> bool {
-        checks(&self.readiness).iter().all(|check| check.state.is_ok())
+        checks(&self.looks).iter().all(|check| check.state.is_ok())
     }
 
     pub(super) fn has_crashed(&self) -> bool {
@@ -92,7 +100,7 @@ impl Members {
     pub(super) fn crash_one(&mut self) -> Result<(), StartError> {
         if let Some(member) = self.members.pop() {
             member.crash();
-            lock(&self.readiness).pop();
+            lock(&self.looks).pop();
         }
         self.start_one()
     }
@@ -103,16 +111,25 @@ impl Members {
         listen: SocketAddr,
         metrics: Arc<dyn Fn() -> String + Send + Sync>,
     ) -> Result<SocketAddr, AdminError> {
-        let settings = |listen| AdminSettings { listen, changes: Changes::Open };
+        let settings = |listen| AdminSettings { listen, changes: Changes::Open, trace_url: None };
         let server = match AdminServer::bind(settings(listen)).await {
             Ok(server) => server,
             Err(_taken) => AdminServer::bind(settings(SocketAddr::new(listen.ip(), 0))).await?,
         };
         let address = server.address();
-        let members = Arc::clone(&self.readiness);
+        let (members, looks) = (Arc::clone(&self.looks), Arc::clone(&self.looks));
         let readiness = Arc::new(move || checks(&members));
+        let active = Arc::clone(&self.policies);
+        let status = status::Members {
+            observers: Arc::new(move || {
+                lock(&looks).iter().map(|look| look.observer.clone()).collect()
+            }),
+            policies: Arc::new(move || status::fixed(&active.get())),
+            configuration: Vec::new(),
+        };
         let notes = Arc::new(Vec::new);
-        let pages = Pages { metrics, readiness, notes, policies: None };
+        let status: Option<Arc<dyn StatusSource>> = Some(Arc::new(status));
+        let pages = Pages { metrics, readiness, notes, policies: None, status };
         tokio::spawn(server.serve(pages, self.stop_pages.clone()));
         Ok(address)
     }
@@ -125,12 +142,14 @@ impl Members {
     }
 }
 
-fn checks(readiness: &Mutex<Vec<Readiness>>) -> Vec<Check> {
-    let members = lock(readiness);
+fn checks(looks: &Mutex<Vec<Look>>) -> Vec<Check> {
+    let looks = lock(looks);
+    let members = looks.iter().map(|look| &look.readiness);
+    let all = |check: fn(&Readiness) -> Result<(), String>| members.clone().try_for_each(check);
     vec![
-        Check { name: "kafka", state: members.iter().try_for_each(Readiness::kafka) },
-        Check { name: "decision_log", state: members.iter().try_for_each(Readiness::decision_log) },
-        Check { name: "backend", state: members.iter().try_for_each(Readiness::backend) },
+        Check { name: "kafka", state: all(Readiness::kafka) },
+        Check { name: "decision_log", state: all(Readiness::decision_log) },
+        Check { name: "backend", state: all(Readiness::backend) },
     ]
 }
 

@@ -59,7 +59,7 @@ pub struct DemoArgs {
     /// Half-way, make one of the two members lose all its state, as a crash would
     #[arg(long)]
     crash: bool,
-    /// Where /metrics is served meanwhile; if it is taken, a free port is
+    /// Where the status page and /metrics are served meanwhile; if it is taken, a free port is
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9464")]
     listen: SocketAddr,
     /// The seed of the traffic
@@ -84,7 +84,7 @@ pub fn run(args: &DemoArgs, logs: &LogOptions) -> Result<ExitCode, CommandError>
     let render: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(render);
     let listen = runtime.block_on(members.serve_pages(args.listen, Arc::clone(&render)))?;
     eprintln!(
-        "tailsieve demo: {} spans/s for {}, {} partitions, 2 members; metrics on http://{listen}/metrics",
+        "tailsieve demo: {} spans/s for {}, {} partitions, 2 members; status page on http://{listen}/",
         args.rate,
         humantime::format_duration(args.duration),
         stage::PARTITIONS,

@@ -118,6 +118,7 @@ fn serve(
         readiness: Arc::new(move || vec![Check { name: "kafka", state: kafka() }]),
         notes: Arc::new(Vec::new),
         policies: None,
+        status: None,
     };
     let pages = process.serve(admin, pages);
     let timeout = settings.shutdown_timeout;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::process::{CommandError, EXIT_STUCK, LogOptions, Process};
+use super::status;
 use crate::config::{self, PolicyFile, Settings, Surroundings};
 use crate::member::app::{Member, MemberSettings, Readiness};
 use crate::member::reload::{self, Answer, ReloadSettings, Reloader};
@@ -57,11 +58,16 @@ pub fn run(args: &RunArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> 
             return Ok(ExitCode::SUCCESS);
         }
     }
-    serve(&settings, &policies, process)?;
+    serve(args, &settings, &policies, process)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(settings: &Settings, file: &PolicyFile, process: Process) -> Result<(), CommandError> {
+fn serve(
+    args: &RunArgs,
+    settings: &Settings,
+    file: &PolicyFile,
+    process: Process,
+) -> Result<(), CommandError> {
     let admin = process.admin(&settings.admin)?;
     let policies = Arc::new(PolicyWatch::new(reload::active_policies(file)?));
     let accounts = Arc::new(Accounts::new());
@@ -91,11 +97,18 @@ fn serve(settings: &Settings, file: &PolicyFile, process: Process) -> Result<(),
         Reloader::start(reload_settings, file, policies, process.ended())?
     };
     let (render, reloads) = (admin.recorder.clone(), reloader.clone());
+    let (observer, in_force) = (member.observer(), reloader.clone());
+    let status = status::Members {
+        observers: Arc::new(move || vec![observer.clone()]),
+        policies: Arc::new(move || status::reloaded(&in_force.status())),
+        configuration: status::configuration(&args.config),
+    };
     let pages = Pages {
         metrics: Arc::new(move || accounts.read(|| render.render()) + &reloads.status().metrics()),
         readiness: Arc::clone(&checks),
         notes: Arc::new(move || readiness.routing()),
         policies: Some(policy_pages(reloader)),
+        status: Some(Arc::new(status)),
     };
     let pages = process.serve(admin, pages);
     let (runtime, timeout) = (process.runtime().clone(), settings.shutdown_timeout);

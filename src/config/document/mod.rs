@@ -14,6 +14,7 @@ use crate::options::Context;
 use parse::{Parsed, Where, parse};
 use variables::Expander;
 
+pub(super) use self::parse::holds_secrets;
 pub(super) use crate::options::{Entry, Node, Value};
 
 /// A parsed file.

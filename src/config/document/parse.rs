@@ -259,7 +259,7 @@ impl<'t> Building<'t> {
 }
 
 /// True if what stands under `key` is not shown.
-pub(super) fn holds_secrets(key: &str) -> bool {
+pub(in crate::config) fn holds_secrets(key: &str) -> bool {
     key == "headers" || is_secret_name(key)
 }
 

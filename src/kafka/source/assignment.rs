@@ -1,7 +1,8 @@
 //! The partitions that one consumer has been assigned.
 //!
 //! Promises that each change of them begins a new epoch, so that what was looked up before is known
-//! to be stale. Used on the consumer's thread only, so the locks are never contended.
+//! to be stale. Used on the consumer's thread, and looked at by those who look at a member, so the locks
+//! are hardly ever contended.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -24,6 +25,10 @@ pub(super) struct AssignedPartition {
     handed_over: AtomicI64,
     /// The timestamp of the last record read; negative before the first.
     pub(super) last_timestamp: AtomicI64,
+    /// Its end, when it was last reported; negative before.
+    end: AtomicI64,
+    /// The committed position, when it was last reported; negative before.
+    committed: AtomicI64,
     /// What may be committed, and since when that has not moved.
     committable: Mutex<(Position, Instant)>,
     /// The epoch that began with this acquisition.
@@ -40,6 +45,34 @@ impl AssignedPartition {
     /// Everything below `next` was handed to its worker.
     pub(super) fn given_up_to(&self, next: Position) {
         self.handed_over.store(next.0, Ordering::Relaxed);
+    }
+
+    /// Takes note of where it ends, and of what is committed.
+    pub(super) fn reported(&self, end: Position, committed: Option<Position>) {
+        self.end.store(end.0, Ordering::Relaxed);
+        self.committed.store(committed.map_or(-1, |committed| committed.0), Ordering::Relaxed);
+    }
+
+    /// How far behind its end it is, `now`.
+    pub(super) fn lag(&self, now: Timestamp) -> PartitionLag {
+        let known = |number: &AtomicI64| Some(number.load(Ordering::Relaxed)).filter(|it| *it >= 0);
+        let (position, end, committed) =
+            (known(&self.position), known(&self.end), known(&self.committed));
+        // The end was reported a while ago: more may have been read since.
+        let end = end.max(position.filter(|_| end.is_some()));
+        let behind = |position: Option<i64>| Some((end? - position?).max(0));
+        let unread = behind(position);
+        let last = known(&self.last_timestamp).map(Timestamp);
+        let age = last.filter(|_| unread > Some(0)).map_or(Duration::ZERO, |last| now.since(last));
+        PartitionLag {
+            position: position.map(Position),
+            end: end.map(Position),
+            committed: committed.map(Position),
+            unread,
+            age,
+            uncommitted: behind(committed),
+            held_back: self.held_back().1,
+        }
     }
 
     /// Takes note of what may be committed.
@@ -75,6 +108,25 @@ impl AssignedPartition {
     }
 }
 
+/// How far behind the end of a partition its consumer is; `None` where it is not known yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartitionLag {
+    /// Everything below was read.
+    pub position: Option<Position>,
+    /// Where it ends.
+    pub end: Option<Position>,
+    /// Everything below is committed.
+    pub committed: Option<Position>,
+    /// Records that are not read yet.
+    pub unread: Option<i64>,
+    /// How old the last record is that was read, if some are not read yet.
+    pub age: Duration,
+    /// Records that a restart would read.
+    pub uncommitted: Option<i64>,
+    /// Since when what may be committed has not moved, although records behind it were read.
+    pub held_back: Duration,
+}
+
 /// The partitions of one consumer.
 #[derive(Debug, Default)]
 pub(super) struct Assignment {
@@ -98,6 +150,8 @@ impl Assignment {
             position: AtomicI64::new(start.0),
             handed_over: AtomicI64::new(start.0),
             last_timestamp: AtomicI64::new(-1),
+            end: AtomicI64::new(-1),
+            committed: AtomicI64::new(-1),
             committable: Mutex::new((start, Instant::now())),
             epoch: self.next_epoch(),
         };

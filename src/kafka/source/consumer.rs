@@ -17,7 +17,7 @@ use super::handle::{CRASHED, ConsumerStatus, RUNNING};
 use super::static_membership::Fatal;
 use super::topic_watch::TopicWatch;
 use crate::clock;
-use crate::ids::{Partition, Position, Timestamp};
+use crate::ids::{Partition, Position};
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long a poll waits when there is nothing to read.
@@ -260,14 +260,11 @@ impl Consumer {
         let (mut lag, mut committed_lag, mut lag_time) = (0, 0, Duration::ZERO);
         for (partition, end, committed) in &state.ends {
             let Some(assigned) = self.context.assignment.get(*partition) else { continue };
-            let behind = |position: i64| (end.0 - position).max(0);
-            let unread = behind(assigned.position.load(Ordering::Relaxed));
-            lag += unread;
-            let last = Timestamp(assigned.last_timestamp.load(Ordering::Relaxed));
-            if unread > 0 && last.0 >= 0 {
-                lag_time = lag_time.max(clock::now().since(last));
-            }
-            committed_lag += committed.map_or(0, |committed| behind(committed.0));
+            assigned.reported(*end, *committed);
+            let behind = assigned.lag(clock::now());
+            lag += behind.unread.unwrap_or(0);
+            lag_time = lag_time.max(behind.age);
+            committed_lag += behind.uncommitted.unwrap_or(0);
         }
         self.report_held_back();
         let metrics = &self.context.metrics;

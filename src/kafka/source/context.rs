@@ -1,7 +1,8 @@
 //! What the callbacks and the poll loop of one consumer share.
 //!
 //! Owns nothing by itself: the partitions, the client's reports and what is known of the topic have
-//! a module each. All of it is used on the consumer's thread only, so the locks are never contended.
+//! a module each. All of it is used on the consumer's thread, and looked at from elsewhere now and then,
+//! so the locks are hardly ever contended.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

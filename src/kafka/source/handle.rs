@@ -11,6 +11,7 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::error;
 
+use super::assignment::PartitionLag;
 use super::consumer::Consumer;
 use super::context::Context;
 use super::inbox::InboxSender;
@@ -18,6 +19,8 @@ use super::metrics::SourceMetrics;
 use super::ownership::OwnershipTable;
 use super::settings::SourceSettings;
 use super::static_membership::{self, Fatal, NotLetInLog};
+use crate::clock;
+use crate::ids::Partition;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How long to wait before a new client is created after a fatal error.
@@ -78,6 +81,16 @@ impl ConsumerStatus {
             return Err(format!("consumer group {group} is not joined yet (topic {topic})"));
         }
         Ok(())
+    }
+}
+
+impl ConsumerStatus {
+    /// The partitions that it has, and how far behind they are.
+    pub fn partitions(&self) -> Vec<(Partition, PartitionLag)> {
+        let now = clock::now();
+        let context = self.context.load();
+        let all = context.as_ref().map_or_else(Vec::new, |context| context.assignment.all());
+        all.into_iter().map(|(partition, assigned)| (partition, assigned.lag(now))).collect()
     }
 }
 

@@ -40,6 +40,7 @@ mod tests;
 mod topic_watch;
 
 pub use crate::clock::now;
+pub use assignment::PartitionLag;
 pub use batch::{Record, RecordBatch};
 pub use commit_metadata::CommitMetadata;
 pub use events::{CaughtUp, Rebalance, Revocation};

@@ -23,7 +23,7 @@ use crate::config::{PolicyFile, Surroundings};
 use crate::member::worker::PolicyWatch;
 
 pub use attempt::{active_policies, policies};
-pub use status::{Changed, ReloadStatus};
+pub use status::{Changed, Listed, ReloadStatus};
 
 /// How many requests may wait. They are answered one by one, and people ask more slowly.
 const REQUESTS: usize = 16;

@@ -72,7 +72,7 @@ impl ReloadStatus {
             file: file.to_owned(),
             hash: active.hash.clone(),
             since: crate::clock::system_time(),
-            policies: active.policies.set.specs().map(listed).collect(),
+            policies: active.policies.set.specs().map(Listed::from).collect(),
             changed: None,
             failure: None,
         }
@@ -117,12 +117,14 @@ impl ReloadStatus {
     }
 }
 
-fn listed(spec: &PolicySpec) -> Listed {
-    let mode = match spec.mode {
-        Mode::Enforce => "enforce",
-        Mode::Shadow => "shadow",
-    };
-    Listed { name: spec.name.clone(), kind: spec.kind.type_name(), mode }
+impl From<&PolicySpec> for Listed {
+    fn from(spec: &PolicySpec) -> Self {
+        let mode = match spec.mode {
+            Mode::Enforce => "enforce",
+            Mode::Shadow => "shadow",
+        };
+        Self { name: spec.name.clone(), kind: spec.kind.type_name(), mode }
+    }
 }
 
 fn time(at: SystemTime) -> String {

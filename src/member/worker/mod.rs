@@ -13,7 +13,9 @@ mod context;
 mod counting;
 mod decision_room;
 mod gathering;
+mod inquiry;
 mod intake;
+mod latest;
 mod liveness;
 mod log;
 mod outbound;
@@ -43,12 +45,14 @@ use crate::kafka::source::{
 };
 use crate::member::routing::Routing;
 use crate::telemetry::accounts::Accounts;
+use crate::telemetry::latest::Latest;
 use crate::telemetry::memory::Memory;
 
 pub use active_policies::{ActivePolicies, PolicyWatch};
 use context::Context;
 pub use decision_room::DecisionRoom;
 use gathering::Gathering;
+pub use inquiry::{Inquiry, OpenFacts, PartitionFacts, TraceFacts};
 pub use intake::Refusals;
 pub use liveness::Liveness;
 use outbound::Lanes;
@@ -92,11 +96,13 @@ pub struct Shared {
     pub routing: Arc<Routing>,
     /// Logs records that are refused.
     pub refusals: Refusals,
+    /// The traces that were decided last.
+    pub latest: Arc<Latest>,
     /// Where refused records go.
     pub dead_letters: DeadLetters,
 }
 
-/// Tells a worker what became of something that it handed on.
+/// Tells a worker what became of something that it handed on, or asks it something.
 #[derive(Debug)]
 pub enum Notice {
     /// By the exporter with this number: what became of chunks.
@@ -105,6 +111,8 @@ pub enum Notice {
     Log(LogEvent),
     /// By the producer of dead letters: one is written or given up.
     Letter(LetterTicket),
+    /// By those who look at the member.
+    Inquiry(Inquiry),
 }
 
 /// What a worker does next.
@@ -209,6 +217,7 @@ impl Worker {
                 Next::Notice(Notice::Acks(exporter, acks)) => self.acknowledge(exporter, acks),
                 Next::Notice(Notice::Log(event)) => self.told_by_log(event),
                 Next::Notice(Notice::Letter(ticket)) => self.letter_settled(ticket),
+                Next::Notice(Notice::Inquiry(inquiry)) => self.answer(inquiry),
                 Next::Feed => self.feed(),
                 Next::RevokeDeadline => self.finish_revocations(),
                 Next::Policies => self.switch(),

@@ -122,6 +122,7 @@ impl Sink for Outcomes<'_> {
         self.observe(trace, recorded.at.since(trace.opened_at));
         let policies = &self.active.policies.set;
         self.counting.decided(policies, &decided.decision, (trace, recorded.trigger));
+        self.remember(&decided);
         match &recorded.decision {
             SamplingDecision::Dropped => self.settlement.dropped(recorded, trace.pin, self.outbox),
             SamplingDecision::Kept(kept) => {

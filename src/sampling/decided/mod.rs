@@ -41,6 +41,14 @@ pub struct Kept {
     pub consistent: bool,
 }
 
+impl Kept {
+    /// The chance with which it was kept, as far as that is known.
+    pub fn probability(&self) -> Option<f64> {
+        let is_known = self.consistent || self.threshold != Threshold::NEVER;
+        is_known.then(|| self.threshold.probability())
+    }
+}
+
 /// A decision, as it is remembered and put on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionRecord {

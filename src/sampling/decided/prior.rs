@@ -43,6 +43,12 @@ impl PriorDecisions {
         self.by_trace.get(&id)?.iter().filter(covers).min_by_key(|recorded| recorded.last)
     }
 
+    /// All of a trace, in no order.
+    pub fn of(&self, id: TraceId) -> impl Iterator<Item = &DecisionRecord> {
+        let of = [&self.by_trace, &self.earlier].into_iter().filter_map(move |it| it.get(&id));
+        of.flatten()
+    }
+
     /// True as long as records may come that a decision covers already.
     pub fn are_read_again(&self) -> bool {
         self.until.is_some()

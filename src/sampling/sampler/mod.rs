@@ -16,12 +16,10 @@ mod summarize;
 
 use std::sync::Arc;
 
-use crate::ids::{Position, Timestamp};
+use crate::ids::{Position, Timestamp, TraceId};
 use crate::sampling::decided::{DecisionMemory, DecisionRecord, Kept, SamplingDecision};
 use crate::sampling::policy::{Budgets, Decision, PolicySet};
 use crate::sampling::trace::{Headers, OpenTrace, OpenTraces, Trigger};
-#[cfg(test)]
-use crate::{ids::TraceId, sampling::facts::Summary};
 
 use arrivals::InHand;
 
@@ -76,11 +74,19 @@ impl Sampler {
         self.traces.next_due()
     }
 
-    /// What is known of an open trace.
-    #[cfg(test)]
-    pub(crate) fn summary(&mut self, id: TraceId) -> Option<&Summary> {
-        let slot = self.traces.find(id)?;
-        Some(&self.traces.get_mut(slot).summary)
+    /// An open trace.
+    pub fn open_trace(&self, id: TraceId) -> Option<&OpenTrace> {
+        self.traces.get(id)
+    }
+
+    /// The open trace that was opened first.
+    pub fn oldest_open(&mut self) -> Option<&OpenTrace> {
+        self.traces.oldest()
+    }
+
+    /// Number of open traces.
+    pub fn open_traces(&self) -> usize {
+        self.traces.count()
     }
 
     /// What was decided, by this owner and before.

@@ -63,6 +63,18 @@ pub struct OpenTrace {
     serial: u64,
 }
 
+impl OpenTrace {
+    /// The partition's clock when its root span was read, the first if there are several.
+    pub fn root_at(&self) -> Option<Timestamp> {
+        self.root_at
+    }
+
+    /// The partition's clock at which it is decided at the latest.
+    pub fn due_at(&self) -> Timestamp {
+        self.deadline
+    }
+}
+
 /// Where an open trace is kept; void once the trace was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
@@ -127,6 +139,22 @@ impl OpenTraces {
     /// Where the open trace `id` is, if there is one.
     pub fn find(&self, id: TraceId) -> Option<Slot> {
         self.index.get(&id).copied()
+    }
+
+    /// The open trace `id`, if there is one.
+    pub fn get(&self, id: TraceId) -> Option<&OpenTrace> {
+        self.slots[self.find(id)?.0 as usize].as_ref()
+    }
+
+    /// The trace that was opened first.
+    pub fn oldest(&mut self) -> Option<&OpenTrace> {
+        Self::forget_gone(&mut self.waits, &self.slots);
+        self.slots[self.waits.front()?.slot.0 as usize].as_ref()
+    }
+
+    /// Number of open traces.
+    pub fn count(&self) -> usize {
+        self.index.len()
     }
 
     /// Opens the trace `id`, which is not open, at the current clock. Its first record is at

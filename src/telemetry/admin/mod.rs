@@ -6,6 +6,7 @@
 
 mod guard;
 mod pages;
+pub mod status;
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use guard::Guard;
+use status::{StatusSource, TraceUrl, View};
 
 pub use guard::{Changes, Token};
 
@@ -33,6 +35,8 @@ pub struct AdminSettings {
     pub listen: SocketAddr,
     /// Who may change something.
     pub changes: Changes,
+    /// Where kept traces can be looked at.
+    pub trace_url: Option<TraceUrl>,
 }
 
 /// One condition of being ready.
@@ -55,6 +59,8 @@ pub struct Pages {
     pub notes: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The active policies, if the process reloads them.
     pub policies: Option<PolicyPages>,
+    /// What a status page and the API show, if the process is a member.
+    pub status: Option<Arc<dyn StatusSource>>,
 }
 
 /// The result of a reload: what changed, or every error in the file.
@@ -117,7 +123,10 @@ impl AdminServer {
     /// Serves the pages until `stop` is cancelled.
     pub async fn serve(self, pages: Pages, stop: CancellationToken) {
         let guard = Arc::new(Guard::new(self.address(), self.settings.changes));
-        let router = router(pages).layer(middleware::from_fn_with_state(guard, guard::guard));
+        let url = self.settings.trace_url;
+        let view = pages.status.clone().map(|it| Arc::new(View::new(it, pages.clone(), url)));
+        let router =
+            router(pages, view.clone()).layer(middleware::from_fn_with_state(guard, guard::guard));
         let stopping = stop.clone();
         let server = axum::serve(self.listener, router)
             .with_graceful_shutdown(async move { stopping.cancelled().await })
@@ -131,19 +140,32 @@ impl AdminServer {
                 tracing::error!(%error, "admin.failed");
             },
             () = last_requests => {}
+            () = watch(view) => {}
         }
     }
 }
 
-fn router(pages: Pages) -> Router {
-    Router::new()
-        .route("/", get(pages::home))
+/// Looks at a member for ever.
+async fn watch(view: Option<Arc<View>>) {
+    match view {
+        Some(view) => view.watch().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn router(pages: Pages, view: Option<Arc<View>>) -> Router {
+    let home = match view {
+        Some(view) => status::router(view),
+        None => Router::new().route("/", get(pages::home)).with_state(pages.clone()),
+    };
+    let pages = Router::new()
         .route("/livez", get(pages::livez))
         .route("/readyz", get(pages::readyz))
         .route("/metrics", get(pages::metrics))
         .route("/policies", get(pages::policies))
         .route("/-/reload", post(pages::reload))
-        .with_state(pages)
+        .with_state(pages);
+    home.merge(pages)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::*;
 const LOCALHOST: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 fn settings(listen: SocketAddr) -> AdminSettings {
-    AdminSettings { listen, changes: Changes::Open }
+    AdminSettings { listen, changes: Changes::Open, trace_url: None }
 }
 
 async fn start(state: Result<(), String>) -> (String, CancellationToken) {
@@ -30,6 +30,7 @@ async fn start(state: Result<(), String>) -> (String, CancellationToken) {
                 }
             }),
         }),
+        status: None,
     };
     let stop = CancellationToken::new();
     tokio::spawn(server.serve(pages, stop.clone()));
@@ -114,6 +115,7 @@ async fn what_is_refused_says_why_and_every_answer_is_protected() {
 async fn a_token_file_that_is_not_there_is_an_error_at_the_start() {
     let token = Token::File("/nowhere/token".into());
     let changes = Changes::WithToken(token);
-    let error = AdminServer::bind(AdminSettings { listen: LOCALHOST, changes }).await.unwrap_err();
+    let error =
+        AdminServer::bind(AdminSettings { changes, ..settings(LOCALHOST) }).await.unwrap_err();
     assert!(error.to_string().contains("admin.token_file"), "{error}");
 }

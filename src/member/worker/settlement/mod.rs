@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
-use crate::ids::{Offset, Origin, Pin, Position, Timestamp, TraceId};
+use crate::ids::{Offset, Origin, Partition, Pin, Position, Timestamp, TraceId};
 use crate::kafka::dead_letters::{self, Letter, Waiter};
 use crate::kafka::decision_log::{GroupHash, OwnerId};
 use crate::otlp::FramedChunk;
@@ -106,6 +106,11 @@ impl Settlement {
             in_hand: Vec::new(),
             letters: 0,
         }
+    }
+
+    /// The partition whose work it is.
+    pub(super) fn partition(&self) -> Partition {
+        self.origin.partition
     }
 
     /// How much was handed on and is not settled.

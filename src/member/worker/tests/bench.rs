@@ -157,6 +157,7 @@ pub fn shared(policies: ActivePolicies) -> Shared {
         memory: Arc::new(Memory::new(1 << 30)),
         accounts: Arc::new(Accounts::new()),
         routing: Arc::default(),
+        latest: Arc::default(),
         refusals: Refusals::default(),
         dead_letters: DeadLetters::default(),
     }
@@ -228,7 +229,7 @@ impl Bench {
 
     /// True if a trace is not decided.
     pub fn is_open(&mut self, trace: u8) -> bool {
-        self.state.sampler.summary(id(trace)).is_some()
+        self.state.sampler.open_trace(id(trace)).is_some()
     }
 
     /// What was decided of a trace; `None` while it is open.

@@ -45,7 +45,8 @@ fn sums_and_randomness_stay() {
     };
     let mut bench = Bench::new(active(&[everything("old")]));
     bench.take_in(0, "shop", vec![failed(traced(span(1))), span(1)]);
-    let summary = |bench: &mut Bench| bench.state.sampler.summary(id(1)).unwrap().clone();
+    let summary =
+        |bench: &mut Bench| bench.state.sampler.open_trace(id(1)).unwrap().summary.clone();
     let before = summary(&mut bench);
     bench.switch(active(&[errors("new")]));
     let after = summary(&mut bench);
