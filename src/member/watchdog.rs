@@ -4,7 +4,8 @@
 //! minute hangs, which only a defect can cause; librdkafka goes on telling the group that the
 //! member lives. So the process ends, and its partitions go to others. Promises not to take a
 //! process that was stopped, or a machine that slept, for one that hangs: it counts its own looks,
-//! not time.
+//! not time. As long as no worker hangs, it tells the service manager that the process lives; who stops
+//! or hangs itself is ended by that.
 
 use std::sync::Arc;
 use std::thread;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tracing::{error, warn};
 
 use crate::member::worker::Liveness;
+use crate::telemetry::service_manager::ServiceManager;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -57,6 +59,7 @@ impl Seen {
 /// When no thread can be had.
 pub fn watch(
     liveness: Vec<Arc<Liveness>>,
+    service_manager: ServiceManager,
     end: impl FnOnce() + Send + 'static,
 ) -> std::io::Result<()> {
     let mut seen: Vec<Seen> = liveness.iter().map(|_| Seen::default()).collect();
@@ -73,6 +76,7 @@ pub fn watch(
                     }
                 }
             }
+            service_manager.alive();
         }
     })?;
     Ok(())

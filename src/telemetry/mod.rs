@@ -1,4 +1,5 @@
-//! What tailsieve tells about itself: logs, metrics, the admin endpoint, and the account of memory.
+//! What tailsieve tells about itself: logs, metrics, the admin endpoint, words to the service manager, and
+//! the account of memory.
 
 pub mod accounts;
 pub mod admin;
@@ -9,3 +10,4 @@ pub mod logs;
 pub mod memory;
 pub mod metrics;
 pub mod recent_logs;
+pub mod service_manager;

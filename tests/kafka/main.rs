@@ -26,6 +26,7 @@ mod rekey;
 mod reload;
 mod replay_dead_letters;
 mod rig;
+mod service_manager;
 mod starting;
 mod status;
 mod stopping;

@@ -1,7 +1,7 @@
 //! Processes that a test starts: their output goes to a file, and they end with the test.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -124,6 +124,16 @@ impl Member {
     /// Starts `tailsieve run` on the static file `config`, in which `$ADMIN` stands for the
     /// address that the admin page shall listen on. Its file and log are named `name`, in `dir`.
     pub fn start(dir: &Path, name: &str, config: &str) -> Self {
+        Self::start_with(dir, name, config, &[])
+    }
+
+    /// As [`start`](Self::start), with these variables in its environment.
+    pub fn start_with(
+        dir: &Path,
+        name: &str,
+        config: &str,
+        environment: &[(&str, &OsStr)],
+    ) -> Self {
         let admin = free_address();
         let file = dir.join(format!("{name}.yaml"));
         fs::write(&file, config.replace("$ADMIN", &admin)).unwrap();
@@ -132,7 +142,8 @@ impl Member {
             .arg("--log-format=json")
             .args(["run", "--create-topics", "--config"])
             .arg(file)
-            .current_dir(dir);
+            .current_dir(dir)
+            .envs(environment.iter().copied());
         Self { process: Process::spawn(command, dir, name), admin }
     }
 

@@ -21,6 +21,7 @@ use crate::member::worker::{Annotations, PolicyWatch};
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::admin::{Check, Pages, PolicyPages};
 use crate::telemetry::memory::Memory;
+use crate::telemetry::service_manager::ServiceManager;
 
 use topics::Checked;
 
@@ -81,7 +82,9 @@ fn serve(
         memory,
         process.runtime(),
     )?;
-    watchdog::watch(member.liveness(), || std::process::exit(EXIT_STUCK.into()))?;
+    let manager = ServiceManager::from_env();
+    let end = || std::process::exit(EXIT_STUCK.into());
+    watchdog::watch(member.liveness(), manager.clone(), end)?;
     let readiness = member.readiness();
     let checks = checks(readiness.clone());
     let reload_settings = ReloadSettings {
@@ -91,6 +94,7 @@ fn serve(
             exporters: Some(settings.exporters()),
         },
         poll_interval: settings.policies_poll_interval,
+        service_manager: manager.clone(),
     };
     let reloader = {
         let _context = process.runtime().enter();
@@ -112,9 +116,10 @@ fn serve(
     };
     let pages = process.serve(admin, pages);
     let (runtime, timeout) = (process.runtime().clone(), settings.shutdown_timeout);
-    let watch = runtime.spawn(tell_readiness(checks));
+    let watch = runtime.spawn(tell_readiness(checks, manager.clone()));
     process.stop_when_told(pages, timeout, |signal| {
         watch.abort();
+        manager.stopping();
         info!(signal, "member.stopping");
         member.stop(&runtime, timeout);
     });
@@ -190,16 +195,24 @@ fn checks(readiness: Readiness) -> Checks {
     })
 }
 
-/// Says in the log when the member becomes ready, and what is missing when it is not any more.
-async fn tell_readiness(checks: Checks) {
+/// Says in the log, and to the service manager, when the member becomes ready, and what is missing when
+/// it is not any more.
+async fn tell_readiness(checks: Checks, manager: ServiceManager) {
     let mut told = None;
     loop {
         let now = checks();
         let missing: Vec<_> = now.into_iter().filter_map(|check| check.state.err()).collect();
         if told.as_ref() != Some(&missing) {
             match missing.as_slice() {
-                [] => info!("member.ready"),
-                missing => warn!(missing = missing.join("; "), "member.not_ready"),
+                [] => {
+                    info!("member.ready");
+                    manager.ready();
+                }
+                missing => {
+                    let missing = missing.join("; ");
+                    warn!(missing, "member.not_ready");
+                    manager.not_ready(&missing);
+                }
             }
             told = Some(missing);
         }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{PolicyFile, Surroundings};
 use crate::member::worker::PolicyWatch;
+use crate::telemetry::service_manager::ServiceManager;
 
 pub use attempt::{active_policies, policies};
 pub use status::{Changed, Listed, ReloadStatus};
@@ -37,6 +38,8 @@ pub struct ReloadSettings {
     pub surroundings: Surroundings,
     /// How often the contents are looked at.
     pub poll_interval: Duration,
+    /// Told of a reload by SIGHUP, which it sends.
+    pub service_manager: ServiceManager,
 }
 
 /// Why the file is looked at.

@@ -16,6 +16,7 @@ use super::status::{Changed, Failure, ReloadStatus};
 use super::{Answer, Message, ReloadSettings, Trigger};
 use crate::config::PolicyFile;
 use crate::member::worker::{ActivePolicies, PolicyWatch};
+use crate::telemetry::service_manager::ServiceManager;
 
 /// How long the contents must stay as they are before a poll believes them: the file may be in the
 /// middle of being written.
@@ -73,7 +74,11 @@ impl Task {
                 Some(()) = self.hangup.recv() => Trigger::Signal,
                 _ = poll.tick() => Trigger::Poll,
             };
+            let manager =
+                (trigger == Trigger::Signal).then(|| self.settings.service_manager.clone());
+            manager.iter().for_each(ServiceManager::reloading);
             let answer = self.look(trigger).await;
+            manager.iter().for_each(ServiceManager::reloaded);
             if self.changing.is_some() {
                 poll.reset_after(QUIET.min(poll_interval));
             }

@@ -10,6 +10,7 @@ use tokio_util::sync::DropGuard;
 
 use super::*;
 use crate::config;
+use crate::telemetry::service_manager::ServiceManager;
 
 const NEVER: Duration = Duration::from_secs(100_000);
 
@@ -54,7 +55,8 @@ impl Watched {
         let stop = CancellationToken::new();
         let processor = processor.map(str::to_owned);
         let surroundings = Surroundings { processor, exporters: Some(vec!["tempo".to_owned()]) };
-        let settings = ReloadSettings { path, surroundings, poll_interval };
+        let service_manager = ServiceManager::default();
+        let settings = ReloadSettings { path, surroundings, poll_interval, service_manager };
         let reloader =
             Reloader::start(settings, &file, Arc::clone(&policies), stop.clone()).unwrap();
         Self { folder, policies, reloader, _stop: stop.drop_guard() }
