@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::capture::{self, CaptureArgs};
 use super::completions::{self, CompletionsArgs};
+use super::convert::{self, ConvertArgs};
 use super::decide::{self, DecideArgs};
 use super::decisions::{self, DecisionsArgs};
 use super::demo::{self, DemoArgs};
@@ -19,6 +20,7 @@ use super::rekey::{self, RekeyArgs};
 use super::replay_dead_letters::{self, ReplayDeadLettersArgs};
 use super::run::{self, RunArgs};
 use super::schema::{self, SchemaArgs};
+use super::size::{self, SizeArgs};
 use super::validate::{self, ValidateArgs};
 use super::version;
 
@@ -46,6 +48,8 @@ enum Command {
     Capture(CaptureArgs),
     Test(TestArgs),
     Validate(ValidateArgs),
+    Size(SizeArgs),
+    Convert(ConvertArgs),
     Schema(SchemaArgs),
     Completions(CompletionsArgs),
     #[command(hide = true)]
@@ -68,6 +72,8 @@ impl Cli {
             Command::Capture(args) => capture::run(args),
             Command::Test(args) => policy_tests::run(args),
             Command::Validate(args) => validate::run(args),
+            Command::Convert(args) => convert::run(args),
+            Command::Size(args) => size::run(args),
             Command::Schema(args) => schema::run(*args),
             Command::Completions(args) => completions::run(*args),
             Command::Man(args) => man::run(args),

@@ -3,9 +3,11 @@
 // A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
 #![allow(clippy::unwrap_used)]
 
+mod convert;
 mod files;
 mod health;
 mod shell;
+mod size;
 
 use std::process::{Command, Output};
 

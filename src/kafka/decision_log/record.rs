@@ -98,6 +98,11 @@ impl LogBatch {
         self.decisions += 1;
     }
 
+    /// Its bytes, as they are written.
+    pub fn bytes(&self) -> usize {
+        self.value.len()
+    }
+
     /// True if the next decision should go to another batch.
     pub fn is_full(&self) -> bool {
         self.value.len() >= LARGE
