@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 SUMMARY = Path("docs/SUMMARY.md")
 GUIDE = Path("docs/getting-started.md")
-MARKERS = re.compile(r"<!-- test: (run|background|no, .+) -->")
+MARKERS = re.compile(r"<!-- test: (run|run, alone|background|no, .+) -->")
 
 
 class Pages:
