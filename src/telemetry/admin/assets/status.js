@@ -69,7 +69,7 @@ pause.addEventListener("click", () => {
   schedule();
 });
 
-document.querySelector(".bar").append(connection, pause);
+document.querySelector(".bar").append(pause, connection);
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && !isPaused) update();
   schedule();

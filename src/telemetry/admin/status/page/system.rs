@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{format, table};
 use crate::telemetry::admin::status::model::{
-    ExporterStatus, LogStatus, MemberStatus, PartitionStatus, Setting, WorkerPart,
+    ExporterStatus, LogStatus, MemberStatus, PartitionStatus, Setting, Time, WorkerPart,
 };
 
 /// How many warnings and errors are on the page.
@@ -57,8 +57,9 @@ fn row(partition: &PartitionStatus) -> Markup {
 }
 
 fn of_worker(worker: &WorkerPart) -> Markup {
-    let age = |opened: crate::ids::Timestamp| {
-        worker.clock.map_or(0.0, |clock| clock.0.since(opened).as_secs_f64())
+    let age = |opened: Time| {
+        let age = worker.clock.map_or(0.0, |clock| clock.0.since(opened.0).as_secs_f64());
+        format::seconds(age)
     };
     html! {
         td { @match worker.clock { Some(clock) => (format::time(clock)), None => "–" } }
@@ -66,8 +67,9 @@ fn of_worker(worker: &WorkerPart) -> Markup {
         td {
             @if worker.is_reading_back { "reads its decision log" }
             @else if let Some(oldest) = &worker.oldest_open_trace {
-                a href={ "/trace?id=" (oldest.trace_id) } aria-label={ "trace " (oldest.trace_id) } {
-                    (format::seconds(age(oldest.opened_at.0)))
+                @let age = age(oldest.opened_at);
+                a href={ "/trace?id=" (oldest.trace_id) } aria-label={ (age) ", trace " (oldest.trace_id) } {
+                    (age)
                 }
             }
             @else { "–" }
