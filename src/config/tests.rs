@@ -77,7 +77,7 @@ fn what_is_commented_out_of_the_policy_file_works_too() {
 
 #[test]
 fn the_files_of_deploy_load() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/compose");
     let settings = load(&folder.join("tailsieve.yaml")).unwrap();
     load_policies(&settings.policies).unwrap();
 }
