@@ -24,6 +24,7 @@ fn what_a_load_needs_is_printed() {
 
     let (code, out, error) = told(&tailsieve(&load));
     assert_eq!(code, 0, "{error}");
+    assert!(out.lines().all(|line| line == line.trim_end()), "{out}");
     for part in ["buffer.max_bytes          320MiB", "8 at least", "docs/performance.md"] {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }

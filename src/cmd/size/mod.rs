@@ -150,7 +150,8 @@ fn text(load: &Load, need: &Need) -> String {
     let Need { cpu, members, partitions, member, kafka, backend } = need;
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "{name:<28}{value}");
+        let line = format!("{name:<28}{value}");
+        let _ = writeln!(text, "{}", line.trim_end());
     };
     line(
         "members",

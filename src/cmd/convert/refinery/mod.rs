@@ -8,6 +8,7 @@
 mod condition;
 mod field;
 mod literal;
+mod policy;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,8 @@ use crate::cmd::process::{self, CommandError};
 use crate::config;
 
 use condition::{Condition, condition};
-use literal::{text, yaml};
+use literal::text;
+use policy::{Sample, What, policy, readable};
 
 /// The environment whose sampler is used where no other is named.
 const DEFAULT: &str = "__default__";
@@ -144,16 +146,6 @@ impl Context<'_> {
             None => name.to_owned(),
         }
     }
-}
-
-/// What is done with the traces that a rule matches.
-enum Sample {
-    Keep,
-    Drop,
-    /// One of so many.
-    OneOf(f64),
-    /// So many spans a second.
-    Limit(f64),
 }
 
 impl Conversion {
@@ -364,42 +356,4 @@ fn when(
     let parts: Vec<String> = guard.into_iter().chain(parts.into_iter().map(|it| it.ottl)).collect();
     let when = if parts.is_empty() { "true".to_owned() } else { parts.join(" and ") };
     Ok((when, (is_one_span || needs_one_span).then_some("same_span")))
-}
-
-/// A policy, before it is written.
-struct What<'a> {
-    name: &'a str,
-    when: &'a str,
-    scope: Option<&'static str>,
-    notes: Option<String>,
-}
-
-/// The policy as an entry of the list.
-fn policy(name: &str, what: &What<'_>, sample: &Sample) -> String {
-    let name = yaml(name);
-    let sample = match sample {
-        Sample::Keep => "keep".to_owned(),
-        Sample::Drop => "drop".to_owned(),
-        Sample::OneOf(rate) => format!("{}%", 100.0 / rate),
-        Sample::Limit(spans) => {
-            let spans = spans.ceil().clamp(1.0, 1e15) as u64;
-            return format!(
-                "  - name: {name}\n    type: rate_limiting\n    rate_limiting: {{spans_per_second: {spans}}}\n"
-            );
-        }
-    };
-    let when = yaml(what.when);
-    let scope = what.scope.map(|scope| format!("\n      scope: {scope}")).unwrap_or_default();
-    format!(
-        "  - name: {name}\n    type: rule\n    rule:\n      when: {when}{scope}\n      sample: {sample}\n"
-    )
-}
-
-/// Whether a policy can be read.
-fn readable(policy: &str) -> Result<(), String> {
-    let read = config::parse_policies("converted", &format!("policies:\n{policy}"));
-    read.map(drop).map_err(|wrong| {
-        let first = wrong.findings().first().map(|finding| finding.message.clone());
-        first.unwrap_or_else(|| "it cannot be written as a policy".to_owned())
-    })
 }
