@@ -2,7 +2,7 @@
 //!
 //! A rule of Refinery decides the traces that it matches, and no rule after it is asked: that is a
 //! policy of type `rule`. Owns what becomes of samplers and rules, and the file that is printed; what a
-//! condition means is in [`condition`], what a field is in [`field`]. Every policy is read back before it
+//! condition means is in [`mod@condition`], what a field is in [`field`]. Every policy is read back before it
 //! is printed, so that the file can be used.
 
 mod condition;
