@@ -24,5 +24,6 @@ pub mod run;
 pub mod schema;
 pub mod size;
 mod status;
+mod topic_reader;
 pub mod validate;
 mod version;

@@ -156,18 +156,15 @@ fn found(facts: TraceFacts) -> FoundTrace {
             ..FoundTrace::new(partition.0, "open", (open.first.0, open.last.0))
         },
         TraceFacts::Decided(partition, decided) => {
-            let DecisionRecord { decision, dropped_by, first, last, at, trigger, .. } = decided;
-            let (state, policy, probability) = match decision {
-                SamplingDecision::Dropped => ("dropped", dropped_by, None),
-                SamplingDecision::Kept(kept) => {
-                    let probability = kept.probability();
-                    ("kept", Some(kept.policy), probability)
-                }
+            let DecisionRecord { first, last, at, trigger, .. } = decided;
+            let state = match decided.decision {
+                SamplingDecision::Dropped => "dropped",
+                SamplingDecision::Kept(_) => "kept",
             };
             FoundTrace {
                 decided_at: Some(Time(at)),
-                policy: policy.map(|policy| policy.to_string()),
-                probability,
+                policy: decided.policy().map(|policy| policy.to_string()),
+                probability: decided.probability(),
                 trigger: Some(TRIGGERS[trigger as usize]),
                 ..FoundTrace::new(partition.0, state, (first.0, last.0))
             }

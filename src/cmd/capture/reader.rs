@@ -4,16 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::Message as _;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
-use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::Origin;
 use crate::cmd::process::CommandError;
-use crate::ids::{Offset, Partition, Timestamp};
+use crate::cmd::topic_reader::{Record, client_config, kafka, no_topic};
 use crate::kafka::cluster;
 
 /// How long one question to the cluster may take.
@@ -24,14 +22,6 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// How long no record may come, while there are some left, before the command gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A record.
-pub(super) struct Record {
-    pub(super) partition: Partition,
-    pub(super) offset: Offset,
-    pub(super) timestamp: Timestamp,
-    pub(super) value: Option<Vec<u8>>,
-}
 
 /// Reads each partition up to the end that it had at the start.
 pub(super) struct Reader {
@@ -55,17 +45,17 @@ impl Reader {
     /// Asks where to begin and where the ends are.
     pub(super) fn start(origin: &Origin) -> Result<Self, CommandError> {
         let reader = cluster::asked_again(|| Self::assign(origin));
-        let reader = reader.map_err(|error| kafka(&origin.brokers, error))?;
-        reader.ok_or_else(|| {
-            let (topic, text) = (&origin.topic, "name another one with --topic");
-            CommandError::usage(format_args!("the topic {topic} does not exist: {text}"))
-        })
+        let reader = reader.map_err(|error| kafka(&origin.brokers, &error))?;
+        reader.ok_or_else(|| no_topic(&origin.topic))
     }
 
     /// None if there is no such topic.
     fn assign(origin: &Origin) -> Result<Option<Self>, KafkaError> {
         let topic = &origin.topic;
-        let consumer: Arc<BaseConsumer> = Arc::new(client_config(origin).create()?);
+        let mut config = client_config(&origin.brokers, &origin.properties, "tailsieve-capture");
+        // What waits of partitions that are ahead of the others.
+        config.set("queued.max.messages.kbytes", "65536");
+        let consumer: Arc<BaseConsumer> = Arc::new(config.create()?);
         let Some(partitions) = cluster::partitions(&consumer, topic)? else { return Ok(None) };
         let mut starts = TopicPartitionList::new();
         for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
@@ -125,14 +115,15 @@ impl Reader {
         let mut came = false;
         for lane in &mut self.lanes {
             if lane.waiting.is_empty() && !lane.is_at_end {
-                let message = lane.queue.poll(POLL).map(|message| message.map(|it| record(&it)));
+                let message =
+                    lane.queue.poll(POLL).map(|message| message.map(|it| Record::of(&it)));
                 came |= message.is_some();
-                lane.take(message).map_err(|error| kafka(&self.brokers, error))?;
+                lane.take(message).map_err(|error| kafka(&self.brokers, &error))?;
             }
         }
         // What the client has to say, and records that came before their partition had a queue.
         if let Some(message) = self.consumer.poll(Duration::ZERO) {
-            match message.map(|it| record(&it)) {
+            match message.map(|it| Record::of(&it)) {
                 Ok(record) => {
                     let lane = |lane: &&mut Lane| lane.partition == record.partition.0;
                     if let Some(lane) = self.lanes.iter_mut().find(lane) {
@@ -144,7 +135,7 @@ impl Reader {
                     ended.for_each(|lane| lane.is_at_end = true);
                 }
                 Err(error) if cluster::may_pass(&error) => {}
-                Err(error) => return Err(kafka(&self.brokers, error)),
+                Err(error) => return Err(kafka(&self.brokers, &error)),
             }
         }
         Ok(came)
@@ -171,31 +162,4 @@ impl Lane {
             self.waiting.push_back(record);
         }
     }
-}
-
-fn kafka(brokers: &str, error: KafkaError) -> CommandError {
-    CommandError::failed(format_args!("Kafka at {brokers}: {error}"))
-}
-
-fn record(message: &BorrowedMessage<'_>) -> Record {
-    Record {
-        partition: Partition(message.partition()),
-        offset: Offset(message.offset()),
-        timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
-        value: message.payload().map(<[u8]>::to_vec),
-    }
-}
-
-fn client_config(origin: &Origin) -> ClientConfig {
-    let Origin { brokers, properties, .. } = origin;
-    // The group is not joined: a consumer has to have one to be given partitions by hand.
-    let (client, group) = ("tailsieve-capture", "tailsieve-capture");
-    let mut config = cluster::client_config(brokers, properties, client, group);
-    config
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "earliest")
-        // What waits of partitions that are ahead of the others.
-        .set("queued.max.messages.kbytes", "65536");
-    config
 }

@@ -6,10 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::reader::Record;
+use crate::cmd::topic_reader::Record;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::kafka::decision_log::{Contents, GroupHash, OwnerId, read_any};
-use crate::otlp::probability::Threshold;
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
 use crate::telemetry::metrics::TRIGGERS;
 
@@ -85,28 +84,23 @@ struct Line<'a> {
 impl Entry {
     /// The policy by which it was decided, if there is one.
     pub(super) fn policy(&self) -> Option<&str> {
-        match &self.record.decision {
-            SamplingDecision::Kept(kept) => Some(&kept.policy),
-            SamplingDecision::Dropped => self.record.dropped_by.as_deref(),
-        }
+        self.record.policy().map(|policy| &**policy)
     }
 
     fn line(&self) -> Line<'_> {
         let record = &self.record;
-        let (decision, probability, threshold) = match &record.decision {
+        let (decision, threshold) = match &record.decision {
             SamplingDecision::Kept(kept) => {
-                let is_known = kept.consistent || kept.threshold != Threshold::NEVER;
-                let probability = is_known.then(|| kept.threshold.probability());
-                ("keep", probability, kept.consistent.then(|| kept.threshold.to_string()))
+                ("keep", kept.consistent.then(|| kept.threshold.to_string()))
             }
-            SamplingDecision::Dropped => ("drop", None, None),
+            SamplingDecision::Dropped => ("drop", None),
         };
         Line {
             decided_at: time(record.at),
             trace_id: record.trace_id.to_string(),
             decision,
             policy: self.policy(),
-            probability,
+            probability: record.probability(),
             threshold,
             trigger: TRIGGERS[record.trigger as usize],
             delivered: record.delivered,
@@ -175,6 +169,7 @@ mod tests {
     use crate::cmd::decisions::filter::Filter;
     use crate::ids::TraceId;
     use crate::kafka::decision_log::LogBatch;
+    use crate::otlp::probability::Threshold;
     use crate::sampling::decided::Kept;
     use crate::sampling::trace::Trigger;
 

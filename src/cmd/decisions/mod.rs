@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::process::{self, CommandError, Output, Process};
+use super::topic_reader::Record;
 use super::{generate, replay_dead_letters};
 use crate::config;
 use crate::ids::Timestamp;
@@ -204,7 +205,7 @@ impl Show {
         Ok(out.write_all(&lines)?)
     }
 
-    fn record(&mut self, record: &reader::Record, lines: &mut Vec<u8>) {
+    fn record(&mut self, record: &Record, lines: &mut Vec<u8>) {
         match self.owners.read(self.group, record) {
             Ok((entries, not_understood)) => {
                 self.not_understood += not_understood;

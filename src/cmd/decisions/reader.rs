@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
-use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::{From, Origin};
 use crate::clock;
 use crate::cmd::process::CommandError;
-use crate::ids::{Offset, Partition, Timestamp};
+use crate::cmd::topic_reader::{Record, client_config, kafka, no_topic};
+use crate::ids::Timestamp;
 use crate::kafka::cluster;
 
 /// How long one question to the cluster may take.
@@ -26,14 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long after the time where it ends what was written until then may still come.
 const UNTIL_GRACE: Duration = Duration::from_secs(1);
-
-/// A record of the log.
-pub(super) struct Record {
-    pub(super) partition: Partition,
-    pub(super) offset: Offset,
-    pub(super) timestamp: Timestamp,
-    pub(super) value: Option<Vec<u8>>,
-}
 
 /// What comes next.
 pub(super) enum Step {
@@ -63,16 +54,14 @@ impl Reader {
     pub(super) fn start(origin: &Origin) -> Result<Self, CommandError> {
         let reader = cluster::asked_again(|| Self::assign(origin));
         let reader = reader.map_err(|error| kafka(&origin.brokers, &error))?;
-        reader.ok_or_else(|| {
-            let (topic, text) = (&origin.topic, "name another one with --topic");
-            CommandError::usage(format_args!("the topic {topic} does not exist: {text}"))
-        })
+        reader.ok_or_else(|| no_topic(&origin.topic))
     }
 
     /// None if there is no such topic.
     fn assign(origin: &Origin) -> Result<Option<Self>, KafkaError> {
         let topic = &origin.topic;
-        let consumer: BaseConsumer = client_config(origin).create()?;
+        let config = client_config(&origin.brokers, &origin.properties, "tailsieve-decisions");
+        let consumer: BaseConsumer = config.create()?;
         let Some(partitions) = cluster::partitions(&consumer, topic)? else { return Ok(None) };
         let (mut assigned, mut open) = (TopicPartitionList::new(), BTreeMap::new());
         for (partition, found) in starts(&consumer, origin, partitions)? {
@@ -107,7 +96,7 @@ impl Reader {
             return Ok(Step::Ended);
         }
         let message = self.consumer.poll(if hurry { Duration::ZERO } else { POLL });
-        match message.map(|message| message.map(|it| record(&it))) {
+        match message.map(|message| message.map(|it| Record::of(&it))) {
             None => self.patience(),
             Some(Ok(record)) => {
                 self.hear();
@@ -191,29 +180,4 @@ fn starts(
         _ => None,
     };
     Ok(found.elements().iter().map(|it| (it.partition(), offset(it.offset()))).collect())
-}
-
-fn kafka(brokers: &str, error: &KafkaError) -> CommandError {
-    CommandError::failed(format_args!("Kafka at {brokers}: {error}"))
-}
-
-fn record(message: &BorrowedMessage<'_>) -> Record {
-    Record {
-        partition: Partition(message.partition()),
-        offset: Offset(message.offset()),
-        timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
-        value: message.payload().map(<[u8]>::to_vec),
-    }
-}
-
-fn client_config(origin: &Origin) -> ClientConfig {
-    let Origin { brokers, properties, .. } = origin;
-    // The group is not joined: a consumer has to have one to be given partitions by hand.
-    let (client, group) = ("tailsieve-decisions", "tailsieve-decisions");
-    let mut config = cluster::client_config(brokers, properties, client, group);
-    config
-        .set("enable.auto.commit", "false")
-        .set("enable.partition.eof", "true")
-        .set("auto.offset.reset", "earliest");
-    config
 }

@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 
 use super::outcomes::Outcomes;
-use crate::sampling::decided::{DecisionRecord, SamplingDecision};
+use crate::sampling::decided::SamplingDecision;
 use crate::sampling::sampler::{DecidedTrace, Piece};
 use crate::telemetry::cut::beginning;
 use crate::telemetry::latest::LatestTrace;
@@ -28,19 +28,14 @@ impl Outcomes<'_> {
 
     fn describe(&self, decided: &DecidedTrace<'_>) -> LatestTrace {
         let (summary, recorded) = (&decided.trace.summary, &decided.recorded);
-        let DecisionRecord { decision, dropped_by, at, trigger, .. } = recorded;
-        let (policy, probability) = match decision {
-            SamplingDecision::Dropped => (dropped_by.clone(), None),
-            SamplingDecision::Kept(kept) => (Some(kept.policy.clone()), kept.probability()),
-        };
         let (service, name) = names(decided.pieces());
         LatestTrace {
             trace_id: summary.trace_id,
             partition: self.settlement.partition(),
-            at: *at,
-            policy,
-            probability,
-            trigger: TRIGGERS[*trigger as usize],
+            at: recorded.at,
+            policy: recorded.policy().cloned(),
+            probability: recorded.probability(),
+            trigger: TRIGGERS[recorded.trigger as usize],
             spans: summary.spans,
             bytes: summary.bytes,
             errors: summary.errors,

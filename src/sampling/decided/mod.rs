@@ -71,6 +71,24 @@ pub struct DecisionRecord {
     pub delivered: bool,
 }
 
+impl DecisionRecord {
+    /// The policy by which it was decided, if there is one.
+    pub fn policy(&self) -> Option<&Arc<str>> {
+        match &self.decision {
+            SamplingDecision::Kept(kept) => Some(&kept.policy),
+            SamplingDecision::Dropped => self.dropped_by.as_ref(),
+        }
+    }
+
+    /// The chance with which it was kept, as far as that is known; none if it was dropped.
+    pub fn probability(&self) -> Option<f64> {
+        match &self.decision {
+            SamplingDecision::Kept(kept) => kept.probability(),
+            SamplingDecision::Dropped => None,
+        }
+    }
+}
+
 /// All that is known of what was decided in a partition.
 #[derive(Debug, Default)]
 pub struct DecisionMemory {

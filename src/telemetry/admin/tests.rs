@@ -37,7 +37,7 @@ async fn start(state: Result<(), String>) -> (String, CancellationToken) {
     (base, stop)
 }
 
-async fn get(url: String) -> (u16, String) {
+pub(super) async fn get(url: String) -> (u16, String) {
     let response = reqwest::get(url).await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }

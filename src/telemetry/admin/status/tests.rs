@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::ids::{Partition, Timestamp};
+use crate::telemetry::admin::tests::get;
 use crate::telemetry::admin::{AdminServer, AdminSettings, Changes, Check};
 use crate::telemetry::latest::LatestTrace;
 use crate::telemetry::metrics::table;
@@ -166,11 +167,6 @@ async fn start() -> (String, CancellationToken) {
     let stop = CancellationToken::new();
     tokio::spawn(server.serve(pages, stop.clone()));
     (base, stop)
-}
-
-async fn get(url: String) -> (u16, String) {
-    let response = reqwest::get(url).await.unwrap();
-    (response.status().as_u16(), response.text().await.unwrap())
 }
 
 /// The names of the elements of a page; panics where a text of others became one.

@@ -62,11 +62,7 @@ const IN_FORCE: [&str; 11] = [
 fn in_force(policy: &PolicyStatus) -> Markup {
     html! {
         tr {
-            th scope="row" { (format::name(&policy.name)) }
-            td { (policy.kind) }
-            td { (format::count(asked(policy))) }
-            td { (format::count(policy.votes_to_keep)) }
-            td { (format::count(policy.votes_to_drop)) }
+            (votes(policy))
             td { (format::count(policy.kept.traces)) }
             td { (format::share(policy.kept_share)) }
             td { (format::count(policy.dropped.traces)) }
@@ -91,11 +87,7 @@ const SHADOW: [&str; 8] = [
 fn shadow(policy: &PolicyStatus) -> Markup {
     html! {
         tr {
-            th scope="row" { (format::name(&policy.name)) }
-            td { (policy.kind) }
-            td { (format::count(asked(policy))) }
-            td { (format::count(policy.votes_to_keep)) }
-            td { (format::count(policy.votes_to_drop)) }
+            (votes(policy))
             td { (format::count(policy.would_keep.traces)) }
             td { (format::count(policy.would_drop.traces)) }
             td class=[(policy.errors > 0).then_some("bad")] { (format::count(policy.errors)) }
@@ -103,6 +95,14 @@ fn shadow(policy: &PolicyStatus) -> Markup {
     }
 }
 
-fn asked(policy: &PolicyStatus) -> u64 {
-    policy.votes_to_keep + policy.votes_to_drop + policy.no_votes
+/// The cells with which both kinds of rows begin.
+fn votes(policy: &PolicyStatus) -> Markup {
+    let asked = policy.votes_to_keep + policy.votes_to_drop + policy.no_votes;
+    html! {
+        th scope="row" { (format::name(&policy.name)) }
+        td { (policy.kind) }
+        td { (format::count(asked)) }
+        td { (format::count(policy.votes_to_keep)) }
+        td { (format::count(policy.votes_to_drop)) }
+    }
 }

@@ -1,0 +1,55 @@
+//! What commands share that read a topic by hand, without a group: how they connect, a record, and what
+//! is said of an error.
+
+use rdkafka::ClientConfig;
+use rdkafka::Message as _;
+use rdkafka::error::KafkaError;
+use rdkafka::message::BorrowedMessage;
+
+use super::process::CommandError;
+use crate::ids::{Offset, Partition, Timestamp};
+use crate::kafka::cluster;
+
+/// A record.
+pub(super) struct Record {
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) timestamp: Timestamp,
+    pub(super) value: Option<Vec<u8>>,
+}
+
+impl Record {
+    pub(super) fn of(message: &BorrowedMessage<'_>) -> Self {
+        Self {
+            partition: Partition(message.partition()),
+            offset: Offset(message.offset()),
+            timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
+            value: message.payload().map(<[u8]>::to_vec),
+        }
+    }
+}
+
+/// The settings of a consumer that is told where a partition ends, and commits nothing.
+pub(super) fn client_config(
+    brokers: &str,
+    properties: &[(String, String)],
+    name: &str,
+) -> ClientConfig {
+    // The group is not joined: a consumer has to have one to be given partitions by hand.
+    let mut config = cluster::client_config(brokers, properties, name, name);
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest");
+    config
+}
+
+pub(super) fn kafka(brokers: &str, error: &KafkaError) -> CommandError {
+    CommandError::failed(format_args!("Kafka at {brokers}: {error}"))
+}
+
+pub(super) fn no_topic(topic: &str) -> CommandError {
+    CommandError::usage(format_args!(
+        "the topic {topic} does not exist: name another one with --topic"
+    ))
+}
