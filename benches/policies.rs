@@ -1,4 +1,4 @@
-//! What a busy policy file costs, against the three default policies, in one run: scanning a
+//! What busy policy files cost, against the three default policies, in one run: scanning a
 //! record and asking its spans, per span; and deciding, per trace.
 //!
 //! `cargo bench --bench policies`
@@ -15,9 +15,10 @@ use tailsieve::testing::sampling::policy::{self, PolicySet};
 use tailsieve::testing::sampling::sampler::{ask_resource, keys_for, summarize};
 use tailsieve::testing::testbed::generator::{Model, ModelSettings};
 
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
     ("three policies", include_str!("../config/policies.yaml")),
     ("thirty policies", include_str!("policies.yaml")),
+    ("hundred policies", include_str!("hundred-policies.yaml")),
 ];
 
 fn records() -> Vec<Vec<u8>> {

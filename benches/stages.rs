@@ -27,11 +27,11 @@ use tailsieve::testing::kafka::decision_log::{GroupHash, LogBatch, OwnerId};
 use tailsieve::testing::otlp::probability::Threshold;
 use tailsieve::testing::otlp::{Additions, AttributeKeys, Chance, Framer, Scan, SpanSegment, scan};
 use tailsieve::testing::sampling::decided::{
-    DecidedTraces, DecisionRecord, Kept, SamplingDecision,
+    DecidedTraces, DecisionRecord, Kept, SamplingDecision, TraceDetails,
 };
 use tailsieve::testing::sampling::sampler::next_run;
 use tailsieve::testing::sampling::trace::{
-    Headers, Limits, OpenTrace, OpenTraces, Segment, Trigger,
+    Headers, Limits, OpenTrace, OpenTraces, RecordOffsets, Segment, Trigger,
 };
 use tailsieve::testing::testbed::captures::Capture;
 use tailsieve::testing::testbed::generator::{Layout, Model, ModelSettings};
@@ -334,13 +334,22 @@ fn recording(criterion: &mut Criterion) {
     let ids = ids();
     let (group_hash, owner) = (GroupHash::of("tailsieve"), OwnerId::draw());
     let policy = Arc::from("errors");
+    let mut records = RecordOffsets::one(Offset(0));
+    (1..4).for_each(|offset| records.add(Offset(offset * 3)));
+    let details = TraceDetails {
+        duration: Some(Duration::from_millis(300)),
+        errors: Some(0),
+        service: "checkout".into(),
+        name: "POST /checkout".into(),
+        ..TraceDetails::late(records, 20, 12_000)
+    };
     let mut group = criterion.benchmark_group("decision record, per trace");
     group.throughput(Throughput::Elements(ids.len() as u64));
     group.bench_function("encode", |bencher| {
         bencher.iter(|| {
             let mut line = LogBatch::new(group_hash, owner);
             for (number, trace_id) in (0..).zip(&ids) {
-                line.push(&recorded(number, *trace_id, &policy));
+                line.push(&recorded(number, *trace_id, &policy), Some(&details));
                 if line.is_full() {
                     black_box(std::mem::replace(&mut line, LogBatch::new(group_hash, owner)));
                 }

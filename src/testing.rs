@@ -63,7 +63,9 @@ pub mod otlp {
 
 pub mod sampling {
     pub mod decided {
-        pub use crate::sampling::decided::{DecidedTraces, DecisionRecord, Kept, SamplingDecision};
+        pub use crate::sampling::decided::{
+            DecidedTraces, DecisionRecord, Kept, SamplingDecision, TraceDetails,
+        };
     }
     pub mod facts {
         pub use crate::sampling::facts::Summary;
@@ -76,7 +78,7 @@ pub mod sampling {
     }
     pub mod trace {
         pub use crate::sampling::trace::{
-            Headers, Limits, OpenTrace, OpenTraces, Segment, Trigger,
+            Headers, Limits, OpenTrace, OpenTraces, RecordOffsets, Segment, Trigger,
         };
     }
 }

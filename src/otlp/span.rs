@@ -21,6 +21,12 @@ impl Slice {
         &record[self.start as usize..self.end as usize]
     }
 
+    /// The same bytes, counted from the start of `outer`, which holds them. Nothing is nowhere.
+    pub fn within(self, outer: Self) -> Self {
+        let from = |at: u32| at.saturating_sub(outer.start);
+        Self { start: from(self.start), end: from(self.end) }
+    }
+
     /// Number of bytes.
     pub fn len(self) -> usize {
         (self.end - self.start) as usize

@@ -13,6 +13,9 @@ pub struct LogRecord {
     /// Decisions, in order.
     #[prost(message, repeated, tag = "4")]
     pub decisions: ::prost::alloc::vec::Vec<TraceDecision>,
+    /// Names that the decisions of this record refer to by their place here, from 1 on; 0 is no name.
+    #[prost(string, repeated, tag = "5")]
+    pub names: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// The ownership marker: the first record of a new owner of the partition. From here on its decisions
 /// count.
@@ -48,7 +51,8 @@ pub struct TraceDecision {
     pub consistent: bool,
     /// The records of the input partition that hold its spans: the first and the last of them.
     /// Later ones are late spans, which follow the decision. When late spans were delivered too,
-    /// `last_offset` is that of the last of them. A `first_offset` of -1 is that of a trace whose
+    /// `last_offset` is that of the last of them; where those of a dropped trace are, only `details`
+    /// say. A `first_offset` of -1 is that of a trace whose
     /// records are gone with the topic that they were on.
     #[prost(int64, tag = "6")]
     pub first_offset: i64,
@@ -62,6 +66,11 @@ pub struct TraceDecision {
     /// Every backend has accepted all of its spans up to `last_offset`, or refused them for good.
     #[prost(bool, tag = "10")]
     pub delivered: bool,
+    /// The spans that this entry is the first to tell of: with the decision those that it was made of,
+    /// with late spans these. Not there with the delivery of what the decision covers, and in those
+    /// of earlier versions.
+    #[prost(message, optional, tag = "11")]
+    pub details: ::core::option::Option<TraceDetails>,
 }
 /// Nested message and enum types in `TraceDecision`.
 pub mod trace_decision {
@@ -137,4 +146,30 @@ pub mod trace_decision {
             }
         }
     }
+}
+/// Where spans of a trace are, and what they are like.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TraceDetails {
+    /// The records that hold them: the distance of the first from `first_offset`, then of each from the
+    /// one before. Those of late spans of a dropped trace are behind `last_offset`. Empty if they are
+    /// more than 64, or far apart: then any up to `last_offset` may.
+    #[prost(uint64, repeated, tag = "1")]
+    pub record_steps: ::prost::alloc::vec::Vec<u64>,
+    #[prost(uint64, tag = "2")]
+    pub span_count: u64,
+    /// Their wire bytes, without the resource and scope that they share.
+    #[prost(uint64, tag = "3")]
+    pub span_bytes: u64,
+    /// From the earliest start to the latest end. Not there with late spans.
+    #[prost(uint64, optional, tag = "4")]
+    pub duration_nanos: ::core::option::Option<u64>,
+    /// How many have the status ERROR. Not there with late spans.
+    #[prost(uint32, optional, tag = "5")]
+    pub error_count: ::core::option::Option<u32>,
+    /// The service of the root span, or of the first one if no root came, and the name of that span:
+    /// among `LogRecord.names`.
+    #[prost(uint32, tag = "6")]
+    pub service: u32,
+    #[prost(uint32, tag = "7")]
+    pub name: u32,
 }

@@ -110,7 +110,7 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
         for partition in 0..PARTITIONS {
             let mut batch = LogBatch::new(log.group(), owner(partition));
             for number in first..first + TOGETHER as i64 {
-                batch.push(&recorded(partition, number, begin));
+                batch.push(&recorded(partition, number, begin), None);
             }
             let ticket = ticket(partition, first.unsigned_abs());
             while let Err(refused) = log.append(ticket, batch) {

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::cmd::topic_reader::Record;
 use crate::ids::{Offset, Partition, Timestamp};
-use crate::kafka::decision_log::{Contents, GroupHash, OwnerId, read_any};
-use crate::sampling::decided::{DecisionRecord, SamplingDecision};
+use crate::kafka::decision_log::{GroupHash, LogEntry, OwnerId, read_whole};
+use crate::sampling::decided::{DecisionRecord, SamplingDecision, TraceDetails};
 use crate::telemetry::metrics::TRIGGERS;
 
 /// An entry.
@@ -21,6 +21,8 @@ pub(super) struct Entry {
     /// Somebody else had taken the partition over before this was written.
     pub(super) by_former_owner: bool,
     pub(super) record: DecisionRecord,
+    /// The spans that this entry is the first to tell of.
+    pub(super) details: Option<TraceDetails<'static>>,
 }
 
 /// Who owns the partitions, at the point of the log that was read.
@@ -38,27 +40,24 @@ impl Owners {
         group: Option<GroupHash>,
         record: &Record,
     ) -> Result<(Vec<Entry>, u64), ()> {
-        let (of, owner, contents) = read_any(record.value.as_deref()).map_err(drop)?;
-        if group.is_some_and(|group| group != of) {
+        let read = read_whole(record.value.as_deref()).map_err(drop)?;
+        if group.is_some_and(|group| group != read.group) {
             return Ok((Vec::new(), 0));
         }
         let partition = record.partition;
-        match contents {
-            Contents::Marker { .. } => {
-                self.0.insert((partition, of), owner);
-                Ok((Vec::new(), 0))
-            }
-            Contents::Decisions { decisions, not_understood } => {
-                let by_former_owner = self.0.get(&(partition, of)).is_some_and(|it| *it != owner);
-                let entry = |decision| Entry {
-                    partition,
-                    offset: record.offset,
-                    by_former_owner,
-                    record: decision,
-                };
-                Ok((decisions.into_iter().map(entry).collect(), not_understood))
-            }
+        let key = (partition, read.group);
+        if read.is_marker {
+            self.0.insert(key, read.owner);
         }
+        let by_former_owner = self.0.get(&key).is_some_and(|owner| *owner != read.owner);
+        let entry = |LogEntry { record: decision, details }| Entry {
+            partition,
+            offset: record.offset,
+            by_former_owner,
+            record: decision,
+            details,
+        };
+        Ok((read.entries.into_iter().map(entry).collect(), read.not_understood))
     }
 }
 
@@ -79,6 +78,38 @@ struct Line<'a> {
     last_offset: i64,
     log_offset: i64,
     former_owner: bool,
+    #[serde(flatten)]
+    details: Option<DetailsLine<'a>>,
+}
+
+/// The spans that an entry is the first to tell of.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DetailsLine<'a> {
+    /// The records that hold them; null if any from the first to the last may.
+    record_offsets: Option<Vec<i64>>,
+    span_count: u64,
+    span_bytes: u64,
+    duration_nanos: Option<u64>,
+    error_count: Option<u32>,
+    service: Option<&'a str>,
+    name: Option<&'a str>,
+}
+
+impl<'a> From<&'a TraceDetails<'static>> for DetailsLine<'a> {
+    fn from(details: &'a TraceDetails<'static>) -> Self {
+        let records = details.records.listed();
+        let text = |text: &'a str| (!text.is_empty()).then_some(text);
+        Self {
+            record_offsets: records.map(|all| all.map(|offset| offset.0).collect()),
+            span_count: details.spans,
+            span_bytes: details.bytes,
+            duration_nanos: details.duration.and_then(|it| u64::try_from(it.as_nanos()).ok()),
+            error_count: details.errors,
+            service: text(&details.service),
+            name: text(&details.name),
+        }
+    }
 }
 
 impl Entry {
@@ -109,6 +140,7 @@ impl Entry {
             last_offset: record.last.0,
             log_offset: self.offset.0,
             former_owner: self.by_former_owner,
+            details: self.details.as_ref().map(DetailsLine::from),
         }
     }
 
@@ -171,7 +203,7 @@ mod tests {
     use crate::kafka::decision_log::LogBatch;
     use crate::otlp::probability::Threshold;
     use crate::sampling::decided::Kept;
-    use crate::sampling::trace::Trigger;
+    use crate::sampling::trace::{RecordOffsets, Trigger};
 
     fn dropped(trace: u8) -> DecisionRecord {
         DecisionRecord {
@@ -194,7 +226,8 @@ mod tests {
     }
 
     fn entry(record: DecisionRecord) -> Entry {
-        Entry { partition: Partition(7), offset: Offset(42), by_former_owner: false, record }
+        let (partition, offset) = (Partition(7), Offset(42));
+        Entry { partition, offset, by_former_owner: false, record, details: None }
     }
 
     #[test]
@@ -223,6 +256,18 @@ mod tests {
             "ab".repeat(16)
         );
         assert_eq!(json, expected);
+        let mut records = RecordOffsets::one(Offset(3));
+        records.add(Offset(9));
+        let details = TraceDetails {
+            duration: Some(Duration::from_micros(3)),
+            errors: Some(1),
+            service: "shop".into(),
+            ..TraceDetails::late(records, 4, 800)
+        };
+        let json = Entry { details: Some(details), ..entry(dropped(1)) }.json();
+        let expected = ",\"recordOffsets\":[3,9],\"spanCount\":4,\"spanBytes\":800,\
+                        \"durationNanos\":3000,\"errorCount\":1,\"service\":\"shop\",\"name\":null}";
+        assert!(json.ends_with(expected), "{json}");
         let gone =
             DecisionRecord { first: Offset::BEFORE_ALL, at: Timestamp(i64::MAX), ..dropped(1) };
         let json = entry(gone).json();
@@ -260,7 +305,7 @@ mod tests {
         };
         let batch = |group, owner| {
             let mut batch = LogBatch::new(group, OwnerId(owner));
-            batch.push(&dropped(1));
+            batch.push(&dropped(1), None);
             record(batch.value().to_vec())
         };
         let marker = |group, owner| {

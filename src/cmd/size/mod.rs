@@ -14,11 +14,11 @@ use crate::config::PolicyFile;
 use crate::ids::{Offset, Timestamp, TraceId};
 use crate::kafka::decision_log::{GroupHash, LogBatch, OwnerId};
 use crate::otlp::probability::Threshold;
-use crate::sampling::decided::{DecisionRecord, Kept, SamplingDecision};
-use crate::sampling::trace::Trigger;
+use crate::sampling::decided::{DecisionRecord, Kept, SamplingDecision, TraceDetails};
+use crate::sampling::trace::{RecordOffsets, Trigger};
 use crate::units;
 
-use model::{Load, Need};
+use model::{EntryBytes, Load, Need};
 
 /// Say what a load needs: cores, members, partitions, memory, and what Kafka has to carry.
 ///
@@ -117,13 +117,18 @@ fn load(args: &SizeArgs) -> Load {
         retention: args.retention,
         replication: args.replication.into(),
         log_retention: Duration::from_secs(24 * 3600),
-        entry_bytes: (entry_bytes(false), entry_bytes(true)),
+        entry_bytes: EntryBytes {
+            dropped: entry_bytes(false, true),
+            kept: entry_bytes(true, true),
+            delivered: entry_bytes(true, false),
+        },
     }
 }
 
 /// How many bytes an entry of the decision log has, as this build writes it: of a kept trace, or of a
-/// dropped one. It has a policy with a name of twelve letters, and large offsets.
-fn entry_bytes(kept: bool) -> f64 {
+/// dropped one; of the decision, with what is known of the trace, or of the delivery. It has a policy
+/// with a name of twelve letters, large offsets, and names that others of its record have, too.
+fn entry_bytes(kept: bool, is_decision: bool) -> f64 {
     const ENTRIES: u32 = 100;
     let policy = "a-policy-two".into();
     let threshold = Threshold::from_probability(0.1);
@@ -142,7 +147,19 @@ fn entry_bytes(kept: bool) -> f64 {
         delivered: false,
     };
     let mut batch = LogBatch::new(GroupHash::of("tailsieve"), OwnerId(u64::MAX));
-    (0..ENTRIES).for_each(|_| batch.push(&record));
+    let mut records = RecordOffsets::one(record.first);
+    (1..=5).for_each(|step| records.add(Offset(record.first.0 + step * 200)));
+    let details = TraceDetails {
+        records,
+        spans: 20,
+        bytes: 12_000,
+        duration: Some(Duration::from_millis(300)),
+        errors: Some(0),
+        service: "checkout".into(),
+        name: "POST /checkout".into(),
+    };
+    let details = is_decision.then_some(&details);
+    (0..ENTRIES).for_each(|_| batch.push(&record, details));
     batch.bytes() as f64 / f64::from(ENTRIES)
 }
 
@@ -239,11 +256,15 @@ mod tests {
     }
 
     /// What a dropped and a kept trace cost on the log: an id of 18 bytes, an outcome of 2, a policy of 14, a
-    /// threshold of 9, its kind of 2, offsets of 12, a time of 7, a trigger of 2, and 2 before them.
+    /// threshold of 9, its kind of 2, offsets of 12, a time of 7, a trigger of 2, and 2 before them. Of the
+    /// trace: six records of 13, spans of 2, bytes of 3, a duration of 5, errors of 2, two names of 2 each,
+    /// and 2 before them.
     #[test]
     fn entries_are_as_long_as_they_are_written() {
-        let (dropped, kept) = (entry_bytes(false), entry_bytes(true));
-        assert!((43.0..43.5).contains(&dropped), "{dropped}");
-        assert!((66.0..69.0).contains(&kept), "{kept}");
+        let (dropped, kept) = (entry_bytes(false, true), entry_bytes(true, true));
+        let delivered = entry_bytes(true, false);
+        assert!((74.0..75.5).contains(&dropped), "{dropped}");
+        assert!((97.0..101.0).contains(&kept), "{kept}");
+        assert!((66.0..69.0).contains(&delivered), "{delivered}");
     }
 }

@@ -66,8 +66,16 @@ pub(super) struct Load {
     pub(super) replication: f64,
     /// How long the decision log stays.
     pub(super) log_retention: Duration,
-    /// Bytes of an entry of the decision log: of a dropped trace, and of a kept one.
-    pub(super) entry_bytes: (f64, f64),
+    pub(super) entry_bytes: EntryBytes,
+}
+
+/// Bytes of the entries of the decision log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct EntryBytes {
+    pub(super) dropped: f64,
+    pub(super) kept: f64,
+    /// When a kept trace was delivered.
+    pub(super) delivered: f64,
 }
 
 /// What it needs.
@@ -171,9 +179,8 @@ impl Load {
         let input = self.rate * self.span_bytes;
         let traces = self.rate / self.spans_per_trace;
         let (kept, dropped) = (traces * self.kept, traces * (1.0 - self.kept));
-        let (of_dropped, of_kept) = self.entry_bytes;
-        // A kept trace has a second entry when it was delivered.
-        let log = dropped * of_dropped + kept * 2.0 * of_kept;
+        let of = self.entry_bytes;
+        let log = dropped * of.dropped + kept * (of.kept + of.delivered);
         Kafka {
             input_bytes_per_second: input,
             input_stored_bytes: input * self.retention.as_secs_f64() * self.replication,
@@ -208,7 +215,7 @@ mod tests {
             retention: Duration::from_secs(3600),
             replication: 3.0,
             log_retention: Duration::from_secs(86_400),
-            entry_bytes: (50.0, 60.0),
+            entry_bytes: EntryBytes { dropped: 50.0, kept: 65.0, delivered: 55.0 },
         }
     }
 

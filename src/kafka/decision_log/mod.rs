@@ -12,6 +12,7 @@
 //!
 //! Leaves to others what a decision means, what waits for it, and the decision memory.
 
+mod details;
 mod metrics;
 mod read_back;
 mod reader;
@@ -38,7 +39,7 @@ use crate::sync::lock;
 use metrics::LogMetrics;
 use reader::{Command, Reader};
 
-pub use record::{Contents, GroupHash, LogBatch, OwnerId, read_any};
+pub use record::{GroupHash, LogBatch, LogEntry, OwnerId, read_whole};
 pub use settings::DecisionLogSettings;
 pub use supersession::OwnershipMarker;
 
@@ -249,8 +250,8 @@ impl DeliveryReports for LogReports {
             }
             (Appended::Batch { ticket, decisions }, Err(failed)) => {
                 self.metrics.failed(&failed);
-                let batch =
-                    LogBatch { value: failed.value.unwrap_or_default().to_vec(), decisions };
+                let value = failed.value.unwrap_or_default().to_vec();
+                let batch = LogBatch { decisions, ..LogBatch::of(value) };
                 (self.sinks[ticket.origin.worker])(LogEvent::Unwritten { ticket, batch });
             }
             (Appended::Marker(origin), result) => {

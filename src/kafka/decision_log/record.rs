@@ -8,12 +8,13 @@ use std::sync::Arc;
 use prost::Message;
 use thiserror::Error;
 
+use super::details::{self, NamesWritten};
 use crate::fnv;
 use crate::ids::{Offset, Timestamp, TopicId, TraceId};
 use crate::otlp::probability::Threshold;
 use crate::proto::trace_decision::{Outcome, Trigger as WireTrigger};
 use crate::proto::{LogRecord, Ownership, TraceDecision};
-use crate::sampling::decided::{DecisionRecord, Kept, SamplingDecision};
+use crate::sampling::decided::{DecisionRecord, Kept, SamplingDecision, TraceDetails};
 use crate::sampling::trace::Trigger;
 
 /// Names the writer of a record: a random number for each acquisition of a partition.
@@ -55,6 +56,30 @@ pub enum Contents {
     },
 }
 
+/// A decision as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// The decision.
+    pub record: DecisionRecord,
+    /// The spans that this entry is the first to tell of.
+    pub details: Option<TraceDetails<'static>>,
+}
+
+/// A record of the log, with all that it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WholeRecord {
+    /// Whose members wrote it.
+    pub group: GroupHash,
+    /// Which of them.
+    pub owner: OwnerId,
+    /// It is the ownership marker of a new owner.
+    pub is_marker: bool,
+    /// The decisions that are understood, in order.
+    pub entries: Vec<LogEntry>,
+    /// How many others there are.
+    pub not_understood: u64,
+}
+
 /// Why a record is passed over.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Unread {
@@ -75,22 +100,40 @@ const LARGE: usize = 16 * 1024;
 /// The tag of `LogRecord.decisions`: field 4, length-delimited.
 const DECISIONS_TAG: u8 = 4 << 3 | 2;
 
+/// The tag of `LogRecord.names`.
+const NAMES_TAG: u8 = 5 << 3 | 2;
+
 /// Decision records that are written as one Kafka record. It grows until it is appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogBatch {
     pub(super) value: Vec<u8>,
     pub(super) decisions: u32,
+    pub(super) names: NamesWritten,
 }
 
 impl LogBatch {
     /// An empty batch of `owner`.
     pub fn new(group: GroupHash, owner: OwnerId) -> Self {
-        Self { value: head(owner, group, None).encode_to_vec(), decisions: 0 }
+        Self::of(head(owner, group, None).encode_to_vec())
     }
 
-    /// Adds a decision.
-    pub fn push(&mut self, record: &DecisionRecord) {
-        let message = wire(record);
+    /// A batch that begins with this.
+    pub(crate) fn of(value: Vec<u8>) -> Self {
+        Self { value, decisions: 0, names: NamesWritten::default() }
+    }
+
+    /// Adds a decision, and the spans that this is the first entry to tell of.
+    pub fn push(&mut self, record: &DecisionRecord, details: Option<&TraceDetails<'_>>) {
+        let Self { value, names, .. } = self;
+        let mut number_of = |name: &str| {
+            names.number_of(name, |name| {
+                value.push(NAMES_TAG);
+                prost::encoding::encode_varint(name.len() as u64, value);
+                value.extend_from_slice(name.as_bytes());
+            })
+        };
+        let details = details.map(|it| details::to_wire(it, record.first, &mut number_of));
+        let message = TraceDecision { details, ..wire(record) };
         self.value.reserve(message.encoded_len() + 4);
         self.value.push(DECISIONS_TAG);
         let encoded = message.encode_length_delimited(&mut self.value);
@@ -122,7 +165,7 @@ pub fn marker(
 }
 
 fn head(owner: OwnerId, group: GroupHash, ownership: Option<Ownership>) -> LogRecord {
-    LogRecord { owner: owner.0, group: group.0, ownership, decisions: Vec::new() }
+    LogRecord { owner: owner.0, group: group.0, ownership, ..LogRecord::default() }
 }
 
 fn wire(record: &DecisionRecord) -> TraceDecision {
@@ -143,6 +186,7 @@ fn wire(record: &DecisionRecord) -> TraceDecision {
         decided_unix_milli: record.at.0,
         trigger: to_wire(record.trigger).into(),
         delivered: record.delivered,
+        details: None,
     }
 }
 
@@ -158,14 +202,28 @@ pub fn read(group: GroupHash, value: Option<&[u8]>) -> Result<(OwnerId, Contents
     contents(record)
 }
 
-/// Reads a record, whichever group wrote it.
+/// Reads a record with all that it says, whichever group wrote it.
 ///
 /// # Errors
 /// When it is not a record of a decision log.
-pub fn read_any(value: Option<&[u8]>) -> Result<(GroupHash, OwnerId, Contents), Unread> {
-    let record = message(value)?;
-    let group = GroupHash(record.group);
-    contents(record).map(|(owner, contents)| (group, owner, contents))
+pub fn read_whole(value: Option<&[u8]>) -> Result<WholeRecord, Unread> {
+    let LogRecord { owner, group, ownership, decisions, names } = message(value)?;
+    let (is_marker, all) = (ownership.is_some(), decisions.len());
+    if !is_marker && all == 0 {
+        return Err(Unread::Malformed);
+    }
+    let mut policies = Names::default();
+    let entry = |mut message: TraceDecision| {
+        let details = message.details.take();
+        let record = of_wire(message, &mut policies)?;
+        let covered = (record.first, record.last);
+        let details = details.and_then(|it| details::of_wire(&it, covered, &names));
+        Some(LogEntry { record, details })
+    };
+    let entries: Vec<LogEntry> = decisions.into_iter().filter_map(entry).collect();
+    let not_understood = (all - entries.len()) as u64;
+    let (group, owner) = (GroupHash(group), OwnerId(owner));
+    Ok(WholeRecord { group, owner, is_marker, entries, not_understood })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a record of the log, not of spans")]
@@ -250,10 +308,13 @@ fn to_wire(trigger: Trigger) -> WireTrigger {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::kafka::decision_log::testing::dropped;
+    use crate::sampling::trace::RecordOffsets;
 
     pub(crate) fn record() -> impl Strategy<Value = DecisionRecord> {
         let kept = ("[a-z]{1,12}", 0..=1_u64 << 56, any::<bool>()).prop_map(
@@ -285,19 +346,57 @@ pub(crate) mod tests {
         )
     }
 
+    /// The records from `first` on.
+    fn records(first: Offset, steps: &[u32]) -> RecordOffsets {
+        let mut at = first.0;
+        let mut next = |step: &u32| {
+            at += i64::from(*step);
+            Offset(at)
+        };
+        let (to_first, steps) = steps.split_first().unwrap();
+        let mut records = RecordOffsets::one(next(to_first));
+        steps.iter().for_each(|step| records.add(next(step)));
+        records
+    }
+
+    pub(crate) fn entry() -> impl Strategy<Value = LogEntry> {
+        let steps = prop_oneof![
+            9 => prop::collection::vec(0..20_u32, 1..6),
+            1 => prop::collection::vec(1..10_u32, 60..70),
+        ];
+        let sums = (any::<u64>(), any::<u64>(), any::<Option<u64>>(), any::<Option<u32>>());
+        let names = ("[a-c]{0,2}", "[a-c]{0,2}");
+        let details = prop::option::of((steps, sums, names));
+        (record(), details).prop_map(|(record, details)| {
+            let details = details.map(|(steps, (spans, bytes, nanos, errors), names)| {
+                let records = records(record.first, &steps);
+                let is_listed = records.listed().is_some();
+                let unlisted = RecordOffsets::unlisted(record.first, record.last);
+                let records = if is_listed { records } else { unlisted };
+                let duration = nanos.map(Duration::from_nanos);
+                let (service, name) = (names.0.into(), names.1.into());
+                TraceDetails { records, spans, bytes, duration, errors, service, name }
+            });
+            LogEntry { record, details }
+        })
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(
-            decisions in prop::collection::vec(record(), 1..5),
+            entries in prop::collection::vec(entry(), 1..5),
             owner in any::<u64>(),
         ) {
-            let group = GroupHash::of("shop");
-            let batch = batch(OwnerId(owner), group, &decisions);
+            let (group, owner) = (GroupHash::of("shop"), OwnerId(owner));
+            let mut batch = LogBatch::new(group, owner);
+            entries.iter().for_each(|it| batch.push(&it.record, it.details.as_ref()));
             let read_back = read(group, Some(&batch.value));
+            let decisions = entries.iter().map(|it| it.record.clone()).collect();
             let contents = Contents::Decisions { decisions, not_understood: 0 };
-            prop_assert_eq!(&read_back, &Ok((OwnerId(owner), contents)));
-            let any = read_any(Some(&batch.value));
-            prop_assert_eq!(any, read_back.map(|(owner, contents)| (group, owner, contents)));
+            prop_assert_eq!(read_back, Ok((owner, contents)));
+            let whole = read_whole(Some(&batch.value)).unwrap();
+            prop_assert_eq!((whole.group, whole.owner, whole.is_marker), (group, owner, false));
+            prop_assert_eq!((whole.entries, whole.not_understood), (entries, 0));
             let other = read(GroupHash::of("bank"), Some(&batch.value));
             prop_assert_eq!(other, Err(Unread::OtherGroup));
         }
@@ -305,26 +404,56 @@ pub(crate) mod tests {
         /// Whatever somebody else wrote there, and whatever became of what was written.
         #[test]
         fn anything_can_be_read(
-            decisions in prop::collection::vec(record(), 1..5),
+            entries in prop::collection::vec(entry(), 1..5),
             noise in prop::collection::vec(any::<u8>(), 0..80),
             place in any::<usize>(),
             byte in any::<u8>(),
         ) {
             let group = GroupHash::of("shop");
             let _ = read(group, Some(&noise));
-            let mut value = batch(OwnerId(1), group, &decisions).value;
+            let mut batch = LogBatch::new(group, OwnerId(1));
+            entries.iter().for_each(|it| batch.push(&it.record, it.details.as_ref()));
+            let mut value = batch.value;
             let place = place % value.len();
             value[place] = byte;
             if let Ok((_, Contents::Decisions { decisions, .. })) = read(group, Some(&value)) {
                 prop_assert!(decisions.iter().all(|it| it.first <= it.last && it.first >= Offset::BEFORE_ALL));
             }
+            if let Ok(whole) = read_whole(Some(&value)) {
+                for LogEntry { record, details } in whole.entries {
+                    let records = details.map(|it| (it.records.first(), it.records.last()));
+                    let (first, last) = records.unwrap_or((record.first, record.last));
+                    prop_assert!(record.first <= first && first <= last);
+                }
+            }
             let _ = read(group, Some(&value[..place]));
+            let _ = read_whole(Some(&value[..place]));
+        }
+    }
+
+    #[test]
+    fn a_name_stands_once_in_a_record_and_is_cut() {
+        let group = GroupHash::of("shop");
+        let mut batch = LogBatch::new(group, OwnerId(1));
+        let long = "é".repeat(200);
+        let details = TraceDetails {
+            service: "shop".into(),
+            name: long.as_str().into(),
+            ..TraceDetails::late(RecordOffsets::one(Offset(0)), 1, 1)
+        };
+        batch.push(&dropped(1, 0, 1), Some(&details));
+        let first = batch.bytes();
+        batch.push(&dropped(2, 0, 1), Some(&details));
+        assert!(batch.bytes() - first < 60, "{}", batch.bytes() - first);
+        for entry in read_whole(Some(&batch.value)).unwrap().entries {
+            let details = entry.details.unwrap();
+            assert_eq!((&*details.service, &*details.name), ("shop", &*"é".repeat(128)));
         }
     }
 
     fn batch(owner: OwnerId, group: GroupHash, decisions: &[DecisionRecord]) -> LogBatch {
         let mut batch = LogBatch::new(group, owner);
-        decisions.iter().for_each(|record| batch.push(record));
+        decisions.iter().for_each(|record| batch.push(record, None));
         assert_eq!(batch.decisions as usize, decisions.len());
         batch
     }

@@ -2,7 +2,7 @@
 
 use super::record::{self, Contents, GroupHash, OwnerId};
 use super::supersession::{OwnershipMarker, Reading};
-use super::{Log, LogBatch, LogTicket, Topics};
+use super::{Log, LogBatch, LogEntry, LogTicket, Topics};
 use crate::ids::{Offset, Origin, Position, Timestamp, TraceId};
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
 use crate::sampling::trace::Trigger;
@@ -39,11 +39,6 @@ impl Log for ByHand {
 }
 
 impl LogBatch {
-    /// A log batch with any value.
-    pub(crate) fn of(value: Vec<u8>) -> Self {
-        Self { value, decisions: 0 }
-    }
-
     /// An ownership marker.
     pub(crate) fn marker(group: GroupHash, owner: OwnerId) -> Self {
         Self::of(record::marker(owner, group, Timestamp(0), None))
@@ -52,13 +47,18 @@ impl LogBatch {
     /// A log batch of these decisions.
     pub(crate) fn with(group: GroupHash, owner: OwnerId, decisions: &[DecisionRecord]) -> Self {
         let mut batch = Self::new(group, owner);
-        decisions.iter().for_each(|record| batch.push(record));
+        decisions.iter().for_each(|record| batch.push(record, None));
         batch
     }
 
     /// Its value.
     pub(crate) fn value(&self) -> &[u8] {
         &self.value
+    }
+
+    /// Its entries.
+    pub(crate) fn entries(&self) -> Vec<LogEntry> {
+        record::read_whole(Some(&self.value)).map_or(Vec::new(), |whole| whole.entries)
     }
 
     /// Its owner and its decisions, if it contains decisions.

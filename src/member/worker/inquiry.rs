@@ -93,8 +93,8 @@ impl From<&OpenTrace> for OpenFacts {
             opened_at: trace.opened_at,
             root_at: trace.root_at(),
             due_at: trace.due_at(),
-            first: trace.first,
-            last: trace.last,
+            first: trace.records.first(),
+            last: trace.records.last(),
         }
     }
 }

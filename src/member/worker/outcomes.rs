@@ -9,7 +9,7 @@ use super::Shared;
 use super::active_policies::ActivePolicies;
 use super::counting::{Counting, of_run};
 use super::outbound::Outbox;
-use super::settlement::{Framed, Settlement, Shipment};
+use super::settlement::{Decided, Framed, LateSpans, Settlement, Shipment};
 use crate::ids::{Offset, Pin};
 use crate::otlp::probability::Threshold;
 use crate::otlp::{Additions, Chance, Framer};
@@ -123,11 +123,13 @@ impl Sink for Outcomes<'_> {
         let policies = &self.active.policies.set;
         self.counting.decided(policies, &decided.decision, (trace, recorded.trigger));
         self.remember(&decided);
+        let details = self.settlement.recording.is_on().then(|| decided.details());
+        let settled = Decided { record: recorded, details: details.as_ref(), pin: trace.pin };
         match &recorded.decision {
-            SamplingDecision::Dropped => self.settlement.dropped(recorded, trace.pin, self.outbox),
+            SamplingDecision::Dropped => self.settlement.dropped(settled, self.outbox),
             SamplingDecision::Kept(kept) => {
                 let shipment = self.ship(kept, decided.pieces());
-                self.settlement.kept(decided.recorded, trace.pin, shipment, self.outbox);
+                self.settlement.kept(settled, shipment, self.outbox);
             }
         }
     }
@@ -139,13 +141,15 @@ impl Sink for Outcomes<'_> {
         let counts = &mut self.counting.counts;
         counts.cache_lookups[0] += 1;
         counts.received.add(amount);
+        let late = LateSpans { offset, spans: amount.spans, bytes: amount.bytes };
         let SamplingDecision::Kept(kept) = &recorded.decision else {
             counts.late_dropped.add(amount);
+            self.settlement.late_dropped(recorded, &late);
             return;
         };
         counts.late_kept.add(amount);
         let shipment = self.ship(kept, std::iter::once(piece));
-        self.settlement.late(recorded, offset, shipment, self.outbox);
+        self.settlement.late(recorded, &late, shipment, self.outbox);
     }
 
     fn read_again(&mut self, spans: FollowingSpans<'_>) {

@@ -6,6 +6,7 @@
 //! span follows depends on the partition's log alone, except where the bound forgot a decision.
 //! Leaves to others what is done with a span that follows.
 
+mod details;
 mod entries;
 mod prior;
 mod table;
@@ -18,6 +19,7 @@ use crate::ids::{Offset, Position, Timestamp, TraceId};
 use crate::otlp::probability::Threshold;
 use crate::sampling::trace::Trigger;
 
+pub use details::TraceDetails;
 pub use prior::PriorDecisions;
 pub use table::DecidedTraces;
 

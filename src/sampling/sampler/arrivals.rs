@@ -91,7 +91,10 @@ impl Sampler {
         self.headers.hold_again(segment.resource);
         self.headers.hold_again(segment.scope);
         self.traces.append(slot, offset, segment, run.framed.of(record.bytes), run.count());
-        if run.spans.iter().any(|span| span.is_root) {
+        let root = run.spans.iter().find(|span| span.is_root);
+        let named = root.unwrap_or(&run.spans[0]);
+        self.traces.name_by(slot, named.name.within(run.framed), root.is_some());
+        if root.is_some() {
             self.traces.root_received(slot);
         }
         if self.traces.is_at_cap(slot) && !self.in_hand.at_cap.contains(&slot) {

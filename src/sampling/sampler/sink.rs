@@ -1,8 +1,8 @@
 //! What comes out of a sampler, and who takes it.
 
 use crate::ids::{Offset, Pin, Timestamp};
-use crate::otlp::SpanSegment;
-use crate::sampling::decided::DecisionRecord;
+use crate::otlp::{SpanSegment, service_name};
+use crate::sampling::decided::{DecisionRecord, TraceDetails};
 use crate::sampling::facts::Summary;
 use crate::sampling::policy::{Budgets, Decision, Explanation, Observer, PolicySet};
 use crate::sampling::trace::{Headers, OpenTrace};
@@ -77,6 +77,23 @@ impl<'a> DecidedTrace<'a> {
         headers: &'a Headers,
     ) -> Self {
         Self { trace, decision, recorded, headers }
+    }
+
+    /// What goes on record of it beside the decision.
+    pub fn details(&self) -> TraceDetails<'a> {
+        let OpenTrace { records, summary, .. } = self.trace;
+        let (segment, name) = self.trace.name().unzip();
+        let service = segment.and_then(|it| service_name(self.headers.get(it.resource)));
+        let text = |bytes: Option<&'a [u8]>| String::from_utf8_lossy(bytes.unwrap_or_default());
+        TraceDetails {
+            records: records.clone(),
+            spans: u64::from(summary.spans),
+            bytes: summary.bytes,
+            duration: Some(summary.duration()),
+            errors: Some(summary.errors),
+            service: text(service),
+            name: text(name),
+        }
     }
 
     /// Its spans, in the order they came.

@@ -9,17 +9,20 @@
 mod headers;
 mod limits;
 mod payload;
+mod record_offsets;
 
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
 use crate::ids::{Offset, Pin, Timestamp, TraceId};
+use crate::otlp::span::Slice;
 use crate::sampling::facts::Summary;
 
 pub use headers::{HeaderId, Headers};
 pub use limits::Limits;
 pub use payload::{Payload, Segment};
+pub use record_offsets::RecordOffsets;
 
 /// Bytes that an open trace costs beside its spans: its slot, its index entry, its deadlines.
 /// Counted against the memory bound, so that many small traces cannot pass under it.
@@ -49,10 +52,10 @@ pub struct OpenTrace {
     pub payload: Payload,
     /// The pin on its first record.
     pub pin: Pin,
-    /// Its first record.
-    pub first: Offset,
-    /// The last record with spans of it so far.
-    pub last: Offset,
+    /// The records with spans of it so far.
+    pub records: RecordOffsets,
+    /// Where the name of its root span is, or of its first one until a root comes.
+    name: NamePlace,
     /// The partition's clock when its first span was read.
     pub opened_at: Timestamp,
     /// The partition's clock when its root span was read, the first if there are several.
@@ -61,6 +64,13 @@ pub struct OpenTrace {
     cost: u64,
     deadline: Timestamp,
     serial: u64,
+}
+
+/// Where a name is: in which block of the payload, and there.
+#[derive(Clone, Copy, Debug, Default)]
+struct NamePlace {
+    block: u32,
+    name: Slice,
 }
 
 impl OpenTrace {
@@ -72,6 +82,14 @@ impl OpenTrace {
     /// The partition's clock at which it is decided at the latest.
     pub fn due_at(&self) -> Timestamp {
         self.deadline
+    }
+
+    /// The name of its root span, or of its first one if no root came, as it was sent, and which
+    /// resource and scope that span belongs to; `None` while it has no spans.
+    pub fn name(&self) -> Option<(Segment, &[u8])> {
+        let NamePlace { block, name } = self.name;
+        let (segment, spans) = self.payload.block(block as usize)?;
+        Some((segment, name.of(spans)))
     }
 }
 
@@ -165,8 +183,8 @@ impl OpenTraces {
             summary: Summary::new(id),
             payload: Payload::default(),
             pin,
-            first: offset,
-            last: offset,
+            records: RecordOffsets::one(offset),
+            name: NamePlace::default(),
             opened_at: self.clock,
             root_at: None,
             cost: TRACE_OVERHEAD,
@@ -208,12 +226,22 @@ impl OpenTraces {
         spans: u32,
     ) {
         let trace = self.get_mut(slot);
-        trace.last = offset;
+        trace.records.add(offset);
         let cost = trace.payload.push(segment, framed);
         trace.cost += cost;
         trace.summary.spans += spans;
         trace.summary.bytes += framed.len() as u64;
         self.bytes += cost;
+    }
+
+    /// The trace at `slot` goes by the name of one of the spans that were just appended, if that is
+    /// its root, or its first one. The name is at `name` of them.
+    pub fn name_by(&mut self, slot: Slot, name: Slice, is_root: bool) {
+        let trace = self.get_mut(slot);
+        let block = trace.payload.blocks() - 1;
+        if trace.root_at.is_none() && (is_root || block == 0) {
+            trace.name = NamePlace { block: block as u32, name };
+        }
     }
 
     /// Takes note that the root of the trace at `slot` came: it may now be complete earlier.

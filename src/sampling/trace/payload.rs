@@ -31,6 +31,16 @@ impl Payload {
         framed.len() as u64 + BLOCK_OVERHEAD
     }
 
+    /// How many times something was added.
+    pub fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// What was added after `index` others.
+    pub fn block(&self, index: usize) -> Option<(Segment, &[u8])> {
+        self.blocks.get(index).map(|(segment, framed)| (*segment, &**framed))
+    }
+
     /// What was added, in order.
     pub fn segments(&self) -> impl Iterator<Item = (Segment, &[u8])> + Clone {
         self.blocks.iter().map(|(segment, framed)| (*segment, &**framed))

@@ -8,7 +8,7 @@ use crate::export::DeliveryId;
 use crate::ids::Pin;
 use crate::kafka::decision_log::LogBatch;
 use crate::member::worker::outbound::Outbound;
-use crate::sampling::decided::DecisionRecord;
+use crate::sampling::decided::{DecisionRecord, TraceDetails};
 
 /// The records of one partition that are not written yet, each of some decisions. They are numbered
 /// one after the other.
@@ -21,6 +21,17 @@ pub(super) struct LogBatches {
     open: Option<LogBatch>,
     /// Bytes of the chunks that wait.
     bytes: u64,
+}
+
+/// What is to be put on record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewEntry<'a> {
+    /// What is known of the decision.
+    pub(super) record: &'a DecisionRecord,
+    /// The spans that this is the first entry to tell of.
+    pub(super) details: Option<&'a TraceDetails<'a>>,
+    /// What is held until it is written.
+    pub(super) pin: Option<Pin>,
 }
 
 #[derive(Debug, Default)]
@@ -44,20 +55,15 @@ pub(super) struct LetGo {
 }
 
 impl LogBatches {
-    /// Adds a decision to the open record, which `new` makes if there is none, and which holds
-    /// `pin` from now on. Returns the record's number.
-    pub(super) fn push(
-        &mut self,
-        recorded: &DecisionRecord,
-        pin: Option<Pin>,
-        new: impl FnOnce() -> LogBatch,
-    ) -> u64 {
+    /// Adds an entry to the open record, which `new` makes if there is none, and which holds its pin
+    /// from now on. Returns the record's number.
+    pub(super) fn push(&mut self, entry: &NewEntry<'_>, new: impl FnOnce() -> LogBatch) -> u64 {
         if self.open.is_none() {
             self.entries.push_back(Entry::default());
         }
-        self.open.get_or_insert_with(new).push(recorded);
-        if let Some(entry) = self.entries.back_mut() {
-            entry.pins.extend(pin);
+        self.open.get_or_insert_with(new).push(entry.record, entry.details);
+        if let Some(opened) = self.entries.back_mut() {
+            opened.pins.extend(entry.pin);
         }
         self.last()
     }
@@ -155,7 +161,7 @@ mod tests {
 
     fn push(batches: &mut LogBatches, pin: Option<Pin>) -> u64 {
         let new = || LogBatch::new(GroupHash::of("shop"), OwnerId(1));
-        batches.push(&dropped(1, 0, 1), pin, new)
+        batches.push(&NewEntry { record: &dropped(1, 0, 1), details: None, pin }, new)
     }
 
     #[test]

@@ -19,13 +19,15 @@ use tokio::time::Instant;
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
 use crate::ids::{Offset, Origin, Partition, Pin, Position, Timestamp, TraceId};
 use crate::kafka::dead_letters::{self, Letter, Waiter};
-use crate::kafka::decision_log::{GroupHash, OwnerId};
+use crate::kafka::decision_log::{GroupHash, LogEntry, OwnerId};
 use crate::otlp::FramedChunk;
-use crate::sampling::decided::DecisionRecord;
+use crate::sampling::decided::{DecisionRecord, TraceDetails};
+use crate::sampling::trace::RecordOffsets;
 use crate::sampling::watermark::Watermark;
 
 use super::gathering::Urgency;
 use super::outbound::{Outbound, Outbox, Targets};
+use log_batches::NewEntry;
 use recording::Recording;
 use undelivered::{Part, Undelivered};
 
@@ -43,6 +45,8 @@ pub(super) struct Settlement {
     undelivered: HashMap<DecisionKey, Undelivered, foldhash::fast::RandomState>,
     /// Those of them that the record in hand holds.
     in_hand: Vec<InHand>,
+    /// Late spans of dropped traces that the record in hand holds. Empty without a decision log.
+    late_dropped: Vec<LogEntry>,
     /// Letters about records that are not settled yet.
     letters: usize,
 }
@@ -68,6 +72,38 @@ struct InHand {
     part: Part,
     /// The decision covers no further record.
     is_last: bool,
+}
+
+/// A trace that was decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decided<'a> {
+    pub(super) record: &'a DecisionRecord,
+    /// What goes on record beside the decision.
+    pub(super) details: Option<&'a TraceDetails<'a>>,
+    /// What holds its first record.
+    pub(super) pin: Pin,
+}
+
+/// Spans of the record in hand that came after their trace was decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LateSpans {
+    /// The record in hand.
+    pub(super) offset: Offset,
+    pub(super) spans: u64,
+    pub(super) bytes: u64,
+}
+
+impl LateSpans {
+    fn details(&self) -> TraceDetails<'static> {
+        TraceDetails::late(RecordOffsets::one(self.offset), self.spans, self.bytes)
+    }
+
+    /// Adds them to those that came before.
+    fn join(&self, before: &mut TraceDetails<'_>) {
+        before.records.add(self.offset);
+        before.spans += self.spans;
+        before.bytes += self.bytes;
+    }
 }
 
 /// Spans of a kept trace, and which exporters get them.
@@ -104,6 +140,7 @@ impl Settlement {
             chunks_under_way: 0,
             undelivered: HashMap::default(),
             in_hand: Vec::new(),
+            late_dropped: Vec::new(),
             letters: 0,
         }
     }
@@ -125,43 +162,62 @@ impl Settlement {
     }
 
     /// A trace was dropped, whose first record `pin` holds: it is done when that is on record.
-    pub(super) fn dropped(&mut self, recorded: &DecisionRecord, pin: Pin, out: &mut Outbox) {
-        if self.recording.record(recorded, Some(pin), Urgency::Later, out).is_none() {
+    pub(super) fn dropped(&mut self, decided: Decided<'_>, out: &mut Outbox) {
+        let Decided { record, details, pin } = decided;
+        let entry = NewEntry { record, details, pin: Some(pin) };
+        if self.recording.record(&entry, Urgency::Later, out).is_none() {
             self.watermark.release(pin);
         }
     }
 
     /// A trace was kept, whose first record `pin` holds: it leaves when that is on record, and is
     /// done when it is delivered.
-    pub(super) fn kept(
-        &mut self,
-        recorded: DecisionRecord,
-        pin: Pin,
-        shipment: Shipment,
-        out: &mut Outbox,
-    ) {
-        let of = (recorded.trace_id, recorded.first);
-        if let Some(sequence) = self.recording.record(&recorded, None, Urgency::Soon, out) {
-            self.undelivered.insert(of, Undelivered::whole(recorded, sequence));
+    pub(super) fn kept(&mut self, decided: Decided<'_>, shipment: Shipment, out: &mut Outbox) {
+        let Decided { record, details, pin } = decided;
+        let of = (record.trace_id, record.first);
+        let entry = NewEntry { record, details, pin: None };
+        if let Some(sequence) = self.recording.record(&entry, Urgency::Soon, out) {
+            self.undelivered.insert(of, Undelivered::whole(record.clone(), sequence));
         }
         self.deliver((of, Part::Covered, pin), shipment, out);
     }
 
-    /// Late spans of the record in hand, at `offset`, follow a decision to keep their trace.
+    /// Late spans of the record in hand follow a decision to keep their trace.
     pub(super) fn late(
         &mut self,
         decision: DecisionRecord,
-        offset: Offset,
+        late: &LateSpans,
         shipment: Shipment,
         out: &mut Outbox,
     ) {
-        let (of, part) = ((decision.trace_id, decision.first), Part::Late(offset));
+        let (of, part) = ((decision.trace_id, decision.first), Part::Late);
         if self.recording.is_on() {
-            self.undelivered.entry(of).or_insert_with(|| Undelivered::but_late(decision));
+            let trace = self.undelivered.entry(of);
+            trace.or_insert_with(|| Undelivered::but_late(decision)).late_came(late);
             self.hold_in_hand(of, part, false);
         }
-        let pin = self.watermark.pin(offset);
+        let pin = self.watermark.pin(late.offset);
         self.deliver((of, part, pin), shipment, out);
+    }
+
+    /// Late spans of the record in hand follow a decision to drop their trace: where they are goes on
+    /// record when that was taken in, so that the trace is found whole.
+    pub(super) fn late_dropped(&mut self, decision: DecisionRecord, late: &LateSpans) {
+        if !self.recording.is_on() {
+            return;
+        }
+        // A record has the spans of a trace together, mostly; if not, there are several entries.
+        match self.late_dropped.last_mut() {
+            Some(LogEntry { record, details: Some(details) })
+                if record.trace_id == decision.trace_id && record.first == decision.first =>
+            {
+                late.join(details);
+            }
+            _ => {
+                let details = Some(late.details());
+                self.late_dropped.push(LogEntry { record: decision, details });
+            }
+        }
     }
 
     /// Spans of the record in hand, at `offset`, are delivered again: an earlier owner decided to
@@ -200,6 +256,12 @@ impl Settlement {
                 trace.complete();
             }
             self.ended(of, part, out);
+        }
+        for LogEntry { record, details } in std::mem::take(&mut self.late_dropped) {
+            let offset = details.as_ref().map(|it| it.records.last());
+            let pin = offset.map(|offset| self.watermark.pin(offset));
+            let entry = NewEntry { record: &record, details: details.as_ref(), pin };
+            self.recording.record(&entry, Urgency::Later, out);
         }
     }
 
@@ -293,8 +355,9 @@ impl Settlement {
         if trace.is_done() {
             self.undelivered.remove(&of);
         }
-        for recorded in records {
-            self.recording.record(&recorded, None, Urgency::Soon, out);
+        for LogEntry { record, details } in records {
+            let entry = NewEntry { record: &record, details: details.as_ref(), pin: None };
+            self.recording.record(&entry, Urgency::Soon, out);
         }
     }
 

@@ -1,9 +1,9 @@
 //! One partition's part in the decision log: its owner id there, the decisions that are not written
 //! yet, and the position from which the log has to be read back.
 
-use super::log_batches::{LetGo, LogBatches};
+use super::log_batches::{LetGo, LogBatches, NewEntry};
 use super::log_positions::LogPositions;
-use crate::ids::{Offset, Origin, Pin, Position, Timestamp};
+use crate::ids::{Offset, Origin, Position, Timestamp};
 use crate::kafka::decision_log::{GroupHash, LogBatch, LogTicket, OwnerId, OwnershipMarker};
 use crate::member::worker::gathering::Urgency;
 use crate::member::worker::outbound::Outbox;
@@ -35,22 +35,20 @@ impl Recording {
     }
 
     /// True if there is a decision log.
-    pub(super) fn is_on(&self) -> bool {
+    pub(in crate::member::worker) fn is_on(&self) -> bool {
         self.writer.is_some()
     }
 
-    /// Puts what is known of a decision on record, which holds `pin` until it is written. Returns
-    /// the number of the record; `None` without a decision log.
+    /// Puts an entry on record. Returns the number of the record; `None` without a decision log.
     pub(super) fn record(
         &mut self,
-        recorded: &DecisionRecord,
-        pin: Option<Pin>,
+        entry: &NewEntry<'_>,
         urgency: Urgency,
         out: &mut Outbox,
     ) -> Option<u64> {
         let (group, owner) = self.writer?;
         let mut is_new = false;
-        let sequence = self.batches.push(recorded, pin, || {
+        let sequence = self.batches.push(entry, || {
             is_new = true;
             LogBatch::new(group, owner)
         });

@@ -134,14 +134,16 @@ impl World {
             Step::Drop(which) => {
                 let Some((record, pin, task)) = pick(&mut self.open, *which) else { return };
                 self.tasks[task].is_open = false;
-                self.settlement.dropped(&record, pin, &mut self.outbox);
+                let decided = Decided { record: &record, details: None, pin };
+                self.settlement.dropped(decided, &mut self.outbox);
             }
             Step::Keep(which, chunks) => {
                 let Some((record, pin, task)) = pick(&mut self.open, *which) else { return };
                 (self.tasks[task].is_open, self.tasks[task].left) = (false, *chunks);
                 let record = keep(record);
                 self.kept.push(record.clone());
-                self.settlement.kept(record, pin, shipment(task, *chunks), &mut self.outbox);
+                let decided = Decided { record: &record, details: None, pin };
+                self.settlement.kept(decided, shipment(task, *chunks), &mut self.outbox);
             }
             Step::Close => self.settlement.recording.close_batch(&mut self.outbox),
             Step::Log(which) => {
@@ -195,7 +197,8 @@ impl World {
             let record = self.kept[at].clone();
             let task = self.task(offset, Some(record.trace_id), *chunks);
             let shipment = shipment(task, *chunks);
-            self.settlement.late(record, Offset(offset), shipment, &mut self.outbox);
+            let late = LateSpans { offset: Offset(offset), spans: 1, bytes: 1 };
+            self.settlement.late(record, &late, shipment, &mut self.outbox);
         }
         // Without a log nothing is known of earlier owners.
         let has_log = self.has_log;

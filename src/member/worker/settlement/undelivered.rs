@@ -1,15 +1,17 @@
 //! A kept trace that is not on record as delivered.
 
-use crate::ids::Offset;
-use crate::sampling::decided::DecisionRecord;
+use crate::kafka::decision_log::LogEntry;
+use crate::sampling::decided::{DecisionRecord, TraceDetails};
+
+use super::LateSpans;
 
 /// Which spans of a trace are delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// Those that the decision covers.
     Covered,
-    /// Late ones, of the record at this offset.
-    Late(Offset),
+    /// Late ones.
+    Late,
 }
 
 /// A kept trace that is not on record as delivered.
@@ -25,9 +27,10 @@ pub(super) struct Undelivered {
     is_whole: bool,
     /// It is on record that what the decision covers was delivered.
     is_recorded: bool,
-    /// Deliveries of late spans, and the last record with such spans.
+    /// Deliveries of late spans.
     late: usize,
-    late_until: Option<Offset>,
+    /// The late spans that are not on record as delivered.
+    late_spans: Option<TraceDetails<'static>>,
 }
 
 impl Undelivered {
@@ -45,7 +48,7 @@ impl Undelivered {
             is_whole: false,
             is_recorded: false,
             late: 0,
-            late_until: None,
+            late_spans: None,
         }
     }
 
@@ -59,34 +62,42 @@ impl Undelivered {
         self.is_whole = true;
     }
 
+    /// Late spans came, whose delivery begins.
+    pub(super) fn late_came(&mut self, late: &LateSpans) {
+        match &mut self.late_spans {
+            Some(before) => late.join(before),
+            None => self.late_spans = Some(late.details()),
+        }
+    }
+
     /// A delivery begins. Returns the record that has to be written before.
     pub(super) fn begins(&mut self, part: Part) -> Option<u64> {
         match part {
             Part::Covered => self.covered += 1,
-            Part::Late(offset) => {
-                self.late += 1;
-                self.late_until = self.late_until.max(Some(offset));
-            }
+            Part::Late => self.late += 1,
         }
         self.sequence
     }
 
     /// A delivery ends. Returns what has to be put on record now.
-    pub(super) fn ends(&mut self, part: Part) -> Vec<DecisionRecord> {
+    pub(super) fn ends(&mut self, part: Part) -> Vec<LogEntry> {
         let left = if part == Part::Covered { &mut self.covered } else { &mut self.late };
         debug_assert!(*left > 0, "a delivery ends once");
         *left = left.saturating_sub(1);
         let mut records = Vec::new();
         if self.is_whole && self.covered == 0 && !self.is_recorded {
             self.is_recorded = true;
-            records.push(DecisionRecord { delivered: true, ..self.recorded.clone() });
+            let record = DecisionRecord { delivered: true, ..self.recorded.clone() };
+            records.push(LogEntry { record, details: None });
         }
         if self.is_recorded
             && self.late == 0
-            && let Some(last) = self.late_until.take_if(|last| *last > self.recorded.last)
+            && let Some(details) = self.late_spans.take()
+            && details.records.last() > self.recorded.last
         {
-            self.recorded.last = last;
-            records.push(DecisionRecord { delivered: true, ..self.recorded.clone() });
+            self.recorded.last = details.records.last();
+            let record = DecisionRecord { delivered: true, ..self.recorded.clone() };
+            records.push(LogEntry { record, details: Some(details) });
         }
         records
     }

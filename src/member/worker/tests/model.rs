@@ -16,7 +16,7 @@ use super::bench;
 use crate::export::Chunk;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::testing::{ByHand, read_back};
-use crate::kafka::decision_log::{GroupHash, LogBatch, LogTicket};
+use crate::kafka::decision_log::{GroupHash, LogBatch, LogEntry, LogTicket};
 use crate::kafka::source::{CaughtUp, CommitMetadata, OwnershipTable, Record};
 use crate::member::worker::ActivePolicies;
 use crate::member::worker::context::Context;
@@ -165,6 +165,8 @@ struct World {
     sent: Vec<Sent>,
     log: Vec<OnLog>,
     stands: HashMap<(TraceId, Offset), Stands>,
+    /// Which records hold spans of a trace, as entries of the log list them.
+    found: HashSet<(TraceId, Offset)>,
     committed: (Position, CommitMetadata),
     owner: Owner,
     owners: usize,
@@ -217,6 +219,7 @@ impl World {
             sent: Vec::new(),
             log: Vec::new(),
             stands: HashMap::new(),
+            found: HashSet::new(),
             committed,
             owner,
             owners: 1,
@@ -373,8 +376,22 @@ impl World {
         let (writer, decisions) = line.decisions(self.group).expect("owners write decisions");
         let is_by_owner = writer == self.owner.state.owner;
         decisions.iter().for_each(|recorded| self.believe(recorded, is_by_owner));
+        self.find(&line);
         self.log.push(OnLog { line, is_by_owner });
         offset
+    }
+
+    /// Takes note where the spans are that the entries tell of first.
+    fn find(&mut self, line: &LogBatch) {
+        for LogEntry { record, details } in line.entries() {
+            let Some(details) = details else { continue };
+            for offset in details.records.listed().expect("a trace has few records") {
+                let is_there =
+                    |sent: &Sent| id(sent.trace) == record.trace_id && sent.offset == offset;
+                assert!(self.sent.iter().any(is_there), "{record:?} has no spans at {offset:?}");
+                self.found.insert((record.trace_id, offset));
+            }
+        }
     }
 
     fn believe(&mut self, recorded: &DecisionRecord, is_by_owner: bool) {
@@ -530,6 +547,12 @@ impl World {
             assert!(
                 stands.decision == SamplingDecision::Dropped || is_delivered,
                 "span {number} is passed, and not delivered"
+            );
+            // Late spans that were delivered are with the backends, whatever is on record.
+            let is_found = self.found.contains(&(id(sent.trace), sent.offset));
+            assert!(
+                is_found || stands.decision != SamplingDecision::Dropped,
+                "span {number} is dropped, and no entry lists its record"
             );
         }
     }
