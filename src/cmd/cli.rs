@@ -21,6 +21,7 @@ use super::replay_dead_letters::{self, ReplayDeadLettersArgs};
 use super::run::{self, RunArgs};
 use super::schema::{self, SchemaArgs};
 use super::size::{self, SizeArgs};
+use super::trace::{self, TraceArgs};
 use super::validate::{self, ValidateArgs};
 use super::version;
 
@@ -44,6 +45,7 @@ enum Command {
     Health(HealthArgs),
     Doctor(DoctorArgs),
     Decisions(DecisionsArgs),
+    Trace(TraceArgs),
     Decide(DecideArgs),
     Capture(CaptureArgs),
     Test(TestArgs),
@@ -68,6 +70,7 @@ impl Cli {
             Command::Health(args) => health::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Decisions(args) => decisions::run(args),
+            Command::Trace(args) => trace::run(args),
             Command::Decide(args) => decide::run(args),
             Command::Capture(args) => capture::run(args),
             Command::Test(args) => policy_tests::run(args),

@@ -34,3 +34,4 @@ mod stopping;
 mod support;
 mod takeover;
 mod tenants;
+mod trace;

@@ -23,8 +23,7 @@ use crate::testbed::captures::{Capture, CaptureError, EXPECTED};
 pub(crate) use json::{DecisionLine, attribution, decision, vote_name};
 pub use offline::{Counts, ExplainedDecision, Offline};
 pub use summary::Summary;
-use text::noun;
-pub(crate) use text::{why, write_votes};
+pub(crate) use text::{noun, why, write_decision, write_votes};
 
 /// Run the policies over captured spans, and say what is kept and why.
 ///

@@ -13,7 +13,7 @@ use crate::telemetry::accounts::Amount;
 use crate::telemetry::metrics::TRIGGERS;
 
 /// Writes one decision, and a line for each policy.
-pub(super) fn write_decision(
+pub(crate) fn write_decision(
     out: &mut impl Write,
     policies: &PolicySet,
     explained: &ExplainedDecision,
@@ -160,6 +160,6 @@ impl<W: Write> Table<'_, W> {
 }
 
 /// `1 span`, `2 spans`.
-pub(super) fn noun(number: u64, noun: &str) -> String {
+pub(crate) fn noun(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::cmd::printable::printable;
 use crate::cmd::topic_reader::Record;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::kafka::decision_log::{GroupHash, LogEntry, OwnerId, read_whole};
@@ -14,20 +15,20 @@ use crate::telemetry::metrics::TRIGGERS;
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) partition: Partition,
+pub(in crate::cmd) struct Entry {
+    pub(in crate::cmd) partition: Partition,
     /// That of the log's record, which holds many entries.
-    pub(super) offset: Offset,
+    pub(in crate::cmd) offset: Offset,
     /// Somebody else had taken the partition over before this was written.
-    pub(super) by_former_owner: bool,
-    pub(super) record: DecisionRecord,
+    pub(in crate::cmd) by_former_owner: bool,
+    pub(in crate::cmd) record: DecisionRecord,
     /// The spans that this entry is the first to tell of.
-    pub(super) details: Option<TraceDetails<'static>>,
+    pub(in crate::cmd) details: Option<TraceDetails<'static>>,
 }
 
 /// Who owns the partitions, at the point of the log that was read.
 #[derive(Debug, Default)]
-pub(super) struct Owners(HashMap<(Partition, GroupHash), OwnerId>);
+pub(in crate::cmd) struct Owners(HashMap<(Partition, GroupHash), OwnerId>);
 
 impl Owners {
     /// The entries of a record, if `group` wrote it, and how many others are not understood. Ownership
@@ -35,7 +36,7 @@ impl Owners {
     ///
     /// # Errors
     /// When it is no record of a decision log.
-    pub(super) fn read(
+    pub(in crate::cmd) fn read(
         &mut self,
         group: Option<GroupHash>,
         record: &Record,
@@ -78,6 +79,7 @@ struct Line<'a> {
     last_offset: i64,
     log_offset: i64,
     former_owner: bool,
+    late: bool,
     #[serde(flatten)]
     details: Option<DetailsLine<'a>>,
 }
@@ -114,8 +116,13 @@ impl<'a> From<&'a TraceDetails<'static>> for DetailsLine<'a> {
 
 impl Entry {
     /// The policy by which it was decided, if there is one.
-    pub(super) fn policy(&self) -> Option<&str> {
+    pub(in crate::cmd) fn policy(&self) -> Option<&str> {
         self.record.policy().map(|policy| &**policy)
+    }
+
+    /// True if it tells of late spans.
+    pub(in crate::cmd) fn is_late(&self) -> bool {
+        self.details.as_ref().is_some_and(TraceDetails::is_late)
     }
 
     fn line(&self) -> Line<'_> {
@@ -140,28 +147,37 @@ impl Entry {
             last_offset: record.last.0,
             log_offset: self.offset.0,
             former_owner: self.by_former_owner,
+            late: self.is_late(),
             details: self.details.as_ref().map(DetailsLine::from),
         }
     }
 
+    /// The object that [`json`](Self::json) writes.
+    pub(in crate::cmd) fn value(&self) -> serde_json::Value {
+        serde_json::to_value(self.line()).expect("texts and numbers can be written as JSON")
+    }
+
     /// As an object.
-    pub(super) fn json(&self) -> String {
+    pub(in crate::cmd) fn json(&self) -> String {
         serde_json::to_string(&self.line()).expect("texts and numbers can be written as JSON")
     }
 
     /// For people.
-    pub(super) fn text(&self) -> String {
+    pub(in crate::cmd) fn text(&self) -> String {
         let line = self.line();
         let mut text = format!("{}  {}  {}", line.decided_at, line.trace_id, line.decision);
         match line.policy {
             // Whoever may write to the topic does not write to the terminal.
-            Some(policy) => text.extend("  by ".chars().chain(policy.chars().map(printable))),
+            Some(policy) => text.extend(["  by ", &printable(policy, usize::MAX)]),
             None => text.push_str("  by no policy"),
         }
         if let Some(probability) = line.probability.filter(|it| *it < 1.0) {
             let _ = write!(text, ", at {} %", percent(probability));
         }
         let _ = write!(text, "  ({}, partition {})", line.trigger, line.partition);
+        if line.late {
+            text.push_str("  late spans");
+        }
         if line.delivered {
             text.push_str("  delivered");
         }
@@ -172,10 +188,6 @@ impl Entry {
     }
 }
 
-fn printable(character: char) -> char {
-    if character.is_control() { char::REPLACEMENT_CHARACTER } else { character }
-}
-
 /// A probability in percent, with at most four significant digits.
 fn percent(probability: f64) -> f64 {
     let percent = probability * 100.0;
@@ -183,7 +195,7 @@ fn percent(probability: f64) -> f64 {
 }
 
 /// RFC 3339, in milliseconds; in numbers if it is beyond the calendar.
-fn time(at: Timestamp) -> String {
+pub(in crate::cmd) fn time(at: Timestamp) -> String {
     // 9999-12-31T23:59:59.999Z
     const LAST: u64 = 253_402_300_799_999;
     match u64::try_from(at.0) {
@@ -198,7 +210,7 @@ fn time(at: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmd::decisions::filter::Filter;
+    use crate::cmd::decisions::filter::{Filter, Kind};
     use crate::ids::TraceId;
     use crate::kafka::decision_log::LogBatch;
     use crate::otlp::probability::Threshold;
@@ -252,7 +264,7 @@ mod tests {
             "{{\"decidedAt\":\"2025-11-30T05:31:31.123Z\",\"traceId\":\"{}\",\"decision\":\"keep\",\
              \"policy\":\"the-rest\",\"probability\":0.25,\"threshold\":\"c\",\"trigger\":\"wait\",\
              \"delivered\":true,\"partition\":7,\"firstOffset\":3,\"lastOffset\":9,\
-             \"logOffset\":42,\"formerOwner\":false}}",
+             \"logOffset\":42,\"formerOwner\":false,\"late\":false}}",
             "ab".repeat(16)
         );
         assert_eq!(json, expected);
@@ -288,7 +300,9 @@ mod tests {
         assert_eq!(wanted(Filter { kept: Some(false), ..all() }), [1]);
         assert_eq!(wanted(Filter { policies: vec!["slow".into()], ..all() }), [3]);
         assert_eq!(wanted(Filter { triggers: vec![Trigger::Root], ..all() }), [1]);
-        assert_eq!(wanted(Filter { delivered: Some(false), ..all() }), [1]);
+        assert_eq!(wanted(Filter { kind: Some(Kind::Decided), ..all() }), [1]);
+        assert_eq!(wanted(Filter { kind: Some(Kind::Delivered), ..all() }), [2, 3]);
+        assert_eq!(wanted(Filter { kind: Some(Kind::Late), ..all() }), [0; 0]);
         let traces = vec![entries[1].record.trace_id];
         assert_eq!(wanted(Filter { traces: traces.clone(), ..all() }), [2]);
         assert_eq!(wanted(Filter { traces, kept: Some(false), ..all() }), [0; 0]);

@@ -25,16 +25,27 @@ pub(super) struct FilterArgs {
     /// Only traces decided for this reason; may be given several times
     #[arg(long = "trigger", value_name = "TRIGGER", value_enum)]
     triggers: Vec<TriggerName>,
-    /// Only entries of decisions, or only those of deliveries
+    /// Only entries of decisions, of deliveries, or of late spans, delivered or not
     #[arg(long, value_name = "KIND", value_enum)]
     entry: Option<Kind>,
 }
 
-/// Which of the two entries of a trace.
+/// Which of the entries of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+pub(super) enum Kind {
     Decided,
     Delivered,
+    Late,
+}
+
+impl Kind {
+    fn of(entry: &Entry) -> Self {
+        match (entry.is_late(), entry.record.delivered) {
+            (true, _) => Self::Late,
+            (false, true) => Self::Delivered,
+            (false, false) => Self::Decided,
+        }
+    }
 }
 
 /// A trigger, by the name that the metrics give it.
@@ -60,7 +71,7 @@ impl TriggerName {
     }
 }
 
-fn trace_id(text: &str) -> Result<TraceId, String> {
+pub(in crate::cmd) fn trace_id(text: &str) -> Result<TraceId, String> {
     let id = TraceId::from_hex(text.as_bytes());
     id.ok_or_else(|| "expected a trace id: 32 hexadecimal digits, not all of them 0".to_owned())
 }
@@ -77,7 +88,7 @@ impl FilterArgs {
             kept,
             traces: self.traces.clone(),
             triggers: self.triggers.iter().map(|name| name.trigger()).collect(),
-            delivered: self.entry.map(|kind| kind == Kind::Delivered),
+            kind: self.entry,
         }
     }
 }
@@ -89,7 +100,7 @@ pub(super) struct Filter {
     pub(super) kept: Option<bool>,
     pub(super) traces: Vec<TraceId>,
     pub(super) triggers: Vec<Trigger>,
-    pub(super) delivered: Option<bool>,
+    pub(super) kind: Option<Kind>,
 }
 
 impl Filter {
@@ -101,7 +112,7 @@ impl Filter {
             policy.is_some_and(|policy| self.policies.iter().any(|wanted| *wanted == *policy))
         };
         self.kept.is_none_or(|wanted| wanted == is_kept)
-            && self.delivered.is_none_or(|wanted| wanted == record.delivered)
+            && self.kind.is_none_or(|wanted| wanted == Kind::of(entry))
             && (self.triggers.is_empty() || self.triggers.contains(&record.trigger))
             && (self.traces.is_empty() || self.traces.contains(&record.trace_id))
             && (self.policies.is_empty() || of_policy())

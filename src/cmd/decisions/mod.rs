@@ -4,10 +4,11 @@
 //! partition in their order, each whole line at once, and that it ends in good order when it is told
 //! to or when its reader has left. Leaves to others what decisions mean, and what is done with them.
 
-mod entry;
-mod filter;
-mod reader;
+pub(super) mod entry;
+pub(super) mod filter;
+pub(super) mod reader;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use super::process::{self, CommandError, Output, Process};
 use super::topic_reader::Record;
 use super::{generate, replay_dead_letters};
 use crate::config;
-use crate::ids::Timestamp;
+use crate::ids::{Partition, Timestamp};
 use crate::kafka::decision_log::GroupHash;
 
 use entry::{Entry, Owners};
@@ -70,21 +71,23 @@ pub struct DecisionsArgs {
 
 /// From where on the log is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
+pub(super) enum From {
     Beginning,
     End,
     Time(Timestamp),
 }
 
 /// What is read.
-struct Origin {
-    brokers: String,
-    properties: Vec<(String, String)>,
-    topic: String,
-    group: Option<GroupHash>,
-    from: From,
-    until: Option<Timestamp>,
-    follows: bool,
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) brokers: String,
+    pub(super) properties: Vec<(String, String)>,
+    pub(super) topic: String,
+    /// Only these partitions.
+    pub(super) partitions: Option<BTreeSet<Partition>>,
+    pub(super) from: From,
+    pub(super) until: Option<Timestamp>,
+    pub(super) follows: bool,
 }
 
 fn from(text: &str) -> Result<From, String> {
@@ -99,11 +102,11 @@ fn from(text: &str) -> Result<From, String> {
 }
 
 /// A time, or how long ago, also with the minus sign that people put before it.
-fn time(text: &str) -> Result<SystemTime, String> {
+pub(super) fn time(text: &str) -> Result<SystemTime, String> {
     replay_dead_letters::since(text.strip_prefix('-').unwrap_or(text))
 }
 
-fn timestamp(time: SystemTime) -> Timestamp {
+pub(super) fn timestamp(time: SystemTime) -> Timestamp {
     let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }
@@ -113,12 +116,12 @@ fn timestamp(time: SystemTime) -> Timestamp {
 /// # Errors
 /// When Kafka does not answer, the topic does not exist, or an argument is wrong.
 pub fn run(args: &DecisionsArgs) -> Result<ExitCode, CommandError> {
-    let origin = origin(args)?;
+    let (origin, group) = origin(args)?;
     let (_runtime, stop) = Process::start()?.stop_flag_told(|_| {});
     let reader = Reader::start(&origin)?;
     let mut show = Show {
         filter: args.filter.filter(),
-        group: origin.group,
+        group,
         output: args.output,
         owners: Owners::default(),
         entries: 0,
@@ -142,7 +145,8 @@ pub fn run(args: &DecisionsArgs) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn origin(args: &DecisionsArgs) -> Result<Origin, CommandError> {
+/// What is read, and whose decisions.
+fn origin(args: &DecisionsArgs) -> Result<(Origin, Option<GroupHash>), CommandError> {
     let (mut properties, mut brokers, mut topic, mut group) = Default::default();
     if let Some(file) = &args.config {
         let settings = config::load(file)?;
@@ -154,15 +158,16 @@ fn origin(args: &DecisionsArgs) -> Result<Origin, CommandError> {
     let topic = args.topic.clone().or(topic).ok_or_else(|| {
         CommandError::usage("the decision log is switched off (decision_log.enabled): name a topic")
     })?;
-    Ok(Origin {
+    let origin = Origin {
         brokers: args.brokers.clone().unwrap_or(brokers),
         properties,
         topic,
-        group: args.group.clone().or(group).map(|group| GroupHash::of(&group)),
+        partitions: None,
         from: args.from,
         until: args.until.map(timestamp),
         follows: !args.no_follow,
-    })
+    };
+    Ok((origin, args.group.clone().or(group).map(|group| GroupHash::of(&group))))
 }
 
 /// What is shown, and what came of it.

@@ -11,7 +11,7 @@ use super::{From, Origin};
 use crate::clock;
 use crate::cmd::process::CommandError;
 use crate::cmd::topic_reader::{Record, client_config, kafka, no_topic};
-use crate::ids::Timestamp;
+use crate::ids::{Partition, Timestamp};
 use crate::kafka::cluster;
 
 /// How long one question to the cluster may take.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const UNTIL_GRACE: Duration = Duration::from_secs(1);
 
 /// What comes next.
-pub(super) enum Step {
+pub(in crate::cmd) enum Step {
     Record(Record),
     /// Nothing at the moment.
     Nothing,
@@ -36,7 +36,7 @@ pub(super) enum Step {
 }
 
 /// Reads partitions until each has come to its end, if there is one.
-pub(super) struct Reader {
+pub(in crate::cmd) struct Reader {
     brokers: String,
     consumer: BaseConsumer,
     until: Option<Timestamp>,
@@ -51,7 +51,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Asks where to begin, and where to end.
-    pub(super) fn start(origin: &Origin) -> Result<Self, CommandError> {
+    pub(in crate::cmd) fn start(origin: &Origin) -> Result<Self, CommandError> {
         let reader = cluster::asked_again(|| Self::assign(origin));
         let reader = reader.map_err(|error| kafka(&origin.brokers, &error))?;
         reader.ok_or_else(|| no_topic(&origin.topic))
@@ -64,6 +64,10 @@ impl Reader {
         let consumer: BaseConsumer = config.create()?;
         let Some(partitions) = cluster::partitions(&consumer, topic)? else { return Ok(None) };
         let (mut assigned, mut open) = (TopicPartitionList::new(), BTreeMap::new());
+        let partitions = (0..i32::try_from(partitions).unwrap_or(i32::MAX)).map(Partition);
+        let is_wanted =
+            |it: &Partition| origin.partitions.as_ref().is_none_or(|some| some.contains(it));
+        let partitions = partitions.filter(is_wanted).collect();
         for (partition, found) in starts(&consumer, origin, partitions)? {
             let (low, high) = consumer.fetch_watermarks(topic, partition, TIMEOUT)?;
             let start = match (origin.from, found) {
@@ -91,7 +95,7 @@ impl Reader {
     }
 
     /// The next record that is asked for. With `hurry` it does not wait for one.
-    pub(super) fn next(&mut self, hurry: bool) -> Result<Step, CommandError> {
+    pub(in crate::cmd) fn next(&mut self, hurry: bool) -> Result<Step, CommandError> {
         if self.is_over(clock::now()) {
             return Ok(Step::Ended);
         }
@@ -163,9 +167,9 @@ impl Reader {
 fn starts(
     consumer: &BaseConsumer,
     origin: &Origin,
-    partitions: usize,
+    partitions: Vec<Partition>,
 ) -> Result<Vec<(i32, Option<i64>)>, KafkaError> {
-    let partitions = 0..i32::try_from(partitions).unwrap_or(i32::MAX);
+    let partitions = partitions.into_iter().map(|it| it.0);
     let From::Time(time) = origin.from else {
         return Ok(partitions.map(|partition| (partition, None)).collect());
     };

@@ -32,4 +32,9 @@ impl TraceDetails<'_> {
         let (service, name) = Default::default();
         Self { records, spans, bytes, duration: None, errors: None, service, name }
     }
+
+    /// True of late spans.
+    pub fn is_late(&self) -> bool {
+        self.duration.is_none()
+    }
 }

@@ -1,0 +1,181 @@
+//! `tailsieve trace`: a trace by its id, kept or dropped, as long as Kafka has its records.
+//!
+//! Finds its decision on the log ([`search`]), reads the records that hold its spans ([`fetch`]), and
+//! prints both. Joins no group and commits nothing. Promises that a span is printed as it was sent,
+//! and that what Kafka does not have any more is told.
+
+mod fetch;
+mod output;
+mod places;
+mod search;
+mod tree;
+
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use super::decisions::entry::Entry;
+use super::decisions::filter::trace_id;
+use super::decisions::reader::Reader;
+use super::decisions::{self, From, Origin};
+use super::generate;
+use super::process::{self, CommandError};
+use crate::config;
+use crate::ids::{Timestamp, TraceId};
+use crate::kafka::decision_log::GroupHash;
+
+use output::Shown;
+use places::Places;
+
+/// When no decision on the trace is on record.
+const EXIT_NOT_FOUND: u8 = 3;
+
+/// When records of the trace are not in the topic any more.
+const EXIT_GONE: u8 = 4;
+
+/// Open a trace by its id, kept or dropped.
+///
+/// Looks its decision up in the decision log, which says which records hold its spans, and reads
+/// these from the topic. Joins no group and commits nothing. Without --from and --to it reads all of
+/// the decision log, where it has to.
+#[derive(Clone, Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("cluster").required(true).args(["config", "brokers"])))]
+#[command(
+    after_help = "Exit codes:\n  0  the trace was found\n  1  Kafka does not answer\n  2  a file \
+                        or the command line is wrong\n  3  no decision on it is on record in that \
+                        range\n  4  it was decided, and Kafka does not have all of its records any \
+                        more; what is left is printed"
+)]
+pub struct TraceArgs {
+    /// The trace id: 32 hexadecimal digits, or 16 of an old system
+    #[arg(value_name = "TRACE_ID", value_parser = short_or_long)]
+    id: TraceId,
+    /// The static file: brokers, how to log in, the topics and the group
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Brokers, if there is no static file
+    #[arg(long, value_name = "HOST:PORT,...", requires = "topic")]
+    brokers: Option<String>,
+    /// The topic with the spans; by default that of the static file (kafka.topic)
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
+    /// The decision log; by default that of the static file, or the topic's name and `_decisions`
+    #[arg(long, value_name = "TOPIC")]
+    decision_log: Option<String>,
+    /// Any librdkafka property
+    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = generate::property)]
+    properties: Vec<(String, String)>,
+    /// It was decided after this time (RFC 3339), or so long ago at most, such as 1h
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = decisions::time)]
+    from: Option<SystemTime>,
+    /// It was decided before this time (RFC 3339), or so long ago at least, such as 10m
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = decisions::time)]
+    to: Option<SystemTime>,
+    /// Say how this policy file decides it, with all votes
+    #[arg(long, value_name = "FILE")]
+    policies: Option<PathBuf>,
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// The decision, and the spans as a tree
+    Text,
+    /// An object with the decisions, and the spans as OTLP JSON
+    Json,
+    /// The spans alone: `TracesData` as OTLP JSON
+    OtlpJson,
+    /// The same as OTLP protobuf
+    OtlpProto,
+}
+
+/// What is asked for, and where.
+struct Asked {
+    id: TraceId,
+    topic: String,
+    group: Option<GroupHash>,
+    /// Which part of the decision log.
+    log: Origin,
+}
+
+fn short_or_long(text: &str) -> Result<TraceId, String> {
+    match text.len() {
+        16 => trace_id(&format!("{:0>32}", text)),
+        _ => trace_id(text),
+    }
+    .map_err(|error| format!("{error}; or 16 digits"))
+}
+
+/// Prints a trace.
+///
+/// # Errors
+/// When Kafka does not answer, a topic does not exist, or an argument is wrong.
+pub fn run(args: &TraceArgs) -> Result<ExitCode, CommandError> {
+    let asked = asked(args)?;
+    let policies = args.policies.as_deref().map(config::load_policies).transpose()?;
+    let entries = search::search(&asked)?;
+    if entries.is_empty() {
+        eprintln!("{}", not_found(&asked));
+        return Ok(ExitCode::from(EXIT_NOT_FOUND));
+    }
+    let places = Places::of(&entries);
+    let fetched = fetch::fetch(&asked, &places)?;
+    let shown = Shown { topic: &asked.topic, id: asked.id, entries: &entries, fetched: &fetched };
+    let mut out = BufWriter::new(io::stdout().lock());
+    process::seen_enough(shown.write(args.output, policies.as_ref(), &mut out))?;
+    process::seen_enough(out.flush().map_err(Into::into))?;
+    Ok(if fetched.missing > 0 || places.is_gone() {
+        ExitCode::from(EXIT_GONE)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn asked(args: &TraceArgs) -> Result<Asked, CommandError> {
+    let (mut properties, mut brokers, mut topic, mut group, mut log) = Default::default();
+    if let Some(file) = &args.config {
+        let settings = config::load(file)?;
+        let source = settings.source;
+        (properties, brokers, topic) = (source.properties, source.brokers, source.topic);
+        group = Some(GroupHash::of(&source.group_id));
+        log = settings.decision_log.map(|log| log.topic);
+    }
+    properties.extend(args.properties.iter().cloned());
+    let topic = args.topic.clone().unwrap_or(topic);
+    let is_off = args.config.is_some() && log.is_none() && args.decision_log.is_none();
+    if is_off {
+        return Err(CommandError::usage(
+            "the decision log is switched off (decision_log.enabled): nothing says where a trace is",
+        ));
+    }
+    let log = args.decision_log.clone().or(log).unwrap_or_else(|| format!("{topic}_decisions"));
+    let log = Origin {
+        brokers: args.brokers.clone().unwrap_or(brokers),
+        properties,
+        topic: log,
+        partitions: None,
+        from: args.from.map_or(From::Beginning, |time| From::Time(decisions::timestamp(time))),
+        until: args.to.map(decisions::timestamp),
+        follows: false,
+    };
+    Ok(Asked { id: args.id, topic, group, log })
+}
+
+fn not_found(asked: &Asked) -> String {
+    let Asked { id, log, .. } = asked;
+    let time = |time: Timestamp| decisions::entry::time(time);
+    let range = match (log.from, log.until) {
+        (From::Time(from), Some(until)) => format!(" from {} to {}", time(from), time(until)),
+        (From::Time(from), None) => format!(" since {}", time(from)),
+        (_, Some(until)) => format!(" until {}", time(until)),
+        (_, None) => String::new(),
+    };
+    format!(
+        "{id} is not in {}{range}: it is not decided yet, was decided before the log's retention, or \
+         has no spans on the topic",
+        log.topic
+    )
+}

@@ -1,0 +1,120 @@
+//! Which records hold the spans of a trace, as its entries say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use super::Entry;
+use crate::ids::{Offset, Partition};
+
+/// The records to read, by partition.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    by_partition: BTreeMap<Partition, Vec<RangeInclusive<i64>>>,
+    is_gone: bool,
+}
+
+impl Places {
+    /// What these entries, which are all of one trace, say.
+    pub(super) fn of(entries: &[Entry]) -> Self {
+        // What the entry of a decision says in detail is in others in short.
+        let detailed: BTreeSet<(Partition, Offset)> = entries
+            .iter()
+            .filter(|entry| entry.details.is_some() && !entry.is_late())
+            .map(|entry| (entry.partition, entry.record.first))
+            .collect();
+        let mut places = Self::default();
+        for entry in entries {
+            let (first, last) = (entry.record.first, entry.record.last);
+            let listed = entry.details.as_ref().map(|details| {
+                let (first, last) = (details.records.first(), details.records.last());
+                (details.records.listed(), first, last)
+            });
+            match listed {
+                Some((Some(all), ..)) => {
+                    all.for_each(|offset| places.add(entry.partition, offset, offset));
+                }
+                Some((None, first, last)) => places.add(entry.partition, first, last),
+                None if detailed.contains(&(entry.partition, first)) => {}
+                None if first == Offset::BEFORE_ALL => places.is_gone = true,
+                None => places.add(entry.partition, first, last),
+            }
+        }
+        places.by_partition.values_mut().for_each(merge);
+        places
+    }
+
+    fn add(&mut self, partition: Partition, first: Offset, last: Offset) {
+        self.by_partition.entry(partition).or_default().push(first.0..=last.0);
+    }
+
+    /// The records to read, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Partition, &[RangeInclusive<i64>])> {
+        self.by_partition.iter().map(|(partition, ranges)| (*partition, ranges.as_slice()))
+    }
+
+    /// The topic that had its records is gone.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+}
+
+/// Sorts ranges, and joins those that overlap or touch.
+fn merge(ranges: &mut Vec<RangeInclusive<i64>>) {
+    ranges.sort_by_key(|range| *range.start());
+    let mut merged: Vec<RangeInclusive<i64>> = Vec::with_capacity(ranges.len());
+    for range in ranges.drain(..) {
+        match merged.last_mut() {
+            Some(last) if *range.start() <= last.end().saturating_add(1) => {
+                *last = *last.start()..=*last.end().max(range.end());
+            }
+            _ => merged.push(range),
+        }
+    }
+    *ranges = merged;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::decision_log::testing::dropped;
+    use crate::sampling::decided::TraceDetails;
+    use crate::sampling::trace::RecordOffsets;
+
+    fn records(offsets: &[i64]) -> RecordOffsets {
+        let mut records = RecordOffsets::one(Offset(offsets[0]));
+        offsets.iter().for_each(|offset| records.add(Offset(*offset)));
+        records
+    }
+
+    fn entry(first: i64, last: i64, details: Option<TraceDetails<'static>>) -> Entry {
+        Entry {
+            partition: Partition(3),
+            offset: Offset(0),
+            by_former_owner: false,
+            record: dropped(1, first, last),
+            details,
+        }
+    }
+
+    fn read(entries: &[Entry]) -> Vec<RangeInclusive<i64>> {
+        Places::of(entries).all().flat_map(|(_, ranges)| ranges.to_vec()).collect()
+    }
+
+    #[test]
+    fn the_records_that_are_listed_are_read_and_no_others() {
+        let late = |at| Some(TraceDetails::late(records(&[at]), 1, 1));
+        let duration = Some(std::time::Duration::ZERO);
+        let details = TraceDetails { duration, ..TraceDetails::late(records(&[5, 6, 9]), 3, 3) };
+        let decision = entry(5, 9, Some(details));
+        let entries = [decision.clone(), entry(5, 9, None), entry(5, 9, late(20)), decision];
+        assert_eq!(read(&entries), [5..=6, 9..=9, 20..=20]);
+    }
+
+    #[test]
+    fn what_is_not_listed_is_looked_for() {
+        assert_eq!(read(&[entry(5, 9, None), entry(7, 12, None)]), [5..=12]);
+        let many = TraceDetails::late(RecordOffsets::unlisted(Offset(2), Offset(900)), 1, 1);
+        assert_eq!(read(&[entry(2, 900, Some(many))]), [2..=900]);
+        assert!(Places::of(&[entry(-1, -1, None)]).is_gone());
+    }
+}
