@@ -17,15 +17,18 @@ const LISTEN: &str = "127.0.0.1:9464";
 options! {
     /// The pages for operation.
     pub(super) struct Admin {
-        /// Where they are served. Who can reach it sees all of them.
+        /// Where they are served: host:port. Who can reach it sees all of them; 0.0.0.0:9464 opens
+        /// them to other machines.
         listen: SocketAddr = name().try_map(address).or(LISTEN),
-        /// Whether requests may change something: `POST /-/reload`.
+        /// Whether requests may change something: `POST /-/reload`. SIGHUP and a change of the
+        /// policy file always may.
         allow_changes: bool = boolean().or("true"),
         /// The bearer token that requests that change something need; none by default.
         token: Option<Secret> = name().map(Secret::new).optional(),
         /// A file with that token; it is read again for each such request.
         token_file: Option<PathBuf> = path().optional(),
-        /// Where kept traces can be looked at: a URL in which `{traceId}` stands for the trace id.
+        /// Makes links of kept traces on the status page: a URL in which `{traceId}` stands for the
+        /// trace id.
         trace_url: Option<TraceUrl> = name().try_map(trace_url).optional(),
     }
     then |section| {

@@ -27,35 +27,44 @@ choices! {
 options! {
     /// Where spans come from.
     pub(super) struct Kafka {
-        /// Where to find the cluster.
+        /// Where to find the cluster: host:port, several as a list.
         brokers: String = brokers().required("localhost:9092"),
-        /// The topic with OTLP, keyed by trace id.
+        /// The topic with the spans: OTLP protobuf or JSON, keyed by trace id.
         topic: String = name().or("otlp_spans"),
-        /// The consumer group.
+        /// The consumer group. All members with the same one share the partitions of the topic.
         group_id: String = name().or("tailsieve"),
-        /// A name of its own for a member with static membership.
+        /// Static membership: a member that comes back under this name within the session timeout
+        /// keeps its partitions. Each member needs a name of its own. Without it, membership is
+        /// dynamic.
         group_instance_id: Option<String> = name().optional(),
         /// The protocol of the group.
         group_protocol: GroupProtocol = choice().or("classic"),
-        /// Where a group starts that has not committed anything: earliest, latest, or a time.
+        /// Where a group starts that has not committed anything: earliest, latest, or a time such
+        /// as 2026-01-31T12:00:00Z.
         start_from: StartFrom = name().try_map(start_from).or("earliest"),
-        /// How often offsets are committed.
+        /// How often offsets are committed. One is committed when all traces below it are decided
+        /// and delivered.
         commit_interval: Duration = wait().or("1s"),
-        /// For how long a membership is believed in that the group has not confirmed; two thirds
-        /// of session.timeout.ms by default.
+        /// The group answers each commit, which proves that this process is a member. If there was
+        /// no answer for this long, nothing is decided or delivered until there is one. By default
+        /// two thirds of session.timeout.ms: 5.3 s; 30 s with group_protocol: consumer.
         lease_timeout: Option<Duration> = wait().optional(),
-        /// How long a partition that goes to another member may wait for deliveries.
+        /// How long a partition that goes to another member may wait for deliveries in flight.
         revoke_timeout: Duration = duration().or("2s"),
-        /// How much a record's time may be ahead of this machine's clock.
+        /// How much a record's time may be ahead of this machine's clock; a later time is taken
+        /// for this one, and counted.
         future_tolerance: Duration = duration().or("5s"),
-        /// Headers of records that go along with their spans to the backend, under these names;
-        /// none by default.
+        /// Headers of records that go along with their spans to the backend, as headers of requests
+        /// or metadata of gRPC, such as a tenant's; none by default.
         forward_headers: Vec<String> = list(name().try_map(forwardable)).or_default(),
-        /// Consumers in this process.
+        /// Consumers in this process. One is enough below some 500 000 spans a second.
         consumers: usize = whole(1..=64).or("1"),
-        /// How far the clock of a quiet partition stays behind this machine's.
+        /// When a partition was read to its end and nothing comes, this machine's clock moves its
+        /// clock on, this much behind.
         idle_grace: Duration = duration().or("5s"),
-        /// Settings of librdkafka.
+        /// Any setting of librdkafka, such as security.protocol or session.timeout.ms (8000 here),
+        /// except those that would break a
+        /// promise. Passwords may be among them: only what is known to be harmless is shown.
         properties: Properties = properties().or_default(),
     }
     then |section| {
@@ -72,7 +81,7 @@ options! {
 }
 
 /// librdkafka settings that are refused, and why.
-const REFUSED: &[(&str, &str)] = &[
+pub(super) const REFUSED: &[(&str, &str)] = &[
     ("bootstrap.servers", "it is set by kafka.brokers"),
     ("metadata.broker.list", "it is set by kafka.brokers"),
     ("group.id", "it is set by kafka.group_id"),
@@ -96,7 +105,7 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 /// What the group protocol `consumer` (KIP-848) leaves to the broker.
-const BROKER_SIDE: &[&str] =
+pub(super) const BROKER_SIDE: &[&str] =
     &["session.timeout.ms", "heartbeat.interval.ms", "group.protocol.type"];
 
 /// The session timeout that brokers have for the group protocol `consumer` (KIP-848).

@@ -92,11 +92,11 @@ impl Settings {
 options! {
     /// What is written on kept spans.
     pub struct Annotate {
-        /// Attribute tailsieve.policy.
+        /// The attribute tailsieve.policy: the policy that kept the trace.
         policy: bool = boolean().or("true"),
-        /// ot=th, the sampling threshold.
+        /// `ot=th:` in the W3C tracestate: the sampling threshold.
         tracestate: bool = boolean().or("true"),
-        /// Attribute SampleRate.
+        /// The integer attribute SampleRate: how many traces this one stands for.
         sample_rate: bool = boolean().or("true"),
     }
 }
@@ -104,9 +104,10 @@ options! {
 options! {
     /// How the process logs.
     pub struct TelemetrySettings {
-        /// A level, or filters; info by default.
+        /// A level, or filters such as info,tailsieve::kafka::source=debug; info by default. The
+        /// flag --log and the environment variable TAILSIEVE_LOG win.
         log: Option<String> = sections::log_filter().optional(),
-        /// How log lines look.
+        /// How log lines look. The flag --log-format wins, unless it is auto.
         log_format: LogFormat = choice().or("auto"),
     }
 }
@@ -294,5 +295,7 @@ fn text(path: &Path) -> Result<String, Diagnostics> {
 
 #[cfg(test)]
 mod mutations;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

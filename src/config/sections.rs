@@ -23,7 +23,7 @@ const DECISIONS: &str = "_decisions";
 options! {
     /// Where decisions are put on record.
     struct DecisionLog {
-        /// Whether they are. Without it traces may be judged twice after a crash.
+        /// Whether they are. Without it, traces may be decided twice after a crash or a hand-over.
         enabled: bool = boolean().or("true"),
         /// A topic with as many partitions as kafka.topic; its name with `_decisions` behind it by
         /// default.
@@ -34,9 +34,11 @@ options! {
 options! {
     /// The bounds on what is in memory.
     struct Buffer {
-        /// Open traces, for the whole process.
+        /// The bound on open traces, in bytes of memory, for the whole process. At the bound the
+        /// heaviest are decided early, by the same policies.
         max_bytes: u64 = size().or("1GiB"),
-        /// Records that wait for the workers.
+        /// Records that may wait for the workers. The Kafka client itself fetches up to 16 MiB
+        /// ahead (queued.max.messages.kbytes).
         queue_bytes: usize = size().or("8MiB"),
         /// Worker threads; 0, the default, is one for each core.
         workers: usize = whole(0..=256).or("0"),
@@ -71,7 +73,7 @@ impl Options for Settings {
         let doc = "The bounds on what is in memory.";
         let buffer: Buffer = root.take("buffer", doc, section().or_defaults());
         let exports = export::read(root, &source);
-        let doc = "Where goes what is refused; nowhere by default.";
+        let doc = "Where what is refused for good goes, byte for byte; by default it is only counted and logged.";
         let dead_letter = root.take("dead_letter", doc, section().optional());
         let doc = "What is written on kept spans.";
         let annotate: Annotate = root.take("annotate", doc, section().or_defaults());
@@ -79,14 +81,17 @@ impl Options for Settings {
         let admin: Admin = root.take("admin", doc, section().or_defaults());
         let doc = "How the process logs.";
         let telemetry: TelemetrySettings = root.take("telemetry", doc, section().or_defaults());
-        let doc = "How long an orderly stop may take.";
+        let doc = "How long an orderly stop may take: deliveries in flight, commits, leaving the \
+                   group. Keep the orchestrator's grace period longer.";
         let shutdown_timeout = root.take("shutdown_timeout", doc, wait().or("30s"));
-        let doc = "The policy file, relative to this file.";
+        let doc = "The policy file, relative to this file. It is read again when it changes.";
         let policies = root.take("policies", doc, policies_file().required("policies.yaml"));
         let doc = "Which processor of the policy file is meant, if it is a Collector configuration \
-                   with several.";
+                   with several: `tail_sampling` or `tail_sampling/NAME`. By default the one that \
+                   its traces pipelines use.";
         let policies_processor = root.take("policies_processor", doc, processor().optional());
-        let doc = "How often the contents of the policy file are looked at.";
+        let doc = "How often the contents of the policy file are looked at. SIGHUP and `POST \
+                   /-/reload` have it looked at at once.";
         let policies_poll_interval = root.take("policies_poll_interval", doc, wait().or("1s"));
         Self {
             decision_log: decision_log.settings(&source),

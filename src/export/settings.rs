@@ -190,23 +190,25 @@ pub enum Auth {
 options! {
     /// How connections are encrypted, under the names of the Collector.
     pub struct TlsSettings {
-        /// They are not.
+        /// They are not encrypted.
         insecure: bool = boolean().or("false"),
         /// The certificate of the backend is not verified.
         insecure_skip_verify: bool = boolean().or("false"),
-        /// Whose certificates are trusted, PEM; by default those the system trusts.
+        /// The trusted certificate authorities, PEM; by default those that the system trusts.
         ca_file: Option<PathBuf> = path().optional(),
-        /// Those the system trusts, beside those of ca_file.
+        /// With ca_file, those that the system trusts are trusted, too.
         include_system_ca_certs_pool: bool = boolean().or("false"),
-        /// The own certificate, PEM, for backends that ask for one.
+        /// The client certificate, PEM, for backends that ask for one.
         cert_file: Option<PathBuf> = path().optional(),
         /// Its key, PEM.
         key_file: Option<PathBuf> = path().optional(),
-        /// The name that the certificate of the backend has to be of, if not that of the endpoint.
+        /// The name that the certificate of the backend has to have; that of the endpoint by
+        /// default.
         server_name_override: Option<String> = name().optional(),
-        /// The oldest version that is spoken.
+        /// The oldest version of TLS that is spoken.
         min_version: TlsVersion = choice().or("1.2"),
-        /// When the files are read again even if they look unchanged; 0 is never.
+        /// The files are read again when they change; and this often, even if they look unchanged.
+        /// 0 is never.
         reload_interval: Duration = duration().or("5m"),
     }
     then |section| { section.take_without_meaning(collector::OF_TLS) }
@@ -239,18 +241,20 @@ options! {
     pub struct RetrySettings {
         /// The first wait.
         initial_interval: Duration = wait().or("5s"),
-        /// What each wait is multiplied with.
+        /// What each wait is multiplied by for the next one.
         multiplier: f64 = number(1.0..=100.0).or("1.5"),
         /// How much waits differ: from this share below to this share above their nominal length.
         randomization_factor: f64 = number(0.0..=1.0).or("0.5"),
         /// The longest wait.
         max_interval: Duration = wait().or("30s"),
-        /// When a request is given up, and lost; 0 is never.
+        /// When a request is given up and its traces are lost; 0 is never: reading from Kafka
+        /// waits.
         max_elapsed_time: Duration = duration().or("0s"),
         /// A trace that is alone in its request is refused after so many failed attempts between
-        /// which others were accepted, and ten times as many for codes that may pass.
+        /// which others were accepted; ten times as many if the code is retryable (429, 503,
+        /// UNAVAILABLE).
         refuse_after_attempts: u32 = whole(1..=1_000_000).or("8"),
-        /// And not before so long after the first of these.
+        /// It is not refused before this time after the first of these attempts.
         refuse_after_time: Duration = duration().or("1m"),
     }
     then |section| {
@@ -261,9 +265,9 @@ options! {
 options! {
     /// What may wait or be on its way.
     pub struct QueueSettings {
-        /// In bytes; beyond them Kafka is held back.
+        /// What may wait or be in flight. When it is full, no more is read from Kafka.
         queue_size_bytes: usize = size().or("64MiB"),
-        /// Requests on their way at once.
+        /// Requests in flight at once.
         num_consumers: usize = whole(1..=1024).or("4"),
     }
     then |section| {

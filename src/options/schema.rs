@@ -20,6 +20,9 @@ pub(crate) const NUMBER: &str = concat!(
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
     definitions: BTreeMap<String, Json>,
+    /// The keys of each section, in the order in which they are described.
+    #[cfg(test)]
+    pub(crate) keys: BTreeMap<&'static str, Vec<&'static str>>,
     /// Those of the Collector's files are asked for.
     pub(crate) is_collectors: bool,
 }
@@ -46,7 +49,12 @@ impl Schemas {
         let context = Context::default();
         let mut section = Section::describing(&context, self);
         T::read(&mut section);
-        described(section.into_schema(), T::ABOUT)
+        #[cfg(test)]
+        let keys = section.known.clone();
+        let schema = described(section.into_schema(), T::ABOUT);
+        #[cfg(test)]
+        self.keys.insert(T::NAME, keys);
+        schema
     }
 
     /// True if a section with this schema, or this reference, cannot do without keys.

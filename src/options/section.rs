@@ -13,7 +13,7 @@ pub(crate) struct Section<'a> {
     entries: &'a [Entry],
     /// False for what should have been a section: that its keys are missing goes without saying.
     is_section: bool,
-    known: Vec<&'static str>,
+    pub(super) known: Vec<&'static str>,
     /// Keys that are as if they were not there.
     passed_over: Vec<&'static str>,
     description: Option<Description<'a>>,

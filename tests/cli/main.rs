@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod convert;
+mod documented;
 mod files;
 mod health;
 mod shell;

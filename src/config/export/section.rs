@@ -18,37 +18,44 @@ use crate::secret::Secret;
 options! {
     /// Where kept traces go.
     pub(super) struct Exporter {
-        /// What is spoken; grpc by default.
+        /// What is spoken; grpc by default, or what a name of the Collector says (otlphttp/vendor).
         protocol: Option<Protocol> = choice().optional(),
-        /// An OTLP receiver: host:port, or a URL; https:// is TLS.
+        /// An OTLP receiver: host:port, or a URL. https:// is TLS; with http, /v1/traces is added.
+        /// Needed with grpc and http.
         endpoint: Option<String> = name().optional(),
-        /// With protocol: kafka, where kept traces are written.
+        /// With protocol: kafka, where kept traces are written. Needed there.
         topic: Option<String> = name().optional(),
-        /// With protocol: kafka, another cluster than spans are read from.
+        /// With protocol: kafka, another cluster than the one that spans are read from.
         brokers: Option<String> = brokers().optional(),
-        /// With protocol: kafka, settings of librdkafka; those of kafka by default.
+        /// With protocol: kafka, settings of librdkafka; kafka.properties by default, unless
+        /// brokers names another cluster.
         properties: Option<Properties> = properties().optional(),
         /// Who the exporter says it is, in the header authorization.
         auth: Option<export::Auth> = section::<Auth>().optional().map(|auth| auth?.settings()),
         /// How connections are encrypted.
         tls: Option<TlsSettings> = section().optional(),
-        /// Sent with every request.
+        /// Sent with every request, such as X-Scope-OrgID.
         headers: Vec<(String, Secret)> = headers(),
         /// How requests are compressed.
         compression: Compression = choice().or("gzip"),
         /// How long one attempt may take; 5s by default, 30s with http and kafka.
         timeout: Option<Duration> = wait().optional(),
-        /// Connections that requests are spread over. One connection stays on one pod.
+        /// Connections that requests are spread over. One connection stays on one pod of the
+        /// backend. With HTTP/1.1 there are more if more requests are in flight.
         connections: usize = whole(1..=64).or("2"),
-        /// When a connection is replaced, and the name resolved again; 0 is never.
+        /// The age at which a connection is replaced, and the name resolved again, so that new
+        /// pods get their share; 0 is never.
         connection_max_age: Duration = duration().or("5m"),
-        /// The largest request before compression; 4032KiB by default, 960KiB with kafka.
+        /// The largest request (kafka: record) before compression; 4032KiB by default, 984000 bytes
+        /// with kafka. OTLP receivers over gRPC accept 4 MiB by default, over HTTP 20 MiB, brokers
+        /// 1 MB.
         max_request_bytes: Option<usize> = size().try_map(request_size).optional(),
-        /// How long a request that is not full may wait.
+        /// A request that is not full is sent when its oldest trace has waited this long.
         flush_interval: Duration = duration().or("100ms"),
         /// When to try again after a failure that may pass.
         retry_on_failure: RetrySettings = section().or_defaults(),
-        /// Without meaning: RESOURCE_EXHAUSTED is always tried again.
+        /// The Collector's; has no meaning here: after RESOURCE_EXHAUSTED a request is always sent
+        /// again, in smaller parts.
         retry_on_resource_exhausted: Option<bool> = boolean().optional(),
         /// What may wait or be on its way.
         sending_queue: QueueSettings = section().or_defaults(),
@@ -56,7 +63,7 @@ options! {
         traces_endpoint: Option<String> = name().try_map(traces_endpoint).optional(),
         /// The Collector's, with protocol: kafka: where traces are written.
         traces: Option<KafkaTraces> = section().optional(),
-        /// The Collector's: what is written is OTLP protobuf.
+        /// The Collector's: what is sent is OTLP protobuf.
         encoding: Option<Encoding> = choice().optional(),
     }
     then |section| {

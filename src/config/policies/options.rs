@@ -44,20 +44,21 @@ const TRACE_SIZE: &str = "16MiB";
 options! {
     /// A policy file of tailsieve.
     pub(in super::super) struct FileOptions {
-        /// How long a trace is waited for after its first span was read.
+        /// A trace is decided this long after its first span was read; never later.
         decision_wait: Duration = collector_duration().try_map(not_zero).or("20s"),
-        /// How long a trace is waited for after its root span was read; 3s by default. It can only
-        /// shorten the wait.
+        /// And this long after its root span was read, if that is sooner. A root is a span without
+        /// a parent id.
         decision_wait_after_root_received: Duration = collector_duration().or("3s"),
-        /// A trace of so many spans is decided at once.
+        /// A trace of so many spans is decided at once, at the end of the record that brings the
+        /// last; the rest is late.
         maximum_trace_spans: u32 = whole(1..=u32::MAX).or("50000"),
-        /// A trace of this size is decided at once.
+        /// A trace whose spans have this many bytes on the wire is decided at once; the rest is late.
         maximum_trace_size: u64 = size().or(TRACE_SIZE),
-        /// The Collector's name for maximum_trace_size, in bytes.
+        /// The Collector's: maximum_trace_size under its name there, in bytes.
         maximum_trace_size_bytes: Option<u64> = whole(0..=u64::MAX).optional(),
         /// How decisions are remembered.
         decision_cache: DecisionCache = section().or_defaults(),
-        /// When decisions are taken.
+        /// The Collector's: it is always trace-complete.
         sampling_strategy: Option<()> = strategy().optional(),
     }
     then |section| {
@@ -82,9 +83,10 @@ options! {
 options! {
     /// How decisions are remembered.
     pub(in super::super) struct DecisionCache {
-        /// How long late spans find the decision on their trace.
+        /// How long a decision is remembered, for late spans.
         ttl: Duration = wait().or("10m"),
-        /// How many decisions are remembered.
+        /// How many decisions are remembered; beyond it the oldest are forgotten. Read only at the
+        /// start.
         max_entries: u64 = whole(1..=1_000_000_000).or("1000000"),
     }
     then |section| { section.take_without_meaning(CACHE_WITHOUT_MEANING) }

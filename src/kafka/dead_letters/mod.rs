@@ -41,11 +41,11 @@ const QUEUE_BYTES: usize = 80 << 20;
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 options! {
-    /// Where goes what is refused.
+    /// Where what is refused for good goes, with the reason and the place in headers.
     pub struct DeadLetterSettings {
-        /// The topic, in the same cluster.
+        /// The topic, in the same cluster. `run --create-topics` creates it.
         topic: String = name().required("otlp_spans_dead"),
-        /// When a letter that Kafka does not take is given up, counted and logged.
+        /// After this a letter that Kafka does not take is given up, counted and logged.
         message_timeout: Duration = wait().or("30s"),
     }
 }

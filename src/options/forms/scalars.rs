@@ -17,6 +17,12 @@ const DURATION: &str = concat!(
     r"hours?|d|days?|w|weeks?) *)+$|^ *0 *$|\$\{"
 );
 
+/// The same, of one that is not 0; a 0 with a unit is left to the reader.
+const WAIT: &str = concat!(
+    r"^\+?([0-9.]+ *(ns|nsec|us|µs|μs|usec|ms|msec|millis|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|",
+    r"hours?|d|days?|w|weeks?) *)+$|\$\{"
+);
+
 /// A size, or a text with a variable in it.
 const SIZE: &str = r"^ *[0-9]+(\.[0-9]+)? *([kMGT]|[kKMGT]?B|[KMGT]iB?)? *$|\$\{";
 
@@ -116,7 +122,9 @@ pub(crate) fn duration() -> Form<Duration> {
 
 /// A duration that is not 0.
 pub(crate) fn wait() -> Form<Duration> {
-    duration().try_map(not_zero)
+    let read = duration().try_map(not_zero);
+    let schema = json!({ "type": "string", "pattern": WAIT });
+    Form::new(move |node, at| read.read(node, at), move |_| schema.clone())
 }
 
 fn not_zero(duration: Duration) -> Result<Duration, String> {

@@ -14,13 +14,16 @@ use crate::sampling::policy::texts;
 choices! {
     /// Which spans the condition of a rule has to hold for.
     pub enum RuleScope {
-        /// Each comparison for some span; not all need be the same span.
+        /// Each comparison is true for a span, which may be another one for each; `not (name ==
+        /// "a")` asks for a span with another name.
         AnySpan = "any_span",
-        /// The whole for one and the same span.
+        /// The whole condition is true for one and the same span.
         SameSpan = "same_span",
-        /// The whole for no span at all.
+        /// The whole condition is true for no span; if it cannot be evaluated for one, the rule does
+        /// not match.
         NoSpan = "no_span",
-        /// The whole for the root span.
+        /// The whole condition is true for the root span (the first that came); a trace without a
+        /// root does not match.
         Root = "root",
     }
 }

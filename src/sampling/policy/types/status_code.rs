@@ -8,7 +8,7 @@ use crate::options::{Choice, choice, options, split_by_commas};
 options! {
     /// Keeps a trace if any of its spans has one of the status codes.
     pub struct StatusCodes {
-        /// Of OK, ERROR, UNSET.
+        /// One of them is enough.
         status_codes: Vec<StatusCode> = split_by_commas(choice()).some("[ERROR]"),
     }
 }
