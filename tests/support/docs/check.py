@@ -3,7 +3,6 @@
     check.py links [PAGE COPY]   relative links and anchors of all Markdown files lead somewhere
     check.py summary [COPY]      docs/SUMMARY.md has every page of docs/ once
     check.py book FOLDER         so do the links within a book that mdBook has built
-    check.py blocks [COPY]       every shell block of docs/getting-started.md says whether a test runs it
 
 With COPY, that text is read in the place of the page, so that planted mistakes can be seen caught.
 Prints what is wrong, with file and line; the exit code is 1 if there is anything.
@@ -21,8 +20,6 @@ from markdown_it import MarkdownIt
 
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 SUMMARY = Path("docs/SUMMARY.md")
-GUIDE = Path("docs/getting-started.md")
-MARKERS = re.compile(r"<!-- test: (run|run, alone|background|no, .+) -->")
 
 
 class Pages:
@@ -146,16 +143,7 @@ def check_book(folder):
                 yield f"book: {path.relative_to(root)}: {target}: there is no such heading"
 
 
-def check_blocks(copy=None):
-    tokens = Pages(GUIDE, copy).tokens(GUIDE)
-    for before, token in zip([None, *tokens], tokens):
-        if token.type == "fence" and token.info.split()[:1] == ["sh"]:
-            marker = before.content.strip() if before and before.type == "html_block" else ""
-            if not MARKERS.fullmatch(marker):
-                yield f"{GUIDE}:{token.map[0] + 1}: no <!-- test: run --> (background; no, REASON) before this block"
-
-
-CHECKS = {"links": check_links, "summary": check_summary, "book": check_book, "blocks": check_blocks}
+CHECKS = {"links": check_links, "summary": check_summary, "book": check_book}
 
 if __name__ == "__main__":
     wrong = list(CHECKS[sys.argv[1]](*sys.argv[2:]))
