@@ -10,6 +10,7 @@ use crate::member::reload::{Listed, ReloadStatus};
 use crate::member::worker::ActivePolicies;
 use crate::telemetry::admin::status::{
     Later, PartitionStatus, PoliciesStatus, PolicyStatus, Setting, StatusSource, TraceSearch,
+    Trials,
 };
 use crate::telemetry::latest::LatestTrace;
 
@@ -21,6 +22,8 @@ pub struct Members {
     pub policies: Arc<dyn Fn() -> PoliciesStatus + Send + Sync>,
     /// Their static file.
     pub configuration: Vec<Setting>,
+    /// Tries policies on what they decide.
+    pub trials: Arc<dyn Trials>,
 }
 
 impl StatusSource for Members {
@@ -74,6 +77,10 @@ impl StatusSource for Members {
 
     fn configuration(&self) -> Vec<Setting> {
         self.configuration.clone()
+    }
+
+    fn trials(&self) -> Arc<dyn Trials> {
+        Arc::clone(&self.trials)
     }
 }
 

@@ -20,8 +20,8 @@ options! {
         /// Where they are served: host:port. Who can reach it sees all of them; 0.0.0.0:9464 opens
         /// them to other machines.
         listen: SocketAddr = name().try_map(address).or(LISTEN),
-        /// Whether requests may change something: `POST /-/reload`. SIGHUP and a change of the
-        /// policy file always may.
+        /// Whether requests may change something (`POST /-/reload`), or try policies on what passes. SIGHUP
+        /// and a change of the policy file always may.
         allow_changes: bool = boolean().or("true"),
         /// The bearer token that requests that change something need; none by default.
         token: Option<Secret> = name().map(Secret::new).optional(),

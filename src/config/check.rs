@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::diagnostics::{Diagnostics, Finding, Problem};
 use super::document::{Document, Node, Value};
-use super::locate::Located;
+use super::locate::{Found, Located};
 use super::policies::{self, Form, Reading};
 use super::{
-    Errors, Settings, Surroundings, folder, lint, locate, name, policy_tests, sections, text,
-    values,
+    Errors, PolicyFile, Settings, Surroundings, folder, lint, locate, name, policy_tests, sections,
+    text, values,
 };
 use crate::options::nearest;
 
@@ -107,16 +107,65 @@ pub fn check(path: &Path, surroundings: &Surroundings) -> Checked {
         let errors = unknown(&document);
         return Checked::broken(&file, Kind::Unknown, &errors);
     }
-    let reading = policies::read(&mut document, found.as_ref(), surroundings);
-    let Reading { errors, warnings, notes, form, .. } = reading;
-    let findings = |problems| document.diagnostics(problems).findings().to_vec();
+    check_policies(&mut document, found.as_ref(), surroundings, usize::MAX).0
+}
+
+/// Findings of each kind in a file that somebody sends. Each has an excerpt, and a file may be one line.
+const MOST_SENT: usize = 100;
+
+/// Checks the text of a policy file that somebody sends, as [`check`] does, and reads it if there is
+/// nothing wrong with it. Nothing on this machine is read for it: variables are errors. `file` is what
+/// the findings call it, of which there are at most a hundred of each kind.
+pub fn check_sent(
+    file: &str,
+    text: &str,
+    surroundings: &Surroundings,
+) -> (Checked, Option<PolicyFile>) {
+    let Located { mut document, found } = match locate::parse(file, text) {
+        Ok(located) => located,
+        Err(errors) => return (Checked::broken(file, Kind::Unknown, &errors), None),
+    };
+    document.close();
+    let root = &document.root;
+    if root.get("tests").is_some() || is_static_file(root) || !is_policies(root) {
+        let message = "this is no policy file".to_owned();
+        let help = "expected `policies:` with a list, a `tail_sampling` block, or a Collector \
+                    configuration with one"
+            .to_owned();
+        let problem = Problem { place: root.place, message, help: Some(help) };
+        let errors = document.diagnostics(vec![problem]);
+        return (Checked::broken(file, Kind::Unknown, &errors), None);
+    }
+    let (checked, policies) =
+        check_policies(&mut document, found.as_ref(), surroundings, MOST_SENT);
+    let is_good = checked.errors.is_empty();
+    (checked, is_good.then_some(policies))
+}
+
+/// Checks a document with policies; what it says is complete only if there are no errors. Of the
+/// findings of a kind, the first `most` are told.
+fn check_policies(
+    document: &mut Document,
+    found: Option<&Found>,
+    surroundings: &Surroundings,
+    most: usize,
+) -> (Checked, PolicyFile) {
+    let reading = policies::read(document, found, surroundings);
+    let Reading { file: policies, errors, warnings, notes, form } = reading;
+    let findings = |mut problems: Vec<Problem>| {
+        problems.sort_by_key(|problem| problem.place);
+        problems.truncate(most);
+        document.diagnostics(problems).findings().to_vec()
+    };
     let kind = match form {
         Form::Policies => Kind::Policies,
         Form::Block => Kind::Block,
         Form::Collector => Kind::Collector,
     };
     let (errors, warnings, notes) = (findings(errors), findings(warnings), findings(notes));
-    Checked { file, kind, errors, warnings, notes, policies: None, exporters: None }
+    let file = document.name().to_owned();
+    let checked = Checked { file, kind, errors, warnings, notes, policies: None, exporters: None };
+    (checked, policies)
 }
 
 fn check_static(document: &mut Document, path: &Path) -> Checked {
@@ -185,4 +234,61 @@ pub(super) fn unknown(document: &Document) -> Diagnostics {
                 OpenTelemetryCollector resource or a ConfigMap";
     let (message, help) = (message.to_owned(), Some(help.to_owned()));
     document.diagnostics(vec![Problem { place: document.root.place, message, help }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(text: &str) -> (Vec<String>, bool) {
+        let (checked, policies) = check_sent("p.yaml", text, &Surroundings::default());
+        let findings = checked.errors.iter().map(|error| error.shown("p.yaml", ""));
+        (findings.collect(), policies.is_some())
+    }
+
+    #[test]
+    fn a_file_that_is_sent_is_checked_as_others_are() {
+        let good = "policies: [{name: a$$b, type: always_sample}]\n";
+        assert_eq!(sent(good), (vec![], true));
+        let block = "tail_sampling: {policies: [{name: a, type: always_sample}]}";
+        assert_eq!(sent(block), (vec![], true));
+        let (errors, is_read) = sent("policies:\n  - {name: a, type: guess}\n");
+        assert!(!is_read && errors[0].starts_with("p.yaml:2:21: ") && errors[0].contains("^^^^^"));
+        assert!(sent("a: [").0[0].starts_with("p.yaml:1:"));
+    }
+
+    #[test]
+    fn nothing_on_this_machine_is_read_for_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[{name: hidden, type: guess}]").unwrap();
+        let path = file.path().display();
+        for text in [
+            "policies: [{name: '${env:PATH}', type: always_sample}]".to_owned(),
+            "policies: [{name: 'a${PATH}', type: always_sample}]".to_owned(),
+            format!(
+                "decision_wait: ${{file:{path}}}\npolicies: [{{name: a, type: always_sample}}]"
+            ),
+            format!("tail_sampling: {{policies: '${{file:{path}}}'}}"),
+            format!("processors: '${{file:{path}}}'"),
+            format!("policies: '${{file:{path}}}'"),
+            format!("tests: []\npolicies: {path}"),
+            format!("kafka: {{brokers: ['a:1']}}\npolicies: {path}"),
+        ] {
+            let (errors, is_read) = sent(&text);
+            let all = errors.concat();
+            assert!(!is_read && !all.contains("hidden"), "{text}: {all}");
+            assert!(!all.contains(&std::env::var("PATH").unwrap()), "{text}: {all}");
+            assert!(
+                all.contains("not filled in") || all.contains("no policy file"),
+                "{text}: {all}"
+            );
+        }
+    }
+
+    #[test]
+    fn its_findings_are_few() {
+        let policies = "{name: a, type: guess}, ".repeat(5000);
+        let (errors, _) = sent(&format!("policies: [{policies}]"));
+        assert_eq!(errors.len(), 100);
+    }
 }

@@ -36,7 +36,7 @@ use crate::telemetry::logs::LogFormat;
 
 use document::Document;
 
-pub use check::{Checked, Kind, check};
+pub use check::{Checked, Kind, check, check_sent};
 pub use diagnostics::{Diagnostics, Finding};
 pub use files::read as read_file;
 pub use shown::shown;

@@ -8,5 +8,6 @@ pub mod app;
 pub mod observer;
 pub mod reload;
 pub mod routing;
+pub mod trials;
 pub mod watchdog;
 pub mod worker;

@@ -1,4 +1,4 @@
-//! Looks at a running member, for those who watch it: asks its workers, and changes nothing.
+//! Looks at a running member, for those who watch it: asks its workers, and changes nothing that they do.
 //!
 //! Promises that a question costs a worker no more than one pass over its partitions, that it waits no
 //! longer than [`PATIENCE`] for the answers, and that few questions wait at a time.
@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::routing::Routing;
-use super::worker::{Inquiry, Notice, OpenFacts, PartitionFacts, TraceFacts};
+use super::worker::{Inquiry, Notice, OpenFacts, PartitionFacts, TraceFacts, Trial, TrialNotice};
 use crate::ids::{Partition, Position, TraceId};
 use crate::kafka::source::{ConsumerStatus, PartitionLag};
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
@@ -55,7 +55,7 @@ impl Observer {
 
     /// The partitions that it has.
     pub async fn partitions(&self) -> Vec<PartitionStatus> {
-        let (facts, _) = self.ask(|reply| Inquiry::Partitions { reply }).await;
+        let (facts, _) = self.ask(|reply| Notice::Inquiry(Inquiry::Partitions { reply })).await;
         let facts = facts.into_iter().flatten().map(|facts| (facts.partition, facts));
         let mut facts: BTreeMap<Partition, PartitionFacts> = facts.collect();
         let status = |(partition, lag)| status_of(partition, lag, facts.remove(&partition));
@@ -64,7 +64,8 @@ impl Observer {
 
     /// What is known of a trace.
     pub async fn search(&self, id: TraceId) -> TraceSearch {
-        let (facts, is_complete) = self.ask(|reply| Inquiry::Trace { id, reply }).await;
+        let (facts, is_complete) =
+            self.ask(|reply| Notice::Inquiry(Inquiry::Trace { id, reply })).await;
         TraceSearch {
             trace_id: id.to_string(),
             link: None,
@@ -75,12 +76,25 @@ impl Observer {
         }
     }
 
+    /// Has policies tried on what is decided from now on; whether a worker takes part.
+    pub(super) async fn begin_trial(&self, trial: &Arc<Trial>) -> bool {
+        let begin = |reply| TrialNotice::Begin { trial: Arc::clone(trial), reply };
+        let (take_part, _) = self.ask(|reply| Notice::Trial(begin(reply))).await;
+        take_part.contains(&true)
+    }
+
+    /// Ends that. All that was counted is in the trial then, of the workers that answer.
+    pub(super) async fn end_trial(&self, trial: &Arc<Trial>) {
+        let end = |reply| TrialNotice::End { trial: Arc::clone(trial), reply };
+        self.ask(|reply| Notice::Trial(end(reply))).await;
+    }
+
     fn lags(&self) -> BTreeMap<Partition, PartitionLag> {
         self.consumers.iter().flat_map(|consumer| consumer.partitions()).collect()
     }
 
     /// The answers of all workers, and whether all have answered.
-    async fn ask<T>(&self, inquiry: impl Fn(oneshot::Sender<T>) -> Inquiry) -> (Vec<T>, bool) {
+    async fn ask<T>(&self, inquiry: impl Fn(oneshot::Sender<T>) -> Notice) -> (Vec<T>, bool) {
         let deadline = Instant::now() + PATIENCE;
         let Ok(Ok(_room)) = timeout_at(deadline, self.room.acquire()).await else {
             return (Vec::new(), false);
@@ -88,7 +102,7 @@ impl Observer {
         let ask = |worker: &mpsc::UnboundedSender<Notice>| {
             let (reply, answer) = oneshot::channel();
             // Of a worker that is gone there is no answer.
-            let _ = worker.send(Notice::Inquiry(inquiry(reply)));
+            let _ = worker.send(inquiry(reply));
             answer
         };
         let mut answers = Vec::with_capacity(self.workers.len());

@@ -35,3 +35,4 @@ mod support;
 mod takeover;
 mod tenants;
 mod trace;
+mod trials;

@@ -68,6 +68,7 @@ const ROOMS: &[Room] = &[
         uses: &["config", "export", "kafka", "sampling", "telemetry", "otlp", "clock", "ids"],
         modules: &[
             ("app", &["observer", "worker", "routing"]),
+            ("trials", &["observer", "reload", "worker"]),
             ("observer", &["worker", "routing"]),
             ("reload", &["worker"]),
             ("watchdog", &["worker"]),

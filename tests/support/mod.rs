@@ -59,19 +59,23 @@ pub fn free_address() -> String {
 
 /// Status and body of `GET path` at `address`; `None` if nothing answers.
 pub fn http_get(address: &str, path: &str) -> Option<(u16, String)> {
-    http(address, "GET", path)
+    http(address, "GET", path, "")
 }
 
 /// Status and body of `POST path`, without a body, at `address`; `None` if nothing answers.
 pub fn http_post(address: &str, path: &str) -> Option<(u16, String)> {
-    http(address, "POST", path)
+    http(address, "POST", path, "")
 }
 
-fn http(address: &str, method: &str, path: &str) -> Option<(u16, String)> {
+/// Status and body of a request with this body at `address`; `None` if nothing answers.
+pub fn http(address: &str, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     // HTTP/1.0: the body ends with the connection and is never chunked.
-    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").ok()?;
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {length}\r\n");
+    write!(stream, "{head}\r\n{body}").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;

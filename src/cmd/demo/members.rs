@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::stage::{DECISIONS, GROUP, Stage, TOPIC};
 use crate::cmd::process::CommandError;
 use crate::cmd::status;
-use crate::config::PolicyFile;
+use crate::config::{PolicyFile, Surroundings};
 use crate::export::ExportSettings;
 use crate::kafka::decision_log::DecisionLogSettings;
 use crate::kafka::source::{KeptHeaders, SourceSettings, StartFrom};
 use crate::member::app::{Member, MemberSettings, Readiness, StartError};
 use crate::member::observer::Observer;
 use crate::member::reload;
+use crate::member::trials::{Observers, PolicyTrials};
 use crate::member::worker::{Annotations, PolicyWatch};
 use crate::sync::lock;
 use crate::telemetry::accounts::Accounts;
@@ -120,12 +121,15 @@ impl Members {
         let (members, looks) = (Arc::clone(&self.looks), Arc::clone(&self.looks));
         let readiness = Arc::new(move || checks(&members));
         let active = Arc::clone(&self.policies);
+        let observers: Observers =
+            Arc::new(move || lock(&looks).iter().map(|look| look.observer.clone()).collect());
+        let (tried, surroundings) = (Arc::clone(&self.policies), Surroundings::default());
+        let trials = PolicyTrials::new(Arc::clone(&observers), tried, surroundings);
         let status = status::Members {
-            observers: Arc::new(move || {
-                lock(&looks).iter().map(|look| look.observer.clone()).collect()
-            }),
+            observers,
             policies: Arc::new(move || status::fixed(&active.get())),
             configuration: Vec::new(),
+            trials: Arc::new(trials),
         };
         let notes = Arc::new(Vec::new);
         let status: Option<Arc<dyn StatusSource>> = Some(Arc::new(status));

@@ -16,6 +16,7 @@ use super::status;
 use crate::config::{self, PolicyFile, Settings, Surroundings};
 use crate::member::app::{Member, MemberSettings, Readiness};
 use crate::member::reload::{self, Answer, ReloadSettings, Reloader};
+use crate::member::trials::{Observers, PolicyTrials};
 use crate::member::watchdog;
 use crate::member::worker::{Annotations, PolicyWatch};
 use crate::telemetry::accounts::Accounts;
@@ -87,12 +88,17 @@ fn serve(
     watchdog::watch(member.liveness(), manager.clone(), end)?;
     let readiness = member.readiness();
     let checks = checks(readiness.clone());
+    let surroundings = Surroundings {
+        processor: settings.policies_processor.clone(),
+        exporters: Some(settings.exporters()),
+    };
+    let observer = member.observer();
+    let observers: Observers = Arc::new(move || vec![observer.clone()]);
+    let (looks, tried) = (Arc::clone(&observers), Arc::clone(&policies));
+    let trials = PolicyTrials::new(looks, tried, surroundings.clone());
     let reload_settings = ReloadSettings {
         path: settings.policies.clone(),
-        surroundings: Surroundings {
-            processor: settings.policies_processor.clone(),
-            exporters: Some(settings.exporters()),
-        },
+        surroundings,
         poll_interval: settings.policies_poll_interval,
         service_manager: manager.clone(),
     };
@@ -101,11 +107,12 @@ fn serve(
         Reloader::start(reload_settings, file, policies, process.ended())?
     };
     let (render, reloads) = (admin.recorder.clone(), reloader.clone());
-    let (observer, in_force) = (member.observer(), reloader.clone());
+    let in_force = reloader.clone();
     let status = status::Members {
-        observers: Arc::new(move || vec![observer.clone()]),
+        observers,
         policies: Arc::new(move || status::reloaded(&in_force.status())),
         configuration: status::configuration(&args.config),
+        trials: Arc::new(trials),
     };
     let pages = Pages {
         metrics: Arc::new(move || accounts.read(|| render.render()) + &reloads.status().metrics()),

@@ -27,6 +27,8 @@ pub(super) struct Document {
     pub(super) problems: Vec<Problem>,
     /// What variables held.
     retrieved: Vec<String>,
+    /// Variables are errors: whoever wrote the file may not read this machine's variables and files.
+    is_closed: bool,
 }
 
 /// A part of the text of a file.
@@ -63,7 +65,7 @@ impl Document {
             Ok(Parsed { root, problems, secret_lines }) => {
                 source.secret_lines = secret_lines;
                 let (sources, retrieved) = (vec![source], Vec::new());
-                Ok(Self { sources, root, problems, retrieved })
+                Ok(Self { sources, root, problems, retrieved, is_closed: false })
             }
             Err(problem) => Err(Diagnostics::new(&[source], vec![problem])),
         }
@@ -92,6 +94,11 @@ impl Document {
         Ok(parsed.root)
     }
 
+    /// From now on variables are not filled in: each is an error.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
     /// Puts what variables hold into the values below `path`.
     pub(super) fn substitute(&mut self, path: &[String]) {
         self.expand(path, |expander, node, is_secret| expander.below(node, is_secret));
@@ -114,6 +121,7 @@ impl Document {
         }
         let variable = |name: &str| std::env::var(name).ok();
         let mut expander = Expander::new(&variable, &mut self.sources, &mut self.problems);
+        expander.is_closed = self.is_closed;
         expand(&mut expander, node, is_secret);
         self.retrieved.append(&mut expander.retrieved);
     }
@@ -128,6 +136,11 @@ impl Document {
     /// its variables held.
     pub(super) fn contents(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&*self.sources[0].text).chain(self.retrieved.iter().map(String::as_str))
+    }
+
+    /// What errors call the file.
+    pub(super) fn name(&self) -> &str {
+        self.sources.first().map_or("", |source| &source.name)
     }
 
     /// Problems with this file's name and excerpts.

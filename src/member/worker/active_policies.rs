@@ -79,7 +79,8 @@ impl PolicyWatch {
         self.0.send_replace(Arc::new(next));
     }
 
-    pub(super) fn follow(&self) -> watch::Receiver<Arc<ActivePolicies>> {
+    /// Tells when others come into force.
+    pub fn follow(&self) -> watch::Receiver<Arc<ActivePolicies>> {
         self.0.subscribe()
     }
 }

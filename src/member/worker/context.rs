@@ -9,6 +9,7 @@ use super::counting::Counting;
 use super::intake::Reader;
 use super::outbound::Outbox;
 use super::partition::Held;
+use super::trial::Part;
 use crate::otlp::Framer;
 use crate::sampling::decided::DecidedTraces;
 
@@ -25,6 +26,8 @@ pub(super) struct Context {
     /// Taken out for as long as what it read is looked at.
     pub(super) reader: Option<Box<Reader>>,
     pub(super) framer: Framer,
+    /// The part in a trial of policies, as long as there is one.
+    pub(super) trial: Option<Box<Part>>,
     /// What the partitions hold together, as of when each was last published.
     pub(super) held: Held,
     /// Of that: how many decisions, and how much memory of this worker, when they were last posted.
@@ -46,6 +49,7 @@ impl Context {
             active,
             outbox: Outbox::default(),
             reader: None,
+            trial: None,
             held: Held::default(),
             posted: Posted::default(),
         }
@@ -70,6 +74,9 @@ impl Context {
         let (opened, closed) = (std::mem::take(opened), std::mem::take(closed));
         let Shared { accounts, decision_room, .. } = &*self.shared;
         accounts.post(&self.active.counters, counts, opened, closed);
+        if let Some(trial) = &mut self.trial {
+            trial.post();
+        }
         decision_room.changed(self.posted.decisions, self.held.decisions);
         self.posted.decisions = self.held.decisions;
         let decisions = decision_room.used();

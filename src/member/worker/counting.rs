@@ -98,7 +98,8 @@ pub(super) fn of_run(run: &SpanRun<'_>) -> Amount {
     Amount { traces: 0, spans: u64::from(run.count()), bytes: run.bytes() }
 }
 
-fn of_trace(trace: &OpenTrace) -> Amount {
+/// A trace, with its spans and their bytes.
+pub(super) fn of_trace(trace: &OpenTrace) -> Amount {
     let summary = &trace.summary;
     Amount { traces: 1, spans: u64::from(summary.spans), bytes: summary.bytes }
 }

@@ -1,6 +1,7 @@
 //! Some of the traces that were decided last, remembered for those who look at a member.
 
 use super::outcomes::Outcomes;
+use crate::ids::Partition;
 use crate::sampling::decided::SamplingDecision;
 use crate::sampling::sampler::DecidedTrace;
 use crate::telemetry::cut::beginning;
@@ -15,27 +16,29 @@ impl Outcomes<'_> {
     pub(super) fn remember(&self, decided: &DecidedTrace<'_>) {
         let is_kept = matches!(decided.recorded.decision, SamplingDecision::Kept(_));
         if self.shared.latest.wants(is_kept) {
-            self.shared.latest.push(is_kept, self.describe(decided));
+            let trace = describe(self.settlement.origin().partition, decided);
+            self.shared.latest.push(is_kept, trace);
         }
     }
+}
 
-    fn describe(&self, decided: &DecidedTrace<'_>) -> LatestTrace {
-        let (summary, recorded) = (&decided.trace.summary, &decided.recorded);
-        let details = decided.details();
-        LatestTrace {
-            trace_id: summary.trace_id,
-            partition: self.settlement.partition(),
-            at: recorded.at,
-            policy: recorded.policy().cloned(),
-            probability: recorded.probability(),
-            trigger: TRIGGERS[recorded.trigger as usize],
-            spans: summary.spans,
-            bytes: summary.bytes,
-            errors: summary.errors,
-            duration: summary.duration(),
-            service: some(&details.service),
-            name: some(&details.name),
-        }
+/// What is shown of a trace of this partition.
+pub(super) fn describe(partition: Partition, decided: &DecidedTrace<'_>) -> LatestTrace {
+    let (summary, recorded) = (&decided.trace.summary, &decided.recorded);
+    let details = decided.details();
+    LatestTrace {
+        trace_id: summary.trace_id,
+        partition,
+        at: recorded.at,
+        policy: recorded.policy().cloned(),
+        probability: recorded.probability(),
+        trigger: TRIGGERS[recorded.trigger as usize],
+        spans: summary.spans,
+        bytes: summary.bytes,
+        errors: summary.errors,
+        duration: summary.duration(),
+        service: some(&details.service),
+        name: some(&details.name),
     }
 }
 

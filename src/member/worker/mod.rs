@@ -26,6 +26,7 @@ mod reload;
 mod settlement;
 mod shares;
 mod stalls;
+mod trial;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,7 @@ pub use outcomes::Annotations;
 use partition::PartitionState;
 use stalls::Stall;
 pub use stalls::Stalls;
+pub use trial::{Trial, TrialExample, TrialNotice, TriedPolicy};
 
 /// How soon it is tried again to write to the decision log, or looked whether the membership is
 /// confirmed.
@@ -113,6 +115,8 @@ pub enum Notice {
     Letter(LetterTicket),
     /// By those who look at the member.
     Inquiry(Inquiry),
+    /// By those who try policies on what passes.
+    Trial(TrialNotice),
 }
 
 /// What a worker does next.
@@ -218,6 +222,7 @@ impl Worker {
                 Next::Notice(Notice::Log(event)) => self.told_by_log(event),
                 Next::Notice(Notice::Letter(ticket)) => self.letter_settled(ticket),
                 Next::Notice(Notice::Inquiry(inquiry)) => self.answer(inquiry),
+                Next::Notice(Notice::Trial(notice)) => self.told_of_trial(notice),
                 Next::Feed => self.feed(),
                 Next::RevokeDeadline => self.finish_revocations(),
                 Next::Policies => self.switch(),

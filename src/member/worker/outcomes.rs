@@ -10,6 +10,7 @@ use super::active_policies::ActivePolicies;
 use super::counting::{Counting, of_run};
 use super::outbound::Outbox;
 use super::settlement::{Decided, Framed, LateSpans, Settlement, Shipment};
+use super::trial::Part;
 use crate::ids::{Offset, Pin};
 use crate::otlp::probability::Threshold;
 use crate::otlp::{Additions, Chance, Framer};
@@ -58,6 +59,7 @@ pub(super) struct Outcomes<'a> {
     pub(super) framer: &'a mut Framer,
     pub(super) settlement: &'a mut Settlement,
     pub(super) outbox: &'a mut Outbox,
+    pub(super) trial: Option<&'a mut Part>,
 }
 
 impl Outcomes<'_> {
@@ -123,6 +125,9 @@ impl Sink for Outcomes<'_> {
         let policies = &self.active.policies.set;
         self.counting.decided(policies, &decided.decision, (trace, recorded.trigger));
         self.remember(&decided);
+        if let Some(trial) = &mut self.trial {
+            trial.decided(self.settlement.origin(), &decided);
+        }
         let details = self.settlement.recording.is_on().then(|| decided.details());
         let settled = Decided { record: recorded, details: details.as_ref(), pin: trace.pin };
         match &recorded.decision {

@@ -20,6 +20,7 @@ impl Worker {
     /// them is decided now, for there may be no next record for long.
     pub(super) fn switch(&mut self) {
         self.post();
+        self.end_trial();
         self.ctx.switch(Arc::clone(&self.policies.borrow_and_update()));
         let active = &self.ctx.active;
         let since = Instant::now();
@@ -45,6 +46,9 @@ impl Worker {
         }
         self.topic_size = topic_size;
         self.partitions.states().for_each(|state| state.sampler.share_out(topic_size));
+        if let Some(trial) = &mut self.ctx.trial {
+            trial.share_out(topic_size);
+        }
         self.mention_small_shares();
     }
 

@@ -116,6 +116,11 @@ impl PolicySet {
         matches!(self.policies[usize::from(policy.0)].asking, Asking::Rule { .. })
     }
 
+    /// True if some of them have limits on what they keep in a time.
+    pub fn has_limits(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
     /// The children of `composite` policies; a [`LeafIndex`] is a place in here.
     pub fn leaves(&self) -> &[Leaf] {
         &self.leaves

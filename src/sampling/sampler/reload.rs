@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use super::{Policies, Sampler, ask_resource, summarize};
+use super::{DecidedTrace, Policies, Sampler, ask_resource, summarize};
 use crate::otlp::{Additions, Framer, Scan, SpanSegment, scan};
 use crate::sampling::facts::Summary;
+use crate::sampling::policy::Budgets;
 use crate::sampling::trace::{Headers, OpenTrace};
 
-/// Reads the bytes of open traces again.
+/// Reads the bytes of traces again.
 pub struct Rescan {
     framer: Framer,
     found: Scan,
@@ -24,8 +25,9 @@ impl Default for Rescan {
 }
 
 impl Rescan {
-    /// Asks the spans of a trace what `policies` ask, in the order they came.
-    fn ask(&mut self, trace: &mut OpenTrace, headers: &Headers, policies: &Policies) {
+    /// Asks the spans of a trace what `policies` ask, in the order they came: their answers, in the
+    /// summary of that trace.
+    fn ask(&mut self, trace: &OpenTrace, headers: &Headers, policies: &Policies) -> Summary {
         let predicates = policies.set.predicates();
         let mut answers = Summary::new(trace.summary.trace_id);
         for (segment, spans) in trace.payload.segments() {
@@ -40,12 +42,18 @@ impl Rescan {
                 summarize(predicates, &facts, &record.bytes, &self.found, all, &mut answers);
             }
         }
-        let summary = &mut trace.summary;
+        let summary = &trace.summary;
         debug_assert_eq!(answers.explicit_randomness, summary.explicit_randomness);
         debug_assert_eq!(answers.end_unix_nano, summary.end_unix_nano);
-        summary.facts = answers.facts;
-        summary.errors = answers.errors;
-        summary.services = answers.services;
+        let Summary { facts, errors, services, .. } = answers;
+        Summary { facts, errors, services, ..summary.clone() }
+    }
+}
+
+impl DecidedTrace<'_> {
+    /// What `policies`, which did not decide it, would have judged by.
+    pub fn summary_for(&self, policies: &Policies, rescan: &mut Rescan) -> Summary {
+        rescan.ask(self.trace, self.headers, policies)
     }
 }
 
@@ -54,11 +62,16 @@ impl Sampler {
     /// that did not change keep their state.
     pub fn switch(&mut self, next: &Arc<Policies>, topic_size: u32, rescan: &mut Rescan) {
         for trace in self.traces.iter_mut() {
-            rescan.ask(trace, &self.headers, next);
+            trace.summary = rescan.ask(trace, &self.headers, next);
         }
         self.traces.change_limits(next.limits);
-        self.budgets = next.set.budgets_after(&self.policies.set, &self.budgets, topic_size);
+        self.budgets = self.budgets_of(next, topic_size);
         self.policies = Arc::clone(next);
+    }
+
+    /// The budgets that `next` would begin with, were it in force from now on.
+    pub fn budgets_of(&self, next: &Policies, topic_size: u32) -> Budgets {
+        next.set.budgets_after(&self.policies.set, &self.budgets, topic_size)
     }
 
     /// The topic has so many partitions: of each limit this one has its share from now on.

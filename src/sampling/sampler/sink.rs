@@ -66,7 +66,7 @@ pub struct DecidedTrace<'a> {
     pub decision: Decision,
     /// The same, as it is remembered.
     pub recorded: DecisionRecord,
-    headers: &'a Headers,
+    pub(super) headers: &'a Headers,
 }
 
 impl<'a> DecidedTrace<'a> {

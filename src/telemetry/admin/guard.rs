@@ -82,7 +82,7 @@ impl Token {
 
 /// Why a request is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+pub(super) enum Refusal {
     ForeignHost,
     ChangesOff,
     CrossSite,
@@ -149,19 +149,28 @@ impl Guard {
         }
         // Nothing that is safe in the sense of HTTP changes anything.
         let is_change = ![Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-        if is_change { self.refusal_of_change(headers) } else { None }
-    }
-
-    fn refusal_of_change(&self, headers: &HeaderMap) -> Option<Refusal> {
+        if !is_change {
+            return None;
+        }
         if self.changes == Changes::Off {
             return Some(Refusal::ChangesOff);
         }
         if is_cross_site(headers) {
             return Some(Refusal::CrossSite);
         }
-        let Changes::WithToken(token) = &self.changes else { return None };
+        if is_form(request.uri().path()) { None } else { self.refusal_of(bearer(headers)) }
+    }
+
+    /// Who may change something.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Why `token`, if there is one, is of no use; `None` if it is right, or none is expected.
+    pub(super) fn refusal_of(&self, token: Option<&str>) -> Option<Refusal> {
+        let Changes::WithToken(expected) = &self.changes else { return None };
         // A few bytes, seldom: not worth another thread.
-        let expected = match token.read() {
+        let expected = match expected.read() {
             Ok(expected) => expected,
             Err(error) => {
                 if let Some(suppressed) = self.unreadable.allow() {
@@ -170,12 +179,18 @@ impl Guard {
                 return Some(Refusal::TokenUnreadable);
             }
         };
-        let is_it = bearer(headers).is_some_and(|token| {
+        let is_it = token.is_some_and(|token| {
             let expected = expected.expose().as_bytes();
             bool::from(token.as_bytes().ct_eq(expected))
         });
         if is_it { None } else { Some(Refusal::NoToken) }
     }
+}
+
+/// True for the forms of pages. A form cannot send a header: it has a field for the token, at which
+/// whoever answers it has to look with [`Guard::refusal_of`].
+fn is_form(path: &str) -> bool {
+    path == "/trials" || path.starts_with("/trials/")
 }
 
 /// Refuses the request, or has it answered; and protects the answer.

@@ -124,7 +124,8 @@ impl AdminServer {
     pub async fn serve(self, pages: Pages, stop: CancellationToken) {
         let guard = Arc::new(Guard::new(self.address(), self.settings.changes));
         let url = self.settings.trace_url;
-        let view = pages.status.clone().map(|it| Arc::new(View::new(it, pages.clone(), url)));
+        let looks = (url, Arc::clone(&guard));
+        let view = pages.status.clone().map(|it| Arc::new(View::new(it, pages.clone(), looks)));
         let router =
             router(pages, view.clone()).layer(middleware::from_fn_with_state(guard, guard::guard));
         let stopping = stop.clone();

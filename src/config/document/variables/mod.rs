@@ -34,6 +34,9 @@ const EXISTING: &str = "there are ${env:NAME}, ${env:NAME:-default}, ${file:PATH
 
 const NOT_SET: &str = "set it, or give a default: ${env:NAME:-default}; a dollar sign itself is $$";
 
+const CLOSED: &str = "write what the variable stands for: a file that is sent to a member must not \
+                      read the variables and files of its machine; a dollar sign itself is $$";
+
 /// Stands for a variable that the file itself does not name.
 const INSIDE: &str = "a variable in what a variable holds";
 
@@ -52,6 +55,8 @@ pub(super) struct Expander<'d> {
     pub(super) retrieved: Vec<String>,
     /// How many lists and sections the node is in.
     level: usize,
+    /// Nothing is put in: each variable is an error.
+    pub(super) is_closed: bool,
 }
 
 /// What a text with variables came to.
@@ -99,7 +104,7 @@ impl<'d> Expander<'d> {
         sources: &'d mut Vec<Source>,
         problems: &'d mut Vec<Problem>,
     ) -> Self {
-        Self { variable, sources, problems, retrieved: Vec::new(), level: 0 }
+        Self { variable, sources, problems, retrieved: Vec::new(), level: 0, is_closed: false }
     }
 
     /// Puts in what the variables in `node` and below hold.
@@ -210,6 +215,10 @@ impl<'d> Expander<'d> {
             let Some(range) = find(&text) else {
                 return Ok(Expanded::Text(text.replace("$$", "$")));
             };
+            if self.is_closed {
+                let message = format!("`{}`: variables are not filled in here", &text[range]);
+                return Err((message, CLOSED.to_owned()));
+            }
             if self.retrieved.len() > MAX_VARIABLES {
                 break;
             }

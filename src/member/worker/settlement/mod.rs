@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use crate::export::{Chunk, DeliveryId, Refusal, Ticket};
-use crate::ids::{Offset, Origin, Partition, Pin, Position, Timestamp, TraceId};
+use crate::ids::{Offset, Origin, Pin, Position, Timestamp, TraceId};
 use crate::kafka::dead_letters::{self, Letter, Waiter};
 use crate::kafka::decision_log::{GroupHash, LogEntry, OwnerId};
 use crate::otlp::FramedChunk;
@@ -145,9 +145,9 @@ impl Settlement {
         }
     }
 
-    /// The partition whose work it is.
-    pub(super) fn partition(&self) -> Partition {
-        self.origin.partition
+    /// The partition whose work it is, and under which ownership.
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// How much was handed on and is not settled.

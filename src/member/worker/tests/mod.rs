@@ -9,3 +9,4 @@ mod reading;
 mod refusing;
 mod remembering;
 mod switching;
+mod trial;

@@ -33,7 +33,7 @@ function show(page) {
 async function update() {
   let isThere = false;
   try {
-    const answer = await fetch("/", { cache: "no-store", signal: AbortSignal.timeout(EVERY) });
+    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(EVERY) });
     if (answer.ok) {
       show(new DOMParser().parseFromString(await answer.text(), "text/html"));
       isThere = true;

@@ -1,7 +1,5 @@
 //! The status, out of the metrics and what a member says beside them.
 
-use std::sync::Arc;
-
 use super::history::History;
 use super::model::{
     CheckStatus, ExporterStatus, Flow, LatestTraces, LogStatus, MemberStatus, PoliciesStatus,
@@ -175,21 +173,8 @@ pub(super) fn latest(
 }
 
 fn status_of(trace: LatestTrace, url: Option<&TraceUrl>) -> TraceStatus {
-    TraceStatus {
-        trace_id: trace.trace_id.to_string(),
-        link: url.map(|url| url.of(trace.trace_id)),
-        partition: trace.partition.0,
-        decided_at: Time(trace.at),
-        policy: trace.policy.map(|policy: Arc<str>| policy.to_string()),
-        probability: trace.probability,
-        trigger: trace.trigger,
-        spans: trace.spans,
-        bytes: trace.bytes,
-        errors: trace.errors,
-        duration_seconds: trace.duration.as_secs_f64(),
-        service: trace.service,
-        name: trace.name,
-    }
+    let link = url.map(|url| url.of(trace.trace_id));
+    TraceStatus { link, ..trace.into() }
 }
 
 /// The warnings and errors that were logged last.

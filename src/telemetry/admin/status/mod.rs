@@ -9,8 +9,10 @@ mod gather;
 mod history;
 mod model;
 mod page;
+mod parameter;
 mod scrape;
 mod trace_url;
+mod trial;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use axum::Router;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Pages;
+use super::guard::Guard;
 use crate::clock;
 use crate::ids::TraceId;
 use crate::sync::lock;
@@ -31,6 +34,10 @@ pub use model::{
     Status, StatusSource, Time, TraceSearch, WorkerPart,
 };
 pub use trace_url::TraceUrl;
+pub use trial::{
+    FindingStatus, Findings, ReasonStatus, TrialExampleStatus, TrialRefusal, TrialStatus, Trials,
+    TriedPolicyStatus,
+};
 
 /// How old what is shown may be. Within that time nobody is asked again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -40,6 +47,7 @@ pub(super) struct View {
     source: Arc<dyn StatusSource>,
     pages: Pages,
     trace_url: Option<TraceUrl>,
+    guard: Arc<Guard>,
     started_at: Time,
     history: Mutex<History>,
     /// The last one that was made. Locked while one is made, so that it is made once.
@@ -51,12 +59,13 @@ impl View {
     pub(super) fn new(
         source: Arc<dyn StatusSource>,
         pages: Pages,
-        trace_url: Option<TraceUrl>,
+        (trace_url, guard): (Option<TraceUrl>, Arc<Guard>),
     ) -> Self {
         Self {
             source,
             pages,
             trace_url,
+            guard,
             started_at: clock::system_time().into(),
             history: Mutex::default(),
             last: tokio::sync::Mutex::default(),

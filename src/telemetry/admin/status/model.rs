@@ -4,10 +4,12 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
+use super::trial::Trials;
 use crate::ids::{Timestamp, TraceId};
 use crate::telemetry::accounts::Amount;
 use crate::telemetry::latest::LatestTrace;
@@ -317,6 +319,27 @@ pub struct TraceStatus {
     pub name: Option<String>,
 }
 
+impl From<LatestTrace> for TraceStatus {
+    /// Without a link.
+    fn from(trace: LatestTrace) -> Self {
+        Self {
+            trace_id: trace.trace_id.to_string(),
+            link: None,
+            partition: trace.partition.0,
+            decided_at: Time(trace.at),
+            policy: trace.policy.map(|policy| policy.to_string()),
+            probability: trace.probability,
+            trigger: trace.trigger,
+            spans: trace.spans,
+            bytes: trace.bytes,
+            errors: trace.errors,
+            duration_seconds: trace.duration.as_secs_f64(),
+            service: trace.service,
+            name: trace.name,
+        }
+    }
+}
+
 /// What is known of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TraceSearch {
@@ -430,6 +453,8 @@ pub trait StatusSource: Send + Sync {
     fn policies(&self) -> PoliciesStatus;
     /// The static file; nothing if there is none.
     fn configuration(&self) -> Vec<Setting>;
+    /// Tries policies on the traffic that passes.
+    fn trials(&self) -> Arc<dyn Trials>;
 }
 
 /// A point in time, as RFC 3339.

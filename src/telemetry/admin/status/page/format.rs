@@ -112,6 +112,16 @@ pub(super) fn cut(text: &str, longest: usize) -> String {
     cut
 }
 
+/// The same of a text of several lines.
+pub(super) fn block(text: &str, longest: usize) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| cut(line, usize::MAX)).collect();
+    let lines = lines.join("\n");
+    match lines.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &lines[..end]),
+        None => lines,
+    }
+}
+
 /// Characters that turn the direction of what follows.
 fn is_direction(character: char) -> bool {
     matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -151,6 +161,12 @@ mod tests {
         );
         let long = text(&"ש".repeat(10_000));
         assert!(long.chars().count() < LONGEST + LONGEST_TITLE + 50 && long.contains("…</bdi>"));
+    }
+
+    #[test]
+    fn a_block_keeps_its_lines() {
+        assert_eq!(block("a: \n  b\u{202e}\r\n", 80), "a: \n  b\u{fffd}\u{fffd}\n");
+        assert_eq!(block("äbc\nd", 4), "äbc\n…");
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod format;
 mod policies;
 mod system;
 mod traces;
+mod trial;
+mod trials;
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::View;
 use super::model::{MemberStatus, Status};
+use super::parameter::parameter;
 use crate::ids::TraceId;
 
 const STYLE: &str = include_str!("../../assets/status.css");
@@ -34,6 +37,7 @@ pub(super) fn router() -> Router<Arc<View>> {
         .route("/assets/status.css", get(|| asset("text/css; charset=utf-8", STYLE)))
         .route("/assets/status.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)))
         .route("/assets/icon.svg", get(|| asset("image/svg+xml", ICON)))
+        .merge(trials::router())
 }
 
 async fn asset(kind: &'static str, text: &'static str) -> Response {
@@ -59,42 +63,38 @@ async fn overview(State(view): State<Arc<View>>) -> Response {
         (system::logs(&status.logs))
         @if !configuration.is_empty() { (system::configuration(&configuration)) }
     };
-    page(StatusCode::OK, frame("tailsieve", Some(&status), sections))
+    page(StatusCode::OK, frame("tailsieve", &Top::Overview(&status), sections))
 }
 
 /// What is known of the trace `?id=`.
 async fn search(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Response {
-    let wanted = parameter(query.as_deref().unwrap_or_default(), "id");
+    let wanted = parameter(query.as_deref().unwrap_or_default(), "id").unwrap_or_default();
     let Some(id) = TraceId::from_hex(wanted.as_bytes()) else {
         let refused = traces::no_trace_id(&wanted);
-        return page(StatusCode::BAD_REQUEST, frame("Not a trace id – tailsieve", None, refused));
+        return page(
+            StatusCode::BAD_REQUEST,
+            frame("Not a trace id – tailsieve", &Top::Page, refused),
+        );
     };
     let found = view.search(id).await;
     let title = format!("Trace {id} – tailsieve");
-    page(StatusCode::OK, frame(&title, None, traces::found(&found)))
+    page(StatusCode::OK, frame(&title, &Top::Page, traces::found(&found)))
 }
 
-/// The value of a parameter of a query, as forms send it; white space around it is not meant.
-fn parameter(query: &str, name: &str) -> String {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    let mut bytes = Vec::new();
-    let mut rest = value.unwrap_or_default().bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || rest.next().and_then(|it| char::from(it).to_digit(16));
-                let (high, low) = (digit(), digit());
-                high.zip(low).map_or(b'?', |(high, low)| (high << 4 | low) as u8)
-            }
-            other => other,
-        });
-    }
-    String::from_utf8_lossy(&bytes).trim().to_owned()
+/// What stands above the content of a page.
+enum Top<'a> {
+    /// The state of the member, and where its sections are. Kept up to date.
+    Overview(&'a Status),
+    /// A way back to that. Kept up to date.
+    Live,
+    /// The same; the page stays as it is.
+    Page,
 }
 
-/// The page around `content`; with the state of the member, if it is the overview.
-fn frame(title: &str, status: Option<&Status>, content: Markup) -> Markup {
+/// The page around `content`.
+fn frame(title: &str, top: &Top<'_>, content: Markup) -> Markup {
+    let is_live = !matches!(top, Top::Page);
+    let status = if let Top::Overview(status) = top { Some(status) } else { None };
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -105,7 +105,7 @@ fn frame(title: &str, status: Option<&Status>, content: Markup) -> Markup {
                 title { (title) }
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/assets/status.css";
-                @if status.is_some() { script src="/assets/status.js" defer {} }
+                @if is_live { script src="/assets/status.js" defer {} }
             }
             body {
                 a class="skip" href="#main" { "Skip to the content" }
@@ -209,19 +209,5 @@ fn table(caption: &str, head: &[&str], rows: Markup) -> Markup {
                 tbody { (rows) }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_parameter_is_read_as_forms_send_it() {
-        let query = "x=1&id=%3Cb%3e+ab%C3%BC%4&id=2";
-        assert_eq!(parameter(query, "id"), "<b> abü?");
-        assert_eq!(parameter("id=+ab%20", "id"), "ab");
-        assert_eq!(parameter("idx=1", "id"), "");
-        assert_eq!(parameter("", "id"), "");
     }
 }

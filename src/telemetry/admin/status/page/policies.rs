@@ -23,7 +23,7 @@ pub(super) fn section(status: &PoliciesStatus) -> Markup {
                 @if let Some(failure) = &status.failure {
                     div class="troubles" {
                         p { b { "The file as it is now is not in force:" } }
-                        pre { (format::cut(failure, 5000)) }
+                        pre { (format::block(failure, 5000)) }
                     }
                 }
                 (table("In force, since the start of the process", &IN_FORCE, html! {
@@ -41,6 +41,7 @@ pub(super) fn section(status: &PoliciesStatus) -> Markup {
                     }))
                 }
             }
+            p { a href="/trials" { "Try other policies on the traffic that passes" } }
         }
     }
 }

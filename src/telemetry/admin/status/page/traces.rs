@@ -61,7 +61,8 @@ fn list(caption: &str, traces: &[TraceStatus]) -> Markup {
     table(caption, &HEAD, rows)
 }
 
-fn id(trace: &TraceStatus) -> Markup {
+/// Its id, and where it can be looked at.
+pub(super) fn id(trace: &TraceStatus) -> Markup {
     let search = format!("/trace?id={}", trace.trace_id);
     html! {
         a class="id" href=(search) { (trace.trace_id) }
@@ -82,7 +83,7 @@ fn policy(policy: Option<&str>, probability: Option<f64>) -> Markup {
 }
 
 /// What a trigger means.
-fn why(trigger: &str) -> &'static str {
+pub(super) fn why(trigger: &str) -> &'static str {
     match trigger {
         "root" => "quiet after its root",
         "wait" => "longest wait",

@@ -1,5 +1,7 @@
 //! The page and the API of a member that says the worst.
 
+mod trials;
+
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -135,10 +137,18 @@ impl StatusSource for Worst {
     fn configuration(&self) -> Vec<Setting> {
         hostile().map(|text| Setting { name: text.clone(), value: text }).to_vec()
     }
+
+    fn trials(&self) -> Arc<dyn Trials> {
+        Arc::new(trials::WorstTrials)
+    }
 }
 
 /// The address of a server, which stops with the token.
 async fn start() -> (String, CancellationToken) {
+    start_with(Changes::Open).await
+}
+
+async fn start_with(changes: Changes) -> (String, CancellationToken) {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, || {
         for (number, name) in hostile().iter().enumerate() {
@@ -159,7 +169,7 @@ async fn start() -> (String, CancellationToken) {
     };
     let settings = AdminSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
-        changes: Changes::Open,
+        changes,
         trace_url: Some(TraceUrl::new("https://grafana/\"<t>/{traceId}").unwrap()),
     };
     let server = AdminServer::bind(settings).await.unwrap();
@@ -221,6 +231,8 @@ fn elements(page: &str) -> Vec<&str> {
         "dl",
         "dt",
         "dd",
+        "textarea",
+        "br",
     ];
     let names = page
         .split('<')
@@ -236,7 +248,9 @@ fn elements(page: &str) -> Vec<&str> {
 #[tokio::test]
 async fn whatever_others_are_called_stays_text() {
     let (base, _stop) = start().await;
-    for path in ["/".to_owned(), format!("/trace?id={ID}"), "/trace?id=%3Cb%3E%22".to_owned()] {
+    let trial = format!("/trials/{}", trials::ID);
+    let of_trace = format!("/trace?id={ID}");
+    for path in ["/", &of_trace, "/trace?id=%3Cb%3E%22", "/trials", &trial] {
         let (_, page) = get(format!("{base}{path}")).await;
         let names = elements(&page);
         let bold = names.iter().filter(|name| **name == "b").count();
@@ -373,7 +387,8 @@ async fn answers_are_as_described() {
         response["content"]["application/json"]["schema"].clone()
     };
     for path in root["paths"].as_object().unwrap().keys() {
-        let (status, text) = get(format!("{base}{}", path.replace("{trace_id}", ID))).await;
+        let asked = path.replace("{trace_id}", ID).replace("{trial_id}", trials::ID);
+        let (status, text) = get(format!("{base}{asked}")).await;
         assert_eq!(status, 200, "{path}");
         let value = serde_json::from_str(&text).unwrap();
         assert_eq!(violations(&root, &schema(path, "200"), &value, path), Vec::<String>::new());

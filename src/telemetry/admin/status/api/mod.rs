@@ -1,5 +1,7 @@
 //! `/api/v1`: what the page shows, as JSON. `openapi.json` describes it.
 
+mod trials;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,7 +17,7 @@ use super::model::Status;
 use crate::ids::TraceId;
 
 /// The description of the API.
-pub(super) const OPENAPI: &str = include_str!("../assets/openapi.json");
+pub(super) const OPENAPI: &str = include_str!("../../assets/openapi.json");
 
 type Shared = State<Arc<View>>;
 
@@ -37,6 +39,7 @@ pub(super) fn router() -> Router<Arc<View>> {
         .route("/api/v1/traces/{trace_id}", get(trace))
         .route("/api/v1/logs", get(|view: Shared| part(view, |status| answer(&status.logs))))
         .route("/api/v1/configuration", get(configuration))
+        .merge(trials::router())
 }
 
 async fn part(State(view): Shared, of: impl FnOnce(&Status) -> Response) -> Response {
