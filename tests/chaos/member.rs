@@ -23,6 +23,10 @@ pub struct MemberFile<'a> {
     pub dead_letters: bool,
 }
 
+/// How long a member may take to leave. Nobody leaves in good order while Kafka is away, and after a
+/// `kill -9` on a busy machine it is for half a minute.
+const SHUTDOWN: Duration = Duration::from_secs(90);
+
 impl fmt::Display for MemberFile<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { brokers, topic, group, backend, .. } = self;
@@ -53,6 +57,7 @@ impl fmt::Display for MemberFile<'_> {
   retry_on_failure: {{initial_interval: 200ms, max_interval: 2s, refuse_after_attempts: 3, refuse_after_time: 1s}}
 admin:
   listen: $ADMIN
+shutdown_timeout: {shutdown}s
 policies: policies.yaml
 policies_poll_interval: 1s
 ",
@@ -60,6 +65,7 @@ policies_poll_interval: 1s
             http = if self.http { "  protocol: http\n  compression: none\n" } else { "" },
             idle_grace = self.idle_grace.as_secs(),
             timeout = EXPORT_TIMEOUT.as_millis(),
+            shutdown = SHUTDOWN.as_secs(),
         )?;
         match self.decision_log {
             true => writeln!(f, "decision_log: {{enabled: true, topic: {group}_decisions}}")?,

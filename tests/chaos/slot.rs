@@ -9,8 +9,8 @@ use crate::fault::Side;
 use crate::proxy::Proxy;
 use crate::support::{Member, eventually};
 
-/// What a member that was asked to leave may take, and more.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What a member that was asked to leave may take, and more: its `shutdown_timeout`, see `member`.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// For how long after its start a process may not take signals yet, on a slow and busy machine. It
 /// has nothing to hand over then.
