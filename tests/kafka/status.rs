@@ -1,7 +1,9 @@
 //! The status page and the API, held against the metrics of a real member and what was written.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tailsieve::testing::ids::TraceId;
@@ -181,4 +183,19 @@ fn the_status_page_says_what_the_metrics_say() {
         });
         (is_shared && finders.count() == 2).then_some(())
     });
+
+    // Who listens does not hold up the end, and is told of it.
+    let mut stream = TcpStream::connect(member.admin()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /api/v1/events HTTP/1.1\r\nHost: {}\r\n\r\n", member.admin()).unwrap();
+    let mut heard = [0; 1024];
+    stream.read_exact(&mut heard).unwrap();
+    assert!(String::from_utf8_lossy(&heard).contains("event: status\n"));
+    let mut member = member;
+    let stopping = Instant::now();
+    assert!(member.process.terminate().success());
+    println!("stopped within {:?}", stopping.elapsed());
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "the last chunk says that it is over");
 }

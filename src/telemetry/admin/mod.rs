@@ -6,6 +6,7 @@
 
 mod guard;
 mod pages;
+mod patience;
 pub mod status;
 
 use std::io;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use guard::Guard;
+use patience::PatientListener;
 use status::{StatusSource, TraceUrl, View};
 
 pub use guard::{Changes, Token};
@@ -125,11 +127,13 @@ impl AdminServer {
         let guard = Arc::new(Guard::new(self.address(), self.settings.changes));
         let url = self.settings.trace_url;
         let looks = (url, Arc::clone(&guard));
-        let view = pages.status.clone().map(|it| Arc::new(View::new(it, pages.clone(), looks)));
+        let view = pages.status.clone();
+        let view = view.map(|it| View::new(it, pages.clone(), looks, stop.clone()));
+        let view = view.map(Arc::new);
         let router =
             router(pages, view.clone()).layer(middleware::from_fn_with_state(guard, guard::guard));
         let stopping = stop.clone();
-        let server = axum::serve(self.listener, router)
+        let server = axum::serve(PatientListener(self.listener), router)
             .with_graceful_shutdown(async move { stopping.cancelled().await })
             .into_future();
         let last_requests = async {

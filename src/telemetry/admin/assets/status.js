@@ -1,9 +1,13 @@
-// Keeps the page up to date: asks for it again, and puts its live parts in place of those on the
-// screen. Without this script the page says the same, as of when it was loaded.
+// Keeps the page up to date: is sent it again and again as server-sent events, or asks for it where there
+// is no room for a stream, and puts its live parts in place of those on the screen. Without this script the
+// page says the same, as of when it was loaded.
 "use strict";
 
 const EVERY = 5000;
+const main = document.querySelector("main");
 let isPaused = false;
+let hasEnded = false;
+let source;
 let timer;
 
 // What is in use stays as it is: under the keyboard's focus, or with text that is selected.
@@ -30,29 +34,70 @@ function show(page) {
   }
 }
 
-async function update() {
-  let isThere = false;
+// What comes in the place of the page.
+function take(html) {
+  const page = new DOMParser().parseFromString(html, "text/html");
+  show(page);
+  tell("");
+  if (page.querySelector('[data-live="ended"]')) {
+    hasEnded = true;
+    stop();
+  }
+}
+
+async function ask() {
   try {
-    const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(EVERY) });
-    if (answer.ok) {
-      show(new DOMParser().parseFromString(await answer.text(), "text/html"));
-      isThere = true;
-    }
+    const answer = await fetch(location.href, {
+      cache: "no-store",
+      signal: AbortSignal.timeout(EVERY),
+    });
+    if (!answer.ok) throw new Error(answer.statusText);
+    take(await answer.text());
   } catch {
     // It is asked again in a moment.
+    tell("This member does not answer");
   }
-  tell(isThere ? "" : "This member does not answer");
+}
+
+function poll() {
+  clearTimeout(timer);
+  if (isAtRest()) return;
+  timer = setTimeout(() => ask().finally(poll), EVERY);
+}
+
+function listen() {
+  source = new EventSource(main.dataset.stream);
+  source.addEventListener("page", (event) => take(JSON.parse(event.data)));
+  source.addEventListener("error", () => {
+    if (source?.readyState !== EventSource.CLOSED) {
+      // It tries again by itself.
+      tell("This member does not answer");
+      return;
+    }
+    // There is no stream to be had.
+    source = undefined;
+    poll();
+  });
+}
+
+function isAtRest() {
+  return isPaused || hasEnded || document.hidden;
+}
+
+function stop() {
+  clearTimeout(timer);
+  source?.close();
+  source = undefined;
+}
+
+function start() {
+  stop();
+  if (!isAtRest()) listen();
 }
 
 // Told by screen readers, and only when it changes.
 function tell(trouble) {
   if (connection.textContent !== trouble) connection.textContent = trouble;
-}
-
-function schedule() {
-  clearTimeout(timer);
-  if (isPaused || document.hidden) return;
-  timer = setTimeout(() => update().finally(schedule), EVERY);
 }
 
 const connection = document.createElement("p");
@@ -66,12 +111,9 @@ pause.setAttribute("aria-pressed", "false");
 pause.addEventListener("click", () => {
   isPaused = !isPaused;
   pause.setAttribute("aria-pressed", String(isPaused));
-  schedule();
+  start();
 });
 
 document.querySelector(".bar").append(pause, connection);
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && !isPaused) update();
-  schedule();
-});
-schedule();
+document.addEventListener("visibilitychange", start);
+start();

@@ -11,6 +11,7 @@ mod model;
 mod page;
 mod parameter;
 mod scrape;
+mod stream;
 mod trace_url;
 mod trial;
 
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 use super::Pages;
 use super::guard::Guard;
@@ -28,6 +30,7 @@ use crate::sync::lock;
 
 use history::History;
 use scrape::Scrape;
+use stream::Streams;
 
 pub use model::{
     FoundTrace, Later, OpenTraceStatus, PartitionStatus, PoliciesStatus, PolicyStatus, Setting,
@@ -48,6 +51,7 @@ pub(super) struct View {
     pages: Pages,
     trace_url: Option<TraceUrl>,
     guard: Arc<Guard>,
+    streams: Streams,
     started_at: Time,
     history: Mutex<History>,
     /// The last one that was made. Locked while one is made, so that it is made once.
@@ -55,17 +59,19 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Of the member that `source` tells of.
+    /// Of the member that `source` tells of. Its streams end with `stop`.
     pub(super) fn new(
         source: Arc<dyn StatusSource>,
         pages: Pages,
         (trace_url, guard): (Option<TraceUrl>, Arc<Guard>),
+        stop: CancellationToken,
     ) -> Self {
         Self {
             source,
             pages,
             trace_url,
             guard,
+            streams: Streams::new(stop),
             started_at: clock::system_time().into(),
             history: Mutex::default(),
             last: tokio::sync::Mutex::default(),

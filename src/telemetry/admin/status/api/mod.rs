@@ -25,6 +25,7 @@ pub(super) fn router() -> Router<Arc<View>> {
     Router::new()
         .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/status", get(|view: Shared| part(view, answer)))
+        .route("/api/v1/events", get(events))
         .route("/api/v1/member", get(|view: Shared| part(view, |status| answer(&status.member))))
         .route("/api/v1/flow", get(|view: Shared| part(view, |status| answer(&status.flow))))
         .route(
@@ -44,6 +45,15 @@ pub(super) fn router() -> Router<Arc<View>> {
 
 async fn part(State(view): Shared, of: impl FnOnce(&Status) -> Response) -> Response {
     of(&*view.status().await)
+}
+
+/// The status, again and again.
+async fn events(State(view): Shared) -> Response {
+    let looked_at = Arc::clone(&view);
+    view.streams.begin("status", move || {
+        let view = Arc::clone(&looked_at);
+        async move { Some(text(&*view.status().await)) }
+    })
 }
 
 async fn openapi() -> Response {
@@ -66,8 +76,11 @@ async fn trace(State(view): Shared, Path(trace_id): Path<String>) -> Response {
 }
 
 fn answer(what: &impl Serialize) -> Response {
-    let text = serde_json::to_string(what).expect("it has text keys, and nothing in it fails");
-    as_json(StatusCode::OK, text)
+    as_json(StatusCode::OK, text(what))
+}
+
+fn text(what: &impl Serialize) -> String {
+    serde_json::to_string(what).expect("it has text keys, and nothing in it fails")
 }
 
 fn as_json(status: StatusCode, text: String) -> Response {

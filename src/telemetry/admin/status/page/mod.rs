@@ -33,6 +33,7 @@ const ICON: &str = include_str!("../../assets/icon.svg");
 pub(super) fn router() -> Router<Arc<View>> {
     Router::new()
         .route("/", get(overview))
+        .route("/live", get(overviews))
         .route("/trace", get(search))
         .route("/assets/status.css", get(|| asset("text/css; charset=utf-8", STYLE)))
         .route("/assets/status.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)))
@@ -52,6 +53,24 @@ fn page(status: StatusCode, page: Markup) -> Response {
 }
 
 async fn overview(State(view): State<Arc<View>>) -> Response {
+    page(StatusCode::OK, whole(&view).await)
+}
+
+/// The overview, again and again.
+async fn overviews(State(view): State<Arc<View>>) -> Response {
+    let looked_at = Arc::clone(&view);
+    view.streams.begin("page", move || {
+        let view = Arc::clone(&looked_at);
+        async move { Some(sent(&whole(&view).await)) }
+    })
+}
+
+/// A page as an event: one line, whatever is in it.
+fn sent(page: &Markup) -> String {
+    serde_json::Value::from(page.0.as_str()).to_string()
+}
+
+async fn whole(view: &View) -> Markup {
     let status = view.status().await;
     let configuration = view.configuration();
     let sections = html! {
@@ -63,7 +82,7 @@ async fn overview(State(view): State<Arc<View>>) -> Response {
         (system::logs(&status.logs))
         @if !configuration.is_empty() { (system::configuration(&configuration)) }
     };
-    page(StatusCode::OK, frame("tailsieve", &Top::Overview(&status), sections))
+    frame("tailsieve", &Top::Overview(&status), sections)
 }
 
 /// What is known of the trace `?id=`.
@@ -85,15 +104,19 @@ async fn search(State(view): State<Arc<View>>, RawQuery(query): RawQuery) -> Res
 enum Top<'a> {
     /// The state of the member, and where its sections are. Kept up to date.
     Overview(&'a Status),
-    /// A way back to that. Kept up to date.
-    Live,
+    /// A way back to that. Kept up to date by this stream.
+    Live(&'a str),
     /// The same; the page stays as it is.
     Page,
 }
 
 /// The page around `content`.
 fn frame(title: &str, top: &Top<'_>, content: Markup) -> Markup {
-    let is_live = !matches!(top, Top::Page);
+    let stream = match top {
+        Top::Overview(_) => Some("/live"),
+        Top::Live(stream) => Some(*stream),
+        Top::Page => None,
+    };
     let status = if let Top::Overview(status) = top { Some(status) } else { None };
     html! {
         (DOCTYPE)
@@ -105,7 +128,7 @@ fn frame(title: &str, top: &Top<'_>, content: Markup) -> Markup {
                 title { (title) }
                 link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/assets/status.css";
-                @if is_live { script src="/assets/status.js" defer {} }
+                @if stream.is_some() { script src="/assets/status.js" defer {} }
             }
             body {
                 a class="skip" href="#main" { "Skip to the content" }
@@ -117,7 +140,7 @@ fn frame(title: &str, top: &Top<'_>, content: Markup) -> Markup {
                     }
                     @if status.is_some() { (navigation()) }
                 }
-                main id="main" tabindex="-1" {
+                main id="main" tabindex="-1" data-stream=[stream] {
                     @if let Some(status) = status {
                         h1 class="hidden" { "Status of this member" }
                         (troubles(&status.member))

@@ -37,9 +37,11 @@ fn state(trial: &TrialStatus) -> &'static str {
 
 /// One of them.
 pub(super) fn shown(trial: &TrialStatus) -> Markup {
+    // The script asks no more for one that has ended.
+    let liveness = if trial.state == "running" { "" } else { "ended" };
     html! {
         h1 { "Trial of policies" }
-        div id="trial" data-live {
+        div id="trial" data-live=(liveness) {
             section aria-label="The trial" { (about(trial)) }
             section aria-labelledby="outcome-title" {
                 h2 id="outcome-title" { "In force, and tried" }
@@ -108,7 +110,7 @@ fn matrix(trial: &TrialStatus) -> Markup {
     let would_drop = sum(trial.kept_dropped, trial.dropped_dropped);
     table(
         "Traces, spans and bytes, by what was decided and what would be",
-        &["", "would be kept", "would be dropped", "all"],
+        &["in force", "would be kept", "would be dropped", "all"],
         html! {
             (row("kept", trial.kept_kept, trial.kept_dropped))
             (row("dropped", trial.dropped_kept, trial.dropped_dropped))

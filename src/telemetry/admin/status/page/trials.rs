@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::{Markup, html};
 
-use super::{Top, format, frame, page, trial};
+use super::{Top, format, frame, page, sent, trial};
 use crate::telemetry::admin::guard::{Changes, Refusal};
 use crate::telemetry::admin::status::View;
 use crate::telemetry::admin::status::trial::{
@@ -28,6 +28,7 @@ pub(super) fn router() -> Router<Arc<View>> {
     Router::new()
         .route("/trials", get(overview).post(begin))
         .route("/trials/{trial_id}", get(one))
+        .route("/trials/{trial_id}/live", get(updates))
         .route("/trials/{trial_id}/cancel", post(cancel))
         .layer(limit)
 }
@@ -123,18 +124,40 @@ async fn begin(State(view): State<Arc<View>>, parts: Multipart) -> Response {
 }
 
 async fn one(State(view): State<Arc<View>>, Path(id): Path<String>) -> Response {
-    let Some(status) = view.trial(&id) else { return unknown(&view) };
+    match whole(&view, &id) {
+        Some(whole) => page(StatusCode::OK, whole),
+        None => unknown(&view),
+    }
+}
+
+/// The page of a trial, again and again.
+async fn updates(State(view): State<Arc<View>>, Path(id): Path<String>) -> Response {
+    if view.trial(&id).is_none() {
+        return unknown(&view);
+    }
+    let looked_at = Arc::clone(&view);
+    view.streams.begin("page", move || {
+        let page = whole(&looked_at, &id).map(|page| sent(&page));
+        std::future::ready(page)
+    })
+}
+
+fn whole(view: &View, id: &str) -> Option<Markup> {
+    let status = view.trial(id)?;
     let content = html! {
         (trial::shown(&status))
-        @if status.state == "running" && *view.guard.changes() != Changes::Off {
-            form action={ "/trials/" (status.id) "/cancel" } method="post" enctype="multipart/form-data" {
-                (token(&view))
-                button type="submit" { "Cancel the trial" }
+        div id="trial-cancel" data-live {
+            @if status.state == "running" && *view.guard.changes() != Changes::Off {
+                form action={ "/trials/" (status.id) "/cancel" } method="post" enctype="multipart/form-data" {
+                    (token(view))
+                    button type="submit" { "Cancel the trial" }
+                }
             }
         }
         p { a href="/trials" { "Try another policy file" } }
     };
-    page(StatusCode::OK, frame("Trial of policies – tailsieve", &Top::Live, content))
+    let stream = format!("/trials/{}/live", status.id);
+    Some(frame("Trial of policies – tailsieve", &Top::Live(&stream), content))
 }
 
 async fn cancel(

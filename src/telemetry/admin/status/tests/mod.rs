@@ -1,5 +1,6 @@
 //! The page and the API of a member that says the worst.
 
+mod streams;
 mod trials;
 
 use std::time::Duration;
@@ -387,6 +388,9 @@ async fn answers_are_as_described() {
         response["content"]["application/json"]["schema"].clone()
     };
     for path in root["paths"].as_object().unwrap().keys() {
+        if path == "/api/v1/events" {
+            continue; // It never ends.
+        }
         let asked = path.replace("{trace_id}", ID).replace("{trial_id}", trials::ID);
         let (status, text) = get(format!("{base}{asked}")).await;
         assert_eq!(status, 200, "{path}");
