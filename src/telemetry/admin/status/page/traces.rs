@@ -125,7 +125,7 @@ fn one(found: &FoundTrace) -> Markup {
         _ => "Dropped",
     };
     html! {
-        section aria-label={ "Partition " (found.partition) } {
+        section aria-label={ "Partition " (found.partition) ", " (found.state) ", from offset " (found.first_offset) } {
             h2 class=(found.state) { (state) }
             dl {
                 @if found.state != "open" {

@@ -408,3 +408,17 @@ async fn answers_are_as_described() {
     assert_eq!(violations(&root, &error, &value, path).len(), 2, "the check finds mistakes");
     assert_eq!(violations(&root, &schema(path, "200"), &value, path).len(), 8);
 }
+
+/// The page of the worst source, for a browser: names its address, and serves it until nothing more
+/// comes from standard input. Only where that is asked for: nobody else would end it.
+#[tokio::test]
+#[ignore = "serves a browser: run tests/status/run"]
+async fn the_worst_is_served() {
+    if std::env::var_os("TAILSIEVE_SERVE_WORST").is_none() {
+        return;
+    }
+    let (base, _stop) = start().await;
+    println!("serving {base}");
+    let read = || std::io::read_to_string(std::io::stdin());
+    tokio::task::spawn_blocking(read).await.unwrap().unwrap();
+}
