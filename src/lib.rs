@@ -46,6 +46,7 @@ mod ids;
 mod kafka;
 mod member;
 mod options;
+mod otel;
 mod otlp;
 mod proto;
 mod sampling;

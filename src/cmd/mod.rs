@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod generate;
 pub mod health;
 pub mod man;
+mod own_telemetry;
 pub mod policy_tests;
 mod printable;
 pub mod process;

@@ -22,12 +22,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use tracing_subscriber::EnvFilter;
 
 use crate::config::{Diagnostics, Errors};
 use crate::member::app::StartError;
+use crate::otel::Otel;
 use crate::sampling::policy::CompileError;
 use crate::telemetry::admin::{AdminError, AdminServer, AdminSettings, Check, Pages};
-use crate::telemetry::logs::{self, LogFormat, TelemetryError};
+use crate::telemetry::logs::{self, LogFormat, OwnLayer, TelemetryError};
 use crate::telemetry::metrics::{self, Recorder, table};
 
 /// The exit code when files or arguments are wrong: that of clap.
@@ -168,8 +170,21 @@ impl LogOptions {
     /// # Errors
     /// When the filter cannot be read.
     pub fn init(&self, format: LogFormat, filter: Option<&str>) -> Result<(), CommandError> {
+        self.init_with(format, filter, |_| None)
+    }
+
+    /// The same, with what `own` makes of the filter.
+    ///
+    /// # Errors
+    /// When the filter cannot be read.
+    pub fn init_with(
+        &self,
+        format: LogFormat,
+        filter: Option<&str>,
+        own: impl FnOnce(EnvFilter) -> Option<OwnLayer>,
+    ) -> Result<(), CommandError> {
         let format = if self.log_format == LogFormat::Auto { format } else { self.log_format };
-        Ok(logs::init(format, self.log.as_deref().or(filter))?)
+        Ok(logs::init(format, self.log.as_deref().or(filter), own)?)
     }
 }
 
@@ -187,6 +202,7 @@ pub struct Process {
     signals: Signals,
     is_stopping: Arc<AtomicBool>,
     ended: CancellationToken,
+    otel: Option<Arc<Otel>>,
 }
 
 /// What is needed for the admin pages before there is anything to show.
@@ -205,7 +221,12 @@ impl Process {
         let runtime = runtime()?;
         let signals = Signals::new(&runtime)?;
         let (is_stopping, ended) = (Arc::default(), CancellationToken::new());
-        Ok(Self { runtime, signals, is_stopping, ended })
+        Ok(Self { runtime, signals, is_stopping, ended, otel: None })
+    }
+
+    /// Its metrics are sent too, if there is `otel`.
+    pub fn with_otel(self, otel: Option<Arc<Otel>>) -> Self {
+        Self { otel, ..self }
     }
 
     /// Its runtime.
@@ -267,6 +288,7 @@ impl Process {
             }
             render()
         });
+        self.otel.iter().for_each(|otel| otel.observe(Arc::clone(&pages.metrics)));
         self.runtime.spawn(recorder.upkeep());
         self.runtime.spawn(server.serve(pages, self.ended()))
     }

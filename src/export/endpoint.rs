@@ -7,9 +7,7 @@ use http::Uri;
 
 use super::ExportError;
 use super::settings::{Protocol, TlsSettings};
-
-/// The path of OTLP/HTTP, below whatever path the endpoint has.
-const TRACES: &str = "/v1/traces";
+use super::signal::{Place, Signal};
 
 /// A checked OTLP endpoint, shown as a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +26,16 @@ impl Endpoint {
         protocol: Protocol,
         tls: Option<&TlsSettings>,
     ) -> Result<Self, ExportError> {
+        Self::parse_at(text, protocol, tls, Place::Below(Signal::Traces))
+    }
+
+    /// The same, with the path at `place` if requests go over HTTP.
+    pub(super) fn parse_at(
+        text: &str,
+        protocol: Protocol,
+        tls: Option<&TlsSettings>,
+        place: Place,
+    ) -> Result<Self, ExportError> {
         let invalid = |reason| ExportError::Endpoint { endpoint: shown(text), reason };
         let (scheme, address) = match text.split_once("://") {
             Some(("http", _)) if tls.is_some_and(|tls| !tls.insecure) => {
@@ -41,16 +49,18 @@ impl Endpoint {
             None if tls.is_some_and(|tls| !tls.insecure) => ("https", text),
             None => ("http", text),
         };
-        let address = address.trim_end_matches('/');
+        let is_whole = protocol == Protocol::Http && place == Place::Whole;
+        let address = if is_whole { address } else { address.trim_end_matches('/') };
         if address.contains('@') {
             return Err(invalid("credentials belong in `headers` or `auth`"));
         }
         if address.contains(['?', '#']) {
             return Err(invalid("an endpoint has no query; keys belong in `headers`"));
         }
-        let path = match protocol {
-            Protocol::Http if address.ends_with(TRACES) => "",
-            Protocol::Http => TRACES,
+        let path = match (protocol, place) {
+            (Protocol::Http, Place::Whole) => "",
+            (Protocol::Http, Place::Below(signal)) if address.ends_with(signal.http_path()) => "",
+            (Protocol::Http, Place::Below(signal)) => signal.http_path(),
             _ if address.contains('/') => return Err(invalid("OTLP over gRPC has no path")),
             _ => "",
         };
@@ -83,6 +93,12 @@ impl Endpoint {
     /// The port.
     pub(super) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its scheme, host and port: what may be shown of a URL whose path may be secret.
+    pub(super) fn origin(&self) -> String {
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        format!("{}://{authority}", self.uri.scheme_str().unwrap_or("http"))
     }
 
     /// Whether connections are encrypted.
@@ -169,6 +185,18 @@ mod tests {
         assert_eq!(url("https://tempo/otlp/"), "https://tempo/otlp/v1/traces");
         assert_eq!(url("https://tempo/otlp/v1/traces"), "https://tempo/otlp/v1/traces");
         assert_eq!(Endpoint::parse("http://t", Protocol::Http, None).unwrap().port(), 80);
+    }
+
+    #[test]
+    fn a_signal_has_its_own_path_and_a_whole_url_stays_as_it_is() {
+        let url = |text, place| {
+            Endpoint::parse_at(text, Protocol::Http, None, place).unwrap().uri().to_string()
+        };
+        let below = Place::Below(Signal::Metrics);
+        assert_eq!(url("http://otel:4318", below), "http://otel:4318/v1/metrics");
+        assert_eq!(url("http://otel:4318/x//", below), "http://otel:4318/x/v1/metrics");
+        assert_eq!(url("http://otel:4318", Place::Whole), "http://otel:4318/");
+        assert_eq!(url("http://otel:4318/logs/", Place::Whole), "http://otel:4318/logs/");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use metrics::Gauge;
 use tokio::time::Instant;
+use tracing::Span;
 
 use super::hint::Target;
 use super::transport::Failure;
@@ -28,6 +29,8 @@ pub(super) struct Health {
     gauge: Gauge,
     logged: Mutex<Logged>,
     last: Mutex<Last>,
+    /// The span of what was logged as an outage, until its end.
+    outage: Mutex<Span>,
     limit: LogThrottle,
 }
 
@@ -57,6 +60,7 @@ impl Health {
             gauge,
             logged: Mutex::new(Logged::Nothing),
             last: Mutex::default(),
+            outage: Mutex::new(Span::none()),
             limit: LogThrottle::new(REPEAT),
         }
     }
@@ -92,6 +96,7 @@ impl Health {
             return;
         }
         self.gauge.set(1.0);
+        let _outage = std::mem::replace(&mut *lock(&self.outage), Span::none()).entered();
         // If the outage was not logged, its end is not logged either.
         if self.say(Logged::Up) {
             let (exporter, endpoint) = (&self.exporter, &self.endpoint);
@@ -114,6 +119,8 @@ impl Health {
             return;
         };
         self.say(Logged::Down);
+        let outage = self.outage(failure.code.name(), said);
+        let _outage = outage.enter();
         tracing::warn!(
             exporter = self.exporter,
             endpoint = self.endpoint,
@@ -125,6 +132,22 @@ impl Health {
             effect = "kept traces wait, kafka is held back, nothing is lost; retrying",
             "export.backend_down"
         );
+    }
+
+    /// The span of this outage. As it begins only when one is logged, there are no more than that.
+    fn outage(&self, code: &'static str, error: &str) -> Span {
+        let mut outage = lock(&self.outage);
+        if outage.is_none() {
+            let (exporter, endpoint) = (&self.exporter, &self.endpoint);
+            *outage = tracing::info_span!(
+                "export.outage",
+                exporter,
+                endpoint,
+                code,
+                otel.status_description = error
+            );
+        }
+        outage.clone()
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
@@ -153,6 +176,9 @@ mod tests {
     use std::sync::Arc;
 
     use tonic::Code;
+    use tracing_subscriber::filter::filter_fn;
+    use tracing_subscriber::fmt;
+    use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
     use super::super::testing::failure;
     use super::*;
@@ -182,8 +208,10 @@ mod tests {
     async fn the_log_tells_of_changes_and_repeats_itself_rarely() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        // Lines are shown without the spans that they are in.
+        let is_event = filter_fn(|metadata| metadata.is_event());
+        let layer = fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(layer.with_filter(is_event));
         let _guard = tracing::subscriber::set_default(subscriber);
         let health =
             Health::new("default", "http://tempo:4317".to_owned(), Target::TOPIC, Gauge::noop());

@@ -12,6 +12,7 @@
 mod backend_check;
 mod body;
 mod circuit_breaker;
+mod client;
 mod code;
 pub(crate) mod collector;
 mod connect;
@@ -34,6 +35,7 @@ mod retry;
 mod scheduler;
 mod settings;
 mod settlement;
+mod signal;
 mod tls;
 mod transport;
 
@@ -71,6 +73,7 @@ use self::tls::Tls;
 use self::transport::Transport;
 
 pub use self::backend_check::{BackendCheckError, check_backend};
+pub use self::client::{Accepted, OtlpClient, Refused};
 pub use self::credentials::forwardable;
 pub use self::metrics::ExportMetrics;
 #[cfg(test)]
@@ -79,6 +82,7 @@ pub use self::settings::{
     Auth, Compression, ExportSettings, KafkaTarget, Protocol, QueueSettings, RetrySettings,
     TlsSettings,
 };
+pub use self::signal::{Place, Signal};
 
 /// Spans of one trace, all of them or a part, ready to be sent.
 #[derive(Clone, Debug)]

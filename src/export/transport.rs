@@ -49,9 +49,14 @@ pub(super) struct Piece {
 impl Request {
     /// A request that holds no spans.
     fn without_spans(forwarded: Bytes) -> Self {
+        Self { forwarded, ..Self::of(Bytes::from_static(NO_SPANS)) }
+    }
+
+    /// A request with this message, which is of no trace.
+    pub(super) fn of(message: Bytes) -> Self {
         let trace_id = TraceId::from_slice(&[1; 16]).expect("it is not zero");
-        let piece = Piece { trace_id, bytes: Bytes::from_static(NO_SPANS) };
-        Self { pieces: vec![piece], forwarded, not_over: None }
+        let piece = Piece { trace_id, bytes: message };
+        Self { pieces: vec![piece], forwarded: Bytes::new(), not_over: None }
     }
 
     /// The size of the message in bytes, before compression.

@@ -11,3 +11,4 @@ pub mod memory;
 pub mod metrics;
 pub mod recent_logs;
 pub mod service_manager;
+pub mod trace_context;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The same with the services of deploy/examples in place of the SDKs, and the Collector of
-//! deploy/collector: [`examples`].
+//! deploy/collector: [`examples`]. And tailsieve's own telemetry at a Collector: [`own_telemetry`].
 //!
 //! `./tests/run interop` builds the Collector and prepares the rest. All names of tests that need
 //! it begin with `interop_`.
@@ -20,6 +20,7 @@
 
 mod examples;
 mod otlp_json;
+mod own_telemetry;
 mod pipeline;
 #[path = "../differential/random.rs"]
 mod random;

@@ -1,6 +1,7 @@
 //! The table of metrics, held against scrapes of real processes.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use tailsieve::testing::kafka::source;
@@ -9,7 +10,7 @@ use tailsieve::testing::testbed::generator::ModelSettings;
 
 use crate::rekey::rekey;
 use crate::rig::{KEEP_ALL, Rig, checked_scrape};
-use crate::support::{Scrape, check_table, eventually, http_get};
+use crate::support::{Member, Scrape, check_table, eventually, http_get};
 
 /// A policy of each kind that has metrics of its own.
 const POLICIES: &str = "
@@ -42,7 +43,10 @@ fn every_metric_of_the_table_is_in_a_scrape_and_no_other() {
     let rig = Rig::new("metrics", POLICIES);
     let dead = rig.kafka.topic("metrics-dead", 1, &[]);
     let rig = rig.with(&format!("dead_letter: {{topic: {}}}\n", dead.name()));
-    let member = rig.member("member");
+    // Own telemetry has metrics, whether or not anybody listens.
+    let own = [("OTEL_EXPORTER_OTLP_ENDPOINT", OsStr::new("http://127.0.0.1:1"))];
+    let mut member = Member::start_with(rig.scratch.path(), "member", &rig.config(), &own);
+    member.wait_ready();
     let settings = ModelSettings {
         seed: 1,
         start: source::now(),

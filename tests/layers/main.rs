@@ -77,6 +77,12 @@ const ROOMS: &[Room] = &[
         ],
     },
     Room {
+        name: "otel",
+        layer: Layer::Edge,
+        uses: &["export", "telemetry", "secret", "clock", "sync"],
+        modules: &[],
+    },
+    Room {
         name: "config",
         layer: Layer::Edge,
         uses: &["export", "kafka", "sampling", "telemetry", "options", "secret", "fnv", "ids"],

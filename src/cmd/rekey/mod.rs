@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::own_telemetry::OwnTelemetry;
 use super::process::{CommandError, LogOptions, Process};
 use crate::config::{self, Settings};
 use crate::kafka::publish::{Publisher, PublisherSettings};
@@ -64,7 +65,9 @@ pub struct RekeyArgs {
 /// When it cannot be started.
 pub fn run(args: &RekeyArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> {
     let settings = config::load(&args.config)?;
-    logs.init(settings.telemetry.log_format, settings.telemetry.log.as_deref())?;
+    let lines = (settings.telemetry.log_format, settings.telemetry.log.as_deref());
+    let instance = settings.source.group_instance_id.as_ref().map(|id| format!("{id}-rekey"));
+    let own = OwnTelemetry::start(logs, lines, instance.as_deref())?;
     let to = args.to.clone().unwrap_or_else(|| settings.source.topic.clone());
     let group_id = args.group.clone();
     let source = SourceSettings {
@@ -73,7 +76,7 @@ pub fn run(args: &RekeyArgs, logs: &LogOptions) -> Result<ExitCode, CommandError
         headers: KeptHeaders::All,
         ..settings.source.clone()
     };
-    let mut process = Process::start()?;
+    let mut process = Process::start()?.with_otel(own.otel());
     info!(brokers = source.brokers, "topics.checking");
     let (own, target, create) = (source.clone(), to.clone(), args.create_topics);
     match process.unless_stopped(move || topics::check(&own, &target, create)) {

@@ -2,6 +2,7 @@
 //!
 //! Owns what is shown of the member: what it logs of its start, when it is ready, the admin pages.
 
+mod starting;
 mod topics;
 
 use std::path::PathBuf;
@@ -9,8 +10,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{info, info_span, warn};
 
+use super::own_telemetry::OwnTelemetry;
 use super::process::{CommandError, EXIT_STUCK, LogOptions, Process};
 use super::status;
 use crate::config::{self, PolicyFile, Settings, Surroundings};
@@ -24,6 +26,7 @@ use crate::telemetry::admin::{Check, Pages, PolicyPages};
 use crate::telemetry::memory::Memory;
 use crate::telemetry::service_manager::ServiceManager;
 
+use starting::Starting;
 use topics::Checked;
 
 /// How often it is looked at whether the member is ready, for the log.
@@ -46,8 +49,23 @@ pub struct RunArgs {
 /// When it cannot be started; Kafka or a backend out of reach is not an error.
 pub fn run(args: &RunArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> {
     let (settings, policies) = config::load_both(&args.config)?;
-    logs.init(settings.telemetry.log_format, settings.telemetry.log.as_deref())?;
-    let mut process = Process::start()?;
+    let lines = (settings.telemetry.log_format, settings.telemetry.log.as_deref());
+    let instance = settings.source.group_instance_id.as_deref();
+    let own = OwnTelemetry::start(logs, lines, instance)?;
+    let starting = Starting::begin();
+    let result = run_member(args, (&settings, &policies), &own, &starting);
+    result.inspect_err(|error| starting.fail(error))
+}
+
+/// Runs a member; `starting` ends when it is ready.
+fn run_member(
+    args: &RunArgs,
+    (settings, policies): (&Settings, &PolicyFile),
+    own: &OwnTelemetry,
+    starting: &Starting,
+) -> Result<ExitCode, CommandError> {
+    let mut process = Process::start()?.with_otel(own.otel());
+    let entered = starting.span().entered();
     info!(brokers = settings.source.brokers, "topics.checking");
     let (own, create) = (settings.clone(), args.create_topics);
     match process.unless_stopped(move || topics::check(&own, create)) {
@@ -60,16 +78,18 @@ pub fn run(args: &RunArgs, logs: &LogOptions) -> Result<ExitCode, CommandError> 
             return Ok(ExitCode::SUCCESS);
         }
     }
-    serve(args, &settings, &policies, process)?;
+    drop(entered);
+    serve(args, (settings, policies), process, starting)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn serve(
     args: &RunArgs,
-    settings: &Settings,
-    file: &PolicyFile,
+    (settings, file): (&Settings, &PolicyFile),
     process: Process,
+    starting: &Starting,
 ) -> Result<(), CommandError> {
+    let entered = starting.span().entered();
     let admin = process.admin(&settings.admin)?;
     let policies = Arc::new(PolicyWatch::new(reload::active_policies(file)?));
     let accounts = Arc::new(Accounts::new());
@@ -123,8 +143,10 @@ fn serve(
     };
     let pages = process.serve(admin, pages);
     let (runtime, timeout) = (process.runtime().clone(), settings.shutdown_timeout);
-    let watch = runtime.spawn(tell_readiness(checks, manager.clone()));
+    let watch = runtime.spawn(tell_readiness(checks, manager.clone(), starting.clone()));
+    drop(entered);
     process.stop_when_told(pages, timeout, |signal| {
+        let _stopping = info_span!("member.stop", signal).entered();
         watch.abort();
         manager.stopping();
         info!(signal, "member.stopping");
@@ -204,7 +226,9 @@ fn checks(readiness: Readiness) -> Checks {
 
 /// Says in the log, and to the service manager, when the member becomes ready, and what is missing when
 /// it is not any more.
-async fn tell_readiness(checks: Checks, manager: ServiceManager) {
+///
+/// `starting` ends when it becomes ready first.
+async fn tell_readiness(checks: Checks, manager: ServiceManager, starting: Starting) {
     let mut told = None;
     loop {
         let now = checks();
@@ -212,7 +236,8 @@ async fn tell_readiness(checks: Checks, manager: ServiceManager) {
         if told.as_ref() != Some(&missing) {
             match missing.as_slice() {
                 [] => {
-                    info!("member.ready");
+                    starting.span().in_scope(|| info!("member.ready"));
+                    starting.end();
                     manager.ready();
                 }
                 missing => {

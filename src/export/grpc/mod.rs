@@ -36,9 +36,8 @@ use super::endpoint::Endpoint;
 use super::error_chain::{sources, with_sources};
 use super::pool::{Condition, Pool};
 use super::settings::{Compression, ExportSettings};
+use super::signal::Signal;
 use super::transport::{Failure, Reply, Request, Transport, USER_AGENT};
-
-const PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,6 +48,7 @@ const NO_STATUS: &str = "missing grpc-status trailer";
 /// An OTLP/gRPC client over several connections; see the module.
 pub(super) struct GrpcTransport {
     pool: Pool<Channel>,
+    signal: Signal,
     compression: Compression,
     credentials: Credentials,
     timeout: Duration,
@@ -70,10 +70,16 @@ impl GrpcTransport {
         let open = move || endpoint.connect_with_connector_lazy(connector.clone());
         Self {
             pool: Pool::new(settings.connections, settings.connection_max_age, open),
+            signal: Signal::Traces,
             compression: settings.compression,
             credentials,
             timeout: settings.timeout,
         }
+    }
+
+    /// The same for requests of another signal.
+    pub(super) fn of(self, signal: Signal) -> Self {
+        Self { signal, ..self }
     }
 
     async fn attempt(
@@ -116,7 +122,8 @@ impl GrpcTransport {
         *request.metadata_mut() = MetadataMap::from_headers(headers);
         request.set_timeout(self.timeout);
         client.ready().await.map_err(|error| Status::from_error(error.into()))?;
-        let response = client.unary(request, PathAndQuery::from_static(PATH), ReplyCodec).await?;
+        let path = PathAndQuery::from_static(self.signal.grpc_path());
+        let response = client.unary(request, path, ReplyCodec).await?;
         Ok(response.into_inner())
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::commit_metadata::CommitMetadata;
 use super::ownership::Acquisition;
 use crate::ids::{Generation, Partition, Position, Timestamp};
@@ -28,6 +30,8 @@ pub enum Rebalance {
         start: Position,
         /// What was committed with that position.
         metadata: CommitMetadata,
+        /// The span that ends when the partition is worked on.
+        takeover: Span,
     },
     /// A partition is about to be given up: decide nothing more, wait until what is in flight is
     /// delivered, call [`Acquisition::set_committable`], answer, and forget the partition.

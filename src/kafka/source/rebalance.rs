@@ -14,7 +14,8 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
-use tracing::{debug, error, info, warn};
+use tracing::span::EnteredSpan;
+use tracing::{debug, error, field, info, info_span, warn};
 
 use super::commit_metadata::CommitMetadata;
 use super::context::Context;
@@ -39,7 +40,16 @@ impl Context {
         let acquired = (start, metadata);
         let acquisition = self.ownership.acquire(partition, worker, &self.lease, topic, acquired);
         self.assignment.insert(partition, Arc::clone(&acquisition), start);
-        self.send(worker, Rebalance::Assigned { partition, acquisition, start, metadata });
+        let takeover = info_span!(
+            "partition.takeover",
+            partition = partition.0,
+            start = start.0,
+            replayed_traces = field::Empty,
+        );
+        self.send(
+            worker,
+            Rebalance::Assigned { partition, acquisition, start, metadata, takeover },
+        );
         self.metrics.assigned.increment(1);
     }
 
@@ -187,10 +197,18 @@ impl Context {
         }
     }
 
+    /// The span of a change of so many partitions.
+    fn span(&self, kind: &'static str, partitions: &[Partition]) -> EnteredSpan {
+        let (group, topic) = (&self.settings.group_id, &self.settings.topic);
+        let partitions = partitions.len();
+        info_span!("kafka.rebalance", kind, partitions, group, topic).entered()
+    }
+
     fn on_assigned(&self, consumer: &BaseConsumer<Self>, list: &mut TopicPartitionList) {
         self.lease.renew(Instant::now());
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
+        let _span = self.span("assigned", &partitions);
         let (mut topic, mut starts) = (None, HashMap::new());
         if !partitions.is_empty() {
             self.learn_topic_size(consumer, &partitions);
@@ -229,6 +247,7 @@ impl Context {
         let partitions: Vec<Partition> =
             list.elements().iter().map(|element| Partition(element.partition())).collect();
         let lost = consumer.assignment_lost() || self.crashed.load(Ordering::Relaxed);
+        let _span = self.span(if lost { "lost" } else { "revoked" }, &partitions);
         let is_all = partitions.len() == self.assignment.len();
         if lost {
             partitions.iter().for_each(|partition| self.lose(*partition));

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch as published};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::{Instrument as _, error, field, info, info_span};
 
 use super::attempt::{Attempt, Fingerprint, attempt};
 use super::metrics::ReloadMetrics;
@@ -90,6 +90,36 @@ impl Task {
     }
 
     async fn look(&mut self, trigger: Trigger) -> Answer {
+        let span = info_span!(
+            "policies.reload",
+            trigger = trigger.name(),
+            result = field::Empty,
+            hash = field::Empty,
+            discarded = field::Empty,
+            otel.status_description = field::Empty,
+        );
+        let was_bad = self.status.borrow().failure.is_some();
+        let answer = self.look_at_file(trigger).instrument(span.clone()).await;
+        let is_mended = was_bad && self.status.borrow().failure.is_none();
+        match &answer {
+            // Nobody asked, and nothing happened.
+            Answer::Unchanged if trigger.is_automatic() && !is_mended => {
+                span.record("discarded", true);
+            }
+            Answer::Unchanged => {
+                span.record("result", "unchanged");
+            }
+            Answer::Reloaded(_) => {
+                span.record("result", "success").record("hash", &*self.status.borrow().hash);
+            }
+            Answer::Refused(errors) => {
+                span.record("result", "failure").record("otel.status_description", &**errors);
+            }
+        }
+        answer
+    }
+
+    async fn look_at_file(&mut self, trigger: Trigger) -> Answer {
         let settings = self.settings.clone();
         // Who asks is answered, also if he asked before.
         let seen = if trigger.is_automatic() { self.seen } else { None };

@@ -1,7 +1,7 @@
 //! The decision log: what goes to it, what is written, and what is read back.
 
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{Span, info};
 
 use super::Worker;
 use super::context::Context;
@@ -16,9 +16,15 @@ const MAX_WAITING_BATCHES: usize = 500;
 
 impl PartitionState {
     /// Asks for what was decided before. Until that is known nothing of the partition is judged.
-    pub(super) fn read_log_back(&mut self, ctx: &Context, metadata: CommitMetadata) {
+    /// `takeover` ends when it is.
+    pub(super) fn read_log_back(
+        &mut self,
+        ctx: &Context,
+        metadata: CommitMetadata,
+        takeover: Span,
+    ) {
         let Some(log) = &ctx.shared.log else { return };
-        self.reading_back = Some(ReadingBack::default());
+        self.reading_back = Some(ReadingBack::new(takeover));
         let topics = Topics { then: metadata.topic, now: self.acquisition.topic() };
         log.read_back(self.origin, self.owner, topics, metadata.log);
     }
@@ -111,14 +117,19 @@ impl Worker {
     ) {
         let Some(state) = self.partitions.current(partition, generation) else { return };
         state.settlement.recording.read_back(from, markers);
-        let ReadingBack { parked, gone } = state.reading_back.take().unwrap_or_default();
+        let ReadingBack { parked, gone, takeover } =
+            state.reading_back.take().unwrap_or_else(|| ReadingBack::new(Span::none()));
+        let replayed_traces = state.sampler.decision_memory().prior().len();
+        takeover.record("replayed_traces", replayed_traces);
+        let entered = takeover.entered();
         info!(
             partition = partition.0,
             start = state.settlement.watermark.next().0,
-            replayed_traces = state.sampler.decision_memory().prior().len(),
+            replayed_traces,
             waited_batches = parked.len(),
             "partition.recovered"
         );
+        drop(entered);
         for batch in parked {
             self.take_in(batch);
         }

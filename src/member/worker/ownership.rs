@@ -18,13 +18,13 @@ impl Worker {
                 shared.routing.resized(partitions, &mut counting.counts);
                 self.share_out(partitions);
             }
-            Rebalance::Assigned { partition, acquisition, start, metadata } => {
+            Rebalance::Assigned { partition, acquisition, start, metadata, takeover } => {
                 let (ctx, topic_size) = (&self.ctx, self.topic_size);
                 ctx.shared.decision_room.add_partition();
                 let generation = acquisition.generation;
                 let acquired = (self.index, partition, acquisition);
                 let mut state = PartitionState::new(ctx, acquired, (start, metadata), topic_size);
-                state.read_log_back(ctx, metadata);
+                state.read_log_back(ctx, metadata, takeover);
                 if let Some(old) = self.partitions.assign(partition, generation, state) {
                     self.forget(old);
                 }

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tracing::Span;
+
 use super::context::Context;
 use super::decision_room::DecisionRoom;
 use super::intake::Value;
@@ -17,12 +19,21 @@ use crate::sampling::sampler::Sampler;
 use crate::sampling::trace::{OpenTrace, TRACE_OVERHEAD, Trigger};
 
 /// What waits until it is known what was decided before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ReadingBack {
     /// The records that came meanwhile.
     pub(super) parked: VecDeque<RecordBatch>,
     /// The records on the topic are gone, which is seen to then.
     pub(super) gone: Option<Revocation>,
+    /// The span that ends when it is known.
+    pub(super) takeover: Span,
+}
+
+impl ReadingBack {
+    /// Nothing has come yet.
+    pub(super) fn new(takeover: Span) -> Self {
+        Self { parked: VecDeque::new(), gone: None, takeover }
+    }
 }
 
 #[derive(Debug)]

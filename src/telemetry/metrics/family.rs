@@ -64,6 +64,28 @@ pub struct Family {
     pub only: Option<&'static str>,
     /// It stays 0 unless something is wrong.
     pub must_stay_zero: bool,
+    /// Whether it may be relied on.
+    pub stability: Stability,
+}
+
+/// How far a name may be relied on, in the words of OpenTelemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stability {
+    /// It changes only with a line in the changelog, and not before a release has had both names.
+    Stable,
+    /// It may change with any release.
+    Development,
+}
+
+impl Stability {
+    /// Its name.
+    #[cfg(test)]
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Stable => "stable",
+            Self::Development => "development",
+        }
+    }
 }
 
 impl Family {
@@ -115,7 +137,8 @@ impl<H> Metric<H> {
         register: fn(&Family, Vec<metrics::Label>) -> H,
     ) -> Self {
         let (labels, only, must_stay_zero) = (&[], None, false);
-        let family = Family { name, kind, unit, labels, help, only, must_stay_zero };
+        let stability = Stability::Stable;
+        let family = Family { name, kind, unit, labels, help, only, must_stay_zero, stability };
         Self { family, register }
     }
 
@@ -134,6 +157,12 @@ impl<H> Metric<H> {
     /// It stays 0 unless something is wrong.
     pub(super) const fn must_stay_zero(mut self) -> Self {
         self.family.must_stay_zero = true;
+        self
+    }
+
+    /// It may change with any release.
+    pub(super) const fn in_development(mut self) -> Self {
+        self.family.stability = Stability::Development;
         self
     }
 

@@ -133,6 +133,9 @@ pub const LOOKUPS: [&str; 2] = ["hit", "miss"];
 /// What a policy can say, as the metrics name it; in the order of their indices in counts.
 pub const VOTES: [&str; 3] = ["none", "keep", "drop"];
 
+/// What can become of own telemetry, as the metrics name it; in the order of their indices in counts.
+pub const OWN_OUTCOMES: [&str; 4] = ["exported", "failed", "rejected", "dropped"];
+
 const fn one_of(name: &'static str, values: fn() -> Vec<&'static str>) -> Label {
     Label { name, values: Values::OneOf(values) }
 }
@@ -187,3 +190,5 @@ pub(super) const READ_BACK: Label =
 pub(super) const LETTER: Label = one_of("outcome", || vec!["written", "failed"]);
 pub(super) const FATE: Label =
     one_of("fate", || vec!["keyed", "split", "without_spans", "null_value", "unreadable"]);
+pub(super) const SIGNAL: Label = one_of("signal", || vec!["traces", "metrics", "logs"]);
+pub(super) const OWN_OUTCOME: Label = one_of("outcome", || OWN_OUTCOMES.to_vec());

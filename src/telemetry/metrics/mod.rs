@@ -8,11 +8,14 @@
 mod family;
 mod labels;
 #[cfg(test)]
+mod own;
+#[cfg(test)]
 mod page;
 mod process;
 mod recorder;
 pub mod table;
+pub mod text;
 
 pub use family::{Family, Kind, Metric};
-pub use labels::{Invalid, LOOKUPS, Misrouted, Replayed, TRIGGERS, VOTES};
+pub use labels::{Invalid, LOOKUPS, Misrouted, OWN_OUTCOMES, Replayed, TRIGGERS, VOTES};
 pub use recorder::{Recorder, install};

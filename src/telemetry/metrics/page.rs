@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::family::Stability;
 use super::family::{Family, Group, Label, Values};
+use super::own;
 use super::table::GROUPS;
 
 const HEAD: &str = "\
@@ -20,7 +22,11 @@ const HEAD: &str = "\
 
 Counters begin at 0 when the process starts, and their series are there from then on; so `increase()` sees the first event.
 A metric that is there under a condition only says so. Buckets of histograms are those of the unit: 5 ms to 300 s,
-256 bytes to 16 MiB, or 1 to 10 000.
+256 bytes to 16 MiB, or 1 to 10 000. The same metrics can be sent [over OTLP](own-telemetry.md).
+
+Each name here has a stability level. **stable**: it, its labels, its unit and its meaning change only with a line in the
+[changelog](../CHANGELOG.md), and a release has the old and the new name before the old one goes. **development**: it may change with any
+release. Alerts and dashboards of this repository use stable ones only.
 
 ## What has to balance
 
@@ -99,20 +105,25 @@ fn page() -> String {
     for group in GROUPS {
         print(group, &mut page);
     }
+    own::print(&mut page);
     page
 }
 
 fn print(Group { title, text, families }: &Group, page: &mut String) {
-    let _ = write!(page, "\n## {title}\n\n{text}\n\n| metric | | |\n|---|---|---|\n");
+    let _ =
+        write!(page, "\n## {title}\n\n{text}\n\n| metric | | | stability |\n|---|---|---|---|\n");
     for family in *families {
-        let Family { name, kind, unit, labels, help, only, must_stay_zero } = family;
+        let Family { name, kind, unit, labels, help, only, must_stay_zero, stability } = family;
         let labels: Vec<&str> = labels.iter().map(|label| label.name).collect();
         let labels =
             if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
         let only = only.map_or_else(String::new, |only| format!(" *Only {only}.*"));
         let zero = if *must_stay_zero { " **Must stay 0.**" } else { "" };
-        let kind = kind.name();
-        let _ = writeln!(page, "| `{name}{labels}` | {kind}, {unit} | {help}{only}{zero} |");
+        let (kind, stability) = (kind.name(), stability.name());
+        let _ = writeln!(
+            page,
+            "| `{name}{labels}` | {kind}, {unit} | {help}{only}{zero} | {stability} |"
+        );
     }
     let labels = distinct(families);
     if !labels.is_empty() {
@@ -168,6 +179,20 @@ fn names_keep_to_the_rules_of_prometheus_and_stand_once() {
         }
         assert!(help.starts_with(char::is_uppercase) && help.ends_with('.'), "{name}: a sentence");
         assert!(!help.contains(['\n', '\\', '|']), "{name}: plain text");
+    }
+}
+
+#[test]
+fn what_alerts_and_dashboards_name_is_stable() {
+    let dashboards = fs::read_dir(repository().join("deploy/grafana/dashboards")).unwrap();
+    let files = dashboards.map(|file| file.unwrap().path());
+    let files = files.chain([repository().join(ALERTS)]);
+    let texts: Vec<String> = files.map(|file| fs::read_to_string(file).unwrap()).collect();
+    for family in families().filter(|family| family.stability == Stability::Development) {
+        let names = names_of(family);
+        let is_named =
+            |text: &String| mentioned(text).any(|name| names.iter().any(|it| it == name));
+        assert!(!texts.iter().any(is_named), "{} is relied on", family.name);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The table: every metric, once, in the groups and the order of `docs/metrics.md`.
 //!
 //! A row is a name, a unit and a help text, and then, where it applies: the labels (`by`), the
-//! condition under which the metric is there at all (`only`), and that it stays 0 unless something is
-//! wrong (`must_stay_zero`).
+//! condition under which the metric is there at all (`only`), that it stays 0 unless something is wrong
+//! (`must_stay_zero`), and that it may change with any release (`in_development`).
 
 use metrics::{Counter, Gauge, Histogram};
 
@@ -93,7 +93,7 @@ trace ([doctor](doctor.md))." {
     EMPTY_RECORDS: Counter = counter("tailsieve_empty_records_total", "records",
         "Records that are in order and hold no span.");
     REPEATED_RECORDS: Counter = counter("tailsieve_repeated_records_total", "records",
-        "Records that Kafka handed out a second time to the same owner. They are skipped, and count nowhere else.");
+        "Records that Kafka handed out a second time to the same owner. They are skipped, and count nowhere else.").in_development();
     DEAD_LETTERS: Counter = counter("tailsieve_dead_letters_total", "letters",
         "Dead letters: written to their topic, or given up because Kafka did not take them. 0 without a \
          dead-letter topic.").by(&[LETTER]).must_stay_zero();
@@ -116,7 +116,7 @@ trace ([doctor](doctor.md))." {
         "Time from the decision on a trace to a late span of it.");
     CACHE_LOOKUPS: Counter = counter("tailsieve_decision_cache_lookups_total", "look-ups",
         "Look-ups of prior decisions, one for each run of spans of a trace that is not open. A hit makes \
-         them late spans, a miss opens the trace.").by(&[LOOKUP]);
+         them late spans, a miss opens the trace.").by(&[LOOKUP]).in_development();
     CACHE_ENTRIES: Gauge = gauge("tailsieve_decision_cache_entries", "traces",
         "Decisions remembered for late spans; decision_cache bounds them.");
     CACHE_BYTES: Gauge = gauge("tailsieve_decision_cache_bytes", "bytes",
@@ -151,7 +151,7 @@ trace ([doctor](doctor.md))." {
         "Wire bytes of the spans that a policy in shadow mode would have dropped.").by(&[POLICY]).only(SHADOW);
     COMPOSITE_VOTES: Counter = counter("tailsieve_composite_votes_total", "traces",
         "Times that a sub-policy of a composite policy voted keep and was within its share.")
-        .by(&[POLICY, SUB_POLICY]).only(COMPOSITE);
+        .by(&[POLICY, SUB_POLICY]).only(COMPOSITE).in_development();
     COMPOSITE_KEPT_TRACES: Counter = counter("tailsieve_composite_kept_traces_total", "traces",
         "Traces kept by a sub-policy of a composite policy.").by(&[POLICY, SUB_POLICY]).only(COMPOSITE);
     COMPOSITE_KEPT_SPANS: Counter = counter("tailsieve_composite_kept_spans_total", "spans",
@@ -234,7 +234,7 @@ trace ([doctor](doctor.md))." {
     KAFKA_PAUSES: Counter = counter("tailsieve_kafka_pauses_total", "pauses",
         "Times that fetching was paused because the workers were behind for seconds.");
     CLIENT_QUEUE: Gauge = gauge("tailsieve_kafka_client_queue_bytes", "bytes",
-        "Bytes that the Kafka client has fetched ahead.").by(&[CONSUMER]);
+        "Bytes that the Kafka client has fetched ahead.").by(&[CONSUMER]).in_development();
 }
 
 "Decision log"
@@ -268,18 +268,25 @@ trace ([doctor](doctor.md))." {
          shutting down.").by(&[CHECK]);
 }
 
+"Own telemetry"
+"What became of it where it is sent over OTLP ([own telemetry](own-telemetry.md))." {
+    OWN_ITEMS: Counter = counter("tailsieve_otel_items_total", "items",
+        "Spans, data points and log records of tailsieve's own: exported, given up after failed attempts, rejected in \
+         a partial success, or dropped because too many waited.").by(&[SIGNAL, OWN_OUTCOME]).only(OTEL).in_development();
+}
+
 "Rekey"
 "What [`tailsieve rekey`](rekey.md) counts, beside the metrics of its Kafka consumer and of the process." {
     REKEY_READ_RECORDS: Counter = counter("tailsieve_rekey_read_records_total", "records",
-        "Records read, by what became of them.").by(&[FATE]).only(REKEY);
+        "Records read, by what became of them.").by(&[FATE]).only(REKEY).in_development();
     REKEY_READ_BYTES: Counter = counter("tailsieve_rekey_read_bytes_total", "bytes",
-        "Bytes of the values of the records read.").only(REKEY);
+        "Bytes of the values of the records read.").only(REKEY).in_development();
     REKEY_WRITTEN_RECORDS: Counter = counter("tailsieve_rekey_written_records_total", "records",
-        "Records written and acknowledged.").only(REKEY);
+        "Records written and acknowledged.").only(REKEY).in_development();
     REKEY_WRITTEN_BYTES: Counter = counter("tailsieve_rekey_written_bytes_total", "bytes",
-        "Bytes of the values of the records written.").only(REKEY);
+        "Bytes of the values of the records written.").only(REKEY).in_development();
     REKEY_RETRIED_RECORDS: Counter = counter("tailsieve_rekey_retried_records_total", "records",
-        "Records that Kafka did not take; they are written again.").only(REKEY);
+        "Records that Kafka did not take; they are written again.").only(REKEY).in_development();
 }
 
 "Process"
@@ -302,5 +309,6 @@ trace ([doctor](doctor.md))." {
 const SHADOW: &str = "with a policy in `mode: shadow`";
 const COMPOSITE: &str = "with a `composite` policy";
 const LOG: &str = "with the decision log on";
+const OTEL: &str = "with own telemetry over OTLP";
 const REKEY: &str = "of `tailsieve rekey`";
 const LINUX: &str = "on Linux";

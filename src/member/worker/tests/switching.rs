@@ -325,6 +325,7 @@ async fn a_worker_without_records_switches_all_the_same() {
             acquisition,
             start,
             metadata: CommitMetadata::default(),
+            takeover: tracing::Span::none(),
         })
         .unwrap();
     let value = record("shop", vec![with(span(1), "color", "red")]);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::telemetry::accounts::Amount;
 use crate::telemetry::metrics::Family;
+use crate::telemetry::metrics::text::{Series, series};
 
 /// One state of all metrics.
 #[derive(Debug, Default)]
@@ -13,26 +14,12 @@ pub(super) struct Scrape {
     series: BTreeMap<String, Vec<Series>>,
 }
 
-#[derive(Debug)]
-struct Series {
-    labels: Vec<(String, String)>,
-    value: f64,
-}
-
-impl Series {
-    fn label(&self, name: &str) -> Option<&str> {
-        self.labels.iter().find(|(label, _)| label == name).map(|(_, value)| &**value)
-    }
-}
-
 impl Scrape {
     /// Reads the text format of Prometheus. A line that cannot be read is left out.
     pub(super) fn read(text: &str) -> Self {
         let mut scrape = Self::default();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            if let Some((name, series)) = read_line(line) {
-                scrape.series.entry(name.to_owned()).or_default().push(series);
-            }
+        for (name, series) in series(text) {
+            scrape.series.entry(name.to_owned()).or_default().push(series);
         }
         scrape
     }
@@ -89,49 +76,6 @@ impl Scrape {
 /// What a metric counts is a whole number.
 pub(super) fn count(value: f64) -> u64 {
     value as u64
-}
-
-fn read_line(line: &str) -> Option<(&str, Series)> {
-    let end = line.find(['{', ' '])?;
-    let (name, rest) = line.split_at(end);
-    let (labels, rest) = match rest.strip_prefix('{') {
-        Some(rest) => read_labels(rest)?,
-        None => (Vec::new(), rest),
-    };
-    let value = rest.split_ascii_whitespace().next()?.parse().ok()?;
-    Some((name, Series { labels, value }))
-}
-
-/// The labels up to the closing brace, and what follows it.
-fn read_labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
-    let mut labels = Vec::new();
-    loop {
-        rest = rest.trim_start_matches([',', ' ']);
-        if let Some(rest) = rest.strip_prefix('}') {
-            return Some((labels, rest));
-        }
-        let (name, after) = rest.split_once("=\"")?;
-        let (value, after) = read_value(after)?;
-        labels.push((name.to_owned(), value));
-        rest = after;
-    }
-}
-
-/// A value up to the closing quote, and what follows it.
-fn read_value(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => value.push(match characters.next()?.1 {
-                'n' => '\n',
-                other => other,
-            }),
-            other => value.push(other),
-        }
-    }
-    None
 }
 
 #[cfg(test)]
