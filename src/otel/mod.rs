@@ -8,6 +8,7 @@
 //! Leaves to others which spans there are, and what is logged and counted.
 
 mod batch;
+mod check;
 mod client;
 mod counts;
 mod encode;
@@ -35,6 +36,7 @@ use self::counts::Counts;
 use self::queue::Queue;
 use self::thread::{MetricsSource, OtelThread};
 
+pub use self::check::{SignalCheck, check};
 pub use self::environment::{Environment, EnvironmentError};
 pub use self::settings::OtelSettings;
 

@@ -20,6 +20,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::{
     Kafka, Member, Process, Scrape, Scratch, Topic, collector_tool, eventually, free_address,
+    tailsieve,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -326,6 +327,7 @@ fn interop_own_telemetry_arrives_and_does_not_feed_itself() {
     world.wait_for_exports("first", 8);
     assert_eq!(told(), quiet, "what comes back makes nothing new");
 
+    check_doctor(&world);
     drop(second);
     assert!(first.process.terminate().success());
     world.span("first", "member.stop", |span| attributes(span)["signal"] == "SIGTERM");
@@ -334,6 +336,23 @@ fn interop_own_telemetry_arrives_and_does_not_feed_itself() {
     let log = first.process.log();
     assert!(!log.contains("hunter2"), "headers are secret");
     assert!(log.contains("OTEL_BLRP_SCHEDULE_DELAY=soon is ignored"), "{log}");
+}
+
+/// The real receiver accepts what `doctor` asks it with.
+fn check_doctor(world: &World) {
+    let (http, grpc) = (format!("http://{}", world.http), format!("http://{}", world.grpc));
+    let mut doctor = tailsieve();
+    doctor
+        .args(["doctor", "--config", "first.yaml"])
+        .current_dir(world.scratch.path())
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &http)
+        .env("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", &grpc)
+        .env("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc");
+    let output = String::from_utf8(doctor.output().unwrap().stdout).unwrap();
+    for (signal, endpoint) in [("traces", &http), ("metrics", &http), ("logs", &grpc)] {
+        let line = format!("{signal} to {endpoint} is accepted");
+        assert!(output.contains(&line), "{line}: {output}");
+    }
 }
 
 fn check_metrics(world: &World, member: &Member) {

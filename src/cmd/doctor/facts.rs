@@ -9,6 +9,7 @@ use crate::config::{PolicyFile, Settings};
 use crate::export::BackendCheckError;
 use crate::kafka::cluster::describe::GroupMember;
 use crate::kafka::decision_log::topic::TopicError;
+use crate::otel::SignalCheck;
 
 /// The settings that the checks are about.
 #[derive(Clone, Debug)]
@@ -133,6 +134,8 @@ pub struct Facts {
     pub sample: Option<Sample>,
     /// What each backend answers; `None` before all have answered.
     pub backends: Option<Vec<(String, Result<(), BackendCheckError>)>>,
+    /// What the receiver of each signal of own telemetry answers, or what is wrong with the environment.
+    pub own_telemetry: Option<Result<Vec<SignalCheck>, String>>,
     /// Whether the admin address can be listened on.
     pub admin: Option<Result<(), String>>,
 }

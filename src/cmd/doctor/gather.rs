@@ -13,6 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, ClientContext, Offset as KafkaOffset, TopicPartitionList};
 
+use super::super::own_telemetry;
 use super::facts::{Brokers, Cluster, Facts, Group, Plan, Range, Reach};
 use super::sample::{Sample, Seen};
 use crate::config::Settings;
@@ -22,6 +23,7 @@ use crate::kafka::cluster::describe::{self, GroupMember};
 use crate::kafka::cluster::{self, ClusterError};
 use crate::kafka::decision_log::{DecisionLogSettings, topic};
 use crate::kafka::source;
+use crate::otel;
 use crate::sync::lock;
 
 /// How long a connection may take to open.
@@ -61,6 +63,7 @@ pub fn gather(plan: &Plan, settings: &Settings, deadline: Instant) -> Board {
     thread::spawn(move || {
         let (board, settings, _done) = own;
         ask_backend(&board, &settings);
+        ask_own_telemetry(&board);
         let bound = TcpListener::bind(settings.admin.listen);
         note(&board, |facts| {
             facts.admin = Some(bound.map(|_| ()).map_err(|error| error.to_string()));
@@ -81,6 +84,18 @@ fn ask_backend(board: &Board, settings: &Settings) {
     let asked = settings.exports.iter().map(ask);
     let answers = asked.map(|(target, answer)| (target, runtime.block_on(answer))).collect();
     note(board, |facts| facts.backends = Some(answers));
+}
+
+fn ask_own_telemetry(board: &Board) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return;
+    };
+    let answers = match own_telemetry::settings(None) {
+        Ok(None) => Ok(Vec::new()),
+        Ok(Some(settings)) => Ok(runtime.block_on(otel::check(&settings))),
+        Err(error) => Err(error.to_string()),
+    };
+    note(board, |facts| facts.own_telemetry = Some(answers));
 }
 
 /// Hears what librdkafka complains about.

@@ -113,6 +113,7 @@ fn healthy() -> Facts {
         ranges: Some(Ok((0..12).map(range).collect())),
         sample: Some(sample),
         backends: Some(vec![("tempo:4317".into(), Ok(()))]),
+        own_telemetry: Some(Ok(Vec::new())),
         admin: Some(Ok(())),
     }
 }
@@ -160,6 +161,27 @@ fn a_healthy_set_up_is_all_ok() {
     let findings = judge(&plan(), &healthy());
     assert!(findings.iter().all(|finding| finding.state == State::Ok), "{findings:#?}");
     assert!(findings.len() >= 15, "everything is looked at");
+}
+
+#[test]
+fn own_telemetry_that_is_not_accepted_is_a_warning_and_wrong_variables_are_an_error() {
+    let judged = |own| {
+        let mut facts = healthy();
+        facts.own_telemetry = Some(own);
+        let findings = judge(&plan(), &facts);
+        findings.into_iter().filter(|it| it.check == "own telemetry").collect::<Vec<_>>()
+    };
+    assert_eq!(judged(Ok(Vec::new())), [], "there is none");
+    let answers = [
+        ("traces to http://otel:4318", Ok(())),
+        ("logs to http://otel:4317", Err("no".to_owned())),
+    ];
+    let found = judged(Ok(answers.map(|(target, answer)| (target.to_owned(), answer)).to_vec()));
+    let states: Vec<State> = found.iter().map(|it| it.state).collect();
+    assert_eq!(states, [State::Ok, State::Warning]);
+    assert_eq!(found[1].text, "logs to http://otel:4317 is not accepted: no");
+    let wrong = judged(Err("OTEL_EXPORTER_OTLP_HEADERS: entry 1 has no `=`".to_owned()));
+    assert_eq!(wrong[0].state, State::Error);
 }
 
 #[test]

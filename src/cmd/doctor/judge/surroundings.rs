@@ -4,14 +4,24 @@ use super::super::facts::{Facts, Plan};
 use super::super::finding::Finding;
 use super::unanswered;
 use crate::export::BackendCheckError;
+use crate::otel::SignalCheck;
 
 const BACKEND: &str = "backend";
+const OWN_TELEMETRY: &str = "own telemetry";
 const ADMIN: &str = "admin pages";
 
 pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) {
     match &facts.backends {
         None => findings.push(unanswered(BACKEND)),
         Some(answers) => findings.extend(answers.iter().map(backend)),
+    }
+    match &facts.own_telemetry {
+        None => findings.push(unanswered(OWN_TELEMETRY)),
+        Some(Ok(answers)) => findings.extend(answers.iter().map(own_telemetry)),
+        Some(Err(error)) => {
+            let fix = "correct the variable, or unset it; a member does not start like this";
+            findings.push(Finding::error(OWN_TELEMETRY, error.clone(), fix));
+        }
     }
     findings.push(match &facts.admin {
         None => unanswered(ADMIN),
@@ -23,6 +33,18 @@ pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) {
             Finding::warning(ADMIN, text, fix)
         }
     });
+}
+
+fn own_telemetry((target, answer): &SignalCheck) -> Finding {
+    match answer {
+        Ok(()) => Finding::ok(OWN_TELEMETRY, format!("{target} is accepted")),
+        Err(error) => {
+            let text = format!("{target} is not accepted: {error}");
+            let fix = "correct OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL (4318 is \
+                       http/protobuf, 4317 is grpc); spans are not affected";
+            Finding::warning(OWN_TELEMETRY, text, fix)
+        }
+    }
 }
 
 fn backend((target, answer): &(String, Result<(), BackendCheckError>)) -> Finding {
