@@ -55,7 +55,7 @@ for_a_while() {
 
 # Blanks do not count.
 squeezed() {
-    sed -E 's/[[:space:]]+/ /g'
+    sed -E 's/[[:space:]]+/ /g; s/^ //'
 }
 
 # Nor does what differs from run to run: numbers, times, ids.

@@ -38,7 +38,7 @@ A *list* with one item may be that item alone. Paths are relative to the file. A
 **Secrets** show neither in logs nor in errors nor on the status page. Better than in the file they are in a variable or in a file of their own (`token_file`).
 
 **Flags and variables.** `tailsieve run --config FILE` names the file. `--create-topics` creates the topics of the decision log and of the dead letters if they do not exist. `--log` (or the environment
-variable `TAILSIEVE_LOG`) and `--log-format` win over [`telemetry`](#telemetry). Everything else is in the file.
+variable `TAILSIEVE_LOG`) and `--log-format` win over [`telemetry`](#telemetry). The variables `OTEL_*` switch [own telemetry](own-telemetry.md) on. Everything else is in the file.
 ";
 
 /// What is said below the headings of sections, beside what the code says of them.
