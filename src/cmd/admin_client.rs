@@ -55,6 +55,10 @@ impl FromStr for AdminUrl {
             Some("https") => return Err(format!("members serve them over http; {expected}")),
             _ => return Err(expected.to_owned()),
         }
+        // Not repeated: there may be a password in it.
+        if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
+            return Err(format!("it names a user, and the admin pages have no login; {expected}"));
+        }
         if uri.query().is_some() {
             return Err(format!("it ends in a query; {expected}"));
         }
@@ -142,9 +146,11 @@ mod tests {
         assert_eq!(read("http://localhost:9464/"), Ok("http://localhost:9464".to_owned()));
         assert_eq!(read("member-0:9464"), Ok("http://member-0:9464".to_owned()));
         assert_eq!(read("http://proxy/members/0"), Ok("http://proxy/members/0".to_owned()));
-        for wrong in ["", "https://localhost", "ftp://localhost", "http://a b", "http://a?x"] {
+        let wrong = ["", "https://localhost", "ftp://localhost", "http://a b", "http://a?x"];
+        for wrong in wrong.into_iter().chain(["http://me:hunter2@localhost"]) {
             let error = read(wrong).unwrap_err();
             assert!(error.contains("http://localhost:9464"), "{wrong}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 }
