@@ -21,6 +21,7 @@ use super::replay_dead_letters::{self, ReplayDeadLettersArgs};
 use super::run::{self, RunArgs};
 use super::schema::{self, SchemaArgs};
 use super::size::{self, SizeArgs};
+use super::top::{self, TopArgs};
 use super::trace::{self, TraceArgs};
 use super::validate::{self, ValidateArgs};
 use super::version;
@@ -43,6 +44,7 @@ enum Command {
     Generate(GenerateArgs),
     Demo(DemoArgs),
     Health(HealthArgs),
+    Top(TopArgs),
     Doctor(DoctorArgs),
     Decisions(DecisionsArgs),
     Trace(TraceArgs),
@@ -68,6 +70,7 @@ impl Cli {
             Command::Generate(args) => generate::run(args, &self.log),
             Command::Demo(args) => demo::run(args, &self.log),
             Command::Health(args) => health::run(args),
+            Command::Top(args) => top::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Decisions(args) => decisions::run(args),
             Command::Trace(args) => trace::run(args),

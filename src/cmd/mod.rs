@@ -26,6 +26,7 @@ pub mod run;
 pub mod schema;
 pub mod size;
 mod status;
+pub mod top;
 mod topic_reader;
 pub mod trace;
 pub mod validate;

@@ -9,6 +9,7 @@ mod files;
 mod health;
 mod shell;
 mod size;
+mod top;
 
 use std::process::{Command, Output};
 

@@ -34,5 +34,6 @@ mod stopping;
 mod support;
 mod takeover;
 mod tenants;
+mod top;
 mod trace;
 mod trials;

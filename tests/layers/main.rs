@@ -38,7 +38,7 @@ enum Layer {
 }
 
 /// What the pure core may not name: crates, by their first path segment, and clocks.
-const IMPURE: [&str; 15] = [
+const IMPURE: [&str; 16] = [
     "tokio",
     "tokio_util",
     "rdkafka",
@@ -49,6 +49,7 @@ const IMPURE: [&str; 15] = [
     "rand",
     "reqwest",
     "indicatif",
+    "ratatui",
     // Shared between threads, which the pure core has none of.
     "dashmap",
     "arc_swap",
