@@ -4,6 +4,7 @@
 //! What surrounds the work in its process is the same for all of them: [`process`]. Leaves the work
 //! itself to the rooms below.
 
+mod access;
 mod admin_client;
 pub mod capture;
 pub mod cli;

@@ -3,11 +3,12 @@
 
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 
 use super::process::CommandError;
 use crate::ids::{Offset, Partition, Timestamp};
+use crate::kafka::access::{Acl, Denied, Operation};
 use crate::kafka::cluster;
 
 /// A record.
@@ -44,7 +45,15 @@ pub(super) fn client_config(
     config
 }
 
-pub(super) fn kafka(brokers: &str, error: &KafkaError) -> CommandError {
+/// True of an error that says nothing about the reading: the client looks for the coordinator of its group,
+/// which it never joins, and takes no ACL for.
+pub(super) fn is_of_the_group(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
+}
+
+pub(super) fn kafka(brokers: &str, topic: &str, error: &KafkaError) -> CommandError {
+    let needed = [Acl::topic(Operation::Read, topic)];
+    let error = Denied::explain(error, brokers, &needed);
     CommandError::failed(format_args!("Kafka at {brokers}: {error}"))
 }
 

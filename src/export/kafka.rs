@@ -15,6 +15,7 @@ use super::ExportError;
 use super::settings::{ExportSettings, KafkaTarget};
 use super::transport::{Failure, Piece, Reply, Request, Transport};
 use crate::ids::{Offset, Partition};
+use crate::kafka::access::{Acl, Denied, Operation};
 use crate::kafka::publish::{
     DeliveryReports, Failed, Outgoing, Publisher, PublisherSettings, Refusal,
 };
@@ -51,7 +52,10 @@ impl DeliveryReports for RecordReports {
 
     fn settled(&self, ticket: Self::Ticket, result: Result<(Partition, Offset), Failed<'_>>) {
         // The request may be gone.
-        let _ = ticket.send(result.map(drop).map_err(|failed| trouble(failed.error)));
+        let _ = ticket.send(result.map(drop).map_err(|failed| {
+            let denied = failed.denied.map(|denied| Trouble::Passing(denied.to_string()));
+            denied.unwrap_or_else(|| trouble(failed.error))
+        }));
     }
 }
 
@@ -76,6 +80,7 @@ impl KafkaTransport {
         let name = format!("tailsieve-export-{}", settings.name);
         let mut publisher = PublisherSettings::new(&name, &target.brokers, &target.properties);
         publisher.message_timeout = Some(settings.timeout);
+        publisher.waits_for_acls = false;
         publisher.queue_bytes = settings.sending_queue.queue_size_bytes;
         let publisher = Publisher::start(publisher, RecordReports);
         Ok(Self {
@@ -103,6 +108,7 @@ impl KafkaTransport {
         if let Err((refusal, sender)) = self.publisher.publish(&record, sender) {
             let trouble = match refusal {
                 Refusal::QueueFull => Trouble::Passing(refusal.to_string()),
+                Refusal::Denied(denied) => Trouble::Passing(denied.to_string()),
                 Refusal::Kafka(error) => trouble(&error),
             };
             // The receiver is here.
@@ -132,14 +138,19 @@ impl Transport for KafkaTransport {
         }
     }
 
-    /// Asks only whether the topic exists: a record without spans would reach its readers.
+    /// Asks only whether the topic exists and may be written to: a record without spans would reach its readers.
     async fn probe(&self, _: Bytes) -> Result<(), Failure> {
         let (publisher, topic) = (Arc::clone(&self.publisher), self.target.topic.clone());
-        let timeout = self.timeout;
-        let asked = tokio::task::spawn_blocking(move || publisher.reach(&topic, timeout)).await;
-        match asked {
+        let (timeout, brokers) = (self.timeout, self.target.brokers.clone());
+        let ask = move || {
+            let needed = [Acl::topic(Operation::Write, &topic)];
+            let reached = publisher.reach(&topic, timeout);
+            reached.map_err(|error| Denied::explain(&error, &brokers, &needed))?;
+            publisher.may(&needed).map_err(|denied| denied.to_string())
+        };
+        match tokio::task::spawn_blocking(ask).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Failure::unavailable(error.to_string())),
+            Ok(Err(error)) => Err(Failure::unavailable(error)),
             Err(_) => Err(Failure::unavailable("the exporter is stopped")),
         }
     }

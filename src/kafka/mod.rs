@@ -3,6 +3,7 @@
 //! Threads and clocks live here, and every use of librdkafka except that of the testbed. Knows
 //! records; leaves spans to others.
 
+pub(crate) mod access;
 pub mod cluster;
 pub mod dead_letters;
 pub mod decision_log;

@@ -7,6 +7,7 @@ mod convert;
 mod documented;
 mod files;
 mod health;
+mod security;
 mod shell;
 mod size;
 mod top;

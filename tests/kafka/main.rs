@@ -8,6 +8,7 @@
 // Tests read the clock, and decode what arrived.
 #![allow(clippy::disallowed_methods)]
 
+mod acl;
 mod another_log;
 mod bad_input;
 mod bounds;

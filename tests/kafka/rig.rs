@@ -74,7 +74,11 @@ pub struct Rig {
 impl Rig {
     /// A topic, a backend and the files of a member.
     pub fn new(test: &str, policies: &str) -> Self {
-        let kafka = Kafka::from_env();
+        Self::on(Kafka::from_env(), test, policies)
+    }
+
+    /// As [`new`](Self::new), on a Kafka that the test started.
+    pub fn on(kafka: Kafka, test: &str, policies: &str) -> Self {
         let topic = kafka.topic(test, 12, &[("max.message.bytes", "16777216")]);
         let scratch = Scratch::new(test);
         scratch.write("policies.yaml", policies);
@@ -204,20 +208,34 @@ policies: policies.yaml
 
     /// Waits until everything on the topic is decided, delivered and committed.
     pub fn settle(&self) {
-        let ends: BTreeMap<_, _> = self.topic.end_offsets();
+        let ends = self.topic.end_offsets();
         eventually("everything to be committed", PATIENCE, || {
-            let committed = self.kafka.committed(self.topic.name(), &self.topic);
-            let is_done = |(partition, end): (&i32, &i64)| {
-                *end == 0 || committed.get(partition) == Some(&Some(*end))
-            };
-            ends.iter().all(is_done).then_some(())
+            self.is_committed(&ends).then_some(())
         });
+    }
+
+    /// Whether everything on the topic is decided, delivered and committed.
+    pub fn is_settled(&self) -> bool {
+        self.is_committed(&self.topic.end_offsets())
+    }
+
+    fn is_committed(&self, ends: &BTreeMap<i32, i64>) -> bool {
+        let committed = self.kafka.committed(self.topic.name(), &self.topic);
+        let is_done = |(partition, end): (&i32, &i64)| {
+            *end == 0 || committed.get(partition) == Some(&Some(*end))
+        };
+        ends.iter().all(is_done)
     }
 
     /// The policies that the spans of a trace were kept by; none if none were.
     pub fn policies_of(&self, trace: TraceId) -> Vec<String> {
         let check = self.check.lock().unwrap();
         check.policies_of(trace).iter().map(|it| it.clone().unwrap_or_default()).collect()
+    }
+
+    /// Adds a request that went elsewhere than to the backend.
+    pub fn observe(&self, request: &Bytes) {
+        self.check.lock().unwrap().observe_bytes(request).unwrap();
     }
 
     /// Judges what the backend took.

@@ -11,7 +11,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::Origin;
 use crate::cmd::process::CommandError;
-use crate::cmd::topic_reader::{Record, client_config, kafka, no_topic};
+use crate::cmd::topic_reader::{Record, client_config, is_of_the_group, kafka, no_topic};
 use crate::kafka::cluster;
 
 /// How long one question to the cluster may take.
@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Reads each partition up to the end that it had at the start.
 pub(super) struct Reader {
     brokers: String,
+    topic: String,
     consumer: Arc<BaseConsumer>,
     lanes: Vec<Lane>,
 }
@@ -45,7 +46,7 @@ impl Reader {
     /// Asks where to begin and where the ends are.
     pub(super) fn start(origin: &Origin) -> Result<Self, CommandError> {
         let reader = cluster::asked_again(|| Self::assign(origin));
-        let reader = reader.map_err(|error| kafka(&origin.brokers, &error))?;
+        let reader = reader.map_err(|error| kafka(&origin.brokers, &origin.topic, &error))?;
         reader.ok_or_else(|| no_topic(&origin.topic))
     }
 
@@ -87,7 +88,8 @@ impl Reader {
             Some(Lane { partition, queue, waiting: VecDeque::new(), end, is_at_end: false })
         };
         let lanes = ends.into_iter().filter_map(lane).collect();
-        Ok(Some(Self { brokers: origin.brokers.clone(), consumer, lanes }))
+        let (brokers, topic) = (origin.brokers.clone(), topic.clone());
+        Ok(Some(Self { brokers, topic, consumer, lanes }))
     }
 
     /// The record with the earliest time of those that come next; `None` at the end.
@@ -118,7 +120,7 @@ impl Reader {
                 let message =
                     lane.queue.poll(POLL).map(|message| message.map(|it| Record::of(&it)));
                 came |= message.is_some();
-                lane.take(message).map_err(|error| kafka(&self.brokers, &error))?;
+                lane.take(message).map_err(|error| kafka(&self.brokers, &self.topic, &error))?;
             }
         }
         // What the client has to say, and records that came before their partition had a queue.
@@ -134,8 +136,8 @@ impl Reader {
                     let ended = self.lanes.iter_mut().filter(|lane| lane.partition == partition);
                     ended.for_each(|lane| lane.is_at_end = true);
                 }
-                Err(error) if cluster::may_pass(&error) => {}
-                Err(error) => return Err(kafka(&self.brokers, &error)),
+                Err(error) if cluster::may_pass(&error) || is_of_the_group(&error) => {}
+                Err(error) => return Err(kafka(&self.brokers, &self.topic, &error)),
             }
         }
         Ok(came)
@@ -149,7 +151,7 @@ impl Lane {
             Some(Ok(record)) => self.add(record),
             // Offsets at the end may hold no records.
             Some(Err(KafkaError::PartitionEOF(_))) => self.is_at_end = true,
-            Some(Err(error)) if cluster::may_pass(&error) => {}
+            Some(Err(error)) if cluster::may_pass(&error) || is_of_the_group(&error) => {}
             Some(Err(error)) => return Err(error),
         }
         Ok(())

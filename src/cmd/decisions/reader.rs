@@ -10,7 +10,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use super::{From, Origin};
 use crate::clock;
 use crate::cmd::process::CommandError;
-use crate::cmd::topic_reader::{Record, client_config, kafka, no_topic};
+use crate::cmd::topic_reader::{Record, client_config, is_of_the_group, kafka, no_topic};
 use crate::ids::{Partition, Timestamp};
 use crate::kafka::cluster;
 
@@ -38,6 +38,7 @@ pub(in crate::cmd) enum Step {
 /// Reads partitions until each has come to its end, if there is one.
 pub(in crate::cmd) struct Reader {
     brokers: String,
+    topic: String,
     consumer: BaseConsumer,
     until: Option<Timestamp>,
     /// The partitions that are not over, each with the offset where it will be, if that is known.
@@ -53,7 +54,7 @@ impl Reader {
     /// Asks where to begin, and where to end.
     pub(in crate::cmd) fn start(origin: &Origin) -> Result<Self, CommandError> {
         let reader = cluster::asked_again(|| Self::assign(origin));
-        let reader = reader.map_err(|error| kafka(&origin.brokers, &error))?;
+        let reader = reader.map_err(|error| kafka(&origin.brokers, &origin.topic, &error))?;
         reader.ok_or_else(|| no_topic(&origin.topic))
     }
 
@@ -85,6 +86,7 @@ impl Reader {
         consumer.assign(&assigned)?;
         Ok(Some(Self {
             brokers: origin.brokers.clone(),
+            topic: origin.topic.clone(),
             consumer,
             until: origin.until,
             open,
@@ -115,6 +117,7 @@ impl Reader {
                 }
                 Ok(Step::Nothing)
             }
+            Some(Err(error)) if is_of_the_group(&error) => Ok(Step::Nothing),
             Some(Err(error)) if cluster::may_pass(&error) => {
                 if !self.is_waiting {
                     eprintln!("warning: Kafka at {} is waited for: {error}", self.brokers);
@@ -122,7 +125,7 @@ impl Reader {
                 }
                 Ok(Step::Nothing)
             }
-            Some(Err(error)) => Err(kafka(&self.brokers, &error)),
+            Some(Err(error)) => Err(kafka(&self.brokers, &self.topic, &error)),
         }
     }
 

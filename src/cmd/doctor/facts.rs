@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::sample::Sample;
+use crate::cmd::access;
 use crate::config::{PolicyFile, Settings};
 use crate::export::BackendCheckError;
+use crate::kafka::access::{Acl, Denied, Resource};
 use crate::kafka::cluster::describe::GroupMember;
 use crate::kafka::decision_log::topic::TopicError;
 use crate::otel::SignalCheck;
@@ -34,6 +36,8 @@ pub struct Plan {
     pub decision_log: Option<String>,
     /// The topic for dead letters, if there is one.
     pub dead_letter: Option<String>,
+    /// The ACLs that are needed.
+    pub needed: Vec<Acl>,
     /// `admin.listen`.
     pub admin_listen: SocketAddr,
 }
@@ -53,6 +57,7 @@ impl Plan {
             decision_wait: policies.decision_wait,
             decision_log: settings.decision_log.as_ref().map(|log| log.topic.clone()),
             dead_letter: settings.dead_letter.as_ref().map(|letters| letters.topic.clone()),
+            needed: access::of_doctor(settings),
             admin_listen: settings.admin.listen,
         }
     }
@@ -122,6 +127,8 @@ pub struct Range {
 pub struct Facts {
     /// The brokers and the cluster.
     pub brokers: Option<Brokers>,
+    /// The ACLs that are missing.
+    pub denied: Option<Vec<Denied>>,
     /// The topic's settings, or why they cannot be seen.
     pub configs: Option<Result<BTreeMap<String, String>, String>>,
     /// The decision log's topic.
@@ -138,4 +145,12 @@ pub struct Facts {
     pub own_telemetry: Option<Result<Vec<SignalCheck>, String>>,
     /// Whether the admin address can be listened on.
     pub admin: Option<Result<(), String>>,
+}
+
+impl Facts {
+    /// True if it is not known whether there is such a topic, because the user may not see it.
+    pub fn is_hidden(&self, topic: &str) -> bool {
+        let is_it = |denied: &Denied| matches!(&denied.acl.resource, Resource::Topic(name) if name == topic);
+        self.denied.iter().flatten().any(is_it)
+    }
 }

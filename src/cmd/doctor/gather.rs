@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::export::{self, ExportSettings};
 use crate::ids::Partition;
 use crate::kafka::cluster::describe::{self, GroupMember};
-use crate::kafka::cluster::{self, ClusterError};
+use crate::kafka::cluster::{self, permissions};
 use crate::kafka::decision_log::{DecisionLogSettings, topic};
 use crate::kafka::source;
 use crate::otel;
@@ -160,6 +160,10 @@ fn ask_kafka(board: &Board, plan: &Plan, settings: &Settings) {
     // The client reports complaints while it is polled.
     client.poll(Duration::from_millis(100));
     let complaints = client.context().heard();
+    if cluster.is_ok() {
+        let denied = permissions::missing(client.client(), &plan.brokers, &plan.needed);
+        note(board, |facts| facts.denied = Some(denied));
+    }
     let partitions = cluster.as_ref().ok().and_then(|it| it.topics.get(&plan.topic).copied());
     note(board, |facts| facts.brokers = Some(Brokers { contacts, cluster, complaints }));
     let Some(partitions) = partitions else { return };
@@ -238,10 +242,7 @@ fn describe_cluster(client: &Client) -> Result<Cluster, String> {
 
 /// The settings of a topic, or why they cannot be seen.
 fn topic_settings(config: &ClientConfig, topic: &str) -> Result<BTreeMap<String, String>, String> {
-    cluster::topic_settings(config, topic).map_err(|error| match error {
-        ClusterError::Unreachable(error) => error.to_string(),
-        error => error.to_string(),
-    })
+    cluster::topic_settings(config, topic).map_err(|error| error.to_string())
 }
 
 fn describe_group(client: &Client, group_id: &str) -> Result<Group, String> {

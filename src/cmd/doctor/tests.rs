@@ -13,6 +13,7 @@ use super::judge::judge;
 use super::sample::{Sample, Seen};
 use crate::export::BackendCheckError;
 use crate::ids::{Partition, Timestamp};
+use crate::kafka::access::{Acl, Denied, Operation};
 use crate::kafka::cluster::describe::GroupMember;
 use crate::kafka::decision_log::topic::TopicError;
 use crate::kafka::partitioner::Family;
@@ -32,6 +33,7 @@ fn plan() -> Plan {
         decision_wait: Duration::from_secs(20),
         decision_log: Some("otlp_spans_decisions".into()),
         dead_letter: Some("dead".into()),
+        needed: Vec::new(),
         admin_listen: "127.0.0.1:9464".parse().unwrap(),
     }
 }
@@ -98,6 +100,7 @@ fn healthy() -> Facts {
             }),
             complaints: Vec::new(),
         }),
+        denied: Some(Vec::new()),
         configs: Some(Ok(configs.map(|(key, value)| (key.into(), value.into())).into())),
         decision_log: Some(Ok(Vec::new())),
         group: Some(Ok(Group {
@@ -150,6 +153,28 @@ fn unreachable(facts: &mut Facts, reach: Reach, complaint: &str) {
     found.complaints = vec![complaint.into()];
 }
 
+fn lacks(operation: Operation, topic: &str) -> Denied {
+    Denied { brokers: "kafka:9092".into(), acl: Acl::topic(operation, topic) }
+}
+
+/// Scenario: the user may not see the topic, or its settings.
+/// Guarantees: nobody says that the topic is not there; settings that cannot be seen are no error.
+#[test]
+fn what_the_user_may_not_see_is_not_said_to_be_missing() {
+    let mut facts = healthy();
+    cluster(&mut facts).topics.clear();
+    facts.denied = Some(vec![lacks(Operation::Read, "otlp_spans")]);
+    let findings = judge(&plan(), &facts);
+    assert!(findings.iter().all(|it| it.check != "topic"), "{findings:#?}");
+
+    let mut facts = healthy();
+    facts.denied = Some(vec![lacks(Operation::DescribeConfigs, "otlp_spans")]);
+    let findings = judge(&plan(), &facts);
+    let of_access = findings.iter().find(|it| it.check == "access").unwrap();
+    assert_eq!(of_access.state, State::Skipped);
+    assert!(of_access.text.contains("--operation DescribeConfigs"), "{of_access:?}");
+}
+
 fn refused(facts: &mut Facts, code: &str) {
     let (code, message) = (code.into(), "no".into());
     let refused = Err(BackendCheckError::Refused { code, message, hint: None });
@@ -200,8 +225,15 @@ type Plant = fn(&mut Plan, &mut Facts);
 /// What is planted, where it has to be named, as what, in which words, and with what to do.
 type Mistake = (Plant, &'static str, State, &'static str, &'static str);
 
-/// Brokers, topic and partitions.
+/// Brokers, ACLs, topic and partitions.
 const CLUSTER: &[Mistake] = &[
+    (
+        |_, facts| facts.denied = Some(vec![lacks(Operation::Write, "dead")]),
+        "access",
+        State::Error,
+        "lacks the ACL Write on the topic dead",
+        "--operation Write --topic dead",
+    ),
     (
         |_, facts| unreachable(facts, Reach::Refused("Connection refused".into()), ""),
         "brokers",

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::access;
 use super::process::{CommandError, LogOptions, Process};
 use crate::ids::Timestamp;
+use crate::kafka::access::{Acl, Operation};
 use crate::sync::lock;
 use crate::telemetry::logs::LogFormat;
 use crate::testbed::generator::{
@@ -202,7 +204,11 @@ fn generate(args: &GenerateArgs, stop: &AtomicBool) -> Result<(), CommandError> 
             CommandError::failed(format_args!("cannot write the ledger {path}: {error}"))
         })?;
     }
-    produced.map_err(CommandError::failed)
+    produced.map_err(|error| {
+        let needed = [Acl::topic(Operation::Write, &args.topic)];
+        let denied = access::check_login(&args.brokers, &args.properties, &needed);
+        denied.map_or_else(CommandError::failed, |()| CommandError::failed(error))
+    })
 }
 
 /// Prints progress to stderr while `work` runs, and a summary after it.

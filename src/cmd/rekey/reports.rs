@@ -71,7 +71,7 @@ impl DeliveryReports for Reports {
             Ok(_) => Settled::Done(ticket),
             Err(failed) => {
                 if let Some(suppressed) = self.log.allow() {
-                    let (error, topic, bytes) = (failed.error, &self.to, ticket.bytes);
+                    let (error, topic, bytes) = (failed.reason(), &self.to, ticket.bytes);
                     warn!(
                         %error,
                         topic,

@@ -9,7 +9,9 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::{info, warn};
 
+use crate::cmd::access;
 use crate::cmd::process::CommandError;
+use crate::kafka::access::AllDenied;
 use crate::kafka::cluster::{self, ClusterError};
 use crate::kafka::source::SourceSettings;
 
@@ -52,6 +54,9 @@ pub(super) enum TopicsError {
     /// It cannot be created.
     #[error(transparent)]
     NotCreated(#[from] ClusterError),
+    /// The user lacks ACLs.
+    #[error(transparent)]
+    Denied(#[from] AllDenied),
     /// No broker answers.
     #[error("the cluster at {brokers} does not answer: {error}")]
     Unreachable {
@@ -79,21 +84,29 @@ pub(super) fn check(from: &SourceSettings, to: &str, create: bool) -> Result<usi
     }
     let SourceSettings { brokers, properties, group_id, .. } = from;
     let config = cluster::client_config(brokers, properties, "tailsieve-rekey-admin", group_id);
-    let unreachable = |error| TopicsError::Unreachable { brokers: from.brokers.clone(), error };
-    let client: BaseConsumer = config.create().map_err(unreachable)?;
-    let partitions = look_up(&client, &from.topic, LOOKS).map_err(unreachable)?;
+    let needed = access::of_rekey(from, to);
+    let no_answer = |error: KafkaError| match ClusterError::of(error.clone(), brokers, &needed) {
+        ClusterError::Denied(denied) => {
+            let all = access::check(from, &needed).err();
+            all.unwrap_or_else(|| AllDenied(vec![*denied])).into()
+        }
+        _ => TopicsError::Unreachable { brokers: brokers.clone(), error },
+    };
+    let client: BaseConsumer = config.create().map_err(no_answer)?;
+    let partitions = look_up(&client, &from.topic, LOOKS).map_err(no_answer)?;
     let partitions = partitions.ok_or_else(|| TopicsError::NoInput(from.topic.clone()))?;
     let looks = if create { 1 } else { LOOKS };
-    let found = look_up(&client, to, looks).map_err(unreachable)?;
+    let found = look_up(&client, to, looks).map_err(no_answer)?;
     if found.is_none() && create {
         cluster::create_topic(&config, to, partitions, &CONFIG)?;
         info!(topic = to, partitions, "rekey.topic_created");
-        look_up(&client, to, LOOKS).map_err(unreachable)?;
+        look_up(&client, to, LOOKS).map_err(no_answer)?;
     } else if found.is_none() {
         let broker = from.brokers.split(',').next().unwrap_or_default();
         let command = cluster::create_command(broker, to, partitions, &CONFIG);
         return Err(TopicsError::NoOutput { topic: to.to_owned(), command });
     }
+    access::check(from, &needed)?;
     Ok(max_bytes(&config, to))
 }
 
@@ -122,7 +135,7 @@ fn patiently<T>(mut ask: impl FnMut() -> Result<T, KafkaError>) -> Result<T, Kaf
     let end = Instant::now() + PATIENCE;
     loop {
         match ask() {
-            Err(error) if Instant::now() < end => {
+            Err(error) if !access::is_denial(&error) && Instant::now() < end => {
                 warn!(%error, "rekey.waiting_for_kafka");
                 thread::sleep(WAIT);
             }

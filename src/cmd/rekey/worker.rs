@@ -254,7 +254,7 @@ impl Worker {
             Err((Refusal::QueueFull, _)) => {
                 self.waiting.push_back((Instant::now() + FULL_WAIT, new));
             }
-            Err((Refusal::Kafka(error), _)) => {
+            Err((error, _)) => {
                 if let Some(suppressed) = self.log.allow() {
                     let topic = &self.parts.to;
                     warn!(%error, topic, suppressed, "rekey.not_taken: it is written again");

@@ -78,7 +78,7 @@ impl DeliveryReports for Tell {
     type Ticket = usize;
 
     fn settled(&self, letter: usize, result: Result<(Partition, Offset), Failed<'_>>) {
-        let result = result.map(drop).map_err(|failed| failed.error.to_string());
+        let result = result.map(drop).map_err(|failed| failed.reason());
         // The receiver is gone after an error.
         let _ = self.0.send(News::Written(letter, result));
     }
@@ -104,6 +104,7 @@ impl<'a> Feeder<'a> {
             PublisherSettings::new("tailsieve-replay", &source.brokers, &source.properties);
         publishing.message_timeout = Some(replay.dead_letter.message_timeout);
         publishing.queue_bytes = QUEUE_BYTES;
+        publishing.waits_for_acls = false;
         let (tell, news) = mpsc::channel();
         let publisher = Publisher::start(publishing, Tell(tell.clone()))?;
         let (exporters, batches, tallies) = (None, 0, Vec::new());

@@ -21,8 +21,10 @@ use std::time::SystemTime;
 use rdkafka::error::KafkaError;
 use tokio::runtime::Handle;
 
+use super::access;
 use super::process::{CommandError, LogOptions, Process};
 use crate::config::{self, Settings};
+use crate::kafka::access::{Acl, Denied};
 use crate::kafka::dead_letters::DeadLetterSettings;
 use crate::telemetry::logs::LogFormat;
 
@@ -118,6 +120,7 @@ impl Replay<'_> {
     /// True if all that was asked for is fed back.
     fn run(&self) -> Result<bool, CommandError> {
         let topic = &self.dead_letter.topic;
+        access::check(&self.settings.source, &self.needed()).map_err(CommandError::failed)?;
         let letters = self.partitions(topic, "dead_letter.topic")?;
         let from = if self.wanted.to.is_some() { "--to" } else { "kafka.topic" };
         let target = self.partitions(self.wanted.target(), from)?;
@@ -195,8 +198,15 @@ impl Replay<'_> {
         })
     }
 
+    fn needed(&self) -> Vec<Acl> {
+        let group = reader::group_id(&self.settings.source);
+        let (letters, target) = (&self.dead_letter.topic, self.wanted.target());
+        access::of_replay(letters, target, &group, self.dry_run)
+    }
+
     fn kafka(&self, error: KafkaError) -> CommandError {
         let brokers = &self.settings.source.brokers;
+        let error = Denied::explain(&error, brokers, &self.needed());
         let text = "offsets were committed of what was fed back before";
         CommandError::failed(format_args!("Kafka at {brokers}: {error}; {text}"))
     }

@@ -69,7 +69,7 @@ fn run_member(
     info!(brokers = settings.source.brokers, "topics.checking");
     let (own, create) = (settings.clone(), args.create_topics);
     match process.unless_stopped(move || topics::check(&own, create)) {
-        Ok(checked) => match checked.map_err(CommandError::usage)? {
+        Ok(checked) => match checked? {
             Checked::Well => {}
             Checked::Unknown => topics::check_when_reachable(settings.clone(), create)?,
         },

@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tracing::{error, info, warn};
 
+use crate::cmd::access;
+use crate::cmd::process::CommandError;
 use crate::config::Settings;
+use crate::kafka::access::{Acl, AllDenied, Operation};
 use crate::kafka::cluster::{self, ClusterError};
 use crate::kafka::decision_log::topic::{self, TopicError};
 use crate::kafka::source::SourceSettings;
@@ -42,6 +44,9 @@ pub(super) enum TopicsError {
     /// That of the decision log, or the input topic.
     #[error(transparent)]
     DecisionLog(#[from] TopicError),
+    /// The user lacks ACLs.
+    #[error(transparent)]
+    Denied(#[from] AllDenied),
     /// There is no topic for dead letters.
     #[error(
         "the dead-letter topic {topic} does not exist (dead_letter.topic); create it:\n  {command}\n\
@@ -66,14 +71,19 @@ impl TopicsError {
             Self::DecisionLog(error) => {
                 matches!(error, TopicError::NoInput(_) | TopicError::Missing { .. })
             }
+            Self::Denied(_) => false,
             Self::NoDeadLetters { .. } => true,
         }
     }
 }
 
-impl From<KafkaError> for TopicsError {
-    fn from(error: KafkaError) -> Self {
-        ClusterError::from(error).into()
+impl From<TopicsError> for CommandError {
+    /// An ACL is granted elsewhere, so that another start may help; a topic has to be mended first.
+    fn from(error: TopicsError) -> Self {
+        match error {
+            TopicsError::Denied(_) => Self::failed(error),
+            _ => Self::usage(error),
+        }
     }
 }
 
@@ -98,11 +108,11 @@ pub(super) enum Checked {
 /// # Errors
 /// What is wrong with one. That the cluster does not answer is not an error.
 pub(super) fn check(settings: &Settings, create: bool) -> Result<Checked, TopicsError> {
-    let checks = [check_decision_log, check_dead_letters];
+    let checks = [check_decision_log, check_dead_letters, check_access];
     for check in checks {
         if let Err(error) = believed(|| check(settings, create)) {
             if !error.may_pass() {
-                return Err(error);
+                return Err(all_denied(error, settings));
             }
             let brokers = &settings.source.brokers;
             warn!(%error, brokers, "topics.unknown: they are checked when the cluster answers");
@@ -151,16 +161,36 @@ fn check_decision_log(settings: &Settings, create: bool) -> Result<(), TopicsErr
     Ok(())
 }
 
+/// What was not needed so far, and will be: the group, and to read and write.
+fn check_access(settings: &Settings, _: bool) -> Result<(), TopicsError> {
+    Ok(access::check(&settings.source, &access::of_member(settings))?)
+}
+
+/// If an ACL is missing, others may be, too: they are named together.
+fn all_denied(error: TopicsError, settings: &Settings) -> TopicsError {
+    match error {
+        TopicsError::DecisionLog(TopicError::Cluster(error)) => {
+            let all = access::all_of(error, &settings.source, &access::of_member(settings));
+            all.map_or_else(TopicsError::from, TopicsError::from)
+        }
+        error => error,
+    }
+}
+
 fn check_dead_letters(settings: &Settings, create: bool) -> Result<(), TopicsError> {
     let Some(dead_letter) = &settings.dead_letter else { return Ok(()) };
     let (source, topic) = (&settings.source, &dead_letter.topic);
     let SourceSettings { brokers, properties, group_id, .. } = source;
     let config = cluster::client_config(brokers, properties, "tailsieve-admin", group_id);
-    let client: BaseConsumer = config.create()?;
-    if cluster::partitions(&client, topic)?.is_some() {
+    let client: BaseConsumer = config.create().map_err(ClusterError::from)?;
+    let partitions = |topic: &str, operation| {
+        let answer = cluster::partitions(&client, topic);
+        answer.map_err(|error| ClusterError::of(error, brokers, &[Acl::topic(operation, topic)]))
+    };
+    if partitions(topic, Operation::Write)?.is_some() {
         return Ok(());
     }
-    let partitions = cluster::partitions(&client, &source.topic)?;
+    let partitions = partitions(&source.topic, Operation::Read)?;
     let partitions = partitions.ok_or_else(|| TopicError::NoInput(source.topic.clone()))?;
     let max_bytes = letter_bytes(max_bytes(&config, &source.topic)).to_string();
     let made_with = made_with(&max_bytes);

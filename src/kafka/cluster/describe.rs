@@ -1,9 +1,10 @@
 //! Questions to the brokers that the `rdkafka` crate does not offer.
 //!
-//! Owns two questions: the id of a topic (`DescribeTopics`, KIP-516), so that a topic that was deleted
-//! and created again can be told from the old one; and the `group.instance.id` of each member of a
-//! group (`DescribeConsumerGroups`, KIP-345), so that a fenced member does not fence its successor.
-//! librdkafka has both, and only in C: hence the `unsafe`. A question never blocks;
+//! Owns these questions: the id of a topic (`DescribeTopics`, KIP-516), so that a topic that was deleted
+//! and created again can be told from the old one; the `group.instance.id` of each member of a
+//! group (`DescribeConsumerGroups`, KIP-345), so that a fenced member does not fence its successor;
+//! and what the user may do with a topic or a group (KIP-430).
+//! librdkafka has them, and only in C: hence the `unsafe`. A question never blocks;
 //! its answer is picked up later.
 
 #![allow(unsafe_code)]
@@ -18,6 +19,7 @@ use rdkafka::client::{Client, ClientContext};
 use rdkafka::types::RDKafkaRespErr;
 
 use crate::ids::TopicId;
+use crate::kafka::access::Operation;
 
 /// How long the brokers may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,6 +41,9 @@ pub(crate) enum NoAnswer {
     /// There is no such topic.
     #[error("there is no such topic")]
     NoSuchTopic,
+    /// The user may not even know of it.
+    #[error("the user is not authorized")]
+    Denied,
     /// The brokers do not answer, or do not allow the question.
     #[error("{0}")]
     Failed(String),
@@ -48,6 +53,8 @@ impl NoAnswer {
     fn of(code: RDKafkaRespErr, what: Option<String>) -> Self {
         match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART => Self::NoSuchTopic,
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+            | RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED => Self::Denied,
             _ => Self::Failed(what.unwrap_or_else(|| "the brokers did not answer".to_owned())),
         }
     }
@@ -79,8 +86,46 @@ pub(crate) fn topic_id<C: ClientContext>(
     client: &Client<C>,
     topic: &str,
 ) -> Asked<Option<TopicId>> {
+    ask_topic(client, topic, read_topic_id)
+}
+
+/// Asks what the user may do with `topic`. Brokers before Kafka 2.3 answer `None`.
+///
+/// The question must be dropped before the client is.
+pub(crate) fn topic_operations<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+) -> Asked<Option<Vec<Operation>>> {
+    ask_topic(client, topic, read_topic_operations)
+}
+
+/// Asks for the members of the group `group_id`. A group that does not exist has none.
+///
+/// The question must be dropped before the client is.
+pub(crate) fn group_members<C: ClientContext>(
+    client: &Client<C>,
+    group_id: &str,
+) -> Asked<Vec<GroupMember>> {
+    ask_group(client, group_id, read_members)
+}
+
+/// Asks what the user may do with the group `group_id`. `None` if the brokers do not tell.
+///
+/// The question must be dropped before the client is.
+pub(crate) fn group_operations<C: ClientContext>(
+    client: &Client<C>,
+    group_id: &str,
+) -> Asked<Option<Vec<Operation>>> {
+    ask_group(client, group_id, read_group_operations)
+}
+
+fn ask_topic<C: ClientContext, T>(
+    client: &Client<C>,
+    topic: &str,
+    read: fn(NonNull<sys::rd_kafka_event_t>) -> Result<T, NoAnswer>,
+) -> Asked<T> {
     let name = c_string(topic);
-    ask(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, read_topic_id, |to| {
+    ask(client, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, read, |to| {
         // Safety: librdkafka copies the names; `name` lives until the collection is made, and the
         // collection until it was handed over.
         unsafe {
@@ -92,16 +137,14 @@ pub(crate) fn topic_id<C: ClientContext>(
     })
 }
 
-/// Asks for the members of the group `group_id`. A group that does not exist has none.
-///
-/// The question must be dropped before the client is.
-pub(crate) fn group_members<C: ClientContext>(
+fn ask_group<C: ClientContext, T>(
     client: &Client<C>,
     group_id: &str,
-) -> Asked<Vec<GroupMember>> {
+    read: fn(NonNull<sys::rd_kafka_event_t>) -> Result<T, NoAnswer>,
+) -> Asked<T> {
     let name = c_string(group_id);
     let operation = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
-    ask(client, operation, read_members, |to| {
+    ask(client, operation, read, |to| {
         // Safety: librdkafka copies the names before the call returns.
         unsafe {
             let mut names = [name.as_ptr()];
@@ -165,6 +208,11 @@ fn ask<C: ClientContext, T>(
     unsafe {
         let options = sys::rd_kafka_AdminOptions_new(client, operation);
         sys::rd_kafka_AdminOptions_set_request_timeout(options, millis, ptr::null_mut(), 0);
+        // Without it the answer has no operations, and is as good for the other questions.
+        let refused = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1);
+        if !refused.is_null() {
+            sys::rd_kafka_error_destroy(refused);
+        }
         let queue = sys::rd_kafka_queue_new(client);
         question(&To { client, options, queue });
         sys::rd_kafka_AdminOptions_destroy(options);
@@ -178,10 +226,16 @@ fn c_string(name: &str) -> CString {
     CString::new(name.split('\0').next().unwrap_or_default()).unwrap_or_default()
 }
 
-fn read_topic_id(event: NonNull<sys::rd_kafka_event_t>) -> Result<Option<TopicId>, NoAnswer> {
+/// The one topic that an answer is about.
+///
+/// # Safety
+/// What is returned lives as long as `event`.
+unsafe fn topic_of(
+    event: NonNull<sys::rd_kafka_event_t>,
+) -> Result<*const sys::rd_kafka_TopicDescription_t, NoAnswer> {
     failure_of(event)?;
-    // Safety: everything that is reached from the event lives as long as it, and it outlives this
-    // function; null pointers are looked for.
+    // Safety: everything that is reached from the event lives as long as it; null pointers are looked
+    // for.
     unsafe {
         let result = sys::rd_kafka_event_DescribeTopics_result(event.as_ptr());
         if result.is_null() {
@@ -194,7 +248,14 @@ fn read_topic_id(event: NonNull<sys::rd_kafka_event_t>) -> Result<Option<TopicId
         }
         let topic = *topics;
         error_of(sys::rd_kafka_TopicDescription_error(topic))?;
-        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        Ok(topic)
+    }
+}
+
+fn read_topic_id(event: NonNull<sys::rd_kafka_event_t>) -> Result<Option<TopicId>, NoAnswer> {
+    // Safety: the event outlives this function.
+    unsafe {
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic_of(event)?);
         if id.is_null() {
             return Ok(None);
         }
@@ -204,7 +265,25 @@ fn read_topic_id(event: NonNull<sys::rd_kafka_event_t>) -> Result<Option<TopicId
     }
 }
 
-fn read_members(event: NonNull<sys::rd_kafka_event_t>) -> Result<Vec<GroupMember>, NoAnswer> {
+fn read_topic_operations(
+    event: NonNull<sys::rd_kafka_event_t>,
+) -> Result<Option<Vec<Operation>>, NoAnswer> {
+    // Safety: the event outlives this function.
+    unsafe {
+        let topic = topic_of(event)?;
+        let mut count = 0;
+        let all = sys::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count);
+        Ok(operations(all, count))
+    }
+}
+
+/// The one group that an answer is about.
+///
+/// # Safety
+/// What is returned lives as long as `event`.
+unsafe fn group_of(
+    event: NonNull<sys::rd_kafka_event_t>,
+) -> Result<*const sys::rd_kafka_ConsumerGroupDescription_t, NoAnswer> {
     failure_of(event)?;
     // Safety: as above.
     unsafe {
@@ -219,6 +298,48 @@ fn read_members(event: NonNull<sys::rd_kafka_event_t>) -> Result<Vec<GroupMember
         }
         let group = *groups;
         error_of(sys::rd_kafka_ConsumerGroupDescription_error(group))?;
+        Ok(group)
+    }
+}
+
+fn read_group_operations(
+    event: NonNull<sys::rd_kafka_event_t>,
+) -> Result<Option<Vec<Operation>>, NoAnswer> {
+    // Safety: the event outlives this function.
+    unsafe {
+        let group = group_of(event)?;
+        let mut count = 0;
+        let all =
+            sys::rd_kafka_ConsumerGroupDescription_authorized_operations(group, &raw mut count);
+        Ok(operations(all, count))
+    }
+}
+
+/// Those that are of interest here; `None` if there is no answer to that.
+///
+/// # Safety
+/// `all` is null, or has `count` operations.
+unsafe fn operations(
+    all: *const sys::rd_kafka_AclOperation_t,
+    count: usize,
+) -> Option<Vec<Operation>> {
+    use sys::rd_kafka_AclOperation_t as Native;
+    // Safety: as the caller promises.
+    let operation = |index| match unsafe { *all.add(index) } {
+        Native::RD_KAFKA_ACL_OPERATION_READ => Some(Operation::Read),
+        Native::RD_KAFKA_ACL_OPERATION_WRITE => Some(Operation::Write),
+        Native::RD_KAFKA_ACL_OPERATION_CREATE => Some(Operation::Create),
+        Native::RD_KAFKA_ACL_OPERATION_DESCRIBE => Some(Operation::Describe),
+        Native::RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS => Some(Operation::DescribeConfigs),
+        _ => None,
+    };
+    (!all.is_null() && count > 0).then(|| (0..count).filter_map(operation).collect())
+}
+
+fn read_members(event: NonNull<sys::rd_kafka_event_t>) -> Result<Vec<GroupMember>, NoAnswer> {
+    // Safety: the event outlives this function.
+    unsafe {
+        let group = group_of(event)?;
         let members = sys::rd_kafka_ConsumerGroupDescription_member_count(group);
         let member = |index| {
             let member = sys::rd_kafka_ConsumerGroupDescription_member(group, index);

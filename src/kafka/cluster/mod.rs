@@ -5,6 +5,7 @@
 //! which settings a topic needs, and what to say if it has others.
 
 pub(crate) mod describe;
+pub(crate) mod permissions;
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -13,9 +14,12 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
 use thiserror::Error;
+
+use crate::kafka::access::{Acl, Denied, Operation};
 
 /// How long one question may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +36,9 @@ pub enum ClusterError {
     /// The cluster does not allow the question.
     #[error("{0}")]
     Hidden(RDKafkaErrorCode),
+    /// The user lacks an ACL.
+    #[error(transparent)]
+    Denied(#[from] Box<Denied>),
     /// The cluster does not create the topic.
     #[error("the topic {topic} cannot be created: {reason}")]
     NotCreated {
@@ -40,6 +47,16 @@ pub enum ClusterError {
         /// Why.
         reason: String,
     },
+}
+
+impl ClusterError {
+    /// Of a question for which the user needs these ACLs.
+    pub(crate) fn of(error: KafkaError, brokers: &str, needed: &[Acl]) -> Self {
+        match Denied::of(error.rdkafka_error_code(), brokers, needed) {
+            Some(denied) => Self::Denied(Box::new(denied)),
+            None => Self::Unreachable(error),
+        }
+    }
 }
 
 /// The configuration of a client that is not a member of the group. `properties` are the user's, for
@@ -66,10 +83,17 @@ pub fn client_config(
 /// Number of partitions of a topic; `None` if there is no such topic.
 ///
 /// # Errors
-/// When no broker answers.
-pub fn partitions(consumer: &BaseConsumer, topic: &str) -> Result<Option<usize>, KafkaError> {
+/// When no broker answers, or the user may not know of the topic.
+pub fn partitions<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+) -> Result<Option<usize>, KafkaError> {
     let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    if found.and_then(|found| found.error()) == Some(denied) {
+        return Err(KafkaError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed));
+    }
     Ok(found.map(|found| found.partitions().len()).filter(|partitions| *partitions > 0))
 }
 
@@ -128,10 +152,21 @@ pub fn topic_settings(
     let resource = ResourceSpecifier::Topic(topic);
     let mut settings = BTreeMap::new();
     for described in block_on(admin.describe_configs([&resource], &options()))? {
-        let entries = described.map_err(ClusterError::Hidden)?.entries.into_iter();
+        let entries = described.map_err(|code| hidden(config, topic, code))?.entries.into_iter();
         settings.extend(entries.filter_map(|entry| Some((entry.name, entry.value?))));
     }
+    if settings.is_empty() {
+        // Every topic has settings; the error of one that the user may not see does not come through.
+        return Err(hidden(config, topic, RDKafkaErrorCode::TopicAuthorizationFailed));
+    }
     Ok(settings)
+}
+
+fn hidden(config: &ClientConfig, topic: &str, code: RDKafkaErrorCode) -> ClusterError {
+    let brokers = config.get("bootstrap.servers").unwrap_or_default();
+    let needed = [Acl::topic(Operation::DescribeConfigs, topic)];
+    let denied = Denied::of(Some(code), brokers, &needed);
+    denied.map_or(ClusterError::Hidden(code), |denied| ClusterError::Denied(Box::new(denied)))
 }
 
 /// The largest batch that a topic takes, in bytes; `None` if its settings do not tell. Blocks.
@@ -162,13 +197,19 @@ pub fn create_topic(
     for result in block_on(admin.create_topics([&new], &options()))? {
         match result {
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((_, code)) => {
-                let (topic, reason) = (topic.to_owned(), code.to_string());
-                return Err(ClusterError::NotCreated { topic, reason });
-            }
+            Err((_, code)) => return Err(not_created(config, topic, code)),
         }
     }
     Ok(())
+}
+
+fn not_created(config: &ClientConfig, topic: &str, code: RDKafkaErrorCode) -> ClusterError {
+    let brokers = config.get("bootstrap.servers").unwrap_or_default();
+    let needed = [Acl::topic(Operation::Create, topic)];
+    match Denied::of(Some(code), brokers, &needed) {
+        Some(denied) => ClusterError::Denied(Box::new(denied)),
+        None => ClusterError::NotCreated { topic: topic.to_owned(), reason: code.to_string() },
+    }
 }
 
 /// The command that does what [`create_topic`] does.

@@ -158,8 +158,8 @@ impl DeadLetters {
         match open.publisher.publish(&outgoing, ticket) {
             Ok(()) => Ok(()),
             Err((Refusal::QueueFull, _)) => Err(Full),
-            Err((Refusal::Kafka(error), ticket)) => {
-                open.publisher.reports().give_up(ticket, &error);
+            Err((refusal, ticket)) => {
+                open.publisher.reports().give_up(ticket, &refusal.to_string());
                 Ok(())
             }
         }
@@ -203,7 +203,7 @@ impl LetterReports {
         Self { topic, sinks, written, failed, log, room }
     }
 
-    fn give_up(&self, ticket: LetterTicket, error: &KafkaError) {
+    fn give_up(&self, ticket: LetterTicket, error: &str) {
         self.failed.increment(1);
         if let Some(suppressed) = self.log.allow() {
             let (topic, partition) = (&self.topic, ticket.origin.partition.0);
@@ -236,7 +236,7 @@ impl DeliveryReports for LetterReports {
                 self.written.increment(1);
                 self.hand_back(ticket);
             }
-            Err(failed) => self.give_up(ticket, failed.error),
+            Err(failed) => self.give_up(ticket, &failed.reason()),
         }
     }
 

@@ -40,7 +40,7 @@ impl LogMetrics {
     pub(super) fn failed(&self, failed: &Failed<'_>) {
         self.failures.increment(1);
         if let Some(suppressed) = self.trouble.allow() {
-            let (error, partition) = (failed.error, failed.partition.0);
+            let (error, partition) = (failed.reason(), failed.partition.0);
             let text =
                 "decisions wait until they are on record; nothing is lost, and nothing leaves";
             warn!(%error, partition, suppressed, "decision_log.write_failed: {text}");

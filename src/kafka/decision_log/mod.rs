@@ -31,7 +31,7 @@ use thiserror::Error;
 
 use crate::ids::{Offset, Origin, Partition, Position, TopicId};
 use crate::kafka::publish::{
-    DeliveryReports, Failed, NoticeSink, Outgoing, Publisher, PublisherSettings, Refusal,
+    DeliveryReports, Failed, NoticeSink, Outgoing, Publisher, PublisherSettings,
 };
 use crate::sampling::decided::DecisionRecord;
 use crate::sync::lock;
@@ -209,7 +209,7 @@ impl Log for DecisionLog {
             .publish(&outgoing, Appended::Batch { ticket, decisions: batch.decisions })
         {
             Ok(()) => Ok(()),
-            Err((Refusal::QueueFull | Refusal::Kafka(_), _)) => Err(batch),
+            Err(_) => Err(batch),
         }
     }
 
@@ -257,7 +257,7 @@ impl DeliveryReports for LogReports {
             (Appended::Marker(origin), result) => {
                 let result = result.map(|(_, offset)| offset).map_err(|failed| {
                     self.metrics.failed(&failed);
-                    failed.error.to_string()
+                    failed.reason()
                 });
                 let markers = lock(&self.markers);
                 // A reader that is gone needs no markers.

@@ -23,10 +23,12 @@ use super::supersession::Reading;
 use super::{Appended, LogEvent, LogReports, LogSink, Topics};
 use crate::clock;
 use crate::ids::{Offset, Origin, Partition, Position};
+use crate::kafka::access::{Acl, Denied, Operation};
 use crate::kafka::cluster;
 use crate::kafka::publish::{Outgoing, Publisher};
 use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
+use crate::telemetry::metrics::table;
 
 /// How long the thread waits for something to happen.
 const WAIT: Duration = Duration::from_millis(20);
@@ -88,6 +90,8 @@ impl Reader {
             read_backs: HashMap::new(),
             trouble: Arc::clone(&trouble),
             errors: LogThrottle::new(Duration::from_secs(10)),
+            brokers: settings.brokers.clone(),
+            failure: None,
         };
         let name = format!("{}-log-reader", settings.client_id);
         let thread = thread::Builder::new().name(name).spawn(move || worker.run(&inbox))?;
@@ -147,6 +151,9 @@ struct ReaderThread {
     read_backs: HashMap<Partition, ReadBack>,
     trouble: Arc<Mutex<Option<String>>>,
     errors: LogThrottle,
+    brokers: String,
+    /// Why the last step failed; forgotten when a log was read back.
+    failure: Option<String>,
 }
 
 impl ReaderThread {
@@ -215,7 +222,10 @@ impl ReaderThread {
         let now = Instant::now();
         read_back.step = match result {
             Ok(end) => Step::Seek { end, at: now },
-            Err(_counted) => Step::Mark(now + RETRY_WAIT),
+            Err(reason) => {
+                self.failure = Some(reason);
+                Step::Mark(now + RETRY_WAIT)
+            }
         };
     }
 
@@ -280,7 +290,14 @@ impl ReaderThread {
         Ok(from.map_or(Position(low), |from| from.max(Position(low))))
     }
 
-    fn failed(&self, error: &KafkaError) {
+    fn failed(&mut self, error: &KafkaError) {
+        let needed = [Acl::topic(Operation::Read, &self.topic)];
+        let denied = Denied::of(error.rdkafka_error_code(), &self.brokers, &needed);
+        if denied.is_some() {
+            table::KAFKA_DENIED.handle().increment(1);
+        }
+        let error = denied.map_or_else(|| error.to_string(), |denied| denied.to_string());
+        self.failure = Some(error.clone());
         if let Some(suppressed) = self.errors.allow() {
             let topic = &self.topic;
             warn!(%error, topic, suppressed, "decision_log.read_failed: it is tried again");
@@ -325,6 +342,7 @@ impl ReaderThread {
     /// A log was read up to its own marker.
     fn finish(&mut self, partition: Partition) {
         self.unassign(partition);
+        self.failure = None;
         let Some(read_back) = self.read_backs.remove(&partition) else { return };
         let ReadBack { origin, since, step, reading, read, topics, .. } = read_back;
         let from = if let Step::Read { from, .. } = step { from } else { Position(0) };
@@ -357,9 +375,10 @@ impl ReaderThread {
                 Step::Read { .. } => "is still being read back",
             };
             let topic = &self.topic;
+            let why = self.failure.as_deref().unwrap_or("`tailsieve doctor` says more");
             format!(
                 "the decision log {topic} {doing} (partition {}), so nothing of that partition is \
-                 decided yet; `tailsieve doctor` says more",
+                 decided yet; {why}",
                 partition.0
             )
         });

@@ -8,6 +8,7 @@ use rdkafka::error::KafkaError;
 use thiserror::Error;
 
 use super::settings::DecisionLogSettings;
+use crate::kafka::access::{Acl, Operation};
 use crate::kafka::cluster::{self, ClusterError};
 
 /// How long decisions stay on the topic: the longest outage after which nothing is decided again.
@@ -123,10 +124,14 @@ pub fn check(
     let DecisionLogSettings { brokers, properties, group_id, .. } = settings;
     let config = cluster::client_config(brokers, properties, &client_id, group_id);
     let consumer: BaseConsumer = config.create()?;
-    let wanted =
-        cluster::partitions(&consumer, input)?.ok_or_else(|| TopicError::NoInput(input.into()))?;
+    let partitions = |topic: &str, operation| {
+        let answer = cluster::partitions(&consumer, topic);
+        answer.map_err(|error| ClusterError::of(error, brokers, &[Acl::topic(operation, topic)]))
+    };
+    let wanted = partitions(input, Operation::Read)?;
+    let wanted = wanted.ok_or_else(|| TopicError::NoInput(input.into()))?;
     let topic = settings.topic.clone();
-    match cluster::partitions(&consumer, &topic)? {
+    match partitions(&topic, Operation::Write)? {
         Some(found) if found == wanted => {}
         Some(found) => {
             let command = more_partitions(settings, found, wanted);
@@ -143,7 +148,7 @@ pub fn check(
     }
     let found = match cluster::topic_settings(&config, &topic) {
         // If the cluster does not allow the question, no setting is known to be wrong.
-        Err(ClusterError::Hidden(_)) => BTreeMap::new(),
+        Err(ClusterError::Hidden(_) | ClusterError::Denied(_)) => BTreeMap::new(),
         found => found?,
     };
     let mut wrong = wrong_settings(settings, &found);

@@ -2,10 +2,13 @@
 //!
 //! Owns the producer, the thread that serves it, and its replacement after a fatal error. Promises
 //! that every record that it takes is settled exactly once, by [`DeliveryReports::settled`], on that
-//! thread; and that a full queue hands the record back instead of waiting. Leaves to others what a
+//! thread; that one that the user may not write waits for the ACL, and for no longer than its time-out;
+//! and that a full queue hands the record back instead of waiting. Leaves to others what a
 //! record means, and what to do if one fails.
 
 mod client;
+mod held;
+mod settings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -13,16 +16,21 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rdkafka::ClientConfig;
+use rdkafka::Timestamp as KafkaTimestamp;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig};
 use thiserror::Error;
 use tracing::error;
 
 use crate::ids::{Offset, Partition, Timestamp};
+use crate::kafka::access::{Acl, AllDenied, Denied};
+use crate::kafka::cluster::permissions;
 
 use client::Client;
+use held::{Held, Sent};
+
+pub use settings::PublisherSettings;
 
 /// Delivery reports are taken at these intervals, all that are there at once. Waiting for each of them
 /// in librdkafka would wake the thread for each, and rdkafka's `poll` does so without pause in the last
@@ -35,74 +43,8 @@ const REST: Duration = Duration::from_secs(1);
 /// How long to wait before a new producer is created after a fatal error.
 const RESTART_WAIT: Duration = Duration::from_secs(1);
 
-/// Settings of a producer.
-#[derive(Clone)]
-pub struct PublisherSettings {
-    /// `client.id`; names the thread too.
-    pub name: String,
-    /// `bootstrap.servers`.
-    pub brokers: String,
-    /// Further librdkafka settings: those of the consumer, which say how to log in. They may hold
-    /// passwords.
-    pub properties: Vec<(String, String)>,
-    /// `linger.ms`: how long a record may wait for others.
-    pub linger: Duration,
-    /// `compression.type`.
-    pub compression: &'static str,
-    /// `message.timeout.ms`: how long to try to write a record; `None`: for ever.
-    pub message_timeout: Option<Duration>,
-    /// `message.max.bytes`: the largest record, before compression.
-    pub max_message_bytes: usize,
-    /// Bytes of records that may wait.
-    pub queue_bytes: usize,
-}
-
-impl std::fmt::Debug for PublisherSettings {
-    /// Without the values of properties: passwords may be among them.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PublisherSettings")
-            .field("name", &self.name)
-            .field("brokers", &self.brokers)
-            .finish_non_exhaustive()
-    }
-}
-
-impl PublisherSettings {
-    /// The usual settings: records may be large, and are never given up.
-    pub fn new(name: &str, brokers: &str, properties: &[(String, String)]) -> Self {
-        Self {
-            name: name.to_owned(),
-            brokers: brokers.to_owned(),
-            properties: properties.to_vec(),
-            linger: Duration::from_millis(5),
-            compression: "zstd",
-            message_timeout: None,
-            max_message_bytes: 64 << 20,
-            queue_bytes: 64 << 20,
-        }
-    }
-
-    fn client_config(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        for (key, value) in &self.properties {
-            config.set(key, value);
-        }
-        let timeout = self.message_timeout.unwrap_or_default();
-        config
-            .set("bootstrap.servers", &self.brokers)
-            .set("client.id", &self.name)
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
-            .set("partitioner", "fnv1a_random")
-            .set("compression.type", self.compression)
-            .set("linger.ms", self.linger.as_millis().to_string())
-            .set("message.timeout.ms", timeout.as_millis().to_string())
-            .set("message.max.bytes", self.max_message_bytes.to_string())
-            .set("queue.buffering.max.messages", "1000000")
-            .set("queue.buffering.max.kbytes", (self.queue_bytes / 1024).max(1).to_string());
-        config
-    }
-}
+/// No partition: the partitioner chooses.
+const ANY_PARTITION: i32 = -1;
 
 /// A record to write.
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +72,15 @@ pub struct Failed<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value.
     pub value: Option<&'a [u8]>,
+    /// The ACL that was missing for too long, if that is why.
+    pub denied: Option<Denied>,
+}
+
+impl Failed<'_> {
+    /// Why, for people.
+    pub fn reason(&self) -> String {
+        self.denied.as_ref().map_or_else(|| self.error.to_string(), ToString::to_string)
+    }
 }
 
 /// Tells one worker what became of something that it handed on. Called on the teller's thread; must
@@ -154,6 +105,9 @@ pub enum Refusal {
     /// Too much waits already; it may be tried again.
     #[error("the producer's queue is full")]
     QueueFull,
+    /// The user may not write it, and nobody wants to wait.
+    #[error(transparent)]
+    Denied(Box<Denied>),
     /// It never will be taken.
     #[error(transparent)]
     Kafka(KafkaError),
@@ -169,6 +123,8 @@ struct Shared<R: DeliveryReports> {
     settings: PublisherSettings,
     reports: Arc<R>,
     client: ArcSwap<Client<R>>,
+    /// What the user may not write at the moment.
+    held: Arc<Held<R::Ticket>>,
     stop: AtomicBool,
     /// How long the thread rests at most.
     rest: Duration,
@@ -197,11 +153,12 @@ impl<R: DeliveryReports> Publisher<R> {
         rest: Duration,
     ) -> Result<Self, KafkaError> {
         let reports = Arc::new(reports);
-        let client = client::create(&settings, &reports)?;
+        let held = Arc::default();
+        let client = client::create(&settings, &reports, &held)?;
         let name = settings.name.clone();
         let client = ArcSwap::from_pointee(client);
         let (stop, rests) = (AtomicBool::new(false), AtomicBool::new(false));
-        let shared = Arc::new(Shared { settings, reports, client, stop, rest, rests });
+        let shared = Arc::new(Shared { settings, reports, client, held, stop, rest, rests });
         let own = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name(name)
@@ -237,8 +194,11 @@ impl<R: DeliveryReports> Publisher<R> {
         timestamp: Option<Timestamp>,
         ticket: R::Ticket,
     ) -> Result<(), (Refusal, R::Ticket)> {
-        let mut record =
-            BaseRecord::<[u8], [u8], _>::with_opaque_to(outgoing.topic, Box::new(ticket));
+        if self.shared.held.bytes() >= self.shared.settings.queue_bytes {
+            return Err((Refusal::QueueFull, ticket));
+        }
+        let sent = Box::new(Sent::new(ticket));
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(outgoing.topic, sent);
         record.partition = outgoing.partition.map(|partition| partition.0);
         record.timestamp = timestamp.map(|timestamp| timestamp.0);
         record.key = outgoing.key;
@@ -250,13 +210,41 @@ impl<R: DeliveryReports> Publisher<R> {
             }
             record.headers = Some(headers);
         }
-        let sent = self.shared.client.load().send(record);
+        let client = self.shared.client.load();
+        let sent = client.send(record);
         self.wake();
-        sent.map_err(|(error, record)| {
-            let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-            let refusal = if is_full { Refusal::QueueFull } else { Refusal::Kafka(error) };
-            (refusal, *record.delivery_opaque)
-        })
+        sent.or_else(|(error, record)| self.not_taken(&client, error, record))
+    }
+
+    /// librdkafka did not take a record: it is held if the user may not write it, or handed back.
+    fn not_taken(
+        &self,
+        client: &Client<R>,
+        error: KafkaError,
+        record: BaseRecord<'_, [u8], [u8], Box<Sent<R::Ticket>>>,
+    ) -> Result<(), (Refusal, R::Ticket)> {
+        let mut sent = record.delivery_opaque;
+        if client.may_be_taken_later(&error) {
+            return Err((Refusal::QueueFull, sent.ticket));
+        }
+        let Some(denied) = client.denied(&error, record.topic) else {
+            return Err((Refusal::Kafka(error), sent.ticket));
+        };
+        if sent.waits_no_longer(self.shared.settings.patience()) {
+            return Err((Refusal::Denied(Box::new(denied)), sent.ticket));
+        }
+        let timestamp = record.timestamp.map(KafkaTimestamp::CreateTime);
+        let message = OwnedMessage::new(
+            record.payload.map(<[u8]>::to_vec),
+            record.key.map(<[u8]>::to_vec),
+            record.topic.to_owned(),
+            timestamp.unwrap_or(KafkaTimestamp::NotAvailable),
+            record.partition.unwrap_or(ANY_PARTITION),
+            0,
+            record.headers,
+        );
+        self.shared.held.push(message, sent);
+        Ok(())
     }
 
     /// Ends the rest of the thread, if it has one.
@@ -283,9 +271,19 @@ impl<R: DeliveryReports> Publisher<R> {
         }
     }
 
+    /// Whether the user has the `needed` ACLs, as far as the brokers tell. Blocks.
+    ///
+    /// # Errors
+    /// All that are missing.
+    pub(crate) fn may(&self, needed: &[Acl]) -> Result<(), AllDenied> {
+        let client = self.shared.client.load_full();
+        permissions::check(client.client(), &self.shared.settings.brokers, needed)
+    }
+
     /// The number of records that were taken and are not settled.
     pub fn in_flight(&self) -> usize {
-        usize::try_from(self.shared.client.load().in_flight_count()).unwrap_or(0)
+        let in_flight = usize::try_from(self.shared.client.load().in_flight_count());
+        in_flight.unwrap_or(0) + self.shared.held.count()
     }
 
     /// Waits until everything that was taken is settled. True if that happened in time.
@@ -335,10 +333,17 @@ impl<R: DeliveryReports> Shared<R> {
             let client = self.client.load_full();
             self.rest(&client);
             client.take_reports();
+            self.held.write(&client, &*self.reports, self.settings.patience());
             self.reports.batch_done();
             if let Some((code, reason)) = client.client().fatal_error() {
-                let name = &self.settings.name;
-                error!(name, %code, reason, "publisher.fatal: a new producer takes its place");
+                if code == RDKafkaErrorCode::ClusterAuthorizationFailed {
+                    // The reports of its records name the ACL.
+                    client.set_denied();
+                    self.wait(held::AGAIN);
+                } else {
+                    let name = &self.settings.name;
+                    error!(name, %code, reason, "publisher.fatal: a new producer takes its place");
+                }
                 self.renew(&client);
             }
         }
@@ -359,10 +364,18 @@ impl<R: DeliveryReports> Shared<R> {
         }
     }
 
+    /// Waits, unless it is told to stop.
+    fn wait(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end && !self.stop.load(Ordering::Relaxed) {
+            thread::sleep(REPORTS);
+        }
+    }
+
     /// Replaces a client that has a fatal error. The records that it held fail.
     fn renew(&self, old: &Client<R>) {
         while !self.stop.load(Ordering::Relaxed) {
-            match client::create(&self.settings, &self.reports) {
+            match client::create(&self.settings, &self.reports, &self.held) {
                 Ok(client) => {
                     self.client.store(Arc::new(client));
                     break;

@@ -4,6 +4,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::*;
@@ -94,6 +95,45 @@ fn a_record_ends_the_rest_of_the_thread() {
     for number in 0..20 {
         publisher.publish(&outgoing(b"key", b"value", &[]), number).unwrap();
         assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(number));
+    }
+}
+
+/// Scenario: an ACL is missing for two attempts, and then for longer than a record may wait.
+/// Guarantees: the record waits and is written; it fails with the ACL when its time is up, or at once for
+/// those who try again themselves.
+#[test]
+fn what_the_user_may_not_write_waits_for_the_acl() {
+    #[derive(Default)]
+    struct Reasons(Mutex<Vec<Result<u64, String>>>);
+
+    impl DeliveryReports for Reasons {
+        type Ticket = u64;
+
+        fn settled(&self, ticket: u64, result: Result<(Partition, Offset), Failed<'_>>) {
+            let result = result.map(|_| ticket).map_err(|failed| failed.reason());
+            self.0.lock().unwrap().push(result);
+        }
+    }
+
+    let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    let settle = |errors, message_timeout, waits_for_acls| {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("out", 2, 1).unwrap();
+        cluster.request_errors(RDKafkaApiKey::Produce, &vec![denied; errors]);
+        let settings = PublisherSettings::new("test", &cluster.bootstrap_servers(), &[]);
+        let settings = PublisherSettings { message_timeout, waits_for_acls, ..settings };
+        let publisher = Publisher::start(settings, Reasons::default()).unwrap();
+        publisher.publish(&outgoing(b"key", b"value", &[("a", b"b")]), 7).unwrap();
+        assert!(publisher.flush(Duration::from_secs(60)));
+        assert_eq!(publisher.in_flight(), 0);
+        publisher.reports().0.lock().unwrap().clone()
+    };
+    assert_eq!(settle(2, None, true), [Ok(7)]);
+    let second = Some(Duration::from_secs(1));
+    for failed in [settle(100, second, true), settle(1, second, false)] {
+        let reason = failed[0].as_ref().unwrap_err();
+        assert!(reason.contains("lacks the ACL Write on the topic out"), "{failed:?}");
+        assert_eq!(failed.len(), 1, "it is settled once");
     }
 }
 

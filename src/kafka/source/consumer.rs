@@ -315,15 +315,18 @@ impl Consumer {
         if code == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
             self.topic_watch.hurry();
         }
-        if matches!(error, KafkaError::MessageConsumptionFatal(_))
-            || code == Some(RDKafkaErrorCode::Fatal)
-        {
+        let is_fatal = matches!(error, KafkaError::MessageConsumptionFatal(_))
+            || code == Some(RDKafkaErrorCode::Fatal);
+        if is_fatal {
             let cause = self.consumer.client().fatal_error();
             if Fatal::of(cause.as_ref().map(|(code, _)| *code)) == Fatal::Other {
                 let cause = cause.map(|(_, text)| text);
                 error!(%error, cause, "kafka.fatal: a new client takes its place");
             }
             return Turn::Fatal;
+        }
+        if self.context.note_denial(error) {
+            return Turn::On;
         }
         if let Some(suppressed) = self.context.errors.allow() {
             let (brokers, topic) = (&self.context.settings.brokers, &self.context.settings.topic);

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use arc_swap::ArcSwapOption;
 use rdkafka::TopicPartitionList;
-use tracing::debug;
+use rdkafka::error::KafkaError;
+use tracing::{debug, error};
 
 use super::assignment::Assignment;
 use super::client_reports::ClientReports;
@@ -20,6 +22,7 @@ use super::metrics::SourceMetrics;
 use super::ownership::OwnershipTable;
 use super::settings::SourceSettings;
 use crate::ids::Partition;
+use crate::kafka::access::Denied;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// What the callbacks and the poll loop of one consumer share.
@@ -40,6 +43,8 @@ pub(super) struct Context {
     pub(super) crashed: AtomicBool,
     pub(super) trouble: Arc<LogThrottle>,
     pub(super) errors: Arc<LogThrottle>,
+    /// The ACL that is missing, if one is, until the group answers.
+    pub(super) denied: ArcSwapOption<Denied>,
 }
 
 impl Context {
@@ -64,6 +69,7 @@ impl Context {
             crashed: AtomicBool::new(false),
             trouble,
             errors,
+            denied: ArcSwapOption::empty(),
         }
     }
 
@@ -77,6 +83,20 @@ impl Context {
             list.add_partition(&self.settings.topic, partition.0);
         }
         list
+    }
+
+    /// Takes note of an ACL that is missing, and logs it; false if an error is about something else.
+    pub(super) fn note_denial(&self, error: &KafkaError) -> bool {
+        let denied = self.settings.denied(error.rdkafka_error_code());
+        let Some(denied) = denied else { return false };
+        self.metrics.denied.increment(1);
+        let is_news = self.denied.load().as_deref() != Some(&denied);
+        if let Some(suppressed) = self.errors.allow().or(is_news.then_some(0)) {
+            let (acl, grant) = (&denied.acl, denied.command());
+            error!(grant, suppressed, "kafka.denied: {acl}; nothing is lost, it is tried again");
+        }
+        self.denied.store(Some(Arc::new(denied)));
+        true
     }
 
     pub(super) fn send(&self, worker: usize, event: Rebalance) {

@@ -76,6 +76,9 @@ impl ConsumerStatus {
         if !context.reports.is_connected() {
             return Err(format!("no Kafka broker of {} is connected", settings.brokers));
         }
+        if let Some(denied) = context.denied.load().as_deref() {
+            return Err(denied.to_string());
+        }
         if !context.joined.load(Ordering::Relaxed) {
             let (group, topic) = (&settings.group_id, &settings.topic);
             return Err(format!("consumer group {group} is not joined yet (topic {topic})"));

@@ -183,6 +183,7 @@ impl Context {
         match consumer.commit(&list, CommitMode::Sync) {
             Ok(()) => {
                 self.lease.renew(asked);
+                self.denied.store(None);
                 self.metrics.commits.increment(1);
             }
             Err(error) => self.commit_failed(&error),
@@ -191,6 +192,9 @@ impl Context {
 
     fn commit_failed(&self, error: &KafkaError) {
         self.metrics.commit_failures.increment(1);
+        if self.note_denial(error) {
+            return;
+        }
         if let Some(suppressed) = self.trouble.allow() {
             let text = "offsets stay uncommitted for now; they are committed again later";
             warn!(%error, suppressed, "kafka.commit_failed: {text}");
@@ -235,6 +239,7 @@ impl Context {
             error!(%error, "kafka.assign_failed");
         }
         self.joined.store(true, Ordering::Relaxed);
+        self.denied.store(None);
         self.topic.set_rebalanced();
         // The group has answered, so a broker is connected. The next statistics confirm it.
         self.reports.set_connected(true);
@@ -284,7 +289,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.metrics.poll_errors.increment(1);
-        if Fatal::of(error.rdkafka_error_code()) != Fatal::Other {
+        if Fatal::of(error.rdkafka_error_code()) != Fatal::Other || self.note_denial(&error) {
             // Logged where it is handled, with what to do about it.
             return;
         }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::error::RDKafkaErrorCode;
 
 use crate::ids::Timestamp;
+use crate::kafka::access::{Acl, Denied, Operation};
 
 /// The session timeout of the classic protocol: how long the partitions of a killed member have no
 /// owner. librdkafka's default is 45 s. Short enough that spans flow again within ten seconds, long
@@ -114,6 +116,13 @@ impl fmt::Debug for SourceSettings {
 }
 
 impl SourceSettings {
+    /// What is missing, if an error says that the user may not do what a consumer does.
+    pub(super) fn denied(&self, code: Option<RDKafkaErrorCode>) -> Option<Denied> {
+        let needed =
+            [Acl::topic(Operation::Read, &self.topic), Acl::group(Operation::Read, &self.group_id)];
+        Denied::of(code, &self.brokers, &needed)
+    }
+
     /// The librdkafka configuration. The user's own properties come last, so that they win over
     /// the ones that are only recommended here.
     pub(super) fn client_config(&self) -> ClientConfig {

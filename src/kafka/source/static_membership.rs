@@ -1,5 +1,5 @@
-//! Static membership (KIP-345 and KIP-848): what a member does while the group does not let it in
-//! under its `group.instance.id`.
+//! What a member does while the group does not let it in: under its `group.instance.id` (static
+//! membership, KIP-345 and KIP-848), or because its user lacks an ACL.
 //!
 //! Two processes with one id cannot both be members. With the classic protocol the group lets the
 //! newcomer in and fences the older member. If the older one joined again it would fence the newcomer,
@@ -35,6 +35,8 @@ pub(super) enum Fatal {
     Fenced,
     /// The group has a member with that id, and does not let another one in.
     Taken,
+    /// The user may not read the group. Only the protocol `consumer` takes it for fatal.
+    Denied,
     /// Anything else.
     Other,
 }
@@ -44,11 +46,12 @@ impl Fatal {
         match code {
             Some(RDKafkaErrorCode::FencedInstanceId) => Self::Fenced,
             Some(RDKafkaErrorCode::UnreleasedInstanceId) => Self::Taken,
+            Some(RDKafkaErrorCode::GroupAuthorizationFailed) => Self::Denied,
             _ => Self::Other,
         }
     }
 
-    /// What is wrong, and what to do about it; `None` if it has nothing to do with the id.
+    /// What is wrong, and what to do about it; `None` if it is something else.
     pub(super) fn reason(self, settings: &SourceSettings) -> Option<String> {
         let id = settings.group_instance_id.as_deref().unwrap_or_default();
         let group = &settings.group_id;
@@ -62,6 +65,10 @@ impl Fatal {
                  either another process has the same id, or one that was killed had it, whose session \
                  is not over (group.consumer.session.timeout.ms of the brokers, 45 s by default)"
             )),
+            Self::Denied => {
+                let code = Some(RDKafkaErrorCode::GroupAuthorizationFailed);
+                settings.denied(code).map(|denied| denied.to_string())
+            }
             Self::Other => None,
         }
     }
@@ -100,7 +107,7 @@ pub(super) fn wait(fatal: Fatal, settings: &SourceSettings, state: &AtomicU8) {
                 let is_free = bystander.as_ref().and_then(|client| is_free(client, settings));
                 is_free.unwrap_or(since.elapsed() > BLIND_WAIT)
             }
-            Fatal::Taken | Fatal::Other => true,
+            Fatal::Taken | Fatal::Denied | Fatal::Other => true,
         };
         if may_join {
             if fatal == Fatal::Fenced {

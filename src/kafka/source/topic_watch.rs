@@ -105,7 +105,7 @@ impl Context {
                 now.is_some() && self.topic.id().is_some_and(|known| Some(known) != now)
             }
             Some(Err(NoAnswer::NoSuchTopic)) => true,
-            Some(Err(NoAnswer::Failed(_))) | None => false,
+            Some(Err(NoAnswer::Denied | NoAnswer::Failed(_))) | None => false,
         };
         if is_gone {
             let text = "the topic was deleted; what was read of it is decided on what there is";

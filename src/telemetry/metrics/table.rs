@@ -222,6 +222,8 @@ trace ([doctor](doctor.md))." {
         "Offset commits, by outcome.").by(&[COMMIT]);
     KAFKA_ERRORS: Counter = counter("tailsieve_kafka_errors_total", "errors",
         "Errors that the Kafka client reported.");
+    KAFKA_DENIED: Counter = counter("tailsieve_kafka_denied_total", "errors",
+        "What Kafka refused because the user lacks an ACL; the log names the ACL. It is tried again.");
     LOST_RECORDS: Counter = counter("tailsieve_kafka_lost_records_total", "records",
         "Records that retention deleted before they were read.").must_stay_zero();
     SKIPPED_RECORDS: Counter = counter("tailsieve_kafka_skipped_records_total", "records",

@@ -30,12 +30,16 @@ pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) -> 
     };
     findings.push(reachable(brokers, cluster));
     let Some(partitions) = cluster.topics.get(&plan.topic).copied().filter(|it| *it > 0) else {
-        findings.push(no_topic(plan, cluster));
+        if !facts.is_hidden(&plan.topic) {
+            findings.push(no_topic(plan, cluster));
+        }
         return None;
     };
     findings.push(Finding::ok(TOPIC, format!("{} exists", plan.topic)));
     findings.push(judge_partitions(plan, facts, partitions));
-    if let Some(dead_letter) = &plan.dead_letter {
+    if let Some(dead_letter) = &plan.dead_letter
+        && !facts.is_hidden(dead_letter)
+    {
         findings.push(dead_letters(plan, cluster, dead_letter));
     }
     Some(partitions)
@@ -71,7 +75,9 @@ fn unreachable(plan: &Plan, brokers: &Brokers, error: &str) -> Finding {
 fn protocol_fix(error: &str, complaints: &[String]) -> &'static str {
     let all = format!("{error} {}", complaints.join(" ")).to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| all.contains(word));
-    if says(&["not built with", "no provider for", "openssl not available", "ssl support"])
+    if says(&["oauth/oidc", "gssapi"]) {
+        "this way to log in is in no build: docs/security.md says which are"
+    } else if says(&["not built with", "no provider for", "openssl not available", "ssl support"])
         || (all.contains("refuses") && says(&["ssl", "sasl"]))
     {
         "this build has no TLS: build with `--features tls`"

@@ -1,5 +1,6 @@
 //! The judgement of what was found out: functions of the facts, and nothing else.
 
+mod access;
 mod cluster;
 mod group;
 mod records;
@@ -13,6 +14,7 @@ use super::finding::Finding;
 pub fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     let partitions = cluster::judge(plan, facts, &mut findings);
+    access::judge(facts, &mut findings);
     if let Some(partitions) = partitions {
         settings::judge(plan, facts, &mut findings);
         records::judge(plan, facts, &mut findings);
