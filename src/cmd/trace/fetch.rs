@@ -53,7 +53,7 @@ pub(super) fn fetch(asked: &Asked, places: &Places) -> Result<Fetched, CommandEr
     let mut config = client_config(&log.brokers, &log.properties, "tailsieve-trace");
     // A trace has few records: what is read ahead is read in vain.
     config.set("queued.max.messages.kbytes", "1024").set("fetch.message.max.bytes", "65536");
-    let failed = |error: KafkaError| kafka(&log.brokers, &error);
+    let failed = |error: KafkaError| kafka(&log.brokers, &asked.topic, &error);
     let consumer: BaseConsumer = config.create().map_err(failed)?;
     let mut fetched = Fetched::default();
     let mut extract = Extract::new(asked.id);
@@ -73,7 +73,7 @@ pub(super) fn fetch(asked: &Asked, places: &Places) -> Result<Fetched, CommandEr
             }
             let count =
                 lane.read(there, &mut |record| extract.take(record, &mut fetched.parts, is_listed));
-            fetched.missing += count.map_err(|error| error.of(&log.brokers))?;
+            fetched.missing += count.map_err(|error| error.of(&log.brokers, &asked.topic))?;
         }
     }
     Ok(fetched)
@@ -86,9 +86,9 @@ enum FetchError {
 }
 
 impl FetchError {
-    fn of(&self, brokers: &str) -> CommandError {
+    fn of(&self, brokers: &str, topic: &str) -> CommandError {
         match self {
-            Self::Kafka(error) => kafka(brokers, error),
+            Self::Kafka(error) => kafka(brokers, topic, error),
             Self::Silent => CommandError::failed(format_args!(
                 "nothing came from Kafka at {brokers} for {} s",
                 PATIENCE.as_secs()

@@ -42,7 +42,8 @@ fn partitions(log: &Origin) -> Result<u32, CommandError> {
         let consumer: BaseConsumer = config.create()?;
         cluster::partitions(&consumer, &log.topic)
     };
-    let partitions = cluster::asked_again(asked).map_err(|error| kafka(&log.brokers, &error))?;
+    let partitions =
+        cluster::asked_again(asked).map_err(|error| kafka(&log.brokers, &log.topic, &error))?;
     let partitions = partitions.ok_or_else(|| no_topic(&log.topic))?;
     Ok(u32::try_from(partitions).unwrap_or(u32::MAX))
 }

@@ -182,7 +182,7 @@ impl PartitionState {
     /// Tells the consumer what may be committed, and what the next owner has to know; and the worker
     /// what this partition holds. Called after each change.
     pub(super) fn publish(&mut self, ctx: &mut Context) {
-        let unrecorded = self.settlement.recording.waiting_bytes();
+        let unrecorded = self.settlement.unrecorded_bytes();
         let cost = self.sampler.bytes() + unrecorded;
         let decisions = self.sampler.decision_memory().latest().len() as u64;
         self.tell_held(ctx, Held { cost, unrecorded, decisions });

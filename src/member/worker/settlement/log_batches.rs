@@ -78,6 +78,16 @@ impl LogBatches {
         self.open.take().map(|line| (self.last(), line))
     }
 
+    /// The number of the first record that is not known to be written; all before are.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// The number of the record after all that there are.
+    pub(super) fn next(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
     fn last(&self) -> u64 {
         self.first + self.entries.len() as u64 - 1
     }

@@ -12,6 +12,8 @@ mod log_positions;
 mod recording;
 mod undelivered;
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use hashbrown::HashMap;
 use tokio::time::Instant;
@@ -47,9 +49,15 @@ pub(super) struct Settlement {
     in_hand: Vec<InHand>,
     /// Late spans of dropped traces that the record in hand holds. Empty without a decision log.
     late_dropped: Vec<LogEntry>,
+    /// Those of records before, each with the number of a record that has to be written before, and
+    /// what holds its own record: where its decision is not on the log, nobody would look for the rest.
+    late_waiting: VecDeque<(u64, LogEntry, Pin)>,
     /// Letters about records that are not settled yet.
     letters: usize,
 }
+
+/// Bytes of an entry of late spans that waits, about.
+const LATE_ENTRY_BYTES: u64 = 256;
 
 /// A decision: that of a trace, from this record on. A trace that was forgotten and comes again has
 /// another one, while the first may still be under way.
@@ -141,6 +149,7 @@ impl Settlement {
             undelivered: HashMap::default(),
             in_hand: Vec::new(),
             late_dropped: Vec::new(),
+            late_waiting: VecDeque::new(),
             letters: 0,
         }
     }
@@ -152,7 +161,15 @@ impl Settlement {
 
     /// How much was handed on and is not settled.
     pub(super) fn under_way(&self) -> usize {
-        self.chunks_under_way + self.recording.batches.len() + self.letters
+        self.chunks_under_way
+            + self.recording.batches.len()
+            + self.late_waiting.len()
+            + self.letters
+    }
+
+    /// Bytes that wait for the log, about: of kept traces, and of entries of late spans.
+    pub(super) fn unrecorded_bytes(&self) -> u64 {
+        self.recording.waiting_bytes() + self.late_waiting.len() as u64 * LATE_ENTRY_BYTES
     }
 
     /// True if all that was kept and delivered is known to be on record, or about to be.
@@ -257,10 +274,21 @@ impl Settlement {
             }
             self.ended(of, part, out);
         }
-        for LogEntry { record, details } in std::mem::take(&mut self.late_dropped) {
-            let offset = details.as_ref().map(|it| it.records.last());
-            let pin = offset.map(|offset| self.watermark.pin(offset));
-            let entry = NewEntry { record: &record, details: details.as_ref(), pin };
+        for entry in std::mem::take(&mut self.late_dropped) {
+            let Some(offset) = entry.details.as_ref().map(|it| it.records.last()) else { continue };
+            let after = self.recording.batches.next();
+            self.late_waiting.push_back((after, entry, self.watermark.pin(offset)));
+        }
+        self.record_late(out);
+    }
+
+    /// Puts late spans of dropped traces on record whose decisions are.
+    fn record_late(&mut self, out: &mut Outbox) {
+        let first = self.recording.batches.first();
+        while self.late_waiting.front().is_some_and(|(after, ..)| *after <= first)
+            && let Some((_, LogEntry { record, details }, pin)) = self.late_waiting.pop_front()
+        {
+            let entry = NewEntry { record: &record, details: details.as_ref(), pin: Some(pin) };
             self.recording.record(&entry, Urgency::Later, out);
         }
     }
@@ -377,6 +405,7 @@ impl Settlement {
         for delivery in let_go.empty {
             self.delivered(delivery, out);
         }
+        self.record_late(out);
     }
 
     /// Sends a letter about the record in hand, which is held back until it is settled.

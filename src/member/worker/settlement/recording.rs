@@ -100,7 +100,7 @@ impl Recording {
     }
 
     /// Bytes of kept traces that wait for the log.
-    pub(in crate::member::worker) fn waiting_bytes(&self) -> u64 {
+    pub(super) fn waiting_bytes(&self) -> u64 {
         self.batches.bytes()
     }
 }
