@@ -10,7 +10,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use super::{Asked, Places};
 use crate::cmd::process::CommandError;
 use crate::cmd::rekey;
-use crate::cmd::topic_reader::{Record, client_config, kafka};
+use crate::cmd::topic_reader::{Record, client_config, is_of_the_group, kafka};
 use crate::ids::{Offset, Partition, Timestamp, TraceId};
 use crate::kafka::cluster;
 use crate::otlp::encoding::Decoder;
@@ -55,6 +55,8 @@ pub(super) fn fetch(asked: &Asked, places: &Places) -> Result<Fetched, CommandEr
     config.set("queued.max.messages.kbytes", "1024").set("fetch.message.max.bytes", "65536");
     let failed = |error: KafkaError| kafka(&log.brokers, &asked.topic, &error);
     let consumer: BaseConsumer = config.create().map_err(failed)?;
+    // Says what is missing if the user may not read it, where questions about offsets do not.
+    cluster::partitions(&consumer, &asked.topic).map_err(failed)?;
     let mut fetched = Fetched::default();
     let mut extract = Extract::new(asked.id);
     for (partition, ranges) in places.all() {
@@ -140,7 +142,9 @@ impl Lane<'_> {
                 }
                 // The last offsets of a partition may hold no records.
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(sum),
-                Some(Err(error)) if cluster::may_pass(&error) => continue,
+                Some(Err(error)) if cluster::may_pass(&error) || is_of_the_group(&error) => {
+                    continue;
+                }
                 Some(Err(error)) => return Err(error.into()),
             }
             heard = Instant::now();

@@ -13,7 +13,7 @@ use std::thread;
 use broker::{User, guarded};
 use needs::{
     CAPTURE, CREATE_TOPICS, DECISIONS, DOCTOR, DRY_RUN, EXPORT, GENERATE, LETTERS, LOG, Need,
-    REKEY, REPLAY, RUN,
+    REKEY, REPLAY, RUN, TRACE,
 };
 use world::World;
 
@@ -115,5 +115,6 @@ fn acl_replay_dead_letters() {
 fn acl_commands_that_read_or_write_one_topic() {
     prove(CAPTURE, || World::new("acl-capture"), World::capture);
     prove(DECISIONS, || World::new("acl-decisions"), World::decisions);
+    prove(TRACE, || World::new("acl-trace"), World::trace);
     prove(GENERATE, || World::new("acl-generate"), World::generate);
 }

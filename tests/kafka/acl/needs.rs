@@ -94,6 +94,8 @@ pub const CAPTURE: &[Need] = &[need("Read", Topic, INPUT)];
 
 pub const DECISIONS: &[Need] = &[need("Read", Topic, LOG)];
 
+pub const TRACE: &[Need] = &[need("Read", Topic, LOG), need("Read", Topic, INPUT)];
+
 pub const GENERATE: &[Need] = &[need("Write", Topic, "`--topic`")];
 
 const TABLE: &[(&str, &[Need])] = &[
@@ -106,6 +108,7 @@ const TABLE: &[(&str, &[Need])] = &[
     ("`replay-dead-letters --dry-run`", DRY_RUN),
     ("`capture`", CAPTURE),
     ("`decisions`", DECISIONS),
+    ("`trace`", TRACE),
     ("`generate`", GENERATE),
 ];
 

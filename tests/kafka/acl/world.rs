@@ -280,11 +280,17 @@ impl World {
         Ok(())
     }
 
-    pub fn decisions(&self, user: &User<'_>) -> Result<(), String> {
+    /// Traffic that a member has decided that may do everything.
+    fn decided(&self) -> Result<Ledger, String> {
         let ledger = self.traffic(1);
         let config = self.config(None, "", "");
         let mut member = Member::start(self.rig.scratch.path(), "member", &config);
         self.wait_for_all(&mut member.process)?;
+        Ok(ledger)
+    }
+
+    pub fn decisions(&self, user: &User<'_>) -> Result<(), String> {
+        let ledger = self.decided()?;
         let config = self.config(Some(user), "", "");
         let arguments = ["decisions", "--from", "beginning", "--no-follow", "--entry", "decided"];
         let (code, said) = self.command(&arguments, &config);
@@ -292,6 +298,18 @@ impl World {
             return Err(said);
         }
         assert_eq!(said.lines().count() as u64, ledger.traces.len() as u64, "{said}");
+        Ok(())
+    }
+
+    pub fn trace(&self, user: &User<'_>) -> Result<(), String> {
+        let ledger = self.decided()?;
+        let id = ledger.traces.keys().next().unwrap().to_string();
+        let config = self.config(Some(user), "", "");
+        let (code, said) = self.command(&["trace", &id], &config);
+        if code != Some(0) {
+            return Err(said);
+        }
+        assert!(said.contains(&id), "{said}");
         Ok(())
     }
 
