@@ -66,7 +66,17 @@ const ROOMS: &[Room] = &[
     Room {
         name: "member",
         layer: Layer::Edge,
-        uses: &["config", "export", "kafka", "sampling", "telemetry", "otlp", "clock", "ids"],
+        uses: &[
+            "config",
+            "export",
+            "kafka",
+            "sampling",
+            "telemetry",
+            "otlp",
+            "clock",
+            "sync",
+            "ids",
+        ],
         modules: &[
             ("app", &["observer", "worker", "routing"]),
             ("trials", &["observer", "reload", "worker"]),
