@@ -87,7 +87,7 @@ pub(super) fn is_denial(error: &KafkaError) -> bool {
 
 impl<T> Held<T> {
     pub(super) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.count.load(Ordering::SeqCst)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -96,7 +96,7 @@ impl<T> Held<T> {
 
     pub(super) fn push(&self, message: OwnedMessage, sent: Box<Sent<T>>) {
         let record = Record { due: Instant::now() + AGAIN, message, sent };
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::SeqCst);
         self.bytes.fetch_add(size(&record.message), Ordering::Relaxed);
         lock(&self.records).push_back(record);
     }
@@ -104,10 +104,7 @@ impl<T> Held<T> {
     fn take_due(&self) -> Option<Record<T>> {
         let mut records = lock(&self.records);
         let is_due = records.front().is_some_and(|record| record.due <= Instant::now());
-        let record = is_due.then(|| records.pop_front()).flatten()?;
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(size(&record.message), Ordering::Relaxed);
-        Some(record)
+        is_due.then(|| records.pop_front()).flatten()
     }
 
     /// Writes what is due again.
@@ -119,33 +116,55 @@ impl<T> Held<T> {
     ) where
         T: Send + Sync + 'static,
     {
-        while let Some(Record { message, sent, .. }) = self.take_due() {
-            let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(message.topic(), sent);
-            record.partition = Some(message.partition()).filter(|partition| *partition >= 0);
-            record.timestamp = message.timestamp().to_millis();
-            (record.key, record.payload) = (message.key(), message.payload());
-            record.headers = message.headers().cloned();
-            let Err((error, record)) = client.send(record) else { continue };
-            let mut sent = record.delivery_opaque;
-            if client.may_be_taken_later(&error) {
-                self.push(message, sent);
+        while let Some(record) = self.take_due() {
+            let bytes = size(&record.message);
+            let goes_on = self.write_one(record, client, reports, patience);
+            // It was counted until somebody else does.
+            self.count.fetch_sub(1, Ordering::SeqCst);
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            if !goes_on {
                 return;
             }
-            // librdkafka refuses a topic by itself that it knows to be denied.
-            let denied = client.denied(&error, message.topic());
-            if denied.is_some() && !sent.waits_no_longer(patience) {
-                self.push(message, sent);
-                continue;
-            }
-            let failed = Failed {
-                error: &error,
-                partition: Partition(message.partition()),
-                key: message.key(),
-                value: message.payload(),
-                denied,
-            };
-            reports.settled(sent.ticket, Err(failed));
         }
+    }
+
+    /// False if librdkafka takes no more at the moment.
+    fn write_one<R: DeliveryReports<Ticket = T>>(
+        &self,
+        Record { message, sent, .. }: Record<T>,
+        client: &Client<R>,
+        reports: &R,
+        patience: Patience,
+    ) -> bool
+    where
+        T: Send + Sync + 'static,
+    {
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(message.topic(), sent);
+        record.partition = Some(message.partition()).filter(|partition| *partition >= 0);
+        record.timestamp = message.timestamp().to_millis();
+        (record.key, record.payload) = (message.key(), message.payload());
+        record.headers = message.headers().cloned();
+        let Err((error, record)) = client.send(record) else { return true };
+        let mut sent = record.delivery_opaque;
+        if client.may_be_taken_later(&error) {
+            self.push(message, sent);
+            return false;
+        }
+        // librdkafka refuses a topic by itself that it knows to be denied.
+        let denied = client.denied(&error, message.topic());
+        if denied.is_some() && !sent.waits_no_longer(patience) {
+            self.push(message, sent);
+            return true;
+        }
+        let failed = Failed {
+            error: &error,
+            partition: Partition(message.partition()),
+            key: message.key(),
+            value: message.payload(),
+            denied,
+        };
+        reports.settled(sent.ticket, Err(failed));
+        true
     }
 }
 

@@ -282,8 +282,10 @@ impl<R: DeliveryReports> Publisher<R> {
 
     /// The number of records that were taken and are not settled.
     pub fn in_flight(&self) -> usize {
+        // A record that goes from one to the other meanwhile is in one of the three.
+        let before = self.shared.held.count();
         let in_flight = usize::try_from(self.shared.client.load().in_flight_count());
-        in_flight.unwrap_or(0) + self.shared.held.count()
+        in_flight.unwrap_or(0) + before.max(self.shared.held.count())
     }
 
     /// Waits until everything that was taken is settled. True if that happened in time.
