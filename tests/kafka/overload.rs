@@ -7,11 +7,12 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Tra
 use prost::Message;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tailsieve::testing::ids::{SpanId, TraceId};
+use tailsieve::testing::testbed::generator::ModelSettings;
 use tailsieve::testing::testbed::ledger::{Ledger, SpanFact};
 use tailsieve::testing::testbed::receiver::Behaviour;
 use tonic::Code;
 
-use crate::rig::{KEEP_ALL, Rig, checked_scrape};
+use crate::rig::{KEEP_ALL, Rig, checked_scrape, traffic};
 use crate::support::eventually;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -140,4 +141,37 @@ fn a_storm_of_tiny_traces_meets_a_backend_that_is_away() {
     assert!(verdict.is_balanced());
     assert_eq!(verdict.received_spans, 300_000);
     assert!(most.get() < 2.0 * 16.0 * MIB, "accounted: {}", most.get());
+}
+
+/// Scenario: the backend is away, so a member's partitions are paused; meanwhile half of them go to another
+/// member, which later leaves.
+/// Guarantees: the first one reads them when they are back, and nothing is lost.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn partitions_that_went_away_while_they_were_paused_are_read_when_they_are_back() {
+    const ALL: &str = "
+decision_wait: 2s
+policies:
+  - {name: everything, type: always_sample}
+";
+    let rig = Rig::new("paused", ALL).with("buffer: {queue_bytes: 64KiB}\n");
+    let mut first = rig.member("first");
+    let receiver = rig.receiver.as_ref().unwrap();
+    receiver.behave(Behaviour::Code(Code::Unavailable, None));
+    let settings = ModelSettings { max_spans: Some(60_000), late_fraction: 0.0, ..traffic(6) };
+    let writing = rig.write(settings, false);
+    first.process.wait_for_line("kafka.paused");
+    let mut second = rig.start("second");
+    first.wait_for_metrics("half of the partitions", |scrape| {
+        scrape.sum("tailsieve_kafka_owned_partitions") == 6.0
+    });
+    receiver.behave(Behaviour::Accept);
+    first.process.wait_for_line("kafka.resumed");
+    assert!(second.process.terminate().success());
+    first.wait_for_metrics("all partitions", |scrape| {
+        scrape.sum("tailsieve_kafka_owned_partitions") == 12.0
+    });
+    let ledger = writing.finish();
+    rig.settle();
+    assert!(rig.verdict(&ledger).is_balanced());
 }

@@ -238,6 +238,11 @@ impl Context {
         if let Err(error) = consumer.incremental_assign(list) {
             error!(%error, "kafka.assign_failed");
         }
+        // A partition that was revoked while it was paused still is: librdkafka (2.12.1) clears that
+        // neither when it is taken nor when it is given again, and would never fetch it.
+        if let Err(error) = consumer.resume(list) {
+            error!(%error, "kafka.resume_failed");
+        }
         self.joined.store(true, Ordering::Relaxed);
         self.denied.store(None);
         self.topic.set_rebalanced();
