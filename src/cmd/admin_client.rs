@@ -4,6 +4,7 @@
 //! taken in whole. Leaves to others what the pages say.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use thiserror::Error;
+
+use crate::config::{self, Diagnostics};
 
 /// A longer page is none of a member's.
 const MAX_PAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -34,6 +37,14 @@ impl AdminUrl {
             ip => ip,
         };
         Self { base: format!("http://{}", SocketAddr::new(ip, listen.port())) }
+    }
+
+    /// Those of a member with this static file.
+    ///
+    /// # Errors
+    /// When the file is wrong.
+    pub(super) fn of_file(file: &Path) -> Result<Self, Diagnostics> {
+        Ok(Self::of(config::load(file)?.admin.listen))
     }
 
     /// The address as people write it.

@@ -12,7 +12,6 @@ use http::StatusCode;
 
 use super::admin_client::{AdminClient, AdminUrl};
 use super::process::{self, CommandError};
-use crate::config;
 
 /// Ask a member whether it is ready.
 ///
@@ -39,15 +38,11 @@ pub struct HealthArgs {
 /// When there is no answer, or the static file is wrong.
 pub fn run(args: &HealthArgs) -> Result<ExitCode, CommandError> {
     let url = match &args.config {
-        Some(file) => AdminUrl::of(config::load(file)?.admin.listen),
+        Some(file) => AdminUrl::of_file(file)?,
         None => args.url.clone(),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = AdminClient::new(args.timeout);
-    let page = runtime.block_on(asked.get(&url, "/readyz"));
-    // A name is looked up on a thread of the runtime, which may take longer than the time given.
-    runtime.shutdown_background();
-    let page = page.map_err(CommandError::failed)?;
+    let client = AdminClient::new(args.timeout);
+    let page = process::wait_for(client.get(&url, "/readyz"))?.map_err(CommandError::failed)?;
     let code = match page.status {
         StatusCode::OK => ExitCode::SUCCESS,
         StatusCode::SERVICE_UNAVAILABLE => ExitCode::FAILURE,

@@ -196,6 +196,18 @@ pub fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().thread_name("tailsieve-io").build()
 }
 
+/// Waits for `future` on a runtime of its own, in a command that does nothing else meanwhile.
+///
+/// # Errors
+/// When the system refuses it.
+pub fn wait_for<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(future);
+    // A name is looked up on a thread of the runtime, which may take longer than the time given.
+    runtime.shutdown_background();
+    Ok(result)
+}
+
 /// A process that works until it is told to stop.
 pub struct Process {
     runtime: Runtime,

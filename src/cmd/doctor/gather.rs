@@ -16,6 +16,7 @@ use rdkafka::{ClientConfig, ClientContext, Offset as KafkaOffset, TopicPartition
 use super::super::own_telemetry;
 use super::facts::{Brokers, Cluster, Facts, Group, Plan, Range, Reach};
 use super::sample::{Sample, Seen};
+use crate::cmd::process;
 use crate::config::Settings;
 use crate::export::{self, ExportSettings};
 use crate::ids::Partition;
@@ -75,24 +76,22 @@ pub fn gather(plan: &Plan, settings: &Settings, deadline: Instant) -> Board {
 }
 
 fn ask_backend(board: &Board, settings: &Settings) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return;
-    };
     let ask = |settings| {
-        (ExportSettings::target(settings), export::check_backend(settings, Bytes::new()))
+        let answer = process::wait_for(export::check_backend(settings, Bytes::new())).ok()?;
+        Some((ExportSettings::target(settings), answer))
     };
-    let asked = settings.exports.iter().map(ask);
-    let answers = asked.map(|(target, answer)| (target, runtime.block_on(answer))).collect();
+    // Where the system refuses one, nothing is known.
+    let Some(answers) = settings.exports.iter().map(ask).collect() else { return };
     note(board, |facts| facts.backends = Some(answers));
 }
 
 fn ask_own_telemetry(board: &Board) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return;
-    };
     let answers = match own_telemetry::settings(None) {
         Ok(None) => Ok(Vec::new()),
-        Ok(Some(settings)) => Ok(runtime.block_on(otel::check(&settings))),
+        Ok(Some(settings)) => match process::wait_for(otel::check(&settings)) {
+            Ok(answers) => Ok(answers),
+            Err(_refused) => return,
+        },
         Err(error) => Err(error.to_string()),
     };
     note(board, |facts| facts.own_telemetry = Some(answers));

@@ -33,7 +33,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::admin_client::{AdminClient, AdminUrl, AskError};
 use super::printable::printable;
 use super::process::{self, CommandError, Process};
-use crate::{clock, config};
+use crate::clock;
 use app::{App, Wish};
 use draw::Looks;
 use fleet::Fleet;
@@ -98,7 +98,7 @@ fn interval_of(text: &str) -> Result<Duration, String> {
 /// When the static file is wrong, or the terminal cannot be used.
 pub fn run(args: &TopArgs) -> Result<ExitCode, CommandError> {
     let members = match &args.config {
-        Some(file) => vec![AdminUrl::of(config::load(file)?.admin.listen)],
+        Some(file) => vec![AdminUrl::of_file(file)?],
         None => args.members.clone(),
     };
     for (place, member) in members.iter().enumerate() {
@@ -119,9 +119,8 @@ pub fn run(args: &TopArgs) -> Result<ExitCode, CommandError> {
 /// Asks each member once, all at the same time.
 fn once(args: &TopArgs, members: Vec<AdminUrl>) -> Result<ExitCode, CommandError> {
     let mut fleet = fleet(&members);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = AdminClient::new(args.timeout);
-    runtime.block_on(async {
+    process::wait_for(async {
         let mut asked = JoinSet::new();
         for (number, member) in members.into_iter().enumerate() {
             let client = client.clone();
@@ -130,9 +129,7 @@ fn once(args: &TopArgs, members: Vec<AdminUrl>) -> Result<ExitCode, CommandError
         while let Some(Ok((number, answer))) = asked.join_next().await {
             fleet.take(number, clock::now(), answer);
         }
-    });
-    // A name is looked up on a thread of the runtime, which may take longer than the time given.
-    runtime.shutdown_background();
+    })?;
     process::print(&once::text(&Snapshot::of(&fleet, clock::now())))?;
     Ok(if fleet.all_answer() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
