@@ -1,11 +1,10 @@
 //! `tailsieve health`.
 
-use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
 use std::thread;
 
-use crate::{tailsieve, told};
+use crate::{listening_at, next_head, tailsieve, told};
 
 /// An address where the next request, for this page, gets this answer.
 fn member(page: &'static str, status: &'static str, body: &'static str) -> SocketAddr {
@@ -13,21 +12,12 @@ fn member(page: &'static str, status: &'static str, body: &'static str) -> Socke
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let request = head(&mut stream);
+        let request = next_head(&mut stream).unwrap();
         assert!(request.starts_with(&format!("GET {page} ")), "{request}");
         let length = body.len();
         write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
     });
     address
-}
-
-/// The head of a request.
-fn head(stream: &mut TcpStream) -> String {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).unwrap()
 }
 
 fn health(url: SocketAddr) -> (i32, String, String) {
@@ -50,15 +40,8 @@ fn what_is_missing_is_printed() {
 #[test]
 fn the_static_file_says_where_to_ask() {
     let address = member("/readyz", "200 OK", "ready\n");
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("tailsieve.yaml");
-    let port = address.port();
-    let config = format!(
-        "kafka: {{brokers: kafka:9092}}\nexport: {{endpoint: tempo:4317}}\n\
-         admin: {{listen: \"0.0.0.0:{port}\"}}\npolicies: policies.yaml\n"
-    );
-    fs::write(&file, config).unwrap();
-    let answer = told(&tailsieve(&["health", "--config", file.to_str().unwrap()]));
+    let file = listening_at(address.port());
+    let answer = told(&tailsieve(&["health", "--config", file.path().to_str().unwrap()]));
     assert_eq!(answer, (0, "ready\n".to_owned(), String::new()));
 }
 

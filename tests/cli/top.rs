@@ -1,6 +1,5 @@
 //! `tailsieve top`: as plain text, and in a terminal that `script` (util-linux) makes.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -8,7 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::{tailsieve, told};
+use crate::{listening_at, next_head, tailsieve, told};
 
 /// How long may be waited for something on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,15 +41,8 @@ fn member(status: &'static str, body: &'static str) -> (SocketAddr, Receiver<()>
 }
 
 fn answer(mut stream: TcpStream, (status, body): (&str, &str), asked: &Sender<()>) {
-    loop {
-        let (mut head, mut byte) = (Vec::new(), [0]);
-        while !head.ends_with(b"\r\n\r\n") {
-            match stream.read(&mut byte) {
-                Ok(1) => head.push(byte[0]),
-                _ => return,
-            }
-        }
-        assert!(head.starts_with(b"GET /api/v1/status "), "{}", String::from_utf8_lossy(&head));
+    while let Some(head) = next_head(&mut stream) {
+        assert!(head.starts_with("GET /api/v1/status "), "{head}");
         let length = body.len();
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
         let _ = (stream.write_all(answer.as_bytes()), asked.send(()));
@@ -94,15 +86,8 @@ fn who_does_not_answer_is_shown_with_the_reason() {
 #[test]
 fn the_static_file_says_where_to_ask() {
     let (address, _asked) = member("200 OK", STATUS);
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("tailsieve.yaml");
-    let port = address.port();
-    let config = format!(
-        "kafka: {{brokers: kafka:9092}}\nexport: {{endpoint: tempo:4317}}\n\
-         admin: {{listen: \"0.0.0.0:{port}\"}}\npolicies: policies.yaml\n"
-    );
-    fs::write(&file, config).unwrap();
-    let (code, text, error) = told(&tailsieve(&["top", "--config", file.to_str().unwrap()]));
+    let file = listening_at(address.port());
+    let (code, text, error) = told(&tailsieve(&["top", "--config", file.path().to_str().unwrap()]));
     assert_eq!(code, 0, "{error}");
     assert!(text.contains("1234567"), "{text}");
 }
