@@ -1,6 +1,8 @@
 //! What commands share that read a topic by hand, without a group: how they connect, a record, and what
 //! is said of an error.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -10,6 +12,15 @@ use super::process::CommandError;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::kafka::access::{Acl, Denied, Operation};
 use crate::kafka::cluster;
+
+/// How long one question to the cluster may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a poll waits, before it is looked whether there is something else to do.
+pub(super) const POLL: Duration = Duration::from_millis(100);
+
+/// How long Kafka may say nothing, where there is something left to read, before a command gives up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A record.
 pub(super) struct Record {
@@ -43,6 +54,11 @@ pub(super) fn client_config(
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "earliest");
     config
+}
+
+/// True of an error after which reading goes on, perhaps a while later.
+pub(super) fn may_pass(error: &KafkaError) -> bool {
+    cluster::may_pass(error) || is_of_the_group(error)
 }
 
 /// True of an error that says nothing about the reading: the client looks for the coordinator of its group,

@@ -11,17 +11,10 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::Origin;
 use crate::cmd::process::CommandError;
-use crate::cmd::topic_reader::{Record, client_config, is_of_the_group, kafka, no_topic};
+use crate::cmd::topic_reader::{
+    PATIENCE, POLL, Record, TIMEOUT, client_config, kafka, may_pass, no_topic,
+};
 use crate::kafka::cluster;
-
-/// How long one question to the cluster may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long to wait for the next record of a partition before the others get their turn.
-const POLL: Duration = Duration::from_millis(100);
-
-/// How long no record may come, while there are some left, before the command gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Reads each partition up to the end that it had at the start.
 pub(super) struct Reader {
@@ -136,7 +129,7 @@ impl Reader {
                     let ended = self.lanes.iter_mut().filter(|lane| lane.partition == partition);
                     ended.for_each(|lane| lane.is_at_end = true);
                 }
-                Err(error) if cluster::may_pass(&error) || is_of_the_group(&error) => {}
+                Err(error) if may_pass(&error) => {}
                 Err(error) => return Err(kafka(&self.brokers, &self.topic, &error)),
             }
         }
@@ -151,7 +144,7 @@ impl Lane {
             Some(Ok(record)) => self.add(record),
             // Offsets at the end may hold no records.
             Some(Err(KafkaError::PartitionEOF(_))) => self.is_at_end = true,
-            Some(Err(error)) if cluster::may_pass(&error) || is_of_the_group(&error) => {}
+            Some(Err(error)) if may_pass(&error) => {}
             Some(Err(error)) => return Err(error),
         }
         Ok(())

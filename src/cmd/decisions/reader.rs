@@ -10,18 +10,11 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use super::{From, Origin};
 use crate::clock;
 use crate::cmd::process::CommandError;
-use crate::cmd::topic_reader::{Record, client_config, is_of_the_group, kafka, no_topic};
+use crate::cmd::topic_reader::{
+    PATIENCE, POLL, Record, TIMEOUT, client_config, is_of_the_group, kafka, no_topic,
+};
 use crate::ids::{Partition, Timestamp};
 use crate::kafka::cluster;
-
-/// How long one question to the cluster may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a poll waits; between two polls it is looked at whether to stop.
-const POLL: Duration = Duration::from_millis(100);
-
-/// How long Kafka may say nothing, where there is something left to read, before the command gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long after the time where it ends what was written until then may still come.
 const UNTIL_GRACE: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! The spans of a trace, out of the records that hold them.
 
 use std::ops::RangeInclusive;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -10,20 +10,11 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use super::{Asked, Places};
 use crate::cmd::process::CommandError;
 use crate::cmd::rekey;
-use crate::cmd::topic_reader::{Record, client_config, is_of_the_group, kafka};
+use crate::cmd::topic_reader::{PATIENCE, POLL, Record, TIMEOUT, client_config, kafka, may_pass};
 use crate::ids::{Offset, Partition, Timestamp, TraceId};
 use crate::kafka::cluster;
 use crate::otlp::encoding::Decoder;
 use crate::otlp::{SplitRecord, Splitter};
-
-/// How long one question to the cluster may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a poll waits.
-const POLL: Duration = Duration::from_millis(100);
-
-/// How long nothing may come, before the command gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// So many records are passed over rather than asked for anew: they are here already, mostly.
 const NEAR: i64 = 100;
@@ -142,7 +133,7 @@ impl Lane<'_> {
                 }
                 // The last offsets of a partition may hold no records.
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(sum),
-                Some(Err(error)) if cluster::may_pass(&error) || is_of_the_group(&error) => {
+                Some(Err(error)) if may_pass(&error) => {
                     continue;
                 }
                 Some(Err(error)) => return Err(error.into()),
