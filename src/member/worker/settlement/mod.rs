@@ -48,10 +48,10 @@ pub(super) struct Settlement {
     /// Those of them that the record in hand holds.
     in_hand: Vec<InHand>,
     /// Late spans of dropped traces that the record in hand holds. Empty without a decision log.
-    late_dropped: Vec<LogEntry>,
+    late_dropped: Vec<(DecisionRecord, TraceDetails<'static>)>,
     /// Those of records before, each with the number of a record that has to be written before, and
     /// what holds its own record: where its decision is not on the log, nobody would look for the rest.
-    late_waiting: VecDeque<(u64, LogEntry, Pin)>,
+    late_waiting: VecDeque<(u64, DecisionRecord, TraceDetails<'static>, Pin)>,
     /// Letters about records that are not settled yet.
     letters: usize,
 }
@@ -225,15 +225,12 @@ impl Settlement {
         }
         // A record has the spans of a trace together, mostly; if not, there are several entries.
         match self.late_dropped.last_mut() {
-            Some(LogEntry { record, details: Some(details) })
+            Some((record, details))
                 if record.trace_id == decision.trace_id && record.first == decision.first =>
             {
                 late.join(details);
             }
-            _ => {
-                let details = Some(late.details());
-                self.late_dropped.push(LogEntry { record: decision, details });
-            }
+            _ => self.late_dropped.push((decision, late.details())),
         }
     }
 
@@ -274,10 +271,10 @@ impl Settlement {
             }
             self.ended(of, part, out);
         }
-        for entry in std::mem::take(&mut self.late_dropped) {
-            let Some(offset) = entry.details.as_ref().map(|it| it.records.last()) else { continue };
-            let after = self.recording.batches.next();
-            self.late_waiting.push_back((after, entry, self.watermark.pin(offset)));
+        let after = self.recording.batches.next();
+        for (record, details) in self.late_dropped.drain(..) {
+            let pin = self.watermark.pin(details.records.last());
+            self.late_waiting.push_back((after, record, details, pin));
         }
         self.record_late(out);
     }
@@ -286,9 +283,9 @@ impl Settlement {
     fn record_late(&mut self, out: &mut Outbox) {
         let first = self.recording.batches.first();
         while self.late_waiting.front().is_some_and(|(after, ..)| *after <= first)
-            && let Some((_, LogEntry { record, details }, pin)) = self.late_waiting.pop_front()
+            && let Some((_, record, details, pin)) = self.late_waiting.pop_front()
         {
-            let entry = NewEntry { record: &record, details: details.as_ref(), pin: Some(pin) };
+            let entry = NewEntry { record: &record, details: Some(&details), pin: Some(pin) };
             self.recording.record(&entry, Urgency::Later, out);
         }
     }
