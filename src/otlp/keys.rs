@@ -9,6 +9,9 @@ use crate::otlp::span::KeyIndex;
 /// Longest key that the mask tells apart.
 const MASK_BITS: usize = 64;
 
+/// Longest key whose ends are all of it.
+const TWO_WORDS: usize = 16;
+
 /// What a scan reads of a record beside its spans and their attributes: only what somebody asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
@@ -26,8 +29,8 @@ pub struct AttributeKeys {
     keys: Vec<String>,
     /// Bit n: there is a key of n bytes, or of n and a multiple of 64.
     lengths: u64,
-    /// By length up to the mask's width: the keys.
-    by_length: Vec<Vec<KeyIndex>>,
+    /// By length up to the mask's width: the keys, and their ends.
+    by_length: Vec<Vec<(Ends, KeyIndex)>>,
     fingerprint: u64,
     pub(super) extras: Extras,
 }
@@ -45,7 +48,7 @@ impl AttributeKeys {
         for (index, key) in keys.iter().enumerate() {
             let index = u16::try_from(index).expect("there are at most 65536 keys");
             lengths |= 1_u64.wrapping_shl(key.len() as u32);
-            by_length[bucket(key.len())].push(KeyIndex(index));
+            by_length[bucket(key.len())].push((ends(key.as_bytes()), KeyIndex(index)));
         }
         let fingerprint = FixedState::default().hash_one(&keys);
         Self { keys, lengths, by_length, fingerprint, extras: Extras::default() }
@@ -73,9 +76,27 @@ impl AttributeKeys {
         if !self.may_have(key) {
             return None;
         }
-        let bucket = bucket(key.len());
-        let is_it = |index: &&KeyIndex| self.keys[usize::from(index.0)].as_bytes() == key;
-        self.by_length[bucket].iter().find(is_it).copied()
+        let ends_of_key = ends(key);
+        let is_it = |(ends, index): &&(Ends, KeyIndex)| {
+            *ends == ends_of_key
+                && (key.len() <= TWO_WORDS || self.keys[usize::from(index.0)].as_bytes() == key)
+        };
+        self.by_length[bucket(key.len())].iter().find(is_it).map(|(_, index)| *index)
+    }
+}
+
+/// The first and the last eight bytes of a key, which may overlap: keys of one length, up to
+/// [`TWO_WORDS`], are equal if these are.
+type Ends = (u64, u64);
+
+#[inline]
+fn ends(key: &[u8]) -> Ends {
+    if let (Some(head), Some(tail)) = (key.first_chunk(), key.last_chunk()) {
+        (u64::from_le_bytes(*head), u64::from_le_bytes(*tail))
+    } else if let (Some(head), Some(tail)) = (key.first_chunk(), key.last_chunk()) {
+        (u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into())
+    } else {
+        (key.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0)
     }
 }
 
@@ -97,7 +118,12 @@ mod tests {
             assert_eq!(set.lookup(key.as_bytes()), expected, "{n}");
         }
         assert_eq!(AttributeKeys::default().lookup(b"k"), None);
-        for key in keys {
+        for key in &keys {
+            for changed in 0..key.len() {
+                let mut other = key.clone().into_bytes();
+                other[changed] = b'x';
+                assert_eq!(set.lookup(&other), None, "{changed} of {}", key.len());
+            }
             let alone = AttributeKeys::new([key.clone()]);
             assert_eq!(alone.lookup(key.as_bytes()), Some(KeyIndex(0)), "{key}");
         }

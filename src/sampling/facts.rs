@@ -28,6 +28,11 @@ impl Facts {
         self.words.get(usize::from(fact / 64)).is_some_and(|word| word >> (fact % 64) & 1 == 1)
     }
 
+    /// True if one of `others` was added.
+    pub fn has_any(&self, others: &Self) -> bool {
+        self.words.iter().zip(&others.words).any(|(word, other)| word & other != 0)
+    }
+
     /// Adds all facts of `other`.
     pub fn merge(&mut self, other: &Self) {
         if other.words.len() > self.words.len() {
@@ -124,5 +129,9 @@ mod tests {
         facts.merge(&other);
         let found: Vec<u16> = (0..300).filter(|fact| facts.contains(*fact)).collect();
         assert_eq!(found, [3, 64, 200]);
+        assert!(facts.has_any(&other));
+        other = Facts::default();
+        other.insert(65);
+        assert!(!facts.has_any(&other) && !Facts::default().has_any(&facts));
     }
 }

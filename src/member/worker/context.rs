@@ -70,6 +70,7 @@ impl Context {
 
     /// Posts what was counted.
     pub(super) fn post_counts(&mut self) {
+        self.counting.enter_none_voted(&self.active.policies.set);
         let Counting { counts, opened, closed, .. } = &mut self.counting;
         let (opened, closed) = (std::mem::take(opened), std::mem::take(closed));
         let Shared { accounts, decision_room, .. } = &*self.shared;

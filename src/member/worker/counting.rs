@@ -13,6 +13,8 @@ use crate::telemetry::metrics::TRIGGERS;
 #[derive(Debug)]
 pub(super) struct Counting {
     pub(super) counts: Counts,
+    /// On how many traces all of [`PolicySet::simple`] said nothing, which is not entered for each.
+    none_voted: u64,
     /// What was added to the open traces, and what was taken from them.
     pub(super) opened: Amount,
     pub(super) closed: Amount,
@@ -27,6 +29,7 @@ impl Counting {
     pub(super) fn new(active: &ActivePolicies) -> Self {
         Self {
             counts: active.counts(),
+            none_voted: 0,
             opened: Amount::default(),
             closed: Amount::default(),
             shadows: Vec::with_capacity(active.policies.set.names().count()),
@@ -50,10 +53,19 @@ impl Counting {
 
     /// Writes down who says what of the trace in hand.
     pub(super) fn votes<'a>(&'a mut self, policies: &'a PolicySet) -> Votes<'a> {
-        let Self { counts, shadows, in_effect, .. } = self;
+        let Self { counts, none_voted, shadows, in_effect, .. } = self;
         shadows.clear();
         *in_effect = InEffect::default();
-        Votes { policies, counts, shadows, in_effect }
+        Votes { policies, counts, none_voted, shadows, in_effect }
+    }
+
+    /// Enters for each of `policies`, which are those in force, the traces on which all that are
+    /// simple said nothing.
+    pub(super) fn enter_none_voted(&mut self, policies: &PolicySet) {
+        let traces = std::mem::take(&mut self.none_voted);
+        for policy in policies.simple().iter().filter(|_| traces > 0) {
+            self.counts.policies[usize::from(policy.0)].votes[VoteKind::None as usize] += traces;
+        }
     }
 
     /// Counting what became of a trace that `policies` decided.
@@ -108,6 +120,7 @@ pub(super) fn of_trace(trace: &OpenTrace) -> Amount {
 pub(super) struct Votes<'a> {
     policies: &'a PolicySet,
     counts: &'a mut Counts,
+    none_voted: &'a mut u64,
     shadows: &'a mut Vec<(PolicyIndex, VoteKind)>,
     in_effect: &'a mut InEffect,
 }
@@ -121,6 +134,10 @@ impl Observer for Votes<'_> {
         } else if vote != VoteKind::None {
             self.shadows.push((policy, vote));
         }
+    }
+
+    fn none_voted(&mut self, _: &[PolicyIndex]) {
+        *self.none_voted += 1;
     }
 
     fn failed(&mut self, policy: PolicyIndex) {

@@ -1,8 +1,8 @@
 //! What is asked of the values of one attribute.
 //!
 //! Many policies may ask of the same one, and few answers are yes: a value is looked up once among
-//! all strings that are named, and matched once against all expressions together. Only if that
-//! says yes it is found out which of them it was.
+//! all strings that are named, and matched once against all expressions together, if its first byte
+//! leaves a chance. Only if that says yes it is found out which of them it was.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use foldhash::fast::FixedState;
 use regex::bytes::RegexSet;
 
+use super::first_bytes::FirstBytes;
 use crate::otlp::span::ValueRef;
 use crate::sampling::facts::Facts;
 use crate::sampling::ottl::readable;
@@ -46,10 +47,14 @@ pub(super) struct AttributeTests {
     asked: Vec<(AttributeTest, u16)>,
     /// By string: the facts that hold where it is the value.
     strings: HashMap<Box<[u8]>, Facts, FixedState>,
+    /// Of these strings.
+    string_bytes: FirstBytes,
     /// Where in `asked` the expressions are.
     expressions: Vec<usize>,
     /// All expressions, if there are several questions with some and they fit together.
     any_expression: Option<RegexSet>,
+    /// Of what any expression matches.
+    expression_bytes: FirstBytes,
 }
 
 impl AttributeTests {
@@ -74,6 +79,9 @@ impl AttributeTests {
 
     /// Nothing more is added.
     pub(super) fn finish(&mut self) {
+        self.string_bytes = FirstBytes::of_texts(self.strings.keys().map(Box::as_ref));
+        let patterns = self.expressions().flat_map(|(set, _)| set.patterns());
+        self.expression_bytes = FirstBytes::of_expressions(patterns);
         if self.expressions.len() > 1 {
             let patterns = self.expressions().flat_map(|(set, _)| set.patterns());
             // Too large together, they are tried one by one.
@@ -96,12 +104,12 @@ impl AttributeTests {
     }
 
     fn ask_string(&self, text: &[u8], facts: &mut Facts) {
-        if !self.strings.is_empty()
+        if self.string_bytes.may_begin(text)
             && let Some(more) = self.strings.get(text)
         {
             facts.merge(more);
         }
-        if self.expressions.is_empty() {
+        if self.expressions.is_empty() || !self.expression_bytes.may_begin(text) {
             return;
         }
         // To an expression, each byte that is no UTF-8 is U+FFFD, as in Go: `.` matches it.

@@ -5,6 +5,7 @@ use thiserror::Error;
 use super::budget::{BudgetIndex, Limit};
 use super::condition::{self, ConditionError, TraceCondition};
 use super::expression::Expression;
+use super::order::Order;
 use super::predicates_builder::PredicatesBuilder;
 use super::spec::{Mode, PolicySpec};
 use super::vote::LeafIndex;
@@ -61,7 +62,8 @@ pub fn compile(specs: &[PolicySpec]) -> Result<PolicySet, CompileError> {
         policies.push(compiler.policy(spec)?);
     }
     let Compiler { predicates, limits, leaves, .. } = compiler;
-    Ok(PolicySet { policies, predicates: predicates.finish(), limits, leaves })
+    let order = Order::of(&policies);
+    Ok(PolicySet { policies, order, predicates: predicates.finish(), limits, leaves })
 }
 
 /// A compilation under way: what the policies share.
@@ -82,9 +84,8 @@ impl Compiler {
         let asking = spec.kind.get().compile(self)?;
         let budgets = first_budget..self.limits.len();
         let is_shadow = spec.mode == Mode::Shadow;
-        let comes_first = asking.comes_first();
         let name = spec.name.as_str().into();
-        Ok(Policy { name, is_shadow, comes_first, asking, budgets, spec: spec.clone() })
+        Ok(Policy { name, is_shadow, asking, budgets, spec: spec.clone() })
     }
 
     /// A policy that is part of another one.

@@ -47,6 +47,11 @@ pub trait Observer {
     /// A policy was asked. Not called for one that is not asked.
     fn voted(&mut self, policy: PolicyIndex, vote: VoteKind);
 
+    /// These, which are [`PolicySet::simple`], said nothing, as one look at the trace told.
+    fn none_voted(&mut self, policies: &[PolicyIndex]) {
+        policies.iter().for_each(|policy| self.voted(*policy, VoteKind::None));
+    }
+
     /// A condition of the policy could not be evaluated for some span.
     fn failed(&mut self, policy: PolicyIndex);
 
@@ -57,6 +62,7 @@ pub trait Observer {
 /// For decisions that nobody observes.
 impl Observer for () {
     fn voted(&mut self, _: PolicyIndex, _: VoteKind) {}
+    fn none_voted(&mut self, _: &[PolicyIndex]) {}
     fn failed(&mut self, _: PolicyIndex) {}
     fn leaf_voted(&mut self, _: LeafIndex) {}
 }
@@ -125,7 +131,7 @@ impl PolicySet {
     ) -> Decision {
         budgets.settle();
         let mut votes = Votes::default();
-        for (index, policy) in self.numbered().filter(|(_, policy)| policy.comes_first) {
+        for (index, policy) in self.numbered(&self.order.first) {
             if policy.spends() && votes.dropped_by.is_some() {
                 continue;
             }
@@ -134,7 +140,11 @@ impl PolicySet {
                 votes.enter(index, vote);
             }
         }
-        for (index, policy) in self.numbered().filter(|(_, policy)| !policy.comes_first) {
+        let (none_voted, rest) = self.order.rest_for(trace);
+        if !none_voted.is_empty() {
+            observer.none_voted(none_voted);
+        }
+        for (index, policy) in self.numbered(rest) {
             let is_needless = votes.kept.is_some() || votes.dropped_by.is_some();
             if policy.spends() && is_needless {
                 continue;
@@ -152,8 +162,8 @@ impl PolicySet {
         votes.decision()
     }
 
-    fn numbered(&self) -> impl Iterator<Item = (PolicyIndex, &Policy)> {
-        (0..).map(PolicyIndex).zip(&self.policies)
+    fn numbered(&self, these: &[PolicyIndex]) -> impl Iterator<Item = (PolicyIndex, &Policy)> {
+        these.iter().map(|index| (*index, &self.policies[usize::from(index.0)]))
     }
 
     fn ask(

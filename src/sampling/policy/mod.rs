@@ -15,7 +15,9 @@ mod compile;
 mod condition;
 mod explain;
 mod expression;
+mod first_bytes;
 mod judge;
+mod order;
 mod predicate;
 mod predicates_builder;
 mod sequence;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 use budget::{BudgetIndex, Limit};
 use condition::TraceCondition;
 use expression::Expression;
+use order::Order;
 use spec::PolicySpec;
 
 use crate::otlp::probability::Threshold;
@@ -53,6 +56,7 @@ pub struct PolicyIndex(pub u16);
 #[derive(Debug)]
 pub struct PolicySet {
     policies: Vec<Policy>,
+    order: Order,
     predicates: Predicates,
     limits: Vec<Limit>,
     leaves: Vec<Leaf>,
@@ -62,8 +66,6 @@ pub struct PolicySet {
 struct Policy {
     name: Arc<str>,
     is_shadow: bool,
-    /// It is asked before all others.
-    comes_first: bool,
     asking: Asking,
     /// Its budgets among those of the set.
     budgets: Range<usize>,
@@ -114,6 +116,11 @@ impl PolicySet {
     /// True if nothing is asked after the policy once it has matched.
     pub fn is_rule(&self, policy: PolicyIndex) -> bool {
         matches!(self.policies[usize::from(policy.0)].asking, Asking::Rule { .. })
+    }
+
+    /// The policies that [`Observer::none_voted`] tells of.
+    pub fn simple(&self) -> &[PolicyIndex] {
+        self.order.simple()
     }
 
     /// True if some of them have limits on what they keep in a time.

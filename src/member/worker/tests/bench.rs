@@ -217,6 +217,7 @@ impl Bench {
 
     pub fn run_clock_to(&mut self, at: i64) {
         self.state.advance_clock(&mut self.ctx, Timestamp(at));
+        self.ctx.counting.enter_none_voted(&self.ctx.active.policies.set);
     }
 
     /// What a worker does to each of its partitions.
