@@ -30,7 +30,7 @@
 //!
 //! - The commands: `cmd`. What they run: `member`. What they are told: `config`,
 //!   by the descriptions that `options` reads.
-//! - The edges, with threads and sockets: `kafka`, `export`, `telemetry`.
+//! - The edges, with threads and sockets: `kafka`, `export`, `retrieval`, `telemetry`.
 //! - The pure core: `sampling`, `otlp`, `ids`.
 //! - What a pipeline is tried with: `testbed`.
 
@@ -49,6 +49,7 @@ mod options;
 mod otel;
 mod otlp;
 mod proto;
+mod retrieval;
 mod sampling;
 mod secret;
 mod sync;

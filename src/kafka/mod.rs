@@ -11,3 +11,4 @@ pub mod partitioner;
 pub mod publish;
 pub mod record_headers;
 pub mod source;
+pub mod topic_reader;

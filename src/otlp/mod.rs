@@ -30,6 +30,7 @@ mod split;
 pub mod tracestate;
 mod unknown;
 mod usual;
+pub mod value;
 mod wire;
 
 pub use found::{InvalidReason, Scan};

@@ -117,6 +117,12 @@ const ROOMS: &[Room] = &[
         modules: &[],
     },
     Room {
+        name: "retrieval",
+        layer: Layer::Edge,
+        uses: &["kafka", "sampling", "otlp", "ids"],
+        modules: &[],
+    },
+    Room {
         name: "kafka",
         layer: Layer::Edge,
         uses: &["sampling", "telemetry", "options", "otlp", "clock", "sync", "proto", "fnv", "ids"],
@@ -125,6 +131,7 @@ const ROOMS: &[Room] = &[
             ("decision_log", &["cluster", "publish", "access"]),
             ("dead_letters", &["publish", "record_headers"]),
             ("publish", &["cluster", "access"]),
+            ("topic_reader", &["cluster"]),
             ("cluster", &["access"]),
             ("access", &[]),
             ("record_headers", &[]),
@@ -156,6 +163,7 @@ const ROOMS: &[Room] = &[
         layer: Layer::Pure,
         uses: &["ids"],
         modules: &[
+            ("value", &["encoding", "otlp"]),
             ("encoding", &["json"]),
             ("json", &[]),
             ("otlp", &["span", "probability", "tracestate"]),

@@ -15,11 +15,11 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use super::process::{self, CommandError};
-use super::{generate, rekey, replay_dead_letters};
+use super::{generate, replay_dead_letters};
 use crate::config;
 use crate::ids::Timestamp;
-use crate::otlp::Splitter;
 use crate::otlp::encoding::Decoder;
+use crate::otlp::{Splitter, value};
 
 use reader::Reader;
 use selection::Selection;
@@ -131,7 +131,7 @@ fn take(
             selection.clock(record.timestamp);
             continue;
         };
-        match rekey::split(&mut decoder, &mut splitter, value) {
+        match value::split(&mut decoder, &mut splitter, value) {
             Ok((protobuf, split)) => {
                 for message in selection.choose(record.timestamp, &protobuf, split) {
                     write_message(&mut out, &message)?;

@@ -11,10 +11,9 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 
 use super::Origin;
 use crate::cmd::process::CommandError;
-use crate::cmd::topic_reader::{
-    PATIENCE, POLL, Record, TIMEOUT, client_config, kafka, may_pass, no_topic,
-};
+use crate::cmd::topic_reader::{kafka, no_topic};
 use crate::kafka::cluster;
+use crate::kafka::topic_reader::{PATIENCE, POLL, Record, TIMEOUT, client_config, may_pass};
 
 /// Reads each partition up to the end that it had at the start.
 pub(super) struct Reader {

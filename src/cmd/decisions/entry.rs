@@ -1,66 +1,16 @@
-//! An entry of the decision log, and how it is printed.
+//! How an entry of the decision log is printed.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
 use crate::cmd::printable::printable;
-use crate::cmd::topic_reader::Record;
-use crate::ids::{Offset, Partition, Timestamp};
-use crate::kafka::decision_log::{GroupHash, LogEntry, OwnerId, read_whole};
-use crate::sampling::decided::{DecisionRecord, SamplingDecision, TraceDetails};
+use crate::ids::{Offset, Timestamp};
+use crate::sampling::decided::{SamplingDecision, TraceDetails};
 use crate::telemetry::metrics::TRIGGERS;
 
-/// An entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cmd) struct Entry {
-    pub(in crate::cmd) partition: Partition,
-    /// That of the log's record, which holds many entries.
-    pub(in crate::cmd) offset: Offset,
-    /// Somebody else had taken the partition over before this was written.
-    pub(in crate::cmd) by_former_owner: bool,
-    pub(in crate::cmd) record: DecisionRecord,
-    /// The spans that this entry is the first to tell of.
-    pub(in crate::cmd) details: Option<TraceDetails<'static>>,
-}
-
-/// Who owns the partitions, at the point of the log that was read.
-#[derive(Debug, Default)]
-pub(in crate::cmd) struct Owners(HashMap<(Partition, GroupHash), OwnerId>);
-
-impl Owners {
-    /// The entries of a record, if `group` wrote it, and how many others are not understood. Ownership
-    /// markers are none.
-    ///
-    /// # Errors
-    /// When it is no record of a decision log.
-    pub(in crate::cmd) fn read(
-        &mut self,
-        group: Option<GroupHash>,
-        record: &Record,
-    ) -> Result<(Vec<Entry>, u64), ()> {
-        let read = read_whole(record.value.as_deref()).map_err(drop)?;
-        if group.is_some_and(|group| group != read.group) {
-            return Ok((Vec::new(), 0));
-        }
-        let partition = record.partition;
-        let key = (partition, read.group);
-        if read.is_marker {
-            self.0.insert(key, read.owner);
-        }
-        let by_former_owner = self.0.get(&key).is_some_and(|owner| *owner != read.owner);
-        let entry = |LogEntry { record: decision, details }| Entry {
-            partition,
-            offset: record.offset,
-            by_former_owner,
-            record: decision,
-            details,
-        };
-        Ok((read.entries.into_iter().map(entry).collect(), read.not_understood))
-    }
-}
+pub(in crate::cmd) use crate::retrieval::{Entry, Owners};
 
 /// An entry as JSON has it. The names are those of `tailsieve decide --output json`.
 #[derive(Serialize)]
@@ -115,16 +65,6 @@ impl<'a> From<&'a TraceDetails<'static>> for DetailsLine<'a> {
 }
 
 impl Entry {
-    /// The policy by which it was decided, if there is one.
-    pub(in crate::cmd) fn policy(&self) -> Option<&str> {
-        self.record.policy().map(|policy| &**policy)
-    }
-
-    /// True if it tells of late spans.
-    pub(in crate::cmd) fn is_late(&self) -> bool {
-        self.details.as_ref().is_some_and(TraceDetails::is_late)
-    }
-
     fn line(&self) -> Line<'_> {
         let record = &self.record;
         let (decision, threshold) = match &record.decision {
@@ -211,10 +151,9 @@ pub(in crate::cmd) fn time(at: Timestamp) -> String {
 mod tests {
     use super::*;
     use crate::cmd::decisions::filter::{Filter, Kind};
-    use crate::ids::TraceId;
-    use crate::kafka::decision_log::LogBatch;
+    use crate::ids::{Partition, TraceId};
     use crate::otlp::probability::Threshold;
-    use crate::sampling::decided::Kept;
+    use crate::sampling::decided::{DecisionRecord, Kept};
     use crate::sampling::trace::{RecordOffsets, Trigger};
 
     fn dropped(trace: u8) -> DecisionRecord {
@@ -306,37 +245,5 @@ mod tests {
         let traces = vec![entries[1].record.trace_id];
         assert_eq!(wanted(Filter { traces: traces.clone(), ..all() }), [2]);
         assert_eq!(wanted(Filter { traces, kept: Some(false), ..all() }), [0; 0]);
-    }
-
-    #[test]
-    fn what_a_former_owner_writes_is_marked() {
-        let (shop, bank) = (GroupHash::of("shop"), GroupHash::of("bank"));
-        let record = |value| Record {
-            partition: Partition(7),
-            offset: Offset(42),
-            timestamp: Timestamp(0),
-            value: Some(value),
-        };
-        let batch = |group, owner| {
-            let mut batch = LogBatch::new(group, OwnerId(owner));
-            batch.push(&dropped(1), None);
-            record(batch.value().to_vec())
-        };
-        let marker = |group, owner| {
-            record(crate::kafka::decision_log::marker(OwnerId(owner), group, Timestamp(0), None))
-        };
-        let mut owners = Owners::default();
-        let mut former = |group, record| {
-            let (entries, _) = owners.read(group, &record).unwrap();
-            entries.iter().map(|entry| entry.by_former_owner).collect::<Vec<_>>()
-        };
-        assert_eq!(former(None, batch(shop, 1)), [false], "it is not known who owns it");
-        assert_eq!(former(None, marker(shop, 2)), [false; 0]);
-        assert_eq!(former(None, batch(shop, 1)), [true]);
-        assert_eq!(former(None, batch(shop, 2)), [false]);
-        assert_eq!(former(None, batch(bank, 1)), [false], "another group has other owners");
-        assert_eq!(former(Some(shop), batch(bank, 1)), [false; 0]);
-        let mut owners = Owners::default();
-        assert_eq!(owners.read(None, &record(b"nonsense".to_vec())), Err(()));
     }
 }

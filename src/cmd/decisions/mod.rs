@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::process::{self, CommandError, Output, Process};
-use super::topic_reader::Record;
 use super::{generate, replay_dead_letters};
 use crate::config;
 use crate::ids::{Partition, Timestamp};
 use crate::kafka::decision_log::GroupHash;
+use crate::kafka::topic_reader::Record;
 
 use entry::{Entry, Owners};
 use filter::{Filter, FilterArgs};

@@ -10,11 +10,10 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use super::{From, Origin};
 use crate::clock;
 use crate::cmd::process::CommandError;
-use crate::cmd::topic_reader::{
-    PATIENCE, POLL, Record, TIMEOUT, client_config, is_of_the_group, kafka, no_topic,
-};
+use crate::cmd::topic_reader::{kafka, no_topic};
 use crate::ids::{Partition, Timestamp};
 use crate::kafka::cluster;
+use crate::kafka::topic_reader::{PATIENCE, POLL, Record, TIMEOUT, client_config, is_of_the_group};
 
 /// How long after the time where it ends what was written until then may still come.
 const UNTIL_GRACE: Duration = Duration::from_secs(1);

@@ -9,7 +9,6 @@
 mod metrics;
 mod reports;
 mod topics;
-mod value;
 mod worker;
 
 use std::path::PathBuf;
@@ -33,8 +32,6 @@ use crate::telemetry::admin::{Check, Pages};
 use metrics::RekeyMetrics;
 use reports::Reports;
 use worker::{Parts, Worker};
-
-pub(crate) use value::split;
 
 /// Write a topic that is keyed by trace id out of one that is not.
 ///

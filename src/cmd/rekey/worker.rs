@@ -12,7 +12,6 @@ use tracing::warn;
 
 use super::metrics::{Fate, RekeyMetrics};
 use super::reports::{NewRecord, Reports, Settled, Ticket};
-use super::value;
 use crate::clock;
 use crate::ids::{Generation, Origin, Partition, Pin, Position, Timestamp};
 use crate::kafka::publish::{Outgoing, Publisher, Refusal};
@@ -22,7 +21,7 @@ use crate::kafka::source::{
     RecordBatch, Revocation,
 };
 use crate::otlp::encoding::Decoder;
-use crate::otlp::{SplitRecord, Splitter};
+use crate::otlp::{SplitRecord, Splitter, value};
 use crate::sampling::watermark::Watermark;
 use crate::telemetry::log_throttle::LogThrottle;
 

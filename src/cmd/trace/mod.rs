@@ -1,13 +1,9 @@
 //! `tailsieve trace`: a trace by its id, kept or dropped, as long as Kafka has its records.
 //!
-//! Finds its decision on the log ([`search`]), reads the records that hold its spans ([`fetch`]), and
-//! prints both. Joins no group and commits nothing. Promises that a span is printed as it was sent,
-//! and that what Kafka does not have any more is told.
+//! Has its decision and its spans looked up by [`retrieval`](crate::retrieval), and prints both. Promises
+//! that a span is printed as it was sent, and that what Kafka does not have any more is told.
 
-mod fetch;
 mod output;
-mod places;
-mod search;
 mod tree;
 
 use std::io::{self, BufWriter, Write};
@@ -15,18 +11,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use super::decisions::entry::Entry;
 use super::decisions::filter::trace_id;
-use super::decisions::reader::Reader;
-use super::decisions::{self, From, Origin};
-use super::generate;
 use super::process::{self, CommandError};
+use super::topic_reader::{kafka, no_topic};
+use super::{decisions, generate};
 use crate::config;
 use crate::ids::{Timestamp, TraceId};
 use crate::kafka::decision_log::GroupHash;
+use crate::retrieval::{Budget, Origin, Places, Retrieval, RetrievalError, TimeRange};
 
 use output::Shown;
-use places::Places;
 
 /// When no decision on the trace is on record.
 const EXIT_NOT_FOUND: u8 = 3;
@@ -95,10 +89,9 @@ enum Output {
 /// What is asked for, and where.
 struct Asked {
     id: TraceId,
-    topic: String,
-    group: Option<GroupHash>,
+    origin: Origin,
     /// Which part of the decision log.
-    log: Origin,
+    range: TimeRange,
 }
 
 fn short_or_long(text: &str) -> Result<TraceId, String> {
@@ -116,14 +109,26 @@ fn short_or_long(text: &str) -> Result<TraceId, String> {
 pub fn run(args: &TraceArgs) -> Result<ExitCode, CommandError> {
     let asked = asked(args)?;
     let policies = args.policies.as_deref().map(config::load_policies).transpose()?;
-    let entries = search::search(&asked)?;
-    if entries.is_empty() {
-        eprintln!("{}", not_found(&asked));
-        return Ok(ExitCode::from(EXIT_NOT_FOUND));
-    }
+    let Asked { id, origin, range } = &asked;
+    let failed = |error| failed(&asked, error);
+    let brokers = origin.brokers.clone();
+    let mut budget = Budget::of_a_person(move |error| {
+        eprintln!("warning: Kafka at {brokers} is waited for: {error}");
+    });
+    let mut retrieval = Retrieval::new(origin.clone()).map_err(failed)?;
+    let entries = match retrieval.find(*id, *range, &mut budget) {
+        Ok(entries) => entries,
+        Err(
+            RetrievalError::NotFound | RetrievalError::StillOpen | RetrievalError::BeyondRetention,
+        ) => {
+            eprintln!("{}", not_found(&asked));
+            return Ok(ExitCode::from(EXIT_NOT_FOUND));
+        }
+        Err(error) => return Err(failed(error)),
+    };
     let places = Places::of(&entries);
-    let fetched = fetch::fetch(&asked, &places)?;
-    let shown = Shown { topic: &asked.topic, id: asked.id, entries: &entries, fetched: &fetched };
+    let fetched = retrieval.fetch(*id, &places, &mut budget).map_err(failed)?;
+    let shown = Shown { topic: &origin.topic, id: *id, entries: &entries, fetched: &fetched };
     let mut out = BufWriter::new(io::stdout().lock());
     process::seen_enough(shown.write(args.output, policies.as_ref(), &mut out))?;
     process::seen_enough(out.flush().map_err(Into::into))?;
@@ -152,30 +157,36 @@ fn asked(args: &TraceArgs) -> Result<Asked, CommandError> {
         ));
     }
     let log = args.decision_log.clone().or(log).unwrap_or_else(|| format!("{topic}_decisions"));
-    let log = Origin {
-        brokers: args.brokers.clone().unwrap_or(brokers),
-        properties,
-        topic: log,
-        partitions: None,
-        from: args.from.map_or(From::Beginning, |time| From::Time(decisions::timestamp(time))),
-        until: args.to.map(decisions::timestamp),
-        follows: false,
+    let brokers = args.brokers.clone().unwrap_or(brokers);
+    let range = TimeRange {
+        from: args.from.map(decisions::timestamp),
+        to: args.to.map(decisions::timestamp),
     };
-    Ok(Asked { id: args.id, topic, group, log })
+    let origin = Origin { brokers, properties, topic, decision_log: log, group };
+    Ok(Asked { id: args.id, origin, range })
 }
 
 fn not_found(asked: &Asked) -> String {
-    let Asked { id, log, .. } = asked;
+    let Asked { id, origin, range } = asked;
     let time = |time: Timestamp| decisions::entry::time(time);
-    let range = match (log.from, log.until) {
-        (From::Time(from), Some(until)) => format!(" from {} to {}", time(from), time(until)),
-        (From::Time(from), None) => format!(" since {}", time(from)),
-        (_, Some(until)) => format!(" until {}", time(until)),
-        (_, None) => String::new(),
+    let range = match (range.from, range.to) {
+        (Some(from), Some(to)) => format!(" from {} to {}", time(from), time(to)),
+        (Some(from), None) => format!(" since {}", time(from)),
+        (None, Some(to)) => format!(" until {}", time(to)),
+        (None, None) => String::new(),
     };
     format!(
         "{id} is not in {}{range}: it is not decided yet, was decided before the log's retention, or \
          has no spans on the topic",
-        log.topic
+        origin.decision_log
     )
+}
+
+fn failed(asked: &Asked, error: RetrievalError) -> CommandError {
+    let brokers = &asked.origin.brokers;
+    match error {
+        RetrievalError::NoTopic(topic) => no_topic(&topic),
+        RetrievalError::Kafka { topic, error } => kafka(brokers, &topic, &error),
+        error => CommandError::failed(format_args!("Kafka at {brokers}: {error}")),
+    }
 }

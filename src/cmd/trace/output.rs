@@ -6,13 +6,13 @@ use opentelemetry_proto::tonic::trace::v1::TracesData;
 use prost::Message as _;
 use serde_json::{Value, json};
 
-use super::fetch::Fetched;
+use super::Output;
 use super::tree::Tree;
-use super::{Entry, Output};
 use crate::cmd::decide::{self, Offline};
 use crate::cmd::process::CommandError;
 use crate::config::PolicyFile;
 use crate::ids::{Partition, TraceId};
+use crate::retrieval::{Entry, Fetched, Part};
 
 /// What was found of a trace.
 pub(super) struct Shown<'a> {
@@ -60,7 +60,7 @@ impl Shown<'_> {
 
     fn json(&self) -> Value {
         let entries = self.entries.iter().map(Entry::value);
-        let record = |part: &super::fetch::Part| {
+        let record = |part: &Part| {
             json!({
                 "partition": part.partition.0,
                 "offset": part.offset.0,

@@ -1,11 +1,12 @@
-//! What a record's value comes to: what members read, split by trace, or nothing at all.
+//! What a record's value comes to, if it is decoded and split by trace: what members read, or nothing at
+//! all.
 
 use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::otlp::encoding::{self, DecodeError, Decoded, Decoder, Encoding};
-use crate::otlp::{ScanError, SplitRecord, Splitter};
+use super::encoding::{self, DecodeError, Decoded, Decoder, Encoding};
+use super::{ScanError, SplitRecord, Splitter};
 
 /// Why a value cannot be split.
 #[derive(Debug, Error)]

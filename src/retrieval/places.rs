@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::Entry;
+use super::entry::Entry;
 use crate::ids::{Offset, Partition};
 
 /// The records to read, by partition.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Places {
+pub struct Places {
     by_partition: BTreeMap<Partition, Vec<RangeInclusive<i64>>>,
     is_gone: bool,
 }
 
 impl Places {
     /// What these entries, which are all of one trace, say.
-    pub(super) fn of(entries: &[Entry]) -> Self {
+    pub fn of(entries: &[Entry]) -> Self {
         // What the entry of a decision says in detail is in others in short.
         let detailed: BTreeSet<(Partition, Offset)> = entries
             .iter()
@@ -48,12 +48,12 @@ impl Places {
     }
 
     /// The records to read, in order.
-    pub(super) fn all(&self) -> impl Iterator<Item = (Partition, &[RangeInclusive<i64>])> {
+    pub fn all(&self) -> impl Iterator<Item = (Partition, &[RangeInclusive<i64>])> {
         self.by_partition.iter().map(|(partition, ranges)| (*partition, ranges.as_slice()))
     }
 
     /// The topic that had its records is gone.
-    pub(super) fn is_gone(&self) -> bool {
+    pub fn is_gone(&self) -> bool {
         self.is_gone
     }
 }

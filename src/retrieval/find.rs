@@ -1,0 +1,137 @@
+//! The entries of one trace in the decision log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use memchr::memmem::Finder;
+
+use super::entry::{Entry, Owners};
+use super::reader::{Reader, Stretches};
+use super::{Budget, RetrievalError, TimeRange};
+use crate::ids::{Partition, Timestamp, TraceId};
+use crate::kafka::decision_log::GroupHash;
+use crate::kafka::partitioner::Family;
+use crate::kafka::topic_reader::Record;
+
+/// An ownership marker is no longer than this, and has to be read: it says who the owner is.
+const LONGEST_MARKER: usize = 64;
+
+/// Whose entries are looked for, and whose decisions count.
+type Wanted = (TraceId, Option<GroupHash>);
+
+/// All entries that count, at least one: those of a former owner only if there are no others.
+pub(super) fn find(
+    log: &Reader,
+    wanted: Wanted,
+    range: TimeRange,
+    budget: &mut Budget,
+) -> Result<Vec<Entry>, RetrievalError> {
+    let partitions = log.partitions()?;
+    // The decision is on the partition of the spans, which is that of the trace id as their key.
+    let likely = likely(wanted.0, partitions);
+    let others = (0..partitions.cast_signed()).map(Partition);
+    let others = others.filter(|partition| !likely.contains(partition)).collect();
+    let mut why_none = WhyNone::default();
+    for partitions in [likely, others] {
+        let stretches = stretches(log, &partitions, range, (budget, &mut why_none))?;
+        let mut entries = read(log, wanted, &stretches, budget)?;
+        if entries.iter().any(|entry| !entry.by_former_owner) {
+            entries.retain(|entry| !entry.by_former_owner);
+        }
+        if !entries.is_empty() {
+            return Ok(entries);
+        }
+    }
+    Err(why_none.error())
+}
+
+/// What is known if there are no entries.
+#[derive(Debug, Default)]
+struct WhyNone {
+    /// A partition has something in the range, or behind it.
+    is_decided: bool,
+    /// A partition has something in the range, or before it.
+    is_kept_back: bool,
+    /// A partition has lost records.
+    is_deleted: bool,
+}
+
+impl WhyNone {
+    fn error(&self) -> RetrievalError {
+        match self {
+            Self { is_decided: false, .. } => RetrievalError::StillOpen,
+            Self { is_kept_back: false, is_deleted: true, .. } => RetrievalError::BeyondRetention,
+            _ => RetrievalError::NotFound,
+        }
+    }
+}
+
+/// What of these partitions was written in the range.
+fn stretches(
+    log: &Reader,
+    partitions: &BTreeSet<Partition>,
+    range: TimeRange,
+    (budget, why_none): (&Budget, &mut WhyNone),
+) -> Result<Stretches, RetrievalError> {
+    if partitions.is_empty() {
+        return Ok(Stretches::new());
+    }
+    let mut stretches = log.whole(partitions, budget)?;
+    why_none.is_deleted |= stretches.values().any(|all| all.start > 0);
+    let firsts = range.from.map(|from| log.at(partitions, from, budget)).transpose()?;
+    let after = |time: Timestamp| Timestamp(time.0.saturating_add(1));
+    let ends = range.to.map(|to| log.at(partitions, after(to), budget)).transpose()?;
+    for (partition, stretch) in &mut stretches {
+        let low = stretch.start;
+        let of = |offsets: &Option<BTreeMap<Partition, Option<i64>>>| {
+            offsets.as_ref().and_then(|offsets| offsets.get(partition).copied().flatten())
+        };
+        if firsts.is_some() {
+            stretch.start = of(&firsts).unwrap_or(stretch.end);
+        }
+        why_none.is_decided |= stretch.start < stretch.end;
+        stretch.end = of(&ends).unwrap_or(stretch.end);
+        why_none.is_kept_back |= stretch.end > low;
+    }
+    Ok(stretches)
+}
+
+fn read(
+    log: &Reader,
+    (id, group): Wanted,
+    stretches: &Stretches,
+    budget: &mut Budget,
+) -> Result<Vec<Entry>, RetrievalError> {
+    let finder = Finder::new(id.as_bytes());
+    let (mut owners, mut entries) = (Owners::default(), Vec::new());
+    log.read(stretches, budget, &mut |record: &Record| {
+        let value = record.value.as_deref().unwrap_or_default();
+        let may_matter = value.len() <= LONGEST_MARKER || finder.find(value).is_some();
+        // What others wrote there is not looked for.
+        if may_matter && let Ok((all, _)) = owners.read(group, record) {
+            entries.extend(all.into_iter().filter(|entry| entry.record.trace_id == id));
+        }
+    })?;
+    Ok(entries)
+}
+
+/// Where producers put the key of a trace: its id in hexadecimal digits, or its bytes.
+fn likely(id: TraceId, partitions: u32) -> BTreeSet<Partition> {
+    let digits = id.to_string();
+    let keys = [digits.as_bytes(), id.as_bytes().as_slice()];
+    let of = |key| Family::ALL.map(|family| family.partition(key, partitions));
+    keys.into_iter().flat_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_looked_for_where_producers_put_it() {
+        let id = TraceId::from_hex(b"0af7651916cd43dd8448eb211c80319c").unwrap();
+        let likely = likely(id, 1000);
+        let collectors = Family::Fnv1a.partition(b"0af7651916cd43dd8448eb211c80319c", 1000);
+        assert!(likely.contains(&collectors) && likely.len() <= 6);
+        assert_eq!(super::likely(id, 1).len(), 1);
+    }
+}
