@@ -84,7 +84,7 @@ pub fn check(args: &ValidateArgs) -> Report {
 
 /// Checks a file. `processor` counts only if the file is one that may hold processors.
 fn check_one(path: &Path, processor: Option<String>, exporters: Option<Vec<String>>) -> Checked {
-    let mut surroundings = Surroundings { processor, exporters };
+    let mut surroundings = Surroundings { processor, exporters, ..Surroundings::default() };
     let checked = config::check(path, &surroundings);
     if surroundings.processor.is_some() && checked.kind == config::Kind::Policies {
         surroundings.processor = None;

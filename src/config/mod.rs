@@ -30,6 +30,7 @@ use crate::kafka::dead_letters::DeadLetterSettings;
 use crate::kafka::decision_log::DecisionLogSettings;
 use crate::kafka::source::SourceSettings;
 use crate::options::{self, boolean, choice, options, scalar, values};
+use crate::sampling::policy::ReopenSpec;
 use crate::sampling::policy::spec::PolicySpec;
 use crate::telemetry::admin::AdminSettings;
 use crate::telemetry::logs::LogFormat;
@@ -127,6 +128,8 @@ pub struct PolicyFile {
     pub decision_cache_ttl: Duration,
     /// How many decisions are remembered.
     pub decision_cache_entries: u64,
+    /// Which late spans re-open a dropped trace, if any do.
+    pub reopen: Option<ReopenSpec>,
     /// The policies, in order; never empty.
     pub policies: Vec<PolicySpec>,
     /// Options of the Collector that were read and have no meaning here.
@@ -147,6 +150,7 @@ impl Default for PolicyFile {
             maximum_trace_size: 0,
             decision_cache_ttl: Duration::ZERO,
             decision_cache_entries: 0,
+            reopen: None,
             policies: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
@@ -175,8 +179,9 @@ pub fn load_both(path: &Path) -> Result<(Settings, PolicyFile), Errors> {
     let settings = static_file(&document, folder(path));
     // As long as it is not known which exporters there are, no policy can name a wrong one.
     let exporters = settings.as_ref().ok().map(Settings::exporters);
+    let decision_log = settings.as_ref().ok().map(|settings| settings.decision_log.is_some());
     let policies = policies.map(|(path, processor)| {
-        let surroundings = Surroundings { processor, exporters };
+        let surroundings = Surroundings { processor, exporters, decision_log };
         parse_policies_in(&name(&path), &text(&path)?, &surroundings)
     });
     match (settings, policies) {
@@ -246,7 +251,7 @@ pub fn parse_policies_of(
     processor: Option<&str>,
 ) -> Result<PolicyFile, Diagnostics> {
     let processor = processor.map(str::to_owned);
-    parse_policies_in(name, text, &Surroundings { processor, exporters: None })
+    parse_policies_in(name, text, &Surroundings { processor, ..Surroundings::default() })
 }
 
 /// What is known around a policy file.
@@ -257,6 +262,8 @@ pub struct Surroundings {
     /// The names of the exporters of the static file, if they are known: those that policies may
     /// name.
     pub exporters: Option<Vec<String>>,
+    /// Whether the static file has a decision log, if that is known.
+    pub decision_log: Option<bool>,
 }
 
 /// Reads the text of a policy file that stands beside a static file.

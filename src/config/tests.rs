@@ -474,3 +474,39 @@ fn the_admin_pages_are_for_this_machine_and_changes_may_need_one_token() {
     let both = errors(&format!("{LEAST}admin: {{token: hunter2, token_file: t}}"));
     assert!(both.contains("only one of") && !both.contains("hunter2"), "{both}");
 }
+
+#[test]
+fn policies_that_one_span_convinces_may_reopen_traces() {
+    let read = |reopen: &str, decision_log| {
+        let text = format!(
+            "{reopen}\npolicies:\n\
+             - {{name: errors, type: status_code, status_code: {{status_codes: [ERROR]}}}}\n\
+             - {{name: slow, type: latency, latency: {{threshold_ms: 9}}}}\n\
+             - {{name: short, type: latency, latency: {{threshold_ms: 9, upper_threshold_ms: 99}}}}\n\
+             - {{name: some, type: probabilistic, probabilistic: {{sampling_percentage: 9}}}}\n\
+             - {{name: failed, type: ottl_condition, ottl_condition: {{span: ['status.code == 2']}}}}\n\
+             - {{name: many, type: ottl_condition, ottl_condition: {{span: ['trace.error_count > 2']}}}}\n\
+             - {{name: tried, type: always_sample, mode: shadow}}\n"
+        );
+        let surroundings = Surroundings { decision_log, ..Surroundings::default() };
+        parse_policies_in("p", &text, &surroundings).map_err(|error| error.to_string())
+    };
+    let file = read("reopen: {policies: [errors, slow, failed]}", Some(true)).unwrap();
+    let reopen = file.reopen.unwrap();
+    assert_eq!((reopen.policies.len(), reopen.max_traces_per_second), (3, 100));
+    assert_eq!(read("", None).unwrap().reopen, None);
+    let refused = [
+        ("reopen: {policies: [short]}", "p:1:20", "one late span does not tell"),
+        ("reopen: {policies: [errors, some]}", "p:1:20", "policy \"some\" cannot re-open"),
+        ("reopen: {policies: [many]}", "p:1:20", "policy \"many\" cannot re-open"),
+        ("reopen: {policies: [tried]}", "p:1:20", "shadow policy"),
+        ("reopen: {policies: [error]}", "p:1:20", "there is no policy \"error\""),
+        ("reopen: {}", "p:1:", "policies"),
+    ];
+    for (reopen, place, message) in refused {
+        let told = read(reopen, Some(true)).unwrap_err();
+        assert!(told.contains(place) && told.contains(message), "{reopen}: {told}");
+    }
+    let told = read("reopen: {policies: [errors]}", Some(false)).unwrap_err();
+    assert!(told.contains("needs the decision log"), "{told}");
+}

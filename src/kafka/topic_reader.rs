@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers as _};
 
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::kafka::cluster;
@@ -29,6 +29,8 @@ pub struct Record {
     pub offset: Offset,
     /// Its record time.
     pub timestamp: Timestamp,
+    /// Its headers that have a value.
+    pub headers: Vec<(String, Vec<u8>)>,
     /// What it holds.
     pub value: Option<Vec<u8>>,
 }
@@ -40,9 +42,15 @@ impl Record {
             partition: Partition(message.partition()),
             offset: Offset(message.offset()),
             timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(0)),
+            headers: message.headers().map(copied).unwrap_or_default(),
             value: message.payload().map(<[u8]>::to_vec),
         }
     }
+}
+
+fn copied(headers: &BorrowedHeaders) -> Vec<(String, Vec<u8>)> {
+    let copy = |header: Header<'_, &[u8]>| Some((header.key.to_owned(), header.value?.to_vec()));
+    headers.iter().filter_map(copy).collect()
 }
 
 /// The settings of a consumer that is told where a partition ends, and commits nothing.

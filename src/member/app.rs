@@ -15,14 +15,17 @@ use tracing::{error, info};
 
 use crate::export::{ExportMetrics, ExportSettings, Exporter, Fence};
 use crate::kafka::dead_letters::{DeadLetterSettings, DeadLetters, Input, LetterSink};
-use crate::kafka::decision_log::{DecisionLog, DecisionLogSettings, Log, LogError};
+use crate::kafka::decision_log::{DecisionLog, DecisionLogSettings, GroupHash, Log, LogError};
 use crate::kafka::publish::NoticeSink;
 use crate::kafka::source::{self, ConsumerHandle, ConsumerStatus, OwnershipTable, SourceSettings};
 use crate::member::observer::Observer;
+use crate::member::rereader::Rereader;
 use crate::member::routing::Routing;
 use crate::member::worker::{
-    Annotations, DecisionRoom, Liveness, Notice, PolicyWatch, Refusals, Shared, Stalls, Worker,
+    Annotations, DecisionRoom, Liveness, Notice, PolicyWatch, ReadAnew, Refusals, Reread, Shared,
+    Stalls, Worker,
 };
+use crate::retrieval::Origin;
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::latest::Latest;
 use crate::telemetry::memory::Memory;
@@ -151,6 +154,8 @@ impl Member {
         let log = log.transpose()?.map(Arc::new);
         let (routing, latest) = (Arc::new(Routing::default()), Arc::new(Latest::default()));
         let dead_letters = start_dead_letters(&settings, sinks(&notices, Notice::Letter))?;
+        let stop_workers = CancellationToken::new();
+        let reread = start_rereader(name, &settings, &notices, stop_workers.clone())?;
         let shared = Arc::new(Shared {
             epoch: tokio::time::Instant::now(),
             policies,
@@ -159,6 +164,7 @@ impl Member {
             exporters: settings.exports.iter().map(|export| export.name.clone()).collect(),
             max_chunk_bytes: smallest(&settings.exports, |export| export.max_request_bytes),
             log: log.clone().map(|log| log as Arc<dyn Log>),
+            reread: reread.map(|reread| Arc::new(reread) as Arc<dyn Reread>),
             max_unrecorded_bytes: smallest(&settings.exports, |export| {
                 export.sending_queue.queue_size_bytes
             }) as u64,
@@ -171,7 +177,6 @@ impl Member {
             refusals: Refusals::default(),
             dead_letters: dead_letters.clone(),
         });
-        let stop_workers = CancellationToken::new();
         let mut workers = Vec::with_capacity(settings.workers);
         let mut liveness = Vec::with_capacity(settings.workers);
         for (index, (inbox, told)) in inboxes.into_iter().zip(told).enumerate() {
@@ -269,6 +274,29 @@ impl Member {
             }
         }
     }
+}
+
+/// Without a decision log nobody knows where the records of a trace are.
+fn start_rereader(
+    name: &str,
+    settings: &MemberSettings,
+    notices: &[mpsc::UnboundedSender<Notice>],
+    stop: CancellationToken,
+) -> Result<Option<Rereader>, StartError> {
+    let Some(log) = &settings.decision_log else { return Ok(None) };
+    let SourceSettings { brokers, properties, topic, headers, .. } = settings.source.clone();
+    let group = Some(GroupHash::of(&log.group_id));
+    let decision_log = log.topic.clone();
+    let origin = Origin { brokers, properties, topic, decision_log, group };
+    let notices = notices.to_vec();
+    let answers = move |anew: ReadAnew| {
+        // A worker that is gone needs no answers.
+        if let Some(worker) = notices.get(anew.asked.origin.worker) {
+            drop(worker.send(Notice::Reread(anew)));
+        }
+    };
+    let started = Rereader::start(name, (origin, headers), Box::new(answers), stop);
+    Ok(Some(started?))
 }
 
 fn start_dead_letters(

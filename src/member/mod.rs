@@ -7,6 +7,7 @@
 pub mod app;
 pub mod observer;
 pub mod reload;
+pub mod rereader;
 pub mod routing;
 pub mod trials;
 pub mod watchdog;

@@ -117,6 +117,10 @@ pub mod trace_decision {
         Memory = 4,
         /// Kafka did not have its records any more.
         LogGone = 5,
+        /// It had been dropped, and a late span re-opened it: this decision is made by the late spans of
+        /// the record at `first_offset`, which is `last_offset`, too. What came before is delivered with
+        /// them. Read as WAIT by versions that do not know it.
+        Late = 6,
     }
     impl Trigger {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -131,6 +135,7 @@ pub mod trace_decision {
                 Self::Size => "SIZE",
                 Self::Memory => "MEMORY",
                 Self::LogGone => "LOG_GONE",
+                Self::Late => "LATE",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -142,6 +147,7 @@ pub mod trace_decision {
                 "SIZE" => Some(Self::Size),
                 "MEMORY" => Some(Self::Memory),
                 "LOG_GONE" => Some(Self::LogGone),
+                "LATE" => Some(Self::Late),
                 _ => None,
             }
         }

@@ -22,6 +22,12 @@ impl Budget {
         Self { until: None, patience: PATIENCE, waiting: Box::new(waiting), is_waiting: false }
     }
 
+    /// So much time, and nobody who is told.
+    pub fn of(time: Duration) -> Self {
+        let until = Some(Instant::now() + time);
+        Self { until, patience: time, waiting: Box::new(|_| {}), is_waiting: false }
+    }
+
     /// How long a question to the cluster may take.
     pub(super) fn for_a_question(&self) -> Duration {
         let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));

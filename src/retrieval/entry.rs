@@ -82,6 +82,7 @@ mod tests {
             partition: Partition(7),
             offset: Offset(42),
             timestamp: Timestamp(0),
+            headers: Vec::new(),
             value: Some(value),
         };
         let batch = |group, owner| {

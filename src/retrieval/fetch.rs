@@ -29,6 +29,8 @@ pub struct Part {
     pub partition: Partition,
     pub offset: Offset,
     pub timestamp: Timestamp,
+    /// The headers of the record.
+    pub headers: Vec<(String, Vec<u8>)>,
     /// A `TracesData` message.
     pub bytes: Vec<u8>,
 }
@@ -101,8 +103,8 @@ impl Extract {
         let split = value::split(&mut self.decoder, &mut self.splitter, bytes);
         let before = parts.len();
         let mut part = |bytes: Vec<u8>| {
-            let Record { partition, offset, timestamp, .. } = *record;
-            parts.push(Part { partition, offset, timestamp, bytes });
+            let Record { partition, offset, timestamp, ref headers, .. } = *record;
+            parts.push(Part { partition, offset, timestamp, headers: headers.clone(), bytes });
         };
         match split {
             Ok((protobuf, SplitRecord::Whole(id))) if id == self.id => part(protobuf.into_owned()),

@@ -1,13 +1,13 @@
 //! The entries of one trace in the decision log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use memchr::memmem::Finder;
 
 use super::entry::{Entry, Owners};
 use super::reader::{Reader, Stretches};
 use super::{Budget, RetrievalError, TimeRange};
-use crate::ids::{Partition, Timestamp, TraceId};
+use crate::ids::{Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::GroupHash;
 use crate::kafka::partitioner::Family;
 use crate::kafka::topic_reader::Record;
@@ -18,7 +18,7 @@ const LONGEST_MARKER: usize = 64;
 /// Whose entries are looked for, and whose decisions count.
 type Wanted = (TraceId, Option<GroupHash>);
 
-/// All entries that count, at least one: those of a former owner only if there are no others.
+/// All entries that count, at least one.
 pub(super) fn find(
     log: &Reader,
     wanted: Wanted,
@@ -33,15 +33,35 @@ pub(super) fn find(
     let mut why_none = WhyNone::default();
     for partitions in [likely, others] {
         let stretches = stretches(log, &partitions, range, (budget, &mut why_none))?;
-        let mut entries = read(log, wanted, &stretches, budget)?;
-        if entries.iter().any(|entry| !entry.by_former_owner) {
-            entries.retain(|entry| !entry.by_former_owner);
-        }
+        let entries = of_owners(read(log, wanted, &stretches, budget)?);
         if !entries.is_empty() {
             return Ok(entries);
         }
     }
     Err(why_none.error())
+}
+
+/// All entries that count, at or behind a position.
+pub(super) fn find_behind(
+    log: &Reader,
+    wanted: Wanted,
+    (partition, from): (Partition, Position),
+    budget: &mut Budget,
+) -> Result<Vec<Entry>, RetrievalError> {
+    let mut stretches = log.whole(&BTreeSet::from([partition]), budget)?;
+    for stretch in stretches.values_mut() {
+        stretch.start = stretch.start.max(from.0);
+    }
+    Ok(of_owners(read(log, wanted, &stretches, budget)?))
+}
+
+/// Without those of former owners on decisions that an owner has made, too.
+fn of_owners(mut entries: Vec<Entry>) -> Vec<Entry> {
+    let decision = |entry: &Entry| (entry.partition, entry.record.first);
+    let of_owners = entries.iter().filter(|entry| !entry.by_former_owner);
+    let of_owners: HashSet<_> = of_owners.map(decision).collect();
+    entries.retain(|entry| !entry.by_former_owner || !of_owners.contains(&decision(entry)));
+    entries
 }
 
 /// What is known if there are no entries.
@@ -125,6 +145,25 @@ fn likely(id: TraceId, partitions: u32) -> BTreeSet<Partition> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Offset;
+    use crate::kafka::decision_log::testing::dropped;
+
+    #[test]
+    fn what_a_former_owner_decided_counts_unless_an_owner_did_too() {
+        let entry = |first, by_former_owner| Entry {
+            partition: Partition(3),
+            offset: Offset(0),
+            by_former_owner,
+            record: dropped(1, first, first + 5),
+            details: None,
+        };
+        let counts = |entries: &[Entry]| -> Vec<(i64, bool)> {
+            let all = of_owners(entries.to_vec());
+            all.iter().map(|entry| (entry.record.first.0, entry.by_former_owner)).collect()
+        };
+        assert_eq!(counts(&[entry(7, true), entry(9, false)]), [(7, true), (9, false)]);
+        assert_eq!(counts(&[entry(7, true), entry(7, false), entry(7, true)]), [(7, false)]);
+    }
 
     #[test]
     fn a_trace_is_looked_for_where_producers_put_it() {

@@ -15,7 +15,7 @@ mod reader;
 use rdkafka::error::KafkaError;
 use thiserror::Error;
 
-use crate::ids::{Timestamp, TraceId};
+use crate::ids::{Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::GroupHash;
 
 pub use budget::Budget;
@@ -98,8 +98,8 @@ impl Retrieval {
         Ok(Self { origin, log, spans })
     }
 
-    /// All entries on a trace that count, at least one: those of a former owner only if there are no
-    /// others.
+    /// All entries on a trace that count, at least one: those of a former owner only on decisions that
+    /// no owner made, too.
     ///
     /// # Errors
     /// When there are none, and why.
@@ -110,6 +110,20 @@ impl Retrieval {
         budget: &mut Budget,
     ) -> Result<Vec<Entry>, RetrievalError> {
         find::find(&self.log, (id, self.origin.group), range, budget)
+    }
+
+    /// All entries on a trace that count and that one partition of the log has at or behind a position.
+    /// There may be none.
+    ///
+    /// # Errors
+    /// When Kafka does not answer, or the budget is spent.
+    pub fn find_behind(
+        &mut self,
+        id: TraceId,
+        place: (Partition, Position),
+        budget: &mut Budget,
+    ) -> Result<Vec<Entry>, RetrievalError> {
+        find::find_behind(&self.log, (id, self.origin.group), place, budget)
     }
 
     /// The spans of a trace in the records at these places, as far as Kafka has them.

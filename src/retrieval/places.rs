@@ -52,6 +52,17 @@ impl Places {
         self.by_partition.iter().map(|(partition, ranges)| (*partition, ranges.as_slice()))
     }
 
+    /// The record at `last` too, and none behind it.
+    pub fn until(mut self, partition: Partition, last: Offset) -> Self {
+        self.add(partition, last, last);
+        for ranges in self.by_partition.values_mut() {
+            let cut = |range: &RangeInclusive<i64>| *range.start()..=last.0.min(*range.end());
+            *ranges = ranges.iter().map(cut).filter(|range| !range.is_empty()).collect();
+            merge(ranges);
+        }
+        self
+    }
+
     /// The topic that had its records is gone.
     pub fn is_gone(&self) -> bool {
         self.is_gone
@@ -116,5 +127,17 @@ mod tests {
         let many = TraceDetails::late(RecordOffsets::unlisted(Offset(2), Offset(900)), 1, 1);
         assert_eq!(read(&[entry(2, 900, Some(many))]), [2..=900]);
         assert!(Places::of(&[entry(-1, -1, None)]).is_gone());
+    }
+
+    #[test]
+    fn what_comes_behind_a_record_can_be_left_out() {
+        let places = |entries: &[Entry], last| -> Vec<RangeInclusive<i64>> {
+            let places = Places::of(entries).until(Partition(3), Offset(last));
+            places.all().flat_map(|(_, ranges)| ranges.to_vec()).collect()
+        };
+        let entries = [entry(5, 9, None), entry(20, 30, None), entry(40, 41, None)];
+        assert_eq!(places(&entries, 25), [5..=9, 20..=25]);
+        assert_eq!(places(&entries[..1], 10), [5..=10]);
+        assert_eq!(places(&[], 7), [7..=7]);
     }
 }

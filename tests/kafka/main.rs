@@ -25,6 +25,7 @@ mod prometheus;
 mod redelivery;
 mod rekey;
 mod reload;
+mod reopen;
 mod replay_dead_letters;
 mod rig;
 mod service_manager;

@@ -14,9 +14,12 @@ use crate::ids::{Offset, Pin, Timestamp, TraceId};
 use crate::member::reload;
 use crate::otlp::{Scan, ScanError, not_understood, scan};
 use crate::sampling::decided::SamplingDecision;
-use crate::sampling::policy::{CompileError, Decision, ExplainedVote, Explanation, PolicySet};
+use crate::sampling::policy::{
+    CompileError, Decision, ExplainedVote, Explanation, PolicyIndex, PolicySet,
+};
 use crate::sampling::sampler::{
-    DecidedTrace, FollowingSpans, Policies, Question, Sampler, ScannedRecord, Sink, SpanRun,
+    DecidedTrace, FollowingSpans, Policies, Question, ReopenedTrace, Sampler, ScannedRecord, Sink,
+    SpanRun,
 };
 use crate::sampling::trace::Trigger;
 use crate::telemetry::accounts::Amount;
@@ -64,6 +67,10 @@ pub struct Counts {
     pub late_kept: Amount,
     /// Spans of traces that had been dropped already: discarded.
     pub late_dropped: Amount,
+    /// Dropped traces that late spans re-opened.
+    pub reopened: u64,
+    /// Those that they would have re-opened, had there been budget.
+    pub reopen_over_budget: u64,
 }
 
 /// Why nothing can be made of a record.
@@ -208,16 +215,30 @@ impl Sink for Explainer<'_> {
 
     fn late(&mut self, spans: FollowingSpans<'_>) {
         let (run, counts) = (spans.run, &mut *self.counts);
-        let amount = Amount { traces: 0, spans: u64::from(run.count()), bytes: run.bytes() };
+        let amount = of_run(run);
         match spans.recorded.decision {
             SamplingDecision::Kept(_) => counts.late_kept.add(amount),
             SamplingDecision::Dropped => counts.late_dropped.add(amount),
         }
     }
 
+    fn reopened(&mut self, trace: ReopenedTrace<'_>) {
+        let amount = of_run(trace.run);
+        self.counts.reopened += 1;
+        self.counts.late_kept.add(amount);
+    }
+
+    fn reopen_over_budget(&mut self, _: PolicyIndex) {
+        self.counts.reopen_over_budget += 1;
+    }
+
     fn read_again(&mut self, _: FollowingSpans<'_>) {
         debug_assert!(false, "nothing was decided before");
     }
+}
+
+fn of_run(run: &SpanRun<'_>) -> Amount {
+    Amount { traces: 0, spans: u64::from(run.count()), bytes: run.bytes() }
 }
 
 /// The latest end of a span, in whole milliseconds.

@@ -80,6 +80,10 @@ pub(super) fn write_summary(
     if counts.late_dropped.spans > 0 {
         table.row("late, dropped", counts.late_dropped, &[])?;
     }
+    if counts.reopened > 0 {
+        let reopened = Amount { traces: counts.reopened, ..Amount::default() };
+        table.row("re-opened", reopened, &[])?;
+    }
     table.head("kept by", &["traces", "spans", "bytes", "alone"])?;
     let (counted, shadows): (Vec<_>, Vec<_>) = (0..)
         .map(PolicyIndex)

@@ -57,6 +57,7 @@ enum TriggerName {
     Size,
     Memory,
     LogGone,
+    Late,
 }
 
 impl TriggerName {
@@ -67,6 +68,7 @@ impl TriggerName {
             Self::Size => Trigger::Size,
             Self::Memory => Trigger::Memory,
             Self::LogGone => Trigger::LogGone,
+            Self::Late => Trigger::Late,
         }
     }
 }

@@ -111,6 +111,7 @@ fn serve(
     let surroundings = Surroundings {
         processor: settings.policies_processor.clone(),
         exporters: Some(settings.exporters()),
+        decision_log: Some(settings.decision_log.is_some()),
     };
     let observer = member.observer();
     let observers: Observers = Arc::new(move || vec![observer.clone()]);

@@ -71,6 +71,7 @@ pub(super) fn read(
             let placed = node.get("policies").map_or(Vec::new(), |list| policies(list, &context));
             lint::lint(&file, node, &placed, &context);
             file.policies = placed.into_iter().map(|placed| placed.spec).collect();
+            check_reopening(&file, node, surroundings, &context);
         }
     }
     let Context { problems, warnings, notes, .. } = context;
@@ -112,6 +113,28 @@ fn policies<'d>(list: &'d Node, context: &Context<'_>) -> Vec<Placed<'d>> {
         context.problems.add(list.place, error.to_string(), None);
     }
     placed
+}
+
+/// Whether the policies that are to re-open traces can do that.
+fn check_reopening(
+    file: &PolicyFile,
+    node: &Node,
+    surroundings: &Surroundings,
+    context: &Context<'_>,
+) {
+    let (Some(reopen), Some(node)) = (&file.reopen, node.get("reopen")) else { return };
+    if surroundings.decision_log == Some(false) {
+        let message = "`reopen` needs the decision log, which the static file switches off";
+        let help = "leave `reopen` out, or `decision_log.enabled: false` of the static file";
+        context.problems.add(node.place, message, Some(help.to_owned()));
+    }
+    // What is wrong with the policies themselves is told already.
+    let Ok(set) = policy::compile(&file.policies) else { return };
+    if let Err(error) = set.reopening(reopen) {
+        let place = node.get("policies").map_or(node.place, |list| list.place);
+        let help = "name policies that a single late span can convince: see docs/policies.md";
+        context.problems.add(place, error.to_string(), Some(help.to_owned()));
+    }
 }
 
 /// Names the contents of a file and of its variables, alike in every build.

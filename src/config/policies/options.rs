@@ -7,9 +7,10 @@ use serde_json::json;
 
 use super::super::PolicyFile;
 use crate::options::{
-    At, Form, Node, Section, collector_duration, options, or_variable, section, size, values, wait,
-    whole,
+    At, Form, Node, Section, collector_duration, list, name, options, or_variable, section, size,
+    values, wait, whole,
 };
+use crate::sampling::policy::ReopenSpec;
 use crate::sampling::policy::written::{self, Level};
 
 const BYTES: &str = "memory is bounded in bytes, by buffer.max_bytes of the static file";
@@ -58,6 +59,9 @@ options! {
         maximum_trace_size_bytes: Option<u64> = whole(0..=u64::MAX).optional(),
         /// How decisions are remembered.
         decision_cache: DecisionCache = section().or_defaults(),
+        /// Late spans that re-open a trace which was dropped: all of it is read again and delivered.
+        /// Without it, late spans of a dropped trace are dropped. Needs the decision log.
+        reopen: Option<Reopen> = section().optional(),
         /// The Collector's: it is always trace-complete.
         sampling_strategy: Option<()> = strategy().optional(),
     }
@@ -92,6 +96,18 @@ options! {
     then |section| { section.take_without_meaning(CACHE_WITHOUT_MEANING) }
 }
 
+options! {
+    /// Which late spans re-open a trace that was dropped.
+    pub(in super::super) struct Reopen {
+        /// The names of policies that one late span can convince, whatever else the trace holds:
+        /// status_code, trace_flags, latency without an upper bound, those that ask for an attribute
+        /// without invert_match, ottl_condition without `trace.` and `root.`, and `and` of these.
+        policies: Vec<String> = list(name()).required("[errors]"),
+        /// How many traces the whole group re-opens in a second at most; what is beyond stays dropped.
+        max_traces_per_second: u64 = whole(1..=100_000).or("100"),
+    }
+}
+
 impl FileOptions {
     /// Enters the options into the settings.
     pub(in super::super) fn enter(self, file: &mut PolicyFile) {
@@ -101,6 +117,10 @@ impl FileOptions {
         file.maximum_trace_size = self.maximum_trace_size;
         file.decision_cache_ttl = self.decision_cache.ttl;
         file.decision_cache_entries = self.decision_cache.max_entries;
+        file.reopen = self.reopen.map(|Reopen { policies, max_traces_per_second }| ReopenSpec {
+            policies,
+            max_traces_per_second,
+        });
     }
 }
 

@@ -283,6 +283,7 @@ fn of_wire(message: TraceDecision, names: &mut Names) -> Option<DecisionRecord> 
         WireTrigger::Size => Trigger::Size,
         WireTrigger::Memory => Trigger::Memory,
         WireTrigger::LogGone => Trigger::LogGone,
+        WireTrigger::Late => Trigger::Late,
     };
     Some(DecisionRecord {
         trace_id,
@@ -303,6 +304,7 @@ fn to_wire(trigger: Trigger) -> WireTrigger {
         Trigger::Size => WireTrigger::Size,
         Trigger::Memory => WireTrigger::Memory,
         Trigger::LogGone => WireTrigger::LogGone,
+        Trigger::Late => WireTrigger::Late,
     }
 }
 
@@ -329,7 +331,8 @@ pub(crate) mod tests {
             Just(Trigger::Wait),
             Just(Trigger::Size),
             Just(Trigger::Memory),
-            Just(Trigger::LogGone)
+            Just(Trigger::LogGone),
+            Just(Trigger::Late)
         ];
         let offsets = (0..i64::MAX / 2, 0..1000_i64);
         (1..=u128::MAX, decision, offsets, any::<i64>(), trigger, any::<bool>()).prop_map(

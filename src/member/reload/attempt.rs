@@ -87,7 +87,11 @@ pub fn policies(file: &PolicyFile) -> Result<Policies, CompileError> {
         maximum_trace_spans: file.maximum_trace_spans,
         maximum_trace_size: file.maximum_trace_size,
     };
-    Ok(Policies::new(policy::compile(&file.policies)?, limits, file.decision_cache_ttl))
+    let mut set = policy::compile(&file.policies)?;
+    if let Some(reopen) = &file.reopen {
+        set = set.reopening(reopen)?;
+    }
+    Ok(Policies::new(set, limits, file.decision_cache_ttl))
 }
 
 /// What a policy file puts in force. Its metrics are there from now on.

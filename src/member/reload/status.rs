@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Trigger, metrics};
 use crate::member::worker::ActivePolicies;
 use crate::sampling::policy::spec::{Mode, PolicySpec};
+use crate::sampling::sampler::Policies;
 
 /// What is in force, and what the last looks at the file came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -190,6 +191,10 @@ fn settings(old: &ActivePolicies, new: &ActivePolicies) -> Vec<String> {
     let (old, new) = (&old.policies, &new.policies);
     let (from, to) = (&old.limits, &new.limits);
     let wait = |time: Duration| humantime::format_duration(time).to_string();
+    let reopen = |policies: &Policies| {
+        let names: Vec<&str> = policies.set.reopeners().collect();
+        if names.is_empty() { "off".to_owned() } else { names.join(", ") }
+    };
     let all = [
         ("decision_wait", wait(from.decision_wait), wait(to.decision_wait)),
         (
@@ -207,6 +212,7 @@ fn settings(old: &ActivePolicies, new: &ActivePolicies) -> Vec<String> {
             from.maximum_trace_size.to_string(),
             to.maximum_trace_size.to_string(),
         ),
+        ("reopen.policies", reopen(old), reopen(new)),
         ("decision_cache.ttl", wait(old.decision_cache_ttl), wait(new.decision_cache_ttl)),
     ];
     let changed = all.into_iter().filter(|(_, from, to)| from != to);

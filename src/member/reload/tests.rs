@@ -54,7 +54,8 @@ impl Watched {
         let policies = Arc::new(PolicyWatch::new(active_policies(&file).unwrap()));
         let stop = CancellationToken::new();
         let processor = processor.map(str::to_owned);
-        let surroundings = Surroundings { processor, exporters: Some(vec!["tempo".to_owned()]) };
+        let exporters = Some(vec!["tempo".to_owned()]);
+        let surroundings = Surroundings { processor, exporters, ..Surroundings::default() };
         let service_manager = ServiceManager::default();
         let settings = ReloadSettings { path, surroundings, poll_interval, service_manager };
         let reloader =

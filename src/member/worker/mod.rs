@@ -23,6 +23,7 @@ mod outcomes;
 mod ownership;
 mod partition;
 mod reload;
+mod reopening;
 mod settlement;
 mod shares;
 mod stalls;
@@ -59,6 +60,8 @@ pub use liveness::Liveness;
 use outbound::Lanes;
 pub use outcomes::Annotations;
 use partition::PartitionState;
+pub use reopening::{PartAnew, ReadAnew, Reread};
+pub use settlement::ReadAgain;
 use stalls::Stall;
 pub use stalls::Stalls;
 pub use trial::{Trial, TrialExample, TrialNotice, TriedPolicy};
@@ -84,6 +87,8 @@ pub struct Shared {
     pub max_chunk_bytes: usize,
     /// Where decisions are put on record, unless that is switched off.
     pub log: Option<Arc<dyn Log>>,
+    /// Who reads dropped traces again that late spans re-opened; nobody without a decision log.
+    pub reread: Option<Arc<dyn Reread>>,
     /// Bytes of kept traces that may wait for the decision log in one worker.
     pub max_unrecorded_bytes: u64,
     /// The bound on decisions that are remembered.
@@ -115,6 +120,8 @@ pub enum Notice {
     Letter(LetterTicket),
     /// By those who look at the member.
     Inquiry(Inquiry),
+    /// By who reads re-opened traces again: one was.
+    Reread(ReadAnew),
     /// By those who try policies on what passes.
     Trial(TrialNotice),
 }
@@ -197,7 +204,7 @@ impl Worker {
             self.stalled_by = stall;
             let is_free = stall.is_none();
             let has_unsent = !self.ctx.outbox.letters.is_empty();
-            let has_to_retry = !is_free || !self.ctx.outbox.batches.is_empty();
+            let has_to_retry = !is_free || self.ctx.outbox.has_to_retry();
             let log_due = self.gathering.next();
             let revoke_deadline = self.partitions.deadline();
             self.liveness.rest();
@@ -222,6 +229,7 @@ impl Worker {
                 Next::Notice(Notice::Log(event)) => self.told_by_log(event),
                 Next::Notice(Notice::Letter(ticket)) => self.letter_settled(ticket),
                 Next::Notice(Notice::Inquiry(inquiry)) => self.answer(inquiry),
+                Next::Notice(Notice::Reread(anew)) => self.told_of_reread(&anew),
                 Next::Notice(Notice::Trial(notice)) => self.told_of_trial(notice),
                 Next::Feed => self.feed(),
                 Next::RevokeDeadline => self.finish_revocations(),
@@ -334,6 +342,7 @@ impl Worker {
         self.ctx.outbox.chunks.drain(..).for_each(|outbound| self.lanes.push(outbound));
         self.lanes.feed();
         self.ctx.send_letters();
+        self.ctx.send_read_again();
     }
 
     /// At the memory bound: gives the heaviest traces an early decision.

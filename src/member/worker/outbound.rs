@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::gathering::Urgency;
+use super::settlement::ReadAgain;
 use crate::export::{Chunk, Exporter};
 use crate::ids::Origin;
 use crate::kafka::dead_letters::{self, Letter};
@@ -44,11 +45,19 @@ pub(super) struct Outbox {
     /// Letters that the dead-letter producer has no room for. While there are any, no records are
     /// taken: there are never more than those of one batch.
     pub(super) letters: VecDeque<(Letter, dead_letters::LetterTicket)>,
+    /// Re-opened traces that are to be read again.
+    pub(super) read_again: VecDeque<ReadAgain>,
 }
 
 impl Outbox {
+    /// True if something has to be handed over again before long.
+    pub(super) fn has_to_retry(&self) -> bool {
+        !self.batches.is_empty() || !self.read_again.is_empty()
+    }
+
     /// Forgets what is of an ownership that ended.
     pub(super) fn forget(&mut self, origin: Origin) {
+        self.read_again.retain(|trace| trace.origin != origin);
         self.letters.retain(|(_, ticket)| ticket.origin != origin);
         self.batches.retain(|(ticket, _)| ticket.origin != origin);
     }

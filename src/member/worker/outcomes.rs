@@ -15,10 +15,12 @@ use crate::ids::{Offset, Pin};
 use crate::otlp::probability::Threshold;
 use crate::otlp::{Additions, Chance, Framer};
 use crate::sampling::decided::{Kept, SamplingDecision};
-use crate::sampling::policy::Decision;
-use crate::sampling::sampler::{DecidedTrace, FollowingSpans, Piece, Question, Sink, SpanRun};
-use crate::sampling::trace::OpenTrace;
-use crate::telemetry::metrics::Replayed;
+use crate::sampling::policy::{Decision, PolicyIndex};
+use crate::sampling::sampler::{
+    DecidedTrace, FollowingSpans, Piece, Question, ReopenedTrace, Sink, SpanRun,
+};
+use crate::sampling::trace::{OpenTrace, Trigger};
+use crate::telemetry::metrics::{ReopenFailure, Replayed};
 
 /// What is written on kept spans.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +66,7 @@ pub(super) struct Outcomes<'a> {
 
 impl Outcomes<'_> {
     /// Frames spans into chunks. Spans of one chunk have the same forwarded headers.
-    fn ship<'a>(
+    pub(super) fn ship<'a>(
         &mut self,
         kept: &Kept,
         pieces: impl Iterator<Item = Piece<'a>> + Clone,
@@ -140,6 +142,7 @@ impl Sink for Outcomes<'_> {
     }
 
     fn late(&mut self, spans: FollowingSpans<'_>) {
+        let is_read_anew = spans.are_read_anew();
         let FollowingSpans { run, offset, now, piece, recorded } = spans;
         let (amount, age) = (of_run(run), now.since(recorded.at));
         self.shared.accounts.late_age.record(age.as_secs_f64());
@@ -153,11 +156,33 @@ impl Sink for Outcomes<'_> {
             return;
         };
         counts.late_kept.add(amount);
+        if is_read_anew {
+            self.settlement.late_of_reopened(&recorded, &late);
+            return;
+        }
         let shipment = self.ship(kept, std::iter::once(piece));
         self.settlement.late(recorded, &late, shipment, self.outbox);
     }
 
+    fn reopened(&mut self, trace: ReopenedTrace<'_>) {
+        let ReopenedTrace { run, now, dropped, recorded } = trace;
+        let amount = of_run(run);
+        self.shared.accounts.late_age.record(now.since(dropped.at).as_secs_f64());
+        let counts = &mut self.counting.counts;
+        counts.cache_lookups[0] += 1;
+        counts.received.add(amount);
+        counts.late_kept.add(amount);
+        counts.triggers[Trigger::Late as usize] += 1;
+        let late = LateSpans { offset: recorded.first, spans: amount.spans, bytes: amount.bytes };
+        self.settlement.reopened(recorded, &late, dropped.at);
+    }
+
+    fn reopen_over_budget(&mut self, _: PolicyIndex) {
+        self.counting.counts.reopen_failures[ReopenFailure::Budget as usize] += 1;
+    }
+
     fn read_again(&mut self, spans: FollowingSpans<'_>) {
+        let is_read_anew = spans.are_read_anew();
         let FollowingSpans { run, offset, piece, recorded, .. } = spans;
         let amount = of_run(run);
         let counts = &mut self.counting.counts;
@@ -170,6 +195,13 @@ impl Sink for Outcomes<'_> {
             SamplingDecision::Kept(kept) => kept,
         };
         counts.replay(Replayed::Forwarded, amount);
+        if is_read_anew {
+            let ttl = self.active.policies.decision_cache_ttl;
+            let since = recorded.at.before(ttl);
+            let late = LateSpans { offset, spans: amount.spans, bytes: amount.bytes };
+            self.settlement.reopened_before(recorded, &late, since);
+            return;
+        }
         let shipment = self.ship(kept, std::iter::once(piece));
         self.settlement.read_again(recorded, offset, shipment, self.outbox);
     }

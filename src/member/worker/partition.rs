@@ -95,7 +95,10 @@ impl PartitionState {
     }
 
     /// The sampler, and what takes what comes out of it.
-    fn sampling<'a>(&'a mut self, ctx: &'a mut Context) -> (&'a mut Sampler, Outcomes<'a>) {
+    pub(super) fn sampling<'a>(
+        &'a mut self,
+        ctx: &'a mut Context,
+    ) -> (&'a mut Sampler, Outcomes<'a>) {
         let Context { shared, active, counting, framer, outbox, trial, .. } = ctx;
         let (settlement, trial) = (&mut self.settlement, trial.as_deref_mut());
         let outcomes = Outcomes { shared, active, counting, framer, settlement, outbox, trial };

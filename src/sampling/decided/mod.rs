@@ -157,6 +157,12 @@ impl DecisionMemory {
         self.prior.earlier(id, offset).filter(|earlier| is_good(earlier)).cloned()
     }
 
+    /// True unless a decision on the trace is known that began later.
+    pub fn is_latest(&self, recorded: &DecisionRecord) -> bool {
+        let latest = self.latest.get(recorded.trace_id);
+        latest.is_none_or(|latest| latest.first <= recorded.first)
+    }
+
     /// Everything below `next` was read: what covers nothing further is forgotten.
     pub fn passed(&mut self, next: Position) {
         self.prior.passed(next);

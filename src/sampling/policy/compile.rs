@@ -7,6 +7,7 @@ use super::condition::{self, ConditionError, TraceCondition};
 use super::expression::Expression;
 use super::order::Order;
 use super::predicates_builder::PredicatesBuilder;
+use super::reopen::ReopenError;
 use super::spec::{Mode, PolicySpec};
 use super::vote::LeafIndex;
 use super::{Asking, Leaf, Policy, PolicyIndex, PolicySet};
@@ -40,6 +41,9 @@ pub enum CompileError {
         /// The first one that is too many.
         policy: String,
     },
+    /// A policy cannot re-open traces.
+    #[error("reopen: {0}")]
+    Reopen(#[from] ReopenError),
     /// A `rule` inside another policy.
     #[error("policy {policy:?}: `rule` stands only at the top level of the file")]
     NestedRule {
@@ -63,7 +67,7 @@ pub fn compile(specs: &[PolicySpec]) -> Result<PolicySet, CompileError> {
     }
     let Compiler { predicates, limits, leaves, .. } = compiler;
     let order = Order::of(&policies);
-    Ok(PolicySet { policies, order, predicates: predicates.finish(), limits, leaves })
+    Ok(PolicySet { policies, order, predicates: predicates.finish(), limits, leaves, reopen: None })
 }
 
 /// A compilation under way: what the policies share.

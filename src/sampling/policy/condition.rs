@@ -128,6 +128,11 @@ impl TraceCondition {
         Self { condition, parts, together: None, root_seen: None, needs: None }
     }
 
+    /// True if a span that makes it true does so in every trace.
+    pub(super) fn is_of_one_span(&self) -> bool {
+        matches!(self.parts[..], [Part::Any(_)])
+    }
+
     pub(super) fn evaluate(&self, trace: &Summary) -> Outcome {
         if let [Part::Any(answer)] = self.parts[..] {
             return answer.read(&trace.facts);

@@ -20,6 +20,7 @@ mod judge;
 mod order;
 mod predicate;
 mod predicates_builder;
+mod reopen;
 mod sequence;
 mod shadow;
 pub mod spec;
@@ -35,6 +36,7 @@ use budget::{BudgetIndex, Limit};
 use condition::TraceCondition;
 use expression::Expression;
 use order::Order;
+use reopen::Reopen;
 use spec::PolicySpec;
 
 use crate::otlp::probability::Threshold;
@@ -45,6 +47,7 @@ pub use explain::{ExplainedVote, Explanation};
 pub(crate) use expression::Unit;
 pub use judge::{Decision, Observer, VoteKind};
 pub use predicate::{Predicates, ResourceFacts};
+pub use reopen::{ReopenSpec, Reopening};
 pub use shadow::InEffect;
 pub use vote::LeafIndex;
 
@@ -60,6 +63,7 @@ pub struct PolicySet {
     predicates: Predicates,
     limits: Vec<Limit>,
     leaves: Vec<Leaf>,
+    reopen: Option<Reopen>,
 }
 
 #[derive(Debug)]
@@ -153,6 +157,9 @@ impl PolicySet {
             for (to, from) in policy.budgets.clone().zip(before.budgets.clone()) {
                 budgets.carry(BudgetIndex(to as u16), state, BudgetIndex(from as u16));
             }
+        }
+        if let (Some(to), Some(from)) = (&self.reopen, &old.reopen) {
+            budgets.carry(to.budget(), state, from.budget());
         }
         budgets
     }

@@ -1,6 +1,6 @@
 //! The spans of a record, into their traces.
 
-use super::sink::{FollowingSpans, Piece, Sink};
+use super::sink::{FollowingSpans, Piece, ReopenedTrace, Sink};
 use super::{Sampler, SpanRun, ask_resource, next_run, summarize};
 use crate::ids::Offset;
 use crate::otlp::Scan;
@@ -74,6 +74,11 @@ impl Sampler {
             None => {
                 let (now, ttl) = (self.traces.clock(), self.policies.decision_cache_ttl);
                 if let Some(recorded) = self.memory.followed(id, offset, now, ttl) {
+                    if let Some(kept) = self.reopen(record, run, &recorded, sink) {
+                        let (dropped, recorded) = (recorded, kept);
+                        sink.reopened(ReopenedTrace { run, now, dropped, recorded });
+                        return;
+                    }
                     let segment = self.in_hand.segment(&mut self.headers, record, run);
                     sink.late(self.following(record, run, segment, recorded));
                     return;
@@ -127,7 +132,7 @@ impl Sampler {
 
 impl InHand {
     /// What the resource of a run says to the policies.
-    fn facts(
+    pub(super) fn facts(
         &mut self,
         predicates: &Predicates,
         record: &ScannedRecord<'_>,

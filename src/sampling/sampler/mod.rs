@@ -10,6 +10,7 @@
 mod arrivals;
 mod policies;
 mod reload;
+mod reopen;
 mod run;
 mod sink;
 mod summarize;
@@ -27,7 +28,7 @@ pub use arrivals::ScannedRecord;
 pub use policies::Policies;
 pub use reload::Rescan;
 pub use run::{SpanRun, next_run};
-pub use sink::{DecidedTrace, FollowingSpans, Piece, Question, Sink};
+pub use sink::{DecidedTrace, FollowingSpans, Piece, Question, ReopenedTrace, Sink};
 pub use summarize::{ask_resource, keys_for, summarize};
 
 /// The sampler of one partition, of one generation.

@@ -4,8 +4,8 @@ use crate::ids::{Offset, Pin, Timestamp};
 use crate::otlp::{SpanSegment, service_name};
 use crate::sampling::decided::{DecisionRecord, TraceDetails};
 use crate::sampling::facts::Summary;
-use crate::sampling::policy::{Budgets, Decision, Explanation, Observer, PolicySet};
-use crate::sampling::trace::{Headers, OpenTrace};
+use crate::sampling::policy::{Budgets, Decision, Explanation, Observer, PolicyIndex, PolicySet};
+use crate::sampling::trace::{Headers, OpenTrace, Trigger};
 
 use super::SpanRun;
 
@@ -27,6 +27,13 @@ pub trait Sink {
 
     /// Spans came after their trace was decided, and follow that decision.
     fn late(&mut self, spans: FollowingSpans<'_>);
+
+    /// Late spans re-open their trace, which was dropped: it is kept after all. Further spans of the
+    /// trace in the same record come by `late`.
+    fn reopened(&mut self, trace: ReopenedTrace<'_>);
+
+    /// Late spans would have re-opened their trace on account of this policy, had there been budget.
+    fn reopen_over_budget(&mut self, policy: PolicyIndex);
 
     /// Spans are read again whose trace an earlier owner decided with them: they follow that.
     fn read_again(&mut self, spans: FollowingSpans<'_>);
@@ -116,6 +123,27 @@ pub struct FollowingSpans<'a> {
     pub piece: Piece<'a>,
     /// What they follow.
     pub recorded: DecisionRecord,
+}
+
+/// A trace that late spans re-opened.
+#[derive(Debug)]
+pub struct ReopenedTrace<'a> {
+    /// These spans.
+    pub run: &'a SpanRun<'a>,
+    /// The partition's clock.
+    pub now: Timestamp,
+    /// What was decided before.
+    pub dropped: DecisionRecord,
+    /// What is decided now: it covers the record of these spans.
+    pub recorded: DecisionRecord,
+}
+
+impl FollowingSpans<'_> {
+    /// True if they are in the record that re-opened their trace: they are read once more with all
+    /// that came before.
+    pub fn are_read_anew(&self) -> bool {
+        self.recorded.trigger == Trigger::Late && self.offset == self.recorded.first
+    }
 }
 
 /// Spans with what they share.

@@ -41,6 +41,8 @@ pub enum Trigger {
     Memory,
     /// Kafka does not have its records any more: nobody could read them again.
     LogGone,
+    /// A late span re-opened it: it had been dropped.
+    Late,
 }
 
 /// A trace that is not decided yet.

@@ -6,7 +6,9 @@
 use serde::Serialize;
 
 use crate::otlp::encoding::{Compression, Encoding};
-use crate::telemetry::metrics::{Invalid, LOOKUPS, Misrouted, Replayed, TRIGGERS, VOTES};
+use crate::telemetry::metrics::{
+    Invalid, LOOKUPS, Misrouted, ReopenFailure, Replayed, TRIGGERS, VOTES,
+};
 
 /// An amount of spans: how many traces they belong to, how many they are, their wire bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -89,6 +91,10 @@ pub struct Counts {
     pub replayed: [Amount; Replayed::ALL.len()],
     /// Look-ups in the decision cache (see [`LOOKUPS`]).
     pub cache_lookups: [u64; LOOKUPS.len()],
+    /// Dropped traces that late spans re-opened, with the spans that had been dropped.
+    pub reopened: Amount,
+    /// Traces that were not re-opened, or not whole (see [`ReopenFailure`]).
+    pub reopen_failures: [u64; ReopenFailure::ALL.len()],
     /// Open traces whose partition was taken away.
     pub revoked: Amount,
     /// By trigger (see [`TRIGGERS`]): decisions.

@@ -43,6 +43,8 @@ pub struct Accounts {
     late: Vec<SpanCounters>,
     replayed: Vec<SpanCounters>,
     revoked: AmountCounters,
+    reopened: AmountCounters,
+    reopen_failures: Vec<Counter>,
     triggers: Vec<Counter>,
     oversized_spans: Counter,
     malformed_tracestate: Counter,
@@ -74,6 +76,7 @@ impl Accounts {
     /// Registers every series with the installed recorder.
     pub fn new() -> Self {
         let received = [&table::RECEIVED_TRACES, &table::RECEIVED_SPANS, &table::RECEIVED_BYTES];
+        let reopened = [&table::REOPENED_TRACES, &table::REOPENED_SPANS, &table::REOPENED_BYTES];
         let revoked = [&table::REVOKED_TRACES, &table::REVOKED_SPANS, &table::REVOKED_BYTES];
         Self {
             gate: RwLock::new(()),
@@ -90,6 +93,8 @@ impl Accounts {
             cache_bytes: table::CACHE_BYTES.handle(),
             late: SpanCounters::each(&table::LATE_SPANS, &table::LATE_BYTES),
             replayed: SpanCounters::each(&table::REPLAYED_SPANS, &table::REPLAYED_BYTES),
+            reopened: AmountCounters::new(reopened, &[]),
+            reopen_failures: table::REOPEN_FAILURES.each(&[]),
             revoked: AmountCounters::new(revoked, &[]),
             triggers: table::DECISION_TRIGGERS.each(&[]),
             oversized_spans: table::OVERSIZED_SPANS.handle(),
@@ -129,6 +134,8 @@ impl Accounts {
         policies.post(counts);
         post_spans(&self.late, &[counts.late_kept, counts.late_dropped]);
         post_spans(&self.replayed, &counts.replayed);
+        self.reopened.post(counts.reopened);
+        post_all(&self.reopen_failures, &counts.reopen_failures);
         self.revoked.post(counts.revoked);
         post_all(&self.triggers, &counts.triggers);
         post_all(&self.cache_lookups, &counts.cache_lookups);

@@ -123,8 +123,30 @@ impl Replayed {
     }
 }
 
+/// Why a trace was not re-opened, or not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReopenFailure {
+    /// Too many were.
+    Budget,
+    /// Kafka did not have all of its records any more.
+    Expired,
+}
+
+impl ReopenFailure {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Self; 2] = [Self::Budget, Self::Expired];
+
+    /// The value of the metric's label.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Budget => "over_budget",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// What triggered a decision, as the metrics name it; in the order of their indices in counts.
-pub const TRIGGERS: [&str; 5] = ["root", "wait", "size", "memory", "log_gone"];
+pub const TRIGGERS: [&str; 6] = ["root", "wait", "size", "memory", "log_gone", "late"];
 
 /// What a look-up in the decision cache finds, as the metrics name it; in the order of their indices
 /// in counts.
@@ -172,6 +194,8 @@ pub(super) const MISROUTED: Label =
     one_of("kind", || Misrouted::ALL.iter().map(|it| it.label()).collect());
 pub(super) const REPLAYED: Label =
     one_of("outcome", || Replayed::ALL.iter().map(|it| it.label()).collect());
+pub(super) const REOPEN_FAILURE: Label =
+    one_of("reason", || ReopenFailure::ALL.iter().map(|it| it.label()).collect());
 pub(super) const DECISION: Label = one_of("decision", || vec!["keep", "drop"]);
 pub(super) const TRIGGER: Label = one_of("trigger", || TRIGGERS.to_vec());
 pub(super) const LOOKUP: Label = one_of("result", || LOOKUPS.to_vec());

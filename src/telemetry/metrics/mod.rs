@@ -17,5 +17,7 @@ pub mod table;
 pub mod text;
 
 pub use family::{Family, Kind, Metric};
-pub use labels::{Invalid, LOOKUPS, Misrouted, OWN_OUTCOMES, Replayed, TRIGGERS, VOTES};
+pub use labels::{
+    Invalid, LOOKUPS, Misrouted, OWN_OUTCOMES, ReopenFailure, Replayed, TRIGGERS, VOTES,
+};
 pub use recorder::{Recorder, install};

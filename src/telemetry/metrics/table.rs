@@ -103,7 +103,17 @@ trace ([doctor](doctor.md))." {
 "Times are on the partition's clock, which record timestamps move." {
     DECISION_TRIGGERS: Counter = counter("tailsieve_decision_triggers_total", "traces",
         "Decisions by their trigger: quiet after the root span, the longest wait, the size of the trace, the \
-         memory bound, or the end of the log that the trace came from.").by(&[TRIGGER]);
+         memory bound, or the end of the log that the trace came from. `late` is one more on a trace that was \
+         dropped: a late span re-opened it.").by(&[TRIGGER]);
+    REOPENED_TRACES: Counter = counter("tailsieve_reopened_traces_total", "traces",
+        "Traces that were dropped and are delivered after all, since a late span re-opened them.");
+    REOPENED_SPANS: Counter = counter("tailsieve_reopened_spans_total", "spans",
+        "Their spans that had been counted as dropped. The late ones that re-opened them are counted as such.");
+    REOPENED_BYTES: Counter = counter("tailsieve_reopened_bytes_total", "bytes",
+        "Wire bytes of these spans.");
+    REOPEN_FAILURES: Counter = counter("tailsieve_reopen_failures_total", "traces",
+        "Traces that a late span would have re-opened, had there been budget; and those that were re-opened when \
+         Kafka did not have all of their records any more.").by(&[REOPEN_FAILURE]);
     DECISION_DELAY: Histogram = histogram("tailsieve_decision_delay_seconds", "seconds",
         "Time from the first span of a trace to its decision.");
     TRACE_SPANS: Histogram = histogram("tailsieve_trace_spans", "spans",

@@ -48,6 +48,12 @@ impl LogPositions {
         }
     }
 
+    /// The same as [`LogPositions::since`], of a time that may be asked for again.
+    pub(super) fn before(&self, clock: Timestamp) -> Position {
+        let later = self.notes.iter().take_while(|(at, _)| *at < clock);
+        later.last().or(self.notes.front()).map_or(Position(0), |(_, position)| *position)
+    }
+
     /// A position at or behind which is everything that was decided at `clock` or later. Asked
     /// with a clock that never goes back.
     pub(super) fn since(&mut self, clock: Timestamp) -> Position {

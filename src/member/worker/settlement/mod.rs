@@ -10,6 +10,7 @@
 mod log_batches;
 mod log_positions;
 mod recording;
+mod reopened;
 mod undelivered;
 
 use std::collections::VecDeque;
@@ -31,6 +32,8 @@ use super::gathering::Urgency;
 use super::outbound::{Outbound, Outbox, Targets};
 use log_batches::NewEntry;
 use recording::Recording;
+pub use reopened::ReadAgain;
+use reopened::{Reopened, Waiting};
 use undelivered::{Part, Undelivered};
 
 /// What is not settled of one partition, under one ownership.
@@ -49,11 +52,24 @@ pub(super) struct Settlement {
     in_hand: Vec<InHand>,
     /// Late spans of dropped traces that the record in hand holds. Empty without a decision log.
     late_dropped: Vec<(DecisionRecord, TraceDetails<'static>)>,
-    /// Those of records before, each with the number of a record that has to be written before, and
-    /// what holds its own record: where its decision is not on the log, nobody would look for the rest.
-    late_waiting: VecDeque<(u64, DecisionRecord, TraceDetails<'static>, Pin)>,
+    /// Traces that the record in hand re-opens.
+    reopened: Vec<Reopened>,
+    /// What late spans of records before lead to, in their order.
+    late_waiting: VecDeque<Late>,
+    /// Re-opened traces that are read again when the log is written up to there.
+    read_again: Waiting,
     /// Letters about records that are not settled yet.
     letters: usize,
+}
+
+/// What late spans of dropped traces lead to, when all records of the log before `after` are written.
+#[derive(Debug)]
+enum Late {
+    /// An entry that tells where they are: where their decision is not on the log, nobody would look
+    /// for them. The pin holds their own record.
+    Entry { after: u64, record: DecisionRecord, details: TraceDetails<'static>, pin: Pin },
+    /// They re-opened their trace.
+    Reopened { after: u64, trace: ReadAgain },
 }
 
 /// Bytes of an entry of late spans that waits, about.
@@ -99,6 +115,14 @@ pub(super) struct LateSpans {
     pub(super) offset: Offset,
     pub(super) spans: u64,
     pub(super) bytes: u64,
+}
+
+impl Late {
+    fn after(&self) -> u64 {
+        match self {
+            Self::Entry { after, .. } | Self::Reopened { after, .. } => *after,
+        }
+    }
 }
 
 impl LateSpans {
@@ -149,7 +173,9 @@ impl Settlement {
             undelivered: HashMap::default(),
             in_hand: Vec::new(),
             late_dropped: Vec::new(),
+            reopened: Vec::new(),
             late_waiting: VecDeque::new(),
+            read_again: Waiting::default(),
             letters: 0,
         }
     }
@@ -274,20 +300,34 @@ impl Settlement {
         let after = self.recording.batches.next();
         for (record, details) in self.late_dropped.drain(..) {
             let pin = self.watermark.pin(details.records.last());
-            self.late_waiting.push_back((after, record, details, pin));
+            self.late_waiting.push_back(Late::Entry { after, record, details, pin });
+        }
+        if !self.reopened.is_empty() {
+            self.take_in_reopened(out);
         }
         self.record_late(out);
     }
 
-    /// Puts late spans of dropped traces on record whose decisions are.
+    /// Puts late spans of dropped traces on record whose decisions are, and has those read again that
+    /// were re-opened.
     fn record_late(&mut self, out: &mut Outbox) {
         let first = self.recording.batches.first();
-        while self.late_waiting.front().is_some_and(|(after, ..)| *after <= first)
-            && let Some((_, record, details, pin)) = self.late_waiting.pop_front()
+        while self.late_waiting.front().is_some_and(|late| late.after() <= first)
+            && let Some(late) = self.late_waiting.pop_front()
         {
-            let entry = NewEntry { record: &record, details: Some(&details), pin: Some(pin) };
-            self.recording.record(&entry, Urgency::Later, out);
+            match late {
+                Late::Entry { record, details, pin, .. } => {
+                    let entry =
+                        NewEntry { record: &record, details: Some(&details), pin: Some(pin) };
+                    self.recording.record(&entry, Urgency::Later, out);
+                }
+                // Entries of its late spans came before, and may be on their way only now.
+                Late::Reopened { trace, .. } => {
+                    self.read_again.push(self.recording.batches.next(), trace);
+                }
+            }
         }
+        self.read_again.written(first, out);
     }
 
     /// Has chunks of a trace delivered, as soon as its decision is on record. The pin is released
@@ -298,34 +338,42 @@ impl Settlement {
         shipment: Shipment,
         out: &mut Outbox,
     ) {
-        let Shipment { targets, chunks, since } = shipment;
         let sequence = self.undelivered.get_mut(&of).and_then(|trace| trace.begins(part));
         let delivery = DeliveryId(self.next_delivery);
         self.next_delivery += 1;
-        let left = chunks.len() * targets.count();
+        let left = shipment.chunks.len() * shipment.targets.count();
         self.deliveries.insert(delivery, Delivery { pin, left, of, part });
         if left == 0 {
             self.deliver_nothing(delivery, sequence, out);
             return;
         }
         self.chunks_under_way += left;
-        let ticket = Ticket { origin: self.origin, delivery };
-        let chunk = |(number, Framed { forwarded, chunk }): (usize, Framed)| Chunk {
-            bytes: chunk.bytes.into(),
-            forwarded,
-            trace_id: of.0,
-            spans: chunk.spans,
-            traces: u32::from(number == 0 && part == Part::Covered),
-            since,
-            ticket,
-        };
-        let outbound = |chunk| Outbound { targets, chunk };
-        let chunks = chunks.into_iter().enumerate().map(chunk).map(outbound).collect();
+        let chunks = self.outbound(shipment, (of.0, part), delivery).collect();
         let free = match sequence {
             Some(sequence) => self.recording.batches.wait(sequence, chunks),
             None => Some(chunks),
         };
         out.chunks.extend(free.into_iter().flatten());
+    }
+
+    /// The chunks of a delivery.
+    fn outbound(
+        &self,
+        Shipment { targets, chunks, since }: Shipment,
+        (trace_id, part): (TraceId, Part),
+        delivery: DeliveryId,
+    ) -> impl Iterator<Item = Outbound> + use<> {
+        let ticket = Ticket { origin: self.origin, delivery };
+        let chunk = move |(number, Framed { forwarded, chunk }): (usize, Framed)| Chunk {
+            bytes: chunk.bytes.into(),
+            forwarded,
+            trace_id,
+            spans: chunk.spans,
+            traces: u32::from(number == 0 && part == Part::Covered),
+            since,
+            ticket,
+        };
+        chunks.into_iter().enumerate().map(chunk).map(move |chunk| Outbound { targets, chunk })
     }
 
     /// All spans of a delivery are larger than a request may be. It is done as soon as the decision

@@ -99,6 +99,11 @@ impl Recording {
         self.positions.since(clock)
     }
 
+    /// A position of the log that everything of `clock` or later is at or behind.
+    pub(super) fn position_before(&self, clock: Timestamp) -> Position {
+        self.positions.before(clock)
+    }
+
     /// Bytes of kept traces that wait for the log.
     pub(super) fn waiting_bytes(&self) -> u64 {
         self.batches.bytes()

@@ -39,6 +39,16 @@ impl Undelivered {
         Self { sequence: Some(sequence), is_whole: true, ..Self::in_parts(recorded) }
     }
 
+    /// The same, where its decision is on record.
+    pub(super) fn whole_on_record(recorded: DecisionRecord) -> Self {
+        Self { is_whole: true, ..Self::in_parts(recorded) }
+    }
+
+    /// Its decision.
+    pub(super) fn recorded(&self) -> &DecisionRecord {
+        &self.recorded
+    }
+
     /// A trace whose decision is on record, and that is delivered as it is read.
     pub(super) fn in_parts(recorded: DecisionRecord) -> Self {
         Self {

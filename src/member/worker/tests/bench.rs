@@ -151,6 +151,7 @@ pub fn shared(policies: ActivePolicies) -> Shared {
         exporters: vec!["default".to_owned()],
         max_chunk_bytes: MAX_CHUNK,
         log: None,
+        reread: None,
         max_unrecorded_bytes: 1 << 20,
         decision_room: DecisionRoom::new(1000),
         stalls: Stalls::default(),

@@ -4,7 +4,7 @@
 //! drawn: records come in, the log and the backend answer or do not, owners hand over, crash, or go
 //! on for a while when they are owners no more.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::testing::{ByHand, read_back};
 use crate::kafka::decision_log::{GroupHash, LogBatch, LogEntry, LogTicket};
 use crate::kafka::source::{CaughtUp, CommitMetadata, OwnershipTable, Record};
-use crate::member::worker::ActivePolicies;
 use crate::member::worker::context::Context;
 use crate::member::worker::partition::PartitionState;
+use crate::member::worker::{ActivePolicies, PartAnew, ReadAnew};
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
-use crate::sampling::policy;
+use crate::sampling::policy::{self, ReopenSpec};
 use crate::sampling::sampler::Policies;
-use crate::sampling::trace::Limits;
+use crate::sampling::trace::{Limits, Trigger};
 use crate::telemetry::accounts::Counts;
 
 const TRACES: u8 = 5;
@@ -72,6 +72,8 @@ enum Step {
     TakeUntold(u8),
     /// It never will take one.
     Refuse(u8),
+    /// A re-opened trace is read again.
+    ReadAgain,
     Commit,
     HandOver,
     Crash,
@@ -102,6 +104,7 @@ fn step() -> impl Strategy<Value = Step> {
         7 => any::<u8>().prop_map(Step::Take),
         1 => any::<u8>().prop_map(Step::TakeUntold),
         1 => any::<u8>().prop_map(Step::Refuse),
+        3 => Just(Step::ReadAgain),
         4 => Just(Step::Commit),
         1 => Just(Step::HandOver),
         2 => Just(Step::Crash),
@@ -134,6 +137,8 @@ struct OnLog {
 struct Stands {
     decision: SamplingDecision,
     last: Offset,
+    /// It was dropped, and a late span re-opened it.
+    is_reopened: bool,
     /// An owner said so, or took it over.
     is_owners: bool,
 }
@@ -156,9 +161,17 @@ impl Owner {
     }
 }
 
+/// What the policies are like.
+#[derive(Clone, Copy, Debug)]
+struct Rules {
+    ttl: Duration,
+    /// Late errors re-open dropped traces.
+    reopens: bool,
+}
+
 struct World {
     group: GroupHash,
-    ttl: Duration,
+    rules: Rules,
     records: Vec<(Timestamp, Vec<u8>)>,
     clock: i64,
     wall: i64,
@@ -179,18 +192,22 @@ struct World {
     settled: HashSet<usize>,
 }
 
-fn active(ttl: Duration) -> ActivePolicies {
+fn active(Rules { ttl, reopens }: Rules) -> ActivePolicies {
     let policies = [
         bench::attribute("all", "kept", "yes"),
         bench::limited("some", 2),
         bench::errors("errors"),
     ];
-    let policies = policy::compile(&policies).unwrap();
+    let mut policies = policy::compile(&policies).unwrap();
+    if reopens {
+        let spec = ReopenSpec { policies: vec!["errors".into()], max_traces_per_second: 100_000 };
+        policies = policies.reopening(&spec).unwrap();
+    }
     ActivePolicies::new(Policies::new(policies, LIMITS, ttl), "hash".to_owned())
 }
 
-fn owner(number: usize, committed: (Position, CommitMetadata), ttl: Duration) -> Owner {
-    let mut shared = bench::shared(active(ttl));
+fn owner(number: usize, committed: (Position, CommitMetadata), rules: Rules) -> Owner {
+    let mut shared = bench::shared(active(rules));
     shared.log = Some(Arc::new(ByHand(GroupHash::of(GROUP))));
     shared.max_chunk_bytes = MAX_CHUNK;
     let active = shared.policies.get();
@@ -207,12 +224,12 @@ fn id(trace: u8) -> TraceId {
 }
 
 impl World {
-    fn new(ttl: Duration) -> Self {
+    fn new(rules: Rules) -> Self {
         let committed = (Position(0), CommitMetadata::default());
-        let owner = owner(0, committed, ttl);
+        let owner = owner(0, committed, rules);
         let mut world = Self {
             group: GroupHash::of(GROUP),
-            ttl,
+            rules,
             records: Vec::new(),
             clock: 1_000_000,
             wall: 1_000_000,
@@ -234,7 +251,7 @@ impl World {
 
     /// True if no decision is ever forgotten.
     fn remembers(&self) -> bool {
-        self.ttl > Duration::from_secs(3600)
+        self.rules.ttl > Duration::from_secs(3600)
     }
 
     /// The owner puts its ownership on record and reads the log back.
@@ -256,7 +273,7 @@ impl World {
     }
 
     fn succeed(&mut self) {
-        let fresh = owner(self.owners, self.committed, self.ttl);
+        let fresh = owner(self.owners, self.committed, self.rules);
         let mut old = std::mem::replace(&mut self.owner, fresh);
         old.state.abandon(&mut old.ctx);
         self.check_accounts(&old);
@@ -282,6 +299,7 @@ impl World {
             Step::Take(which) => self.take(*which),
             Step::TakeUntold(which) => self.take_untold(*which),
             Step::Refuse(which) => self.refuse(*which),
+            Step::ReadAgain => self.read_again(),
             Step::Commit => self.commit(),
             Step::HandOver => {
                 self.write_and_deliver();
@@ -397,7 +415,10 @@ impl World {
     fn believe(&mut self, recorded: &DecisionRecord, is_by_owner: bool) {
         let DecisionRecord { trace_id, decision, first, last, .. } = recorded;
         let key = (*trace_id, *first);
-        let new = Stands { decision: decision.clone(), last: *last, is_owners: is_by_owner };
+        let is_reopened = recorded.trigger == Trigger::Late;
+        let (decision_now, last_now) = (decision.clone(), *last);
+        let new =
+            Stands { decision: decision_now, last: last_now, is_reopened, is_owners: is_by_owner };
         match self.stands.get_mut(&key) {
             Some(old) if old.is_owners && is_by_owner => {
                 assert_eq!(old.decision, *decision, "{key:?} is judged twice");
@@ -434,11 +455,47 @@ impl World {
     /// Until there is nothing more to write or to deliver.
     fn write_and_deliver(&mut self) {
         self.close();
-        while !self.owner.ctx.outbox.batches.is_empty() || !self.owner.at_backend.is_empty() {
+        while !self.owner.ctx.outbox.batches.is_empty()
+            || !self.owner.at_backend.is_empty()
+            || !self.owner.ctx.outbox.read_again.is_empty()
+        {
             self.write();
+            self.read_again();
             self.take(0);
             self.close();
         }
+    }
+
+    /// Reads a re-opened trace again, from the records that the log lists for it.
+    fn read_again(&mut self) {
+        let Some(asked) = self.owner.ctx.outbox.read_again.pop_front() else { return };
+        let from = usize::try_from(asked.log.0).unwrap();
+        let of_trace = |entry: &LogEntry| entry.record.trace_id == asked.trace_id;
+        let entries: Vec<LogEntry> =
+            self.log[from..].iter().flat_map(|it| it.line.entries()).filter(of_trace).collect();
+        let is_dropped = |entry: &&LogEntry| entry.record.decision == SamplingDecision::Dropped;
+        let firsts = entries.iter().filter(is_dropped).map(|entry| entry.record.first);
+        let dropped = firsts.filter(|first| *first < asked.record).max();
+        let mut offsets = BTreeSet::from([asked.record.0]);
+        for LogEntry { record, details } in entries {
+            if let Some(details) = details
+                && (Some(record.first) == dropped || record.first == asked.record)
+            {
+                offsets.extend(details.records.listed().unwrap().map(|offset| offset.0));
+            }
+        }
+        let parts = offsets.range(..=asked.record.0).map(|offset| {
+            let mut request =
+                TracesData::decode(&*self.records[*offset as usize].1).expect("it was made here");
+            for scope in request.resource_spans.iter_mut().flat_map(|it| &mut it.scope_spans) {
+                scope.spans.retain(|span| span.trace_id == asked.trace_id.as_bytes());
+            }
+            PartAnew { forwarded: Vec::new(), bytes: request.encode_to_vec() }
+        });
+        let anew = ReadAnew { parts: parts.collect(), asked, is_incomplete: false };
+        let Owner { ctx, state, .. } = &mut self.owner;
+        state.deliver_anew(ctx, &anew);
+        self.collect();
     }
 
     fn unwritten(&mut self, is_written: bool) {
@@ -488,7 +545,7 @@ impl World {
             let (trace, offset) = (id(sent.trace), sent.offset);
             let is_on_record = self.log.iter().flat_map(|it| self.decisions(it)).any(|recorded| {
                 recorded.trace_id == trace
-                    && recorded.first <= offset
+                    && (recorded.first <= offset || recorded.trigger == Trigger::Late)
                     && recorded.decision != SamplingDecision::Dropped
             });
             assert!(is_on_record, "span {span} is delivered before it is on record as kept");
@@ -517,9 +574,12 @@ impl World {
         let (trace, offset) = (id(self.sent[span].trace), self.sent[span].offset);
         let by_owners = self.log[..self.owner.marker].iter().filter(|it| it.is_by_owner);
         let known = by_owners.flat_map(|it| self.decisions(it)).any(|recorded| {
+            let of_what_was_dropped = || {
+                self.reopened(&self.sent[span]).is_some_and(|(first, _)| first == recorded.first)
+            };
             recorded.trace_id == trace
                 && recorded.delivered
-                && recorded.first <= offset
+                && (recorded.first <= offset || of_what_was_dropped())
                 && offset <= recorded.last
         });
         assert!(!known, "span {span} is delivered again, and was on record as delivered");
@@ -543,6 +603,13 @@ impl World {
             let stands = self.standing(sent).unwrap_or_else(|| {
                 panic!("span {number} of {position:?} is passed, and not on record")
             });
+            if let Some((record, _)) = self.reopened(sent) {
+                let is_delivered = !sent.delivered_by.is_empty() || sent.is_given_up;
+                assert!(
+                    is_delivered || record.0 >= position.0,
+                    "span {number} was re-opened at {record:?}, which is passed, and not delivered"
+                );
+            }
             let is_delivered = !sent.delivered_by.is_empty() || sent.is_given_up;
             assert!(
                 stands.decision == SamplingDecision::Dropped || is_delivered,
@@ -564,6 +631,24 @@ impl World {
             .iter()
             .filter(|((trace, first), _)| *trace == id(sent.trace) && *first <= sent.offset);
         of_trace.max_by_key(|((_, first), _)| *first).map(|(_, stands)| stands)
+    }
+
+    /// The decision that re-opened what a span follows, if one did, and the record by which.
+    fn reopened(&self, sent: &Sent) -> Option<(Offset, &Stands)> {
+        let of_trace = |first: Offset| {
+            let later = self
+                .stands
+                .iter()
+                .filter(move |((trace, other), _)| *trace == id(sent.trace) && *other > first);
+            later.min_by_key(|((_, first), _)| *first)
+        };
+        let dropped = self.stands.iter().filter(|((trace, first), stands)| {
+            *trace == id(sent.trace) && *first <= sent.offset && !stands.is_reopened
+        });
+        let ((_, first), stands) = dropped.max_by_key(|((_, first), _)| *first)?;
+        let ((_, record), next) = of_trace(*first)?;
+        let is_it = stands.decision == SamplingDecision::Dropped && next.is_reopened;
+        (is_it && sent.offset <= *record).then_some((*record, next))
     }
 
     fn check_accounts(&self, owner: &Owner) {
@@ -598,6 +683,7 @@ impl World {
         }
         for (number, sent) in self.sent.iter().enumerate() {
             let stands = self.standing(sent).expect("every trace is on record");
+            let stands = self.reopened(sent).map_or(stands, |(_, reopened)| reopened);
             let is_delivered = !sent.delivered_by.is_empty();
             if stands.decision == SamplingDecision::Dropped {
                 let is_covered = self.remembers() || sent.offset <= stands.last;
@@ -619,8 +705,8 @@ fn spans_of(chunk: &Chunk) -> Vec<usize> {
     scopes.flat_map(|scope| scope.spans).map(number).collect()
 }
 
-fn run(ttl: Duration, steps: &[Step]) {
-    let mut world = World::new(ttl);
+fn run(ttl: Duration, reopens: bool, steps: &[Step]) {
+    let mut world = World::new(Rules { ttl, reopens });
     steps.iter().for_each(|step| world.step(step));
     world.finish();
 }
@@ -630,12 +716,24 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_promises_hold(steps in prop::collection::vec(step(), 1..120)) {
-        run(Duration::from_secs(1_000_000), &steps);
+        run(Duration::from_secs(1_000_000), false, &steps);
+    }
+
+    #[test]
+    fn whatever_is_reopened_the_promises_hold(steps in prop::collection::vec(step(), 1..120)) {
+        run(Duration::from_secs(1_000_000), true, &steps);
     }
 
     /// Traces that come again when they were forgotten are decided again.
     #[test]
     fn whatever_is_forgotten_the_promises_hold(steps in prop::collection::vec(step(), 1..120)) {
-        run(Duration::from_secs(6), &steps);
+        run(Duration::from_secs(6), false, &steps);
+    }
+
+    #[test]
+    fn whatever_is_forgotten_and_reopened_the_promises_hold(
+        steps in prop::collection::vec(step(), 1..120),
+    ) {
+        run(Duration::from_secs(6), true, &steps);
     }
 }

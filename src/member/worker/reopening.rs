@@ -1,0 +1,159 @@
+//! Dropped traces that late spans re-opened: who reads them again, and how what was read leaves.
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::Worker;
+use super::context::Context;
+use super::outcomes::Outcomes;
+use super::partition::PartitionState;
+use super::settlement::{ReadAgain, Shipment};
+use crate::ids::Origin;
+use crate::otlp::span::{self, Slice};
+use crate::otlp::{AttributeKeys, Scan, SpanSegment, scan};
+use crate::sampling::decided::SamplingDecision;
+use crate::sampling::sampler::{Piece, next_run};
+use crate::telemetry::accounts::Amount;
+use crate::telemetry::metrics::ReopenFailure;
+
+/// Reads traces again, on a thread of its own.
+pub trait Reread: std::fmt::Debug + Send + Sync {
+    /// Takes a trace over, and tells its worker what it found by [`Notice::Reread`](super::Notice).
+    ///
+    /// # Errors
+    /// If it has no room: the trace, to be handed over again later.
+    fn try_read(&self, trace: ReadAgain) -> Result<(), ReadAgain>;
+}
+
+/// What there is of a trace that was read again.
+#[derive(Debug)]
+pub struct ReadAnew {
+    /// What was asked for.
+    pub asked: ReadAgain,
+    /// Its spans, by record.
+    pub parts: Vec<PartAnew>,
+    /// Kafka does not have all of them any more.
+    pub is_incomplete: bool,
+}
+
+/// The spans of a trace in one record.
+#[derive(Debug)]
+pub struct PartAnew {
+    /// The forwarded headers of the record.
+    pub forwarded: Vec<u8>,
+    /// A `TracesData` message.
+    pub bytes: Vec<u8>,
+}
+
+impl Worker {
+    /// A trace was read again.
+    pub(super) fn told_of_reread(&mut self, anew: &ReadAnew) {
+        let Origin { partition, generation, .. } = anew.asked.origin;
+        if let Some(state) = self.partitions.get(partition, generation) {
+            state.deliver_anew(&mut self.ctx, anew);
+            state.publish(&mut self.ctx);
+        }
+        self.feed();
+        self.go_on_with_revocations();
+        self.post();
+    }
+}
+
+impl Context {
+    /// Hands traces that are to be read again to who does it, in order, as far as there is room.
+    pub(super) fn send_read_again(&mut self) {
+        let Some(reread) = &self.shared.reread else { return };
+        while let Some(trace) = self.outbox.read_again.pop_front() {
+            if let Err(trace) = reread.try_read(trace) {
+                self.outbox.read_again.push_front(trace);
+                break;
+            }
+        }
+    }
+}
+
+impl PartitionState {
+    /// Delivers what was read again.
+    pub(super) fn deliver_anew(&mut self, ctx: &mut Context, anew: &ReadAnew) {
+        let ReadAnew { asked, parts, is_incomplete } = anew;
+        let Some(recorded) = self.settlement.decision_of(asked.delivery).cloned() else { return };
+        let SamplingDecision::Kept(kept) = recorded.decision else { return };
+        let (_, mut outcomes) = self.sampling(ctx);
+        let runs = runs(parts);
+        let late = Amount { traces: 0, spans: asked.late.0, bytes: asked.late.1 };
+        outcomes.count_reopened(amount(&runs), late, *is_incomplete);
+        let shipment = match runs.is_empty() {
+            true => outcomes.nothing(&kept.policy),
+            false => outcomes.ship(&kept, runs.iter().map(|run| run.piece(parts))),
+        };
+        self.settlement.read_anew(asked.delivery, shipment, &mut ctx.outbox);
+    }
+}
+
+impl Outcomes<'_> {
+    /// Counts `all` spans of a trace that was re-opened, of which the `late` ones are counted already.
+    fn count_reopened(&mut self, all: Amount, late: Amount, is_incomplete: bool) {
+        let counts = &mut self.counting.counts;
+        counts.reopened.add(Amount {
+            traces: 1,
+            spans: all.spans.saturating_sub(late.spans),
+            bytes: all.bytes.saturating_sub(late.bytes),
+        });
+        counts.reopen_failures[ReopenFailure::Expired as usize] += u64::from(is_incomplete);
+    }
+
+    fn nothing(&self, policy: &str) -> Shipment {
+        let targets = self.active.targets(&self.shared.exporters, policy);
+        Shipment { targets, chunks: Vec::new(), since: Instant::now() }
+    }
+}
+
+/// Spans that stand together in a part.
+#[derive(Debug)]
+struct Run {
+    part: usize,
+    resource: Bytes,
+    scope: Bytes,
+    spans: Slice,
+    count: u64,
+}
+
+impl Run {
+    fn piece<'a>(&'a self, parts: &'a [PartAnew]) -> Piece<'a> {
+        let PartAnew { forwarded, bytes } = &parts[self.part];
+        let (resource, scope) = (&self.resource, &self.scope);
+        let segment = SpanSegment { resource, scope, spans: self.spans.of(bytes) };
+        Piece { forwarded, segment }
+    }
+}
+
+/// All spans that are understood, which those that came before were, too.
+fn runs(parts: &[PartAnew]) -> Vec<Run> {
+    let (keys, mut found, mut runs) = (AttributeKeys::default(), Scan::default(), Vec::new());
+    for (part, PartAnew { bytes, .. }) in parts.iter().enumerate() {
+        if scan(bytes, &keys, &mut found).is_err() {
+            continue;
+        }
+        let header = |pieces: span::Run| -> Bytes {
+            let pieces = pieces.of(&found.pieces).iter().map(|piece| piece.of(bytes));
+            pieces.flatten().copied().collect()
+        };
+        let mut first = 0;
+        while first < found.spans.len() {
+            let run = next_run(&found.spans, first);
+            first += run.spans.len();
+            let scope = &found.scopes[run.spans[0].scope as usize];
+            let resource = &found.resources[scope.resource as usize];
+            let (spans, count) = (run.framed, u64::from(run.count()));
+            let (resource, scope) = (header(resource.header), header(scope.header));
+            runs.push(Run { part, resource, scope, spans, count });
+        }
+    }
+    runs
+}
+
+fn amount(runs: &[Run]) -> Amount {
+    let spans = runs.iter().map(|run| run.count).sum();
+    let bytes = runs.iter().map(|run| run.spans.len() as u64).sum();
+    Amount { traces: 0, spans, bytes }
+}
