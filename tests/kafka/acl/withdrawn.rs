@@ -1,4 +1,5 @@
-//! ACLs that are withdrawn while a member runs, one after the other, and granted again.
+//! ACLs that are withdrawn while a member runs, one after the other, and granted again: those of a member with
+//! all that it may have, and that of an exporter that writes to a topic.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -72,10 +73,7 @@ fn withdrawn(protocol: &str) {
         is_named(&first.process, before, &acl);
         if need.name == INPUT || need.name == GROUP {
             // A rebalance that was under way may end well.
-            eventually("/readyz to say it", PATIENCE, || {
-                let (status, said) = http_get(first.admin(), "/readyz?verbose")?;
-                (status == 503 && said.contains("lacks the ACL")).then_some(())
-            });
+            is_not_ready(&first);
         }
         is_quiet(&first.process, &acl);
         user.grant(&acl);
@@ -86,6 +84,47 @@ fn withdrawn(protocol: &str) {
     assert_eq!(world.letters(), poisoned, "every letter is there");
     let denied = first.scrape().sum("tailsieve_kafka_denied_total");
     assert!(denied >= needs.len() as f64 - 1.0, "{denied} are counted");
+}
+
+/// Scenario: that to write to the topic of an exporter is withdrawn while traces come that are kept.
+/// Guarantees: it is named in the log and by `/readyz`, and counted; nobody spins, and nothing is committed
+/// that is not on the topic; when it is granted again every span is there.
+#[test]
+#[ignore = "starts Kafka: run ./tests/run"]
+fn acl_of_an_exporter_withdrawn_and_granted_again_loses_nothing() {
+    let broker = guarded();
+    let world = World::new("acl-exporter");
+    let user = broker.user();
+    let acl = |need: &Need| need.on(|option| world.name(option));
+    but(RUN, &[LETTERS]).iter().for_each(|need| user.grant(&acl(need)));
+    let config = world.config_to_topic(&user, "", "");
+    let mut member = Member::start(world.rig.scratch.path(), "member", &config);
+    member.wait_ready();
+    let mut ledger = world.traffic(1);
+    world.rig.settle();
+
+    let before = member.process.log().len();
+    let write = RUN.iter().find(|need| need.name == EXPORT).map(acl).unwrap();
+    user.withdraw(&write);
+    ledger.traces.extend(world.traffic(2).traces);
+    is_named(&member.process, before, &write);
+    is_not_ready(&member);
+    is_quiet(&member.process, &write);
+    assert!(!world.rig.is_settled(), "what is not on the topic is not committed");
+    assert!(member.scrape().sum("tailsieve_kafka_denied_total") > 0.0, "it is counted");
+
+    user.grant(&write);
+    member.wait_ready();
+    world.rig.settle();
+    world.expect_all_on_topic(&ledger);
+}
+
+/// Waits until `/readyz` says that an ACL is missing.
+fn is_not_ready(member: &Member) {
+    eventually("/readyz to say it", PATIENCE, || {
+        let (status, said) = http_get(member.admin(), "/readyz?verbose")?;
+        (status == 503 && said.contains("lacks the ACL")).then_some(())
+    });
 }
 
 /// Waits until the log names the ACL, behind what it had before.

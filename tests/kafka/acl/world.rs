@@ -147,19 +147,26 @@ impl World {
     /// A member with the consumer protocol that writes to a topic; every span is there.
     pub fn run_consumer(&self, user: &User<'_>) -> Result<(), String> {
         let ledger = self.traffic(1);
-        let export = format!("export: {{protocol: kafka, topic: {}}}\n", self.out.name());
-        let config = self.config(Some(user), "  group_protocol: consumer\n", "");
-        let (before, after) = config.split_once("export:\n").unwrap();
-        let admin = after.find("admin:\n").unwrap();
-        let config = format!(
-            "{before}{export}decision_log: {{enabled: false}}\n{}",
-            after.get(admin..).unwrap()
-        );
+        let consumer = "  group_protocol: consumer\n";
+        let config = self.config_to_topic(user, consumer, "decision_log: {enabled: false}\n");
         let mut member = Member::start(self.rig.scratch.path(), "member", &config);
         self.wait_for_all(&mut member.process)?;
-        self.observe(&self.out);
-        self.expect_all(&ledger);
+        self.expect_all_on_topic(&ledger);
         Ok(())
+    }
+
+    /// As [`config`](Self::config), with an exporter that writes to a topic.
+    pub fn config_to_topic(&self, user: &User<'_>, more_kafka: &str, sections: &str) -> String {
+        let config = self.config(Some(user), more_kafka, sections);
+        let (before, after) = config.split_once("  endpoint: ").unwrap();
+        let (_, after) = after.split_once('\n').unwrap();
+        format!("{before}  protocol: kafka\n  topic: {}\n{after}", self.out.name())
+    }
+
+    /// Every span is on the topic that such an exporter writes to.
+    pub fn expect_all_on_topic(&self, ledger: &Ledger) {
+        self.observe(&self.out);
+        self.expect_all(ledger);
     }
 
     fn observe(&self, topic: &Topic) {
