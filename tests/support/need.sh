@@ -16,14 +16,18 @@ apt_is_permitted() {
     command -v apt-get >/dev/null && { [[ $(id -u) == 0 ]] || sudo -n true 2>/dev/null; }
 }
 
+# One at a time, where scripts run side by side. What a package starts does not keep the lock.
 apt_updated=
 apt_install() {
     apt_is_permitted || return 0
-    say "installing $* ..."
-    [[ -n $apt_updated ]] || as_root apt-get update -qq >/dev/null || true
-    apt_updated=yes
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$@" >/dev/null || true
+    {
+        flock 9
+        say "installing $* ..."
+        [[ -n $apt_updated ]] || as_root apt-get update -qq >/dev/null 9>&- || true
+        apt_updated=yes
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends "$@" >/dev/null 9>&- || true
+    } 9>"${TMPDIR:-/tmp}/tailsieve-apt-$(id -u).lock"
 }
 
 # need PROGRAM WHAT PACKAGE...: installs the Debian packages if the program is missing; ends the
