@@ -55,12 +55,16 @@ pub(super) fn find_behind(
     Ok(of_owners(read(log, wanted, &stretches, budget)?))
 }
 
-/// Without those of former owners on decisions that an owner has made, too.
+/// Without those of former owners on decisions that an owner has made, too. That late spans followed one,
+/// or that it was delivered, an owner also says of what a former one decided.
 fn of_owners(mut entries: Vec<Entry>) -> Vec<Entry> {
     let decision = |entry: &Entry| (entry.partition, entry.record.first);
-    let of_owners = entries.iter().filter(|entry| !entry.by_former_owner);
-    let of_owners: HashSet<_> = of_owners.map(decision).collect();
-    entries.retain(|entry| !entry.by_former_owner || !of_owners.contains(&decision(entry)));
+    let is_made = |entry: &&Entry| {
+        let details = entry.details.as_ref();
+        !entry.by_former_owner && details.is_some_and(|details| !details.is_late())
+    };
+    let made: HashSet<_> = entries.iter().filter(is_made).map(decision).collect();
+    entries.retain(|entry| !entry.by_former_owner || !made.contains(&decision(entry)));
     entries
 }
 
@@ -145,24 +149,35 @@ fn likely(id: TraceId, partitions: u32) -> BTreeSet<Partition> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::ids::Offset;
     use crate::kafka::decision_log::testing::dropped;
+    use crate::sampling::decided::TraceDetails;
+    use crate::sampling::trace::RecordOffsets;
 
     #[test]
     fn what_a_former_owner_decided_counts_unless_an_owner_did_too() {
-        let entry = |first, by_former_owner| Entry {
+        let late = TraceDetails::late(RecordOffsets::one(Offset(9)), 1, 1);
+        let made = TraceDetails { duration: Some(Duration::ZERO), ..late.clone() };
+        let entry = |first, by_former_owner, details: Option<&TraceDetails<'static>>| Entry {
             partition: Partition(3),
             offset: Offset(0),
             by_former_owner,
             record: dropped(1, first, first + 5),
-            details: None,
+            details: details.cloned(),
         };
         let counts = |entries: &[Entry]| -> Vec<(i64, bool)> {
             let all = of_owners(entries.to_vec());
             all.iter().map(|entry| (entry.record.first.0, entry.by_former_owner)).collect()
         };
-        assert_eq!(counts(&[entry(7, true), entry(9, false)]), [(7, true), (9, false)]);
-        assert_eq!(counts(&[entry(7, true), entry(7, false), entry(7, true)]), [(7, false)]);
+        let former = entry(7, true, Some(&made));
+        let another = [former.clone(), entry(9, false, Some(&made))];
+        assert_eq!(counts(&another), [(7, true), (9, false)]);
+        let both = [former.clone(), entry(7, false, Some(&made)), former.clone()];
+        assert_eq!(counts(&both), [(7, false)]);
+        let followed = [former, entry(7, false, Some(&late)), entry(7, false, None)];
+        assert_eq!(counts(&followed), [(7, true), (7, false), (7, false)]);
     }
 
     #[test]

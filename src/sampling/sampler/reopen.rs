@@ -45,7 +45,9 @@ impl Sampler {
                     dropped_by: None,
                     first: record.offset,
                     last: record.offset,
-                    at: now,
+                    // A former owner's clock may have been ahead. It is remembered no shorter than what it
+                    // follows.
+                    at: now.max(before.at),
                     trigger: Trigger::Late,
                     delivered: false,
                 };

@@ -470,9 +470,20 @@ impl World {
     fn read_again(&mut self) {
         let Some(asked) = self.owner.ctx.outbox.read_again.pop_front() else { return };
         let from = usize::try_from(asked.log.0).unwrap();
-        let of_trace = |entry: &LogEntry| entry.record.trace_id == asked.trace_id;
-        let entries: Vec<LogEntry> =
-            self.log[from..].iter().flat_map(|it| it.line.entries()).filter(of_trace).collect();
+        let entries = self.log[from..]
+            .iter()
+            .flat_map(|it| it.line.entries().into_iter().map(|entry| (it.is_by_owner, entry)));
+        let of_trace = |(_, entry): &(bool, LogEntry)| entry.record.trace_id == asked.trace_id;
+        let entries: Vec<(bool, LogEntry)> = entries.filter(of_trace).collect();
+        let is_decision =
+            |entry: &LogEntry| entry.details.as_ref().is_some_and(|details| !details.is_late());
+        let by_owners = entries.iter().filter(|(is_owners, it)| *is_owners && is_decision(it));
+        let by_owners: HashSet<Offset> = by_owners.map(|(_, entry)| entry.record.first).collect();
+        let counts = |(is_by_owner, entry): &(bool, LogEntry)| {
+            *is_by_owner || !by_owners.contains(&entry.record.first)
+        };
+        let entries = entries.into_iter().filter(counts).map(|(_, entry)| entry);
+        let entries: Vec<LogEntry> = entries.collect();
         let is_dropped = |entry: &&LogEntry| entry.record.decision == SamplingDecision::Dropped;
         let firsts = entries.iter().filter(is_dropped).map(|entry| entry.record.first);
         let dropped = firsts.filter(|first| *first < asked.record).max();
