@@ -18,6 +18,7 @@ use super::policy_tests::{self, TestArgs};
 use super::process::LogOptions;
 use super::rekey::{self, RekeyArgs};
 use super::replay_dead_letters::{self, ReplayDeadLettersArgs};
+use super::retrieval::{self, RetrievalArgs};
 use super::run::{self, RunArgs};
 use super::schema::{self, SchemaArgs};
 use super::size::{self, SizeArgs};
@@ -48,6 +49,7 @@ enum Command {
     Doctor(DoctorArgs),
     Decisions(DecisionsArgs),
     Trace(TraceArgs),
+    Retrieval(RetrievalArgs),
     Decide(DecideArgs),
     Capture(CaptureArgs),
     Test(TestArgs),
@@ -74,6 +76,7 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args),
             Command::Decisions(args) => decisions::run(args),
             Command::Trace(args) => trace::run(args),
+            Command::Retrieval(args) => retrieval::run(args, &self.log),
             Command::Decide(args) => decide::run(args),
             Command::Capture(args) => capture::run(args),
             Command::Test(args) => policy_tests::run(args),

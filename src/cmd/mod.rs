@@ -23,6 +23,7 @@ mod printable;
 pub mod process;
 pub mod rekey;
 pub mod replay_dead_letters;
+pub mod retrieval;
 pub mod run;
 pub mod schema;
 pub mod size;

@@ -27,6 +27,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Diagnostics, Errors};
 use crate::member::app::StartError;
 use crate::otel::Otel;
+use crate::retrieval::server::ServerError;
 use crate::sampling::policy::CompileError;
 use crate::telemetry::admin::{AdminError, AdminServer, AdminSettings, Check, Pages};
 use crate::telemetry::logs::{self, LogFormat, OwnLayer, TelemetryError};
@@ -67,6 +68,9 @@ pub enum CommandError {
     /// The admin pages cannot be served.
     #[error(transparent)]
     Admin(#[from] AdminError),
+    /// Traces cannot be served.
+    #[error(transparent)]
+    Retrieval(#[from] ServerError),
     /// A member cannot be started.
     #[error(transparent)]
     Member(#[from] StartError),
@@ -103,6 +107,7 @@ impl CommandError {
             Self::Logs(TelemetryError::Init(_))
             | Self::Metrics(_)
             | Self::Admin(_)
+            | Self::Retrieval(_)
             | Self::Member(_)
             | Self::Failed(_)
             | Self::System(_) => ExitCode::FAILURE,

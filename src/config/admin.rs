@@ -57,7 +57,7 @@ fn trace_url(text: String) -> Result<TraceUrl, String> {
 }
 
 /// An address to listen on: `host:port`; a name is looked up.
-fn address(text: String) -> Result<SocketAddr, String> {
+pub(super) fn address(text: String) -> Result<SocketAddr, String> {
     let expected = || format!("expected an address such as `{LISTEN}`, found `{text}`");
     let mut found = text.to_socket_addrs().map_err(|_| expected())?;
     found.next().ok_or_else(expected)

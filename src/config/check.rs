@@ -80,6 +80,7 @@ const OF_CONFIG: &[&str] = &[
     "buffer",
     "annotate",
     "admin",
+    "retrieval",
     "telemetry",
     "shutdown_timeout",
 ];

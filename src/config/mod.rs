@@ -16,6 +16,7 @@ mod lint;
 mod locate;
 mod policies;
 pub mod policy_tests;
+mod retrieval;
 pub mod schema;
 mod sections;
 mod shown;
@@ -30,6 +31,7 @@ use crate::kafka::dead_letters::DeadLetterSettings;
 use crate::kafka::decision_log::DecisionLogSettings;
 use crate::kafka::source::SourceSettings;
 use crate::options::{self, boolean, choice, options, scalar, values};
+use crate::retrieval::RetrievalSettings;
 use crate::sampling::policy::ReopenSpec;
 use crate::sampling::policy::spec::PolicySpec;
 use crate::telemetry::admin::AdminSettings;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub annotate: Annotate,
     /// Section `admin`.
     pub admin: AdminSettings,
+    /// Section `retrieval`; `None` unless traces are served.
+    pub retrieval: Option<RetrievalSettings>,
     /// Section `telemetry`.
     pub telemetry: TelemetrySettings,
     /// `shutdown_timeout`: how long an orderly stop may take.

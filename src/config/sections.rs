@@ -9,6 +9,7 @@ use serde_json::json;
 use super::admin::Admin;
 use super::document::Document;
 use super::kafka::Kafka;
+use super::retrieval::Retrieval;
 use super::{Annotate, Settings, TelemetrySettings, export, lint, policies};
 use crate::kafka::decision_log::DecisionLogSettings;
 use crate::options::{
@@ -79,6 +80,8 @@ impl Options for Settings {
         let annotate: Annotate = root.take("annotate", doc, section().or_defaults());
         let doc = "The pages for operation.";
         let admin: Admin = root.take("admin", doc, section().or_defaults());
+        let doc = "The server of dropped traces, for Tempo and for scripts.";
+        let retrieval: Retrieval = root.take("retrieval", doc, section().or_defaults());
         let doc = "How the process logs.";
         let telemetry: TelemetrySettings = root.take("telemetry", doc, section().or_defaults());
         let doc = "How long an orderly stop may take: deliveries in flight, commits, leaving the \
@@ -93,8 +96,10 @@ impl Options for Settings {
         let doc = "How often the contents of the policy file are looked at. SIGHUP and `POST \
                    /-/reload` have it looked at at once.";
         let policies_poll_interval = root.take("policies_poll_interval", doc, wait().or("1s"));
+        let decision_log = decision_log.settings(&source);
         Self {
-            decision_log: decision_log.settings(&source),
+            retrieval: retrieval.settings(&source, decision_log.as_ref()),
+            decision_log,
             consumers: kafka.consumers,
             idle_grace: kafka.idle_grace,
             workers: buffer.workers,
@@ -153,6 +158,13 @@ pub(super) fn settings(document: &Document, folder: &Path) -> Reading {
         let node = root.find("dead_letter.topic");
         let message = format!("topic: {}", values::told(node, message));
         context.problems.add(node.place, message, None);
+    }
+    if let Some(listen) = root.get("retrieval").and_then(|it| it.get("listen"))
+        && settings.decision_log.is_none()
+    {
+        let message = "listen: without a decision log nothing says where a trace is";
+        let help = "leave out `decision_log.enabled: false`".to_owned();
+        context.problems.add(listen.place, message.to_owned(), Some(help));
     }
     let Context { problems, warnings, notes, .. } = context;
     let mut warnings = warnings.into_inner();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::ids::{Offset, Partition};
 use crate::kafka::decision_log::{GroupHash, LogEntry, OwnerId, read_whole};
 use crate::kafka::topic_reader::Record;
-use crate::sampling::decided::{DecisionRecord, TraceDetails};
+use crate::sampling::decided::{DecisionRecord, SamplingDecision, TraceDetails};
 
 /// An entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,11 @@ impl Entry {
     /// The policy by which it was decided, if there is one.
     pub fn policy(&self) -> Option<&str> {
         self.record.policy().map(|policy| &**policy)
+    }
+
+    /// True if it says that the trace is kept.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.record.decision, SamplingDecision::Kept(_))
     }
 
     /// True if it tells of late spans.

@@ -42,7 +42,7 @@ pub(super) fn fetch(
     places: &Places,
     budget: &mut Budget,
 ) -> Result<Fetched, RetrievalError> {
-    spans.partitions()?;
+    spans.partitions(budget)?;
     let mut fetched = Fetched::default();
     let mut extract = Extract::new(id);
     let partitions: BTreeSet<Partition> = places.all().map(|(partition, _)| partition).collect();

@@ -25,7 +25,7 @@ pub(super) fn find(
     range: TimeRange,
     budget: &mut Budget,
 ) -> Result<Vec<Entry>, RetrievalError> {
-    let partitions = log.partitions()?;
+    let partitions = log.partitions(budget)?;
     // The decision is on the partition of the spans, which is that of the trace id as their key.
     let likely = likely(wanted.0, partitions);
     let others = (0..partitions.cast_signed()).map(Partition);
@@ -66,6 +66,20 @@ fn of_owners(mut entries: Vec<Entry>) -> Vec<Entry> {
     let made: HashSet<_> = entries.iter().filter(is_made).map(decision).collect();
     entries.retain(|entry| !entry.by_former_owner || !made.contains(&decision(entry)));
     entries
+}
+
+/// What else a partition says of the trace in a range; perhaps nothing.
+pub(super) fn more(
+    log: &Reader,
+    wanted: Wanted,
+    (partition, range): (Partition, TimeRange),
+    budget: &mut Budget,
+) -> Result<Vec<Entry>, RetrievalError> {
+    let here = BTreeSet::from([partition]);
+    let stretches = stretches(log, &here, range, (budget, &mut WhyNone::default()))?;
+    let mut entries = read(log, wanted, &stretches, budget)?;
+    entries.retain(|entry| !entry.by_former_owner);
+    Ok(entries)
 }
 
 /// What is known if there are no entries.

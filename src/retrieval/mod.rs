@@ -9,8 +9,15 @@ mod budget;
 mod entry;
 mod fetch;
 mod find;
+mod lookups;
+mod metrics;
+mod pieces;
 mod places;
 mod reader;
+pub mod server;
+mod settings;
+
+use std::fmt;
 
 use rdkafka::error::KafkaError;
 use thiserror::Error;
@@ -18,15 +25,16 @@ use thiserror::Error;
 use crate::ids::{Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::GroupHash;
 
-pub use budget::Budget;
+pub use budget::{Budget, Rate};
 pub use entry::{Entry, Owners};
 pub use fetch::{Fetched, Part};
 pub use places::Places;
+pub use settings::{RetrievalSettings, TlsFiles};
 
 use reader::Reader;
 
 /// Where traces are.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Origin {
     /// The brokers.
     pub brokers: String,
@@ -38,6 +46,14 @@ pub struct Origin {
     pub decision_log: String,
     /// Whose decisions count; those of all groups if it is not known.
     pub group: Option<GroupHash>,
+}
+
+impl fmt::Debug for Origin {
+    /// Without the properties: passwords may be among them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { brokers, topic, decision_log, .. } = self;
+        write!(f, "{topic} and {decision_log} at {brokers}")
+    }
 }
 
 /// When a trace was decided, by the times of the records of the decision log.
@@ -124,6 +140,19 @@ impl Retrieval {
         budget: &mut Budget,
     ) -> Result<Vec<Entry>, RetrievalError> {
         find::find_behind(&self.log, (id, self.origin.group), place, budget)
+    }
+
+    /// What else a partition of the decision log says of a trace in a range; perhaps nothing.
+    ///
+    /// # Errors
+    /// When Kafka does not answer, or the budget is spent.
+    fn find_more(
+        &mut self,
+        id: TraceId,
+        place: (Partition, TimeRange),
+        budget: &mut Budget,
+    ) -> Result<Vec<Entry>, RetrievalError> {
+        find::more(&self.log, (id, self.origin.group), place, budget)
     }
 
     /// The spans of a trace in the records at these places, as far as Kafka has them.

@@ -1,8 +1,9 @@
 //! Stretches of the partitions of one topic, read by a consumer that is told where.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -13,19 +14,23 @@ use crate::ids::{Partition, Timestamp};
 use crate::kafka::cluster;
 use crate::kafka::topic_reader::{POLL, Record, client_config, is_of_the_group};
 
-/// How the decision log is read: whole stretches.
+/// How the decision log is read: whole stretches. What is asked for is there already, so Kafka need not wait
+/// for more: the next look-up would wait with it.
 pub(super) const OF_THE_LOG: [(&str, &str); 3] = [
     ("queued.max.messages.kbytes", "4096"),
     ("fetch.message.max.bytes", "1048576"),
-    ("fetch.wait.max.ms", "50"),
+    ("fetch.wait.max.ms", "1"),
 ];
 
 /// How spans are read: a trace has few records, and what is read ahead is read in vain.
 pub(super) const OF_SPANS: [(&str, &str); 3] = [
     ("queued.max.messages.kbytes", "1024"),
     ("fetch.message.max.bytes", "65536"),
-    ("fetch.wait.max.ms", "50"),
+    ("fetch.wait.max.ms", "1"),
 ];
+
+/// How long a topic is taken to have as many partitions as it had.
+const PARTITIONS_STAND: Duration = Duration::from_secs(30);
 
 /// Offsets of each partition, the end exclusive.
 pub(super) type Stretches = BTreeMap<Partition, Range<i64>>;
@@ -34,6 +39,7 @@ pub(super) type Stretches = BTreeMap<Partition, Range<i64>>;
 pub(super) struct Reader {
     consumer: BaseConsumer,
     topic: String,
+    partitions: Cell<Option<(u32, Instant)>>,
 }
 
 impl Reader {
@@ -47,15 +53,24 @@ impl Reader {
             config.set(*key, *value);
         }
         let consumer = config.create().map_err(|error| failed(topic, error))?;
-        Ok(Self { consumer, topic: topic.to_owned() })
+        Ok(Self { consumer, topic: topic.to_owned(), partitions: Cell::new(None) })
     }
 
     /// How many partitions it has. Says what is missing if the user may not read it, where questions
     /// about offsets do not.
-    pub(super) fn partitions(&self) -> Result<u32, RetrievalError> {
-        let found = self.ask(|| cluster::partitions(&self.consumer, &self.topic))?;
+    pub(super) fn partitions(&self, budget: &Budget) -> Result<u32, RetrievalError> {
+        let known = self.partitions.get().filter(|(_, since)| since.elapsed() < PARTITIONS_STAND);
+        if let Some((partitions, _)) = known {
+            return Ok(partitions);
+        }
+        budget.go_on()?;
+        let question =
+            || cluster::partitions_within(&self.consumer, &self.topic, budget.for_a_question());
+        let found = self.ask(budget, question)?;
         let partitions = found.ok_or_else(|| RetrievalError::NoTopic(self.topic.clone()))?;
-        Ok(u32::try_from(partitions).unwrap_or(u32::MAX))
+        let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
+        self.partitions.set(Some((partitions, Instant::now())));
+        Ok(partitions)
     }
 
     /// From the first to behind the last record that there is.
@@ -92,7 +107,7 @@ impl Reader {
         budget: &Budget,
     ) -> Result<BTreeMap<Partition, Option<i64>>, RetrievalError> {
         budget.go_on()?;
-        let found = self.ask(|| {
+        let found = self.ask(budget, || {
             let mut times = TopicPartitionList::new();
             for partition in partitions {
                 times.add_partition_offset(&self.topic, partition.0, time)?;
@@ -146,7 +161,7 @@ impl Reader {
                     continue;
                 }
                 Some(Ok(record)) => {
-                    budget.hear()?;
+                    budget.spend(record.value.as_ref().map_or(0, Vec::len))?;
                     let Some(stretch) = open.get(&record.partition) else { continue };
                     if stretch.contains(&record.offset.0) {
                         take(&record);
@@ -189,8 +204,13 @@ impl Reader {
         self.consumer.incremental_unassign(&list)
     }
 
-    fn ask<T>(&self, question: impl Fn() -> Result<T, KafkaError>) -> Result<T, RetrievalError> {
-        cluster::asked_again(question).map_err(|error| self.failed(error))
+    fn ask<T>(
+        &self,
+        budget: &Budget,
+        question: impl Fn() -> Result<T, KafkaError>,
+    ) -> Result<T, RetrievalError> {
+        let answer = cluster::asked_again_for(budget.for_a_question(), question);
+        answer.map_err(|error| self.failed(error))
     }
 
     fn failed(&self, error: KafkaError) -> RetrievalError {

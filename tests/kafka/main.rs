@@ -27,6 +27,7 @@ mod rekey;
 mod reload;
 mod reopen;
 mod replay_dead_letters;
+mod retrieval;
 mod rig;
 mod service_manager;
 mod starting;

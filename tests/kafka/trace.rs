@@ -16,9 +16,10 @@ use crate::support::tailsieve;
 const OPENED: usize = 12;
 
 /// Each span with all that is around it, as bytes.
-type Contents = BTreeSet<Vec<u8>>;
+pub type Contents = BTreeSet<Vec<u8>>;
 
-fn add(contents: &mut BTreeMap<String, Contents>, record: &[u8]) {
+/// Enters the spans of a record.
+pub fn add(contents: &mut BTreeMap<String, Contents>, record: &[u8]) {
     for resource in TracesData::decode(record).unwrap().resource_spans {
         for scope in &resource.scope_spans {
             for span in &scope.spans {

@@ -98,7 +98,17 @@ const ROOMS: &[Room] = &[
     Room {
         name: "config",
         layer: Layer::Edge,
-        uses: &["export", "kafka", "sampling", "telemetry", "options", "secret", "fnv", "ids"],
+        uses: &[
+            "retrieval",
+            "export",
+            "kafka",
+            "sampling",
+            "telemetry",
+            "options",
+            "secret",
+            "fnv",
+            "ids",
+        ],
         modules: &[],
     },
     Room {
@@ -121,7 +131,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "retrieval",
         layer: Layer::Edge,
-        uses: &["kafka", "sampling", "otlp", "ids"],
+        uses: &["kafka", "sampling", "telemetry", "otlp", "sync", "ids"],
         modules: &[],
     },
     Room {

@@ -21,6 +21,7 @@ use crate::member::reload::{self, Answer, ReloadSettings, Reloader};
 use crate::member::trials::{Observers, PolicyTrials};
 use crate::member::watchdog;
 use crate::member::worker::{Annotations, PolicyWatch};
+use crate::retrieval::server::RetrievalServer;
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::admin::{Check, Pages, PolicyPages};
 use crate::telemetry::memory::Memory;
@@ -95,6 +96,10 @@ fn serve(
     let accounts = Arc::new(Accounts::new());
     let memory = Arc::new(Memory::new(settings.max_bytes));
     log_start(settings, file);
+    if let Some(retrieval) = settings.retrieval.clone() {
+        let server = process.runtime().block_on(RetrievalServer::bind(retrieval))?;
+        process.runtime().spawn(server.serve(process.ended()));
+    }
     let member = Member::start(
         "tailsieve",
         member_settings(settings, file),

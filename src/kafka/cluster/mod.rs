@@ -88,7 +88,19 @@ pub fn partitions<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
 ) -> Result<Option<usize>, KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT)?;
+    partitions_within(consumer, topic, TIMEOUT)
+}
+
+/// As [`partitions`], with an answer within this time.
+///
+/// # Errors
+/// As [`partitions`].
+pub fn partitions_within<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Option<usize>, KafkaError> {
+    let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     if found.and_then(|found| found.error()) == Some(denied) {
@@ -103,7 +115,18 @@ pub fn partitions<C: ConsumerContext>(
 /// # Errors
 /// The last answer.
 pub fn asked_again<T>(question: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
-    let deadline = Instant::now() + TIMEOUT;
+    asked_again_for(TIMEOUT, question)
+}
+
+/// As [`asked_again`], for this long.
+///
+/// # Errors
+/// The last answer.
+pub fn asked_again_for<T>(
+    patience: Duration,
+    question: impl Fn() -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
+    let deadline = Instant::now() + patience;
     loop {
         match question() {
             Err(error) if changes_leaders(&error) && Instant::now() < deadline => {

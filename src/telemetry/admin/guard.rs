@@ -67,7 +67,7 @@ pub enum Token {
 
 impl Token {
     /// The token itself, without the white space around it.
-    pub(super) fn read(&self) -> io::Result<Secret> {
+    pub(crate) fn read(&self) -> io::Result<Secret> {
         let file = match self {
             Self::Text(token) => return Ok(token.clone()),
             Self::File(file) => file,
@@ -208,7 +208,7 @@ pub(super) async fn guard(
 }
 
 /// The bearer token of a request (RFC 6750).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
@@ -226,7 +226,7 @@ fn is_cross_site(headers: &HeaderMap) -> bool {
 }
 
 /// Whether `host`, perhaps with a port, can be no other machine.
-fn is_local(host: &str) -> bool {
+pub(crate) fn is_local(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(address) => address.split_once(']').map_or("", |(address, _)| address),
         None => host.split_once(':').map_or(host, |(name, _)| name),

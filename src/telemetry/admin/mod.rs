@@ -4,9 +4,9 @@
 //! Owns the HTTP server, and who may ask it for what. Promises that a page never blocks the
 //! pipeline and shows nothing secret. Leaves to others what the metrics and the checks mean.
 
-mod guard;
+pub(crate) mod guard;
 mod pages;
-mod patience;
+pub(crate) mod patience;
 pub mod status;
 
 use std::io;

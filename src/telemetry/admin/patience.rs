@@ -36,14 +36,14 @@ impl Listener for PatientListener {
 
 /// A connection. Writing fails when nothing could be written for [`PATIENCE`].
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(crate) struct Patient<S> {
     stream: S,
     /// Since a write has to wait.
     waits: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: Unpin> Patient<S> {
-    fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self { stream, waits: None }
     }
 

@@ -57,6 +57,63 @@ impl Invalid {
     }
 }
 
+/// What came of the question for a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retrieved {
+    /// Its spans were sent.
+    Found,
+    /// It was kept, so the backend has it.
+    Kept,
+    /// No decision on it is on record.
+    NotFound,
+    /// Nothing is decided yet of the time that was asked for.
+    StillOpen,
+    /// Kafka does not have all of its records any more.
+    BeyondRetention,
+    /// It took too long, or too many others were looked up.
+    OverBudget,
+    /// Kafka does not answer.
+    KafkaAway,
+    /// It belongs to another tenant, or none was named.
+    WrongTenant,
+    /// The token was missing or wrong.
+    Unauthorized,
+    /// No trace id, or no time.
+    Malformed,
+}
+
+impl Retrieved {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Found,
+        Self::Kept,
+        Self::NotFound,
+        Self::StillOpen,
+        Self::BeyondRetention,
+        Self::OverBudget,
+        Self::KafkaAway,
+        Self::WrongTenant,
+        Self::Unauthorized,
+        Self::Malformed,
+    ];
+
+    /// The value of the metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Kept => "kept",
+            Self::NotFound => "not_found",
+            Self::StillOpen => "still_open",
+            Self::BeyondRetention => "beyond_retention",
+            Self::OverBudget => "over_budget",
+            Self::KafkaAway => "kafka_away",
+            Self::WrongTenant => "wrong_tenant",
+            Self::Unauthorized => "unauthorized",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
 /// How a trace is not kept in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Misrouted {
@@ -211,6 +268,8 @@ pub(super) const REBALANCED: Label = one_of("kind", || vec!["assigned", "revoked
 pub(super) const COMMIT: Label = one_of("outcome", || vec!["ok", "failed"]);
 pub(super) const READ_BACK: Label =
     one_of("outcome", || vec!["read", "superseded", "not_understood"]);
+pub(super) const RETRIEVED: Label =
+    one_of("outcome", || Retrieved::ALL.map(Retrieved::label).to_vec());
 pub(super) const LETTER: Label = one_of("outcome", || vec!["written", "failed"]);
 pub(super) const FATE: Label =
     one_of("fate", || vec!["keyed", "split", "without_spans", "null_value", "unreadable"]);

@@ -301,6 +301,22 @@ trace ([doctor](doctor.md))." {
         "Records that Kafka did not take; they are written again.").only(REKEY).in_development();
 }
 
+"Retrieval"
+"What was asked for by id, where [`retrieval.listen`](retrieval.md) is set." {
+    RETRIEVAL_LOOKUPS: Counter = counter("tailsieve_retrieval_lookups_total", "lookups",
+        "Traces that were asked for, by what came of it. All but found are answered as not there.")
+        .by(&[RETRIEVED]).only(RETRIEVAL).in_development();
+    RETRIEVAL_CACHED: Counter = counter("tailsieve_retrieval_cached_lookups_total", "lookups",
+        "Those of them that were answered from memory.").only(RETRIEVAL).in_development();
+    RETRIEVAL_DURATION: Histogram = histogram("tailsieve_retrieval_lookup_seconds", "seconds",
+        "How long an answer took.").only(RETRIEVAL).in_development();
+    RETRIEVAL_READ_BYTES: Counter = counter("tailsieve_retrieval_read_bytes_total", "bytes",
+        "Bytes of the records that were read for them, of the decision log and of the input topic.")
+        .only(RETRIEVAL).in_development();
+    RETRIEVAL_CUT: Counter = counter("tailsieve_retrieval_cut_traces_total", "traces",
+        "Traces that were larger than an answer may be, and lack spans in it.").only(RETRIEVAL).in_development();
+}
+
 "Process"
 "Under the names that Prometheus client libraries use." {
     BUILD_INFO: Gauge = gauge("tailsieve_build_info", "info",
@@ -323,4 +339,5 @@ const COMPOSITE: &str = "with a `composite` policy";
 const LOG: &str = "with the decision log on";
 const OTEL: &str = "with own telemetry over OTLP";
 const REKEY: &str = "of `tailsieve rekey`";
+const RETRIEVAL: &str = "with `retrieval.listen`";
 const LINUX: &str = "on Linux";

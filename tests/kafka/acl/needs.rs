@@ -108,7 +108,7 @@ const TABLE: &[(&str, &[Need])] = &[
     ("`replay-dead-letters --dry-run`", DRY_RUN),
     ("`capture`", CAPTURE),
     ("`decisions`", DECISIONS),
-    ("`trace`", TRACE),
+    ("`trace`, `retrieval`, and `run` with `retrieval.listen`", TRACE),
     ("`generate`", GENERATE),
 ];
 
