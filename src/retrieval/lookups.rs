@@ -16,6 +16,7 @@ use super::{
     Budget, Entry, Places, Rate, Retrieval, RetrievalError, RetrievalSettings, TimeRange, pieces,
 };
 use crate::ids::{Timestamp, TraceId};
+use crate::sampling::trace::Trigger;
 use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Retrieved;
@@ -238,7 +239,7 @@ fn open(
     budget: &mut Budget,
 ) -> Result<Known, RetrievalError> {
     let entries = find(retrieval, question, budget)?;
-    if !question.all && entries.iter().all(Entry::is_kept) {
+    if !question.all && are_with_backend(&entries) {
         return Ok(Err(Retrieved::Kept));
     }
     let places = Places::of(&entries);
@@ -274,4 +275,11 @@ fn find(
         }
         Err(error) => Err(error),
     }
+}
+
+/// True if the backend has all of a trace: it was kept, or re-opened and delivered.
+fn are_with_backend(entries: &[Entry]) -> bool {
+    let is_reopened =
+        |entry: &Entry| entry.record.trigger == Trigger::Late && entry.record.delivered;
+    entries.iter().all(Entry::is_kept) || entries.iter().any(is_reopened)
 }
