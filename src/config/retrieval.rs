@@ -64,11 +64,13 @@ impl Retrieval {
         source: &SourceSettings,
         log: Option<&DecisionLogSettings>,
     ) -> Option<RetrievalSettings> {
+        let log = log?;
         let origin = Origin {
             brokers: source.brokers.clone(),
             properties: source.properties.clone(),
             topic: source.topic.clone(),
-            decision_log: log?.topic.clone(),
+            decision_log: log.topic.clone(),
+            decision_index: log.index.as_ref().map(|index| index.topic.clone()),
             group: Some(GroupHash::of(&source.group_id)),
         };
         let tls = |RetrievalTls { cert_file, key_file, client_ca_file }| TlsFiles {

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -11,7 +12,7 @@ use super::document::Document;
 use super::kafka::Kafka;
 use super::retrieval::Retrieval;
 use super::{Annotate, Settings, TelemetrySettings, export, lint, policies};
-use crate::kafka::decision_log::DecisionLogSettings;
+use crate::kafka::decision_log::{DecisionLogSettings, IndexSettings};
 use crate::options::{
     Choice, Context, Form, Node, Options, Problem, Section, Value, boolean, form, name, options,
     section, size, values, wait, whole,
@@ -29,6 +30,23 @@ options! {
         /// A topic with as many partitions as kafka.topic; its name with `_decisions` behind it by
         /// default.
         topic: Option<String> = name().optional(),
+        /// Its index by trace id.
+        index: DecisionIndex = section().or_defaults(),
+    }
+}
+
+options! {
+    /// An index of the decision log by trace id: with it a look-up reads a few stretches of the log instead
+    /// of all of it.
+    struct DecisionIndex {
+        /// Whether it is written.
+        enabled: bool = boolean().or("true"),
+        /// Its topic; that of the decision log with `_index` behind it by default.
+        topic: Option<String> = name().optional(),
+        /// Entries of a stretch of the log. More make larger stretches to read, fewer make a larger index.
+        max_entries: usize = whole(1..=1_048_576).or("65536"),
+        /// How long entries may not be in the index.
+        max_age: Duration = wait().or("5m"),
     }
 }
 
@@ -126,12 +144,25 @@ impl DecisionLog {
         self,
         source: &crate::kafka::source::SourceSettings,
     ) -> Option<DecisionLogSettings> {
+        let topic = self.topic.unwrap_or_else(|| format!("{}{DECISIONS}", source.topic));
         self.enabled.then(|| DecisionLogSettings {
-            topic: self.topic.unwrap_or_else(|| format!("{}{DECISIONS}", source.topic)),
+            index: self.index.settings(&topic),
+            topic,
             brokers: source.brokers.clone(),
             group_id: source.group_id.clone(),
             client_id: "tailsieve".to_owned(),
             properties: source.properties.clone(),
+        })
+    }
+}
+
+impl DecisionIndex {
+    /// Of the log on the topic `log`.
+    fn settings(self, log: &str) -> Option<IndexSettings> {
+        self.enabled.then(|| IndexSettings {
+            topic: self.topic.unwrap_or_else(|| IndexSettings::default_topic(log)),
+            max_entries: self.max_entries,
+            max_age: self.max_age,
         })
     }
 }

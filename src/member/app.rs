@@ -30,6 +30,9 @@ use crate::telemetry::accounts::Accounts;
 use crate::telemetry::latest::Latest;
 use crate::telemetry::memory::Memory;
 
+/// How long a stop may take for the index of the decision log, which can do without.
+const INDEX_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What a member has to know.
 #[derive(Clone, Debug)]
 pub struct MemberSettings {
@@ -257,6 +260,10 @@ impl Member {
                 error!("worker.panicked");
             }
         }
+        if let Some(log) = &self.log {
+            let left = deadline.saturating_duration_since(Instant::now());
+            log.finish(left.min(INDEX_TIMEOUT));
+        }
         info!(unsettled, "member.stopped");
     }
 
@@ -287,7 +294,9 @@ fn start_rereader(
     let SourceSettings { brokers, properties, topic, headers, .. } = settings.source.clone();
     let group = Some(GroupHash::of(&log.group_id));
     let decision_log = log.topic.clone();
-    let origin = Origin { brokers, properties, topic, decision_log, group };
+    // It is told where to begin.
+    let decision_index = None;
+    let origin = Origin { brokers, properties, topic, decision_log, decision_index, group };
     let notices = notices.to_vec();
     let answers = move |anew: ReadAnew| {
         // A worker that is gone needs no answers.

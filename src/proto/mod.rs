@@ -16,7 +16,7 @@ mod tests {
     #[test]
     fn what_was_compiled_is_what_proto_says() {
         let path = format!("{DIR}/src/proto/tailsieve.v1.rs");
-        let files = ["tailsieve/v1/decision_log.proto"];
+        let files = ["tailsieve/v1/decision_log.proto", "tailsieve/v1/decision_index.proto"];
         let descriptors = protox::compile(files, [format!("{DIR}/proto")]).unwrap();
         let out = tempfile::tempdir().unwrap();
         prost_build::Config::new().out_dir(out.path()).compile_fds(descriptors).unwrap();

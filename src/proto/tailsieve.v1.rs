@@ -179,3 +179,52 @@ pub struct TraceDetails {
     #[prost(uint32, tag = "7")]
     pub name: u32,
 }
+/// A stretch of one partition of the decision log, written by one owner, and the trace ids of one
+/// shard in it. The index has a record of each shard, on the partition of that number.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IndexRecord {
+    /// As in `LogRecord`: who wrote the stretch, and for which consumer group.
+    #[prost(fixed64, tag = "1")]
+    pub owner: u64,
+    #[prost(fixed32, tag = "2")]
+    pub group: u32,
+    /// The id that Kafka has given the topic of the decision log, 16 bytes; empty if brokers know none.
+    /// The offsets are of no use on a topic with another one.
+    #[prost(bytes = "vec", tag = "3")]
+    pub log_topic_id: ::prost::alloc::vec::Vec<u8>,
+    /// The partition of the decision log.
+    #[prost(int32, tag = "4")]
+    pub partition: i32,
+    /// Where the ownership marker of the owner is.
+    #[prost(int64, tag = "5")]
+    pub marker_offset: i64,
+    /// The stretch begins here. It is the records of the log by this owner, and no others between them:
+    /// so many from here on, then so many that are passed over, then so many, and so on.
+    #[prost(int64, tag = "6")]
+    pub first_offset: i64,
+    #[prost(uint64, repeated, tag = "7")]
+    pub runs: ::prost::alloc::vec::Vec<u64>,
+    /// The shard of a trace id is its hash, times `shards`, divided by 2^64. The hash is that of
+    /// `SplitMix64`: with the id as two big-endian numbers, it is mix(low ^ mix(high)).
+    #[prost(uint32, tag = "8")]
+    pub shard: u32,
+    #[prost(uint32, tag = "9")]
+    pub shards: u32,
+    /// The hashes of the trace ids of the shard. Not there if it has none.
+    #[prost(message, optional, tag = "10")]
+    pub filter: ::core::option::Option<Filter>,
+}
+/// A binary fuse filter with three positions and 16 bits a fingerprint
+/// (<<https://arxiv.org/abs/2201.01174>>): one id of 65536 that are not in it seems to be.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Filter {
+    #[prost(fixed64, tag = "1")]
+    pub seed: u64,
+    #[prost(uint32, tag = "2")]
+    pub segment_length: u32,
+    #[prost(uint32, tag = "3")]
+    pub segment_count_length: u32,
+    /// 2 bytes each, little-endian: `segment_count_length` and two segments of them.
+    #[prost(bytes = "vec", tag = "4")]
+    pub fingerprints: ::prost::alloc::vec::Vec<u8>,
+}

@@ -21,14 +21,28 @@ pub struct Budget {
     waiting: Box<dyn FnMut(&KafkaError) + Send>,
     is_waiting: bool,
     bytes: u64,
+    /// What was read so far.
+    pub(super) read: ReadBytes,
+}
+
+/// What was read to find entries: the values of records, unpacked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadBytes {
+    /// Of the decision log.
+    pub log: u64,
+    /// Of its index.
+    pub index: u64,
+    /// How many records of the index are of no use.
+    pub unusable: u64,
 }
 
 impl Budget {
     /// That of a person who waits: no end, as long as Kafka says something. `waiting` is told of the
     /// first error that may pass.
     pub fn of_a_person(waiting: impl FnMut(&KafkaError) + Send + 'static) -> Self {
-        let waiting = Box::new(waiting);
-        Self { until: None, patience: PATIENCE, rate: None, waiting, is_waiting: false, bytes: 0 }
+        let (waiting, read) = (Box::new(waiting), ReadBytes::default());
+        let (until, patience, rate) = (None, PATIENCE, None);
+        Self { until, patience, rate, waiting, is_waiting: false, bytes: 0, read }
     }
 
     /// That of a request: it ends at this time, and reads as fast as `rate` lets all of them.
@@ -44,6 +58,11 @@ impl Budget {
     /// How many bytes of records were read.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What was read to find entries.
+    pub fn bytes_read(&self) -> ReadBytes {
+        self.read
     }
 
     /// So much time, and nobody who is told.

@@ -1,9 +1,7 @@
 //! An entry of the decision log, with where it stands there and whether its writer owned the partition.
 
-use std::collections::HashMap;
-
 use crate::ids::{Offset, Partition};
-use crate::kafka::decision_log::{GroupHash, LogEntry, OwnerId, read_whole};
+use crate::kafka::decision_log::{self, GroupHash, LogEntry, read_whole};
 use crate::kafka::topic_reader::Record;
 use crate::sampling::decided::{DecisionRecord, SamplingDecision, TraceDetails};
 
@@ -20,11 +18,16 @@ pub struct Entry {
     pub details: Option<TraceDetails<'static>>,
 }
 
-/// Who owns the partitions, at the point of the log that was read.
+/// Who owns the partitions, as far as markers were read, or are known otherwise.
 #[derive(Debug, Default)]
-pub struct Owners(HashMap<(Partition, GroupHash), OwnerId>);
+pub struct Owners(decision_log::Owners);
 
 impl Owners {
+    /// These are known otherwise.
+    pub(super) fn knowing(known: decision_log::Owners) -> Self {
+        Self(known)
+    }
+
     /// The entries of a record, if `group` wrote it, and how many others are not understood. Ownership
     /// markers are none.
     ///
@@ -40,11 +43,11 @@ impl Owners {
             return Ok((Vec::new(), 0));
         }
         let partition = record.partition;
-        let key = (partition, read.group);
+        let at = (partition, record.offset);
         if read.is_marker {
-            self.0.insert(key, read.owner);
+            self.0.add(at, read.group, read.owner);
         }
-        let by_former_owner = self.0.get(&key).is_some_and(|owner| *owner != read.owner);
+        let by_former_owner = self.0.is_former(at, read.group, read.owner);
         let entry = |LogEntry { record: decision, details }| Entry {
             partition,
             offset: record.offset,
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
     use crate::ids::Timestamp;
     use crate::kafka::decision_log::testing::dropped;
-    use crate::kafka::decision_log::{LogBatch, marker};
+    use crate::kafka::decision_log::{LogBatch, OwnerId, marker};
 
     #[test]
     fn what_a_former_owner_writes_is_marked() {

@@ -1,6 +1,7 @@
 //! The entries of one trace in the decision log.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 
 use memchr::memmem::Finder;
 
@@ -8,9 +9,12 @@ use super::entry::{Entry, Owners};
 use super::reader::{Reader, Stretches};
 use super::{Budget, RetrievalError, TimeRange};
 use crate::ids::{Partition, Position, Timestamp, TraceId};
-use crate::kafka::decision_log::GroupHash;
+use crate::kafka::decision_log::{Coverage, GroupHash};
 use crate::kafka::partitioner::Family;
 use crate::kafka::topic_reader::Record;
+
+/// So many records are read along rather than asked for anew what is behind them.
+const NEAR: i64 = 8;
 
 /// An ownership marker is no longer than this, and has to be read: it says who the owner is.
 const LONGEST_MARKER: usize = 64;
@@ -20,7 +24,7 @@ type Wanted = (TraceId, Option<GroupHash>);
 
 /// All entries that count, at least one.
 pub(super) fn find(
-    log: &Reader,
+    (log, mut coverage): (&Reader, Option<Coverage>),
     wanted: Wanted,
     range: TimeRange,
     budget: &mut Budget,
@@ -32,8 +36,9 @@ pub(super) fn find(
     let others = others.filter(|partition| !likely.contains(partition)).collect();
     let mut why_none = WhyNone::default();
     for partitions in [likely, others] {
-        let stretches = stretches(log, &partitions, range, (budget, &mut why_none))?;
-        let entries = of_owners(read(log, wanted, &stretches, budget)?);
+        let about = (&mut coverage, &mut why_none);
+        let stretches = stretches(log, &partitions, range, (budget, about))?;
+        let entries = of_owners(read((log, coverage.as_ref()), wanted, &stretches, budget)?);
         if !entries.is_empty() {
             return Ok(entries);
         }
@@ -52,7 +57,7 @@ pub(super) fn find_behind(
     for stretch in stretches.values_mut() {
         stretch.start = stretch.start.max(from.0);
     }
-    Ok(of_owners(read(log, wanted, &stretches, budget)?))
+    Ok(of_owners(read((log, None), wanted, &stretches, budget)?))
 }
 
 /// Without those of former owners on decisions that an owner has made, too. That late spans followed one,
@@ -76,8 +81,9 @@ pub(super) fn more(
     budget: &mut Budget,
 ) -> Result<Vec<Entry>, RetrievalError> {
     let here = BTreeSet::from([partition]);
-    let stretches = stretches(log, &here, range, (budget, &mut WhyNone::default()))?;
-    let mut entries = read(log, wanted, &stretches, budget)?;
+    let about = (&mut None, &mut WhyNone::default());
+    let stretches = stretches(log, &here, range, (budget, about))?;
+    let mut entries = read((log, None), wanted, &stretches, budget)?;
     entries.retain(|entry| !entry.by_former_owner);
     Ok(entries)
 }
@@ -108,12 +114,15 @@ fn stretches(
     log: &Reader,
     partitions: &BTreeSet<Partition>,
     range: TimeRange,
-    (budget, why_none): (&Budget, &mut WhyNone),
+    (budget, (coverage, why_none)): (&Budget, (&mut Option<Coverage>, &mut WhyNone)),
 ) -> Result<Stretches, RetrievalError> {
     if partitions.is_empty() {
         return Ok(Stretches::new());
     }
     let mut stretches = log.whole(partitions, budget)?;
+    if let Some(coverage) = coverage {
+        stretches.iter().for_each(|(partition, all)| coverage.bound(*partition, all.end));
+    }
     why_none.is_deleted |= stretches.values().any(|all| all.start > 0);
     let firsts = range.from.map(|from| log.at(partitions, from, budget)).transpose()?;
     let after = |time: Timestamp| Timestamp(time.0.saturating_add(1));
@@ -134,22 +143,59 @@ fn stretches(
 }
 
 fn read(
-    log: &Reader,
+    (log, coverage): (&Reader, Option<&Coverage>),
     (id, group): Wanted,
     stretches: &Stretches,
     budget: &mut Budget,
 ) -> Result<Vec<Entry>, RetrievalError> {
     let finder = Finder::new(id.as_bytes());
-    let (mut owners, mut entries) = (Owners::default(), Vec::new());
-    log.read(stretches, budget, &mut |record: &Record| {
+    let known = coverage.map(|coverage| coverage.owners().clone());
+    let mut owners = Owners::knowing(known.unwrap_or_default());
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    let mut take = |record: &Record| {
         let value = record.value.as_deref().unwrap_or_default();
+        bytes += value.len() as u64;
         let may_matter = value.len() <= LONGEST_MARKER || finder.find(value).is_some();
         // What others wrote there is not looked for.
         if may_matter && let Ok((all, _)) = owners.read(group, record) {
             entries.extend(all.into_iter().filter(|entry| entry.record.trace_id == id));
         }
-    })?;
+    };
+    for round in rounds(stretches, coverage) {
+        log.read(&round, budget, &mut take)?;
+    }
+    budget.read.log += bytes;
     Ok(entries)
+}
+
+/// What is read of each partition, side by side: the first stretch of each, the second one, and so on.
+fn rounds(stretches: &Stretches, coverage: Option<&Coverage>) -> Vec<Stretches> {
+    let mut rounds: Vec<Stretches> = Vec::new();
+    for (partition, stretch) in stretches {
+        let to_read = match coverage {
+            Some(coverage) => coverage.to_read(*partition, stretch),
+            None => vec![stretch.clone()],
+        };
+        for (round, range) in together(to_read).into_iter().enumerate() {
+            if rounds.len() <= round {
+                rounds.push(Stretches::new());
+            }
+            rounds[round].insert(*partition, range);
+        }
+    }
+    rounds
+}
+
+/// Joins those that are near each other.
+fn together(ranges: Vec<Range<i64>>) -> Vec<Range<i64>> {
+    let mut joined: Vec<Range<i64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start - last.end <= NEAR => last.end = range.end,
+            _ => joined.push(range),
+        }
+    }
+    joined
 }
 
 /// Where producers put the key of a trace: its id in hexadecimal digits, or its bytes.

@@ -9,6 +9,7 @@ mod budget;
 mod entry;
 mod fetch;
 mod find;
+mod index;
 mod lookups;
 mod metrics;
 mod pieces;
@@ -25,7 +26,7 @@ use thiserror::Error;
 use crate::ids::{Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::GroupHash;
 
-pub use budget::{Budget, Rate};
+pub use budget::{Budget, Rate, ReadBytes};
 pub use entry::{Entry, Owners};
 pub use fetch::{Fetched, Part};
 pub use places::Places;
@@ -44,6 +45,8 @@ pub struct Origin {
     pub topic: String,
     /// That with the decisions on their traces.
     pub decision_log: String,
+    /// That with its index, if there is one. It need not exist.
+    pub decision_index: Option<String>,
     /// Whose decisions count; those of all groups if it is not known.
     pub group: Option<GroupHash>,
 }
@@ -100,6 +103,7 @@ pub enum RetrievalError {
 pub struct Retrieval {
     origin: Origin,
     log: Reader,
+    index: Option<Reader>,
     spans: Reader,
 }
 
@@ -110,8 +114,11 @@ impl Retrieval {
     /// When a property is wrong.
     pub fn new(origin: Origin) -> Result<Self, RetrievalError> {
         let log = Reader::new(&origin, &origin.decision_log, &reader::OF_THE_LOG)?;
+        let index = origin.decision_index.as_ref();
+        let index = index.map(|topic| Reader::new(&origin, topic, &reader::OF_THE_INDEX));
+        let index = index.transpose()?;
         let spans = Reader::new(&origin, &origin.topic, &reader::OF_SPANS)?;
-        Ok(Self { origin, log, spans })
+        Ok(Self { origin, log, index, spans })
     }
 
     /// All entries on a trace that count, at least one: those of a former owner only on decisions that
@@ -125,7 +132,12 @@ impl Retrieval {
         range: TimeRange,
         budget: &mut Budget,
     ) -> Result<Vec<Entry>, RetrievalError> {
-        find::find(&self.log, (id, self.origin.group), range, budget)
+        let wanted = (id, self.origin.group);
+        let coverage = match &self.index {
+            Some(index) => index::ask((index, &self.log), wanted, range, budget)?,
+            None => None,
+        };
+        find::find((&self.log, coverage), wanted, range, budget)
     }
 
     /// All entries on a trace that count and that one partition of the log has at or behind a position.

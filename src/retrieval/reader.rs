@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use tracing::debug;
 
 use super::{Budget, Origin, RetrievalError};
-use crate::ids::{Partition, Timestamp};
-use crate::kafka::cluster;
+use crate::ids::{Partition, Timestamp, TopicId};
+use crate::kafka::cluster::{self, describe};
 use crate::kafka::topic_reader::{POLL, Record, client_config, is_of_the_group};
 
 /// How the decision log is read: whole stretches. What is asked for is there already, so Kafka need not wait
@@ -20,6 +21,13 @@ pub(super) const OF_THE_LOG: [(&str, &str); 3] = [
     ("queued.max.messages.kbytes", "4096"),
     ("fetch.message.max.bytes", "1048576"),
     ("fetch.wait.max.ms", "1"),
+];
+
+/// How its index is read: all that there is of a partition, mostly.
+pub(super) const OF_THE_INDEX: [(&str, &str); 3] = [
+    ("queued.max.messages.kbytes", "32768"),
+    ("fetch.message.max.bytes", "8388608"),
+    ("fetch.wait.max.ms", "50"),
 ];
 
 /// How spans are read: a trace has few records, and what is read ahead is read in vain.
@@ -71,6 +79,20 @@ impl Reader {
         let partitions = u32::try_from(partitions).unwrap_or(u32::MAX);
         self.partitions.set(Some((partitions, Instant::now())));
         Ok(partitions)
+    }
+
+    /// The id of the topic; `None` if brokers know none.
+    pub(super) fn topic_id(&self, budget: &Budget) -> Result<Option<TopicId>, RetrievalError> {
+        budget.go_on()?;
+        let asked = describe::topic_id(self.consumer.client(), &self.topic);
+        match asked.answer(budget.for_a_question()) {
+            Some(Ok(id)) => Ok(id),
+            Some(Err(error)) => {
+                debug!(%error, "retrieval.no_topic_id");
+                Err(RetrievalError::NoTopic(self.topic.clone()))
+            }
+            None => Err(RetrievalError::Silent(budget.for_a_question().as_secs())),
+        }
     }
 
     /// From the first to behind the last record that there is.

@@ -84,6 +84,7 @@ fn make_decision_log(rig: &Rig, topic: &Topic) {
         group_id: "tailsieve".into(),
         client_id: "tailsieve-tests".into(),
         properties: Vec::new(),
+        index: None,
     };
     log_topic::check(&settings, topic.name(), true).unwrap();
 }

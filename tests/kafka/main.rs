@@ -16,6 +16,7 @@ mod capture;
 mod chaos;
 mod decisions;
 mod doctor;
+mod index;
 mod membership;
 mod metrics;
 mod misrouting;

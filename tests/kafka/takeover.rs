@@ -83,6 +83,7 @@ fn write_decisions(rig: &Rig, log: &Topic, begin: Timestamp) {
         group_id: rig.topic.name().to_owned(),
         client_id: "before".to_owned(),
         properties: Vec::new(),
+        index: None,
     };
     let written = Arc::new(AtomicU64::new(0));
     let (recovered, owned) = mpsc::channel();

@@ -184,6 +184,7 @@ fn settings(stage: &Stage, file: &PolicyFile) -> MemberSettings {
             group_id: GROUP.to_owned(),
             client_id: "tailsieve".to_owned(),
             properties: Vec::new(),
+            index: None,
         }),
         decision_cache_entries: file.decision_cache_entries,
         annotations: Annotations { policy: true, tracestate: true, sample_rate: true },

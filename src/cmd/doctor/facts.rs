@@ -10,6 +10,7 @@ use crate::config::{PolicyFile, Settings};
 use crate::export::BackendCheckError;
 use crate::kafka::access::{Acl, Denied, Resource};
 use crate::kafka::cluster::describe::GroupMember;
+use crate::kafka::decision_log::index::topic::IndexTopicError;
 use crate::kafka::decision_log::topic::TopicError;
 use crate::otel::SignalCheck;
 
@@ -34,6 +35,8 @@ pub struct Plan {
     pub decision_wait: Duration,
     /// The decision log's topic, if it is switched on.
     pub decision_log: Option<String>,
+    /// That of its index, if it is switched on.
+    pub decision_index: Option<String>,
     /// The topic for dead letters, if there is one.
     pub dead_letter: Option<String>,
     /// The ACLs that are needed.
@@ -56,6 +59,11 @@ impl Plan {
             future_tolerance: source.future_tolerance,
             decision_wait: policies.decision_wait,
             decision_log: settings.decision_log.as_ref().map(|log| log.topic.clone()),
+            decision_index: settings
+                .decision_log
+                .as_ref()
+                .and_then(|log| log.index.as_ref())
+                .map(|index| index.topic.clone()),
             dead_letter: settings.dead_letter.as_ref().map(|letters| letters.topic.clone()),
             needed: access::of_doctor(settings),
             admin_listen: settings.admin.listen,
@@ -133,6 +141,8 @@ pub struct Facts {
     pub configs: Option<Result<BTreeMap<String, String>, String>>,
     /// The decision log's topic.
     pub decision_log: Option<Result<Vec<TopicError>, TopicError>>,
+    /// What is wrong with the topic of its index, if there is one.
+    pub decision_index: Option<Result<(), IndexTopicError>>,
     /// The group.
     pub group: Option<Result<Group, String>>,
     /// The partitions that could be looked at in time.

@@ -22,7 +22,7 @@ use crate::export::{self, ExportSettings};
 use crate::ids::Partition;
 use crate::kafka::cluster::describe::{self, GroupMember};
 use crate::kafka::cluster::{self, permissions};
-use crate::kafka::decision_log::{DecisionLogSettings, topic};
+use crate::kafka::decision_log::{DecisionLogSettings, index, topic};
 use crate::kafka::source;
 use crate::otel;
 use crate::sync::lock;
@@ -171,6 +171,8 @@ fn ask_kafka(board: &Board, plan: &Plan, settings: &Settings) {
     if let Some(log) = &plan.decision_log {
         let answer = topic::check(&log_settings(plan, settings, log), &plan.topic, false);
         note(board, |facts| facts.decision_log = Some(answer));
+        let answer = index::topic::check(&log_settings(plan, settings, log), false);
+        note(board, |facts| facts.decision_index = Some(answer));
     }
     let group = describe_group(&client, &plan.group_id);
     note(board, |facts| facts.group = Some(group));
@@ -190,6 +192,7 @@ fn log_settings(plan: &Plan, settings: &Settings, topic: &str) -> DecisionLogSet
         group_id: plan.group_id.clone(),
         client_id: "tailsieve-doctor".to_owned(),
         properties: settings.source.properties.clone(),
+        index: settings.decision_log.as_ref().and_then(|log| log.index.clone()),
     }
 }
 

@@ -32,6 +32,7 @@ fn plan() -> Plan {
         future_tolerance: Duration::from_secs(5),
         decision_wait: Duration::from_secs(20),
         decision_log: Some("otlp_spans_decisions".into()),
+        decision_index: Some("otlp_spans_decisions_index".into()),
         dead_letter: Some("dead".into()),
         needed: Vec::new(),
         admin_listen: "127.0.0.1:9464".parse().unwrap(),
@@ -103,6 +104,7 @@ fn healthy() -> Facts {
         denied: Some(Vec::new()),
         configs: Some(Ok(configs.map(|(key, value)| (key.into(), value.into())).into())),
         decision_log: Some(Ok(Vec::new())),
+        decision_index: Some(Ok(())),
         group: Some(Ok(Group {
             state: "Stable".into(),
             protocol: "cooperative-sticky".into(),

@@ -19,6 +19,7 @@ use crate::cmd::process::CommandError;
 use crate::config::Settings;
 use crate::kafka::access::{Acl, AllDenied, Operation};
 use crate::kafka::cluster::{self, ClusterError};
+use crate::kafka::decision_log::index;
 use crate::kafka::decision_log::topic::{self, TopicError};
 use crate::kafka::source::SourceSettings;
 
@@ -157,6 +158,10 @@ fn check_decision_log(settings: &Settings, create: bool) -> Result<(), TopicsErr
     let Some(log) = &settings.decision_log else { return Ok(()) };
     for warning in topic::check(log, &settings.source.topic, create)? {
         warn!(%warning, "decision_log.topic");
+    }
+    // Nothing waits for the index.
+    if let Err(warning) = index::topic::check(log, create) {
+        warn!(%warning, "decision_index.topic");
     }
     Ok(())
 }

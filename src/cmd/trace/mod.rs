@@ -17,7 +17,7 @@ use super::topic_reader::{kafka, no_topic};
 use super::{decisions, generate};
 use crate::config;
 use crate::ids::{Timestamp, TraceId};
-use crate::kafka::decision_log::GroupHash;
+use crate::kafka::decision_log::{GroupHash, IndexSettings};
 use crate::retrieval::{Budget, Origin, Places, Retrieval, RetrievalError, TimeRange};
 
 use output::Shown;
@@ -128,7 +128,13 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, CommandError> {
     };
     let places = Places::of(&entries);
     let fetched = retrieval.fetch(*id, &places, &mut budget).map_err(failed)?;
-    let shown = Shown { topic: &origin.topic, id: *id, entries: &entries, fetched: &fetched };
+    let shown = Shown {
+        topic: &origin.topic,
+        id: *id,
+        entries: &entries,
+        fetched: &fetched,
+        read: budget.bytes_read(),
+    };
     let mut out = BufWriter::new(io::stdout().lock());
     process::seen_enough(shown.write(args.output, policies.as_ref(), &mut out))?;
     process::seen_enough(out.flush().map_err(Into::into))?;
@@ -141,11 +147,13 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, CommandError> {
 
 fn asked(args: &TraceArgs) -> Result<Asked, CommandError> {
     let (mut properties, mut brokers, mut topic, mut group, mut log) = Default::default();
+    let mut index = None;
     if let Some(file) = &args.config {
         let settings = config::load(file)?;
         let source = settings.source;
         (properties, brokers, topic) = (source.properties, source.brokers, source.topic);
         group = Some(GroupHash::of(&source.group_id));
+        index = settings.decision_log.as_ref().map(|log| log.index.clone().map(|it| it.topic));
         log = settings.decision_log.map(|log| log.topic);
     }
     properties.extend(args.properties.iter().cloned());
@@ -157,12 +165,14 @@ fn asked(args: &TraceArgs) -> Result<Asked, CommandError> {
         ));
     }
     let log = args.decision_log.clone().or(log).unwrap_or_else(|| format!("{topic}_decisions"));
+    let its_name = || Some(IndexSettings::default_topic(&log));
+    let decision_index = index.filter(|_| args.decision_log.is_none()).unwrap_or_else(its_name);
     let brokers = args.brokers.clone().unwrap_or(brokers);
     let range = TimeRange {
         from: args.from.map(decisions::timestamp),
         to: args.to.map(decisions::timestamp),
     };
-    let origin = Origin { brokers, properties, topic, decision_log: log, group };
+    let origin = Origin { brokers, properties, topic, decision_log: log, decision_index, group };
     Ok(Asked { id: args.id, origin, range })
 }
 

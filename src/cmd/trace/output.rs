@@ -12,7 +12,7 @@ use crate::cmd::decide::{self, Offline};
 use crate::cmd::process::CommandError;
 use crate::config::PolicyFile;
 use crate::ids::{Partition, TraceId};
-use crate::retrieval::{Entry, Fetched, Part};
+use crate::retrieval::{Entry, Fetched, Part, ReadBytes};
 
 /// What was found of a trace.
 pub(super) struct Shown<'a> {
@@ -21,6 +21,8 @@ pub(super) struct Shown<'a> {
     pub(super) id: TraceId,
     pub(super) entries: &'a [Entry],
     pub(super) fetched: &'a Fetched,
+    /// What had to be read to find the entries.
+    pub(super) read: ReadBytes,
 }
 
 impl Shown<'_> {
@@ -72,6 +74,10 @@ impl Shown<'_> {
             "topic": self.topic,
             "entries": entries.collect::<Vec<_>>(),
             "records": self.fetched.parts.iter().map(record).collect::<Vec<_>>(),
+            "readBytes": {
+                "decisionLog": self.read.log,
+                "decisionIndex": self.read.index,
+            },
             "missingRecords": self.fetched.missing,
             "trace": otlp_json(&self.traces_data()),
         })

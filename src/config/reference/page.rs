@@ -50,8 +50,9 @@ const TEXTS: &[(&str, &str)] = &[
     ("kafka", "[What the brokers have to have](guarantees.md#what-the-brokers-have-to-have)."),
     (
         "decision_log",
-        "[How it works](guarantees.md). `tailsieve run --create-topics` creates the topic.",
+        "[How it works](guarantees.md). `tailsieve run --create-topics` creates the topic, and that of its index.",
     ),
+    ("decision_log.index", "[What it is for](retrieval.md#the-index)."),
     ("buffer", "`tailsieve size` says [how much a load needs](performance.md#sizing)."),
     (
         "export",

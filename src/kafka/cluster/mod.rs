@@ -16,6 +16,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use rdkafka::types::RDKafkaRespErr;
 use thiserror::Error;
 
@@ -100,7 +101,14 @@ pub fn partitions_within<C: ConsumerContext>(
     topic: &str,
     timeout: Duration,
 ) -> Result<Option<usize>, KafkaError> {
-    let metadata = consumer.fetch_metadata(Some(topic), timeout)?;
+    partitions_of(&consumer.fetch_metadata(Some(topic), timeout)?, topic)
+}
+
+/// The same, of an answer that is there.
+///
+/// # Errors
+/// When the user may not know of the topic.
+pub(super) fn partitions_of(metadata: &Metadata, topic: &str) -> Result<Option<usize>, KafkaError> {
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     if found.and_then(|found| found.error()) == Some(denied) {

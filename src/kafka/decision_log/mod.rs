@@ -13,6 +13,7 @@
 //! Leaves to others what a decision means, what waits for it, and the decision memory.
 
 mod details;
+pub mod index;
 mod metrics;
 mod read_back;
 mod reader;
@@ -36,9 +37,11 @@ use crate::kafka::publish::{
 use crate::sampling::decided::DecisionRecord;
 use crate::sync::lock;
 
+use index::Index;
 use metrics::LogMetrics;
 use reader::{Command, Reader};
 
+pub use index::{Coverage, IndexSettings, Owners, TraceHash};
 pub use record::{GroupHash, LogBatch, LogEntry, OwnerId, read_whole};
 pub use settings::DecisionLogSettings;
 pub use supersession::OwnershipMarker;
@@ -127,6 +130,9 @@ pub trait Log: fmt::Debug + Send + Sync {
     /// Writes the ownership marker of `owner` to the log of a partition, and reads the log back from
     /// `from`, or from its beginning if `from` is not known.
     fn read_back(&self, origin: Origin, owner: OwnerId, topics: Topics, from: Option<Position>);
+
+    /// Nothing more is appended by an ownership.
+    fn end(&self, _origin: Origin) {}
 }
 
 /// The input topic that a log is about, if its id is known.
@@ -145,6 +151,7 @@ pub struct DecisionLog {
     group: GroupHash,
     publisher: Arc<Publisher<LogReports>>,
     reader: Reader,
+    index: Arc<Index>,
 }
 
 impl DecisionLog {
@@ -158,11 +165,13 @@ impl DecisionLog {
         let metrics = Arc::new(LogMetrics::new());
         let sinks = Arc::new(sinks);
         let (commands, inbox) = mpsc::channel();
+        let index = Arc::new(Index::start(settings)?);
         let reports = LogReports {
             sinks: Arc::clone(&sinks),
             written: Mutex::default(),
             markers: Mutex::new(commands.clone()),
             metrics: Arc::clone(&metrics),
+            index: Arc::clone(&index),
         };
         let name = format!("{}-decisions", settings.client_id);
         let mut publisher = PublisherSettings::new(&name, &settings.brokers, &settings.properties);
@@ -172,12 +181,12 @@ impl DecisionLog {
             settings,
             group,
             Arc::clone(&publisher),
+            Arc::clone(&index),
             sinks,
             metrics,
-            commands,
-            inbox,
+            (commands, inbox),
         )?;
-        Ok(Self { topic: settings.topic.clone(), group, publisher, reader })
+        Ok(Self { topic: settings.topic.clone(), group, publisher, reader, index })
     }
 
     /// `Ok` if the log can be written and read; else what is wrong.
@@ -185,8 +194,14 @@ impl DecisionLog {
         self.reader.ready()
     }
 
+    /// Ends in good order: the index of what was written is written, too, as far as `timeout` allows.
+    pub fn finish(&self, timeout: Duration) {
+        self.index.finish(timeout);
+    }
+
     /// Ends as a crash would: what is not on the topic yet is never written.
     pub fn crash(&self) {
+        self.index.crash();
         self.publisher.crash();
     }
 }
@@ -204,17 +219,18 @@ impl Log for DecisionLog {
             value: Some(&batch.value),
             headers: &[],
         };
-        match self
-            .publisher
-            .publish(&outgoing, Appended::Batch { ticket, decisions: batch.decisions })
-        {
-            Ok(()) => Ok(()),
-            Err(_) => Err(batch),
+        match self.publisher.publish(&outgoing, Appended::Batch { ticket, traces: batch.traces }) {
+            Err((_, Appended::Batch { traces, .. })) => Err(LogBatch { traces, ..batch }),
+            _ => Ok(()),
         }
     }
 
     fn read_back(&self, origin: Origin, owner: OwnerId, topics: Topics, from: Option<Position>) {
         self.reader.command(Command::ReadBack { origin, owner, topics, from });
+    }
+
+    fn end(&self, origin: Origin) {
+        self.index.end(origin);
     }
 }
 
@@ -223,7 +239,8 @@ impl Log for DecisionLog {
 enum Appended {
     Batch {
         ticket: LogTicket,
-        decisions: u32,
+        /// That of each decision in it.
+        traces: Vec<TraceHash>,
     },
     /// An ownership marker.
     Marker(Origin),
@@ -235,6 +252,7 @@ struct LogReports {
     written: Mutex<HashMap<usize, Vec<Written>>>,
     markers: Mutex<mpsc::Sender<Command>>,
     metrics: Arc<LogMetrics>,
+    index: Arc<Index>,
 }
 
 impl DeliveryReports for LogReports {
@@ -242,16 +260,17 @@ impl DeliveryReports for LogReports {
 
     fn settled(&self, appended: Appended, result: Result<(Partition, Offset), Failed<'_>>) {
         match (appended, result) {
-            (Appended::Batch { ticket, decisions }, Ok((_, offset))) => {
+            (Appended::Batch { ticket, traces }, Ok((_, offset))) => {
                 self.metrics.written.increment(1);
-                self.metrics.written_decisions.increment(decisions.into());
+                self.metrics.written_decisions.increment(traces.len() as u64);
+                self.index.written(ticket.origin, offset, traces);
                 let mut written = lock(&self.written);
                 written.entry(ticket.origin.worker).or_default().push(Written { ticket, offset });
             }
-            (Appended::Batch { ticket, decisions }, Err(failed)) => {
+            (Appended::Batch { ticket, traces }, Err(failed)) => {
                 self.metrics.failed(&failed);
                 let value = failed.value.unwrap_or_default().to_vec();
-                let batch = LogBatch { decisions, ..LogBatch::of(value) };
+                let batch = LogBatch { traces, ..LogBatch::of(value) };
                 (self.sinks[ticket.origin.worker])(LogEvent::Unwritten { ticket, batch });
             }
             (Appended::Marker(origin), result) => {

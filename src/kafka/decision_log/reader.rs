@@ -15,6 +15,7 @@ use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, Offset as KafkaOffset, TopicPartitionList};
 use tracing::{debug, error, info, warn};
 
+use super::index::Index;
 use super::metrics::LogMetrics;
 use super::read_back::{ReadBack, Step};
 use super::record::{self, GroupHash, OwnerId};
@@ -74,16 +75,17 @@ impl Reader {
         settings: &DecisionLogSettings,
         group: GroupHash,
         publisher: Arc<Publisher<LogReports>>,
+        index: Arc<Index>,
         sinks: Arc<Vec<LogSink>>,
         metrics: Arc<LogMetrics>,
-        commands: Sender<Command>,
-        inbox: Receiver<Command>,
+        (commands, inbox): (Sender<Command>, Receiver<Command>),
     ) -> Result<Self, super::LogError> {
         let trouble = Arc::default();
         let worker = ReaderThread {
             topic: settings.topic.clone(),
             group,
             publisher,
+            index,
             sinks,
             metrics,
             consumer: client_config(settings).create()?,
@@ -145,6 +147,7 @@ struct ReaderThread {
     topic: String,
     group: GroupHash,
     publisher: Arc<Publisher<LogReports>>,
+    index: Arc<Index>,
     sinks: Arc<Vec<LogSink>>,
     metrics: Arc<LogMetrics>,
     consumer: BaseConsumer,
@@ -344,8 +347,14 @@ impl ReaderThread {
         self.unassign(partition);
         self.failure = None;
         let Some(read_back) = self.read_backs.remove(&partition) else { return };
-        let ReadBack { origin, since, step, reading, read, topics, .. } = read_back;
-        let from = if let Step::Read { from, .. } = step { from } else { Position(0) };
+        let ReadBack { origin, owner, since, step, reading, read, topics, .. } = read_back;
+        let from = if let Step::Read { from, end } = step {
+            // Before the worker is told, which then begins to write.
+            self.index.begin(origin, owner, self.group, end);
+            from
+        } else {
+            Position(0)
+        };
         self.metrics.void.increment(reading.superseded);
         self.metrics.read_back.record(since.elapsed().as_secs_f64());
         let (decisions, markers) = reading.finish(topics.now);

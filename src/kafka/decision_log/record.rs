@@ -9,6 +9,7 @@ use prost::Message;
 use thiserror::Error;
 
 use super::details::{self, NamesWritten};
+use super::index::TraceHash;
 use crate::fnv;
 use crate::ids::{Offset, Timestamp, TopicId, TraceId};
 use crate::otlp::probability::Threshold;
@@ -29,13 +30,23 @@ impl OwnerId {
 }
 
 /// Which consumer group a record belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupHash(u32);
 
 impl GroupHash {
     /// The hash of a group's name (FNV-1a).
     pub fn of(group_id: &str) -> Self {
         Self(fnv::hash_32(group_id.bytes()))
+    }
+
+    /// The hash with these bits.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits.
+    pub fn bits(self) -> u32 {
+        self.0
     }
 }
 
@@ -107,8 +118,9 @@ const NAMES_TAG: u8 = 5 << 3 | 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogBatch {
     pub(super) value: Vec<u8>,
-    pub(super) decisions: u32,
     pub(super) names: NamesWritten,
+    /// The traces that it decides, for the index.
+    pub(super) traces: Vec<TraceHash>,
 }
 
 impl LogBatch {
@@ -119,7 +131,7 @@ impl LogBatch {
 
     /// A batch that begins with this.
     pub(crate) fn of(value: Vec<u8>) -> Self {
-        Self { value, decisions: 0, names: NamesWritten::default() }
+        Self { value, names: NamesWritten::default(), traces: Vec::new() }
     }
 
     /// Adds a decision, and the spans that this is the first entry to tell of.
@@ -138,7 +150,7 @@ impl LogBatch {
         self.value.push(DECISIONS_TAG);
         let encoded = message.encode_length_delimited(&mut self.value);
         debug_assert!(encoded.is_ok(), "a vector grows");
-        self.decisions += 1;
+        self.traces.push(TraceHash::of(record.trace_id));
     }
 
     /// Its bytes, as they are written.
@@ -457,7 +469,7 @@ pub(crate) mod tests {
     fn batch(owner: OwnerId, group: GroupHash, decisions: &[DecisionRecord]) -> LogBatch {
         let mut batch = LogBatch::new(group, owner);
         decisions.iter().for_each(|record| batch.push(record, None));
-        assert_eq!(batch.decisions as usize, decisions.len());
+        assert_eq!(batch.traces.len(), decisions.len());
         batch
     }
 

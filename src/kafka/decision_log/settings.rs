@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::index::IndexSettings;
+
 /// Settings of the decision log.
 #[derive(Clone)]
 pub struct DecisionLogSettings {
@@ -15,6 +17,8 @@ pub struct DecisionLogSettings {
     pub client_id: String,
     /// Further librdkafka settings: how to log in.
     pub properties: Vec<(String, String)>,
+    /// Its index, unless that is switched off.
+    pub index: Option<IndexSettings>,
 }
 
 impl fmt::Debug for DecisionLogSettings {

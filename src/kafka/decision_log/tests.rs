@@ -22,6 +22,7 @@ fn start(brokers: &str, group_id: &str) -> (DecisionLog, mpsc::Receiver<LogEvent
         group_id: group_id.into(),
         client_id: "test".into(),
         properties: Vec::new(),
+        index: None,
     };
     let (sender, events) = mpsc::channel();
     let sender = Mutex::new(sender);

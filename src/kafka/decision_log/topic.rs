@@ -15,11 +15,14 @@ use crate::kafka::cluster::{self, ClusterError};
 const RETENTION: Duration = Duration::from_secs(24 * 3600);
 
 /// The setting that makes a topic compacted.
-const COMPACTION: &str = "cleanup.policy";
+pub(super) const COMPACTION: &str = "cleanup.policy";
+
+/// How long records stay on a topic.
+pub(super) const RETENTION_MS: &str = "retention.ms";
 
 /// The settings with which the topic is created.
-const CONFIG: [(&str, &str); 3] =
-    [(COMPACTION, "delete"), ("retention.ms", "86400000"), ("segment.ms", "3600000")];
+pub(super) const CONFIG: [(&str, &str); 3] =
+    [(COMPACTION, "delete"), (RETENTION_MS, "86400000"), ("segment.ms", "3600000")];
 
 /// What is wrong with a topic, and the command that corrects it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -192,12 +195,12 @@ fn wrong_settings(
         all.push(wrong(COMPACTION, policy, "delete", why));
     }
     let hour = Duration::from_secs(3600).as_millis();
-    if let Some(retention) = get("retention.ms")
+    if let Some(retention) = get(RETENTION_MS)
         && retention.parse::<i128>().is_ok_and(|it| it >= 0 && it.unsigned_abs() < hour)
     {
         let why = "decisions that are still needed would be deleted during an outage";
         let wanted = RETENTION.as_millis().to_string();
-        all.push(wrong("retention.ms", retention, &wanted, why));
+        all.push(wrong(RETENTION_MS, retention, &wanted, why));
     }
     all
 }
@@ -213,6 +216,7 @@ mod tests {
             group_id: "tailsieve".into(),
             client_id: "tailsieve".into(),
             properties: Vec::new(),
+            index: None,
         }
     }
 

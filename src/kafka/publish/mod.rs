@@ -23,9 +23,9 @@ use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig};
 use thiserror::Error;
 use tracing::error;
 
-use crate::ids::{Offset, Partition, Timestamp};
+use crate::ids::{Offset, Partition, Timestamp, TopicId};
 use crate::kafka::access::{Acl, AllDenied, Denied};
-use crate::kafka::cluster::permissions;
+use crate::kafka::cluster::{self, describe, permissions};
 
 use client::Client;
 use held::{Held, Sent};
@@ -269,6 +269,21 @@ impl<R: DeliveryReports> Publisher<R> {
             Some(error) => Err(KafkaError::MetadataFetch(error.into())),
             None => Ok(()),
         }
+    }
+
+    /// Number of partitions of a topic; `None` if there is no such topic. Blocks.
+    ///
+    /// # Errors
+    /// When no broker answers in time, or the user may not know of the topic.
+    pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<Option<usize>, KafkaError> {
+        let client = self.shared.client.load_full();
+        cluster::partitions_of(&client.client().fetch_metadata(Some(topic), timeout)?, topic)
+    }
+
+    /// The id of a topic, if the brokers know it and say so in time. Blocks.
+    pub(crate) fn topic_id(&self, topic: &str, timeout: Duration) -> Option<TopicId> {
+        let client = self.shared.client.load_full();
+        describe::topic_id(client.client(), topic).answer(timeout)?.ok().flatten()
     }
 
     /// Whether the user has the `needed` ACLs, as far as the brokers tell. Blocks.

@@ -77,6 +77,7 @@ impl Worker {
     /// Strikes out what a partition that is gone still holds open.
     pub(super) fn forget(&mut self, mut state: PartitionState) {
         state.abandon(&mut self.ctx);
+        self.ctx.shared.log.iter().for_each(|log| log.end(state.origin));
         self.ctx.shared.decision_room.remove_partition();
         self.lanes.set_hurry(self.partitions.has_revoked());
         self.ctx.outbox.forget(state.origin);

@@ -265,6 +265,20 @@ trace ([doctor](doctor.md))." {
         "Time from the assignment of a partition until its decision log was read back.").only(LOG);
 }
 
+"Index of the decision log"
+"It spares look-ups by trace id reading most of the log; nothing else depends on it." {
+    INDEX_WRITTEN: Counter = counter("tailsieve_decision_index_written_records_total", "records",
+        "Records written to the index and acknowledged: one for each shard of a stretch of the log.").only(INDEX);
+    INDEX_BYTES: Counter = counter("tailsieve_decision_index_written_bytes_total", "bytes",
+        "Their bytes.").only(INDEX);
+    INDEX_FAILURES: Counter = counter("tailsieve_decision_index_failures_total", "records",
+        "Records that the index did not take, or stretches, if its topic cannot be asked for. They are not written \
+         again: look-ups read that part of the decision log.").only(INDEX);
+    INDEX_BUFFER: Gauge = gauge("tailsieve_decision_index_buffer_bytes", "bytes",
+        "Memory of what is collected for the index: 8 bytes for each decision of a stretch that has not ended.")
+        .only(INDEX);
+}
+
 "Memory and waiting"
 "What bounds a member, and what it waits for." {
     BUFFER_BYTES: Gauge = gauge("tailsieve_buffer_bytes", "bytes",
@@ -337,6 +351,8 @@ trace ([doctor](doctor.md))." {
 const SHADOW: &str = "with a policy in `mode: shadow`";
 const COMPOSITE: &str = "with a `composite` policy";
 const LOG: &str = "with the decision log on";
+
+const INDEX: &str = "with the decision log and its index on";
 const OTEL: &str = "with own telemetry over OTLP";
 const REKEY: &str = "of `tailsieve rekey`";
 const RETRIEVAL: &str = "with `retrieval.listen`";

@@ -36,6 +36,7 @@ const fn only(operation: &'static str, kind: Kind, name: &'static str, when: &'s
 }
 
 pub const LOG: &str = "`decision_log.topic`";
+pub const INDEX: &str = "`decision_log.index.topic`";
 pub const LETTERS: &str = "`dead_letter.topic`";
 pub const INPUT: &str = "`kafka.topic`";
 pub const EXPORT: &str = "`export.topic`";
@@ -57,6 +58,25 @@ pub const RUN: &[Need] = &[
     only("Write", Topic, LETTERS, WITH_LETTERS),
     only("Write", Topic, EXPORT, WITH_EXPORT),
 ];
+
+/// Nothing fails without them.
+const RUN_INDEX: &[Need] = &[only(
+    "Write",
+    Topic,
+    INDEX,
+    "or `trace` reads all of the decision log; unless `decision_log.index.enabled: false`",
+)];
+
+/// Nothing fails without them, either.
+const CREATE_INDEX: &[Need] = &[only(
+    "Create",
+    Topic,
+    INDEX,
+    "if it does not exist yet; or `trace` reads all of the decision log",
+)];
+
+/// As of `RUN_INDEX`.
+const TRACE_INDEX: &[Need] = &[only("Read", Topic, INDEX, "or it reads all of the decision log")];
 
 /// Besides those of `RUN`.
 pub const CREATE_TOPICS: &[Need] = &[
@@ -100,7 +120,9 @@ pub const GENERATE: &[Need] = &[need("Write", Topic, "`--topic`")];
 
 const TABLE: &[(&str, &[Need])] = &[
     ("`run`", RUN),
+    ("", RUN_INDEX),
     ("`run --create-topics`: those of `run`, and", CREATE_TOPICS),
+    ("", CREATE_INDEX),
     ("`doctor`: those of `run`, and", DOCTOR),
     ("`rekey`", REKEY),
     ("", REKEY_SIZES),
@@ -109,6 +131,7 @@ const TABLE: &[(&str, &[Need])] = &[
     ("`capture`", CAPTURE),
     ("`decisions`", DECISIONS),
     ("`trace`, `retrieval`, and `run` with `retrieval.listen`", TRACE),
+    ("", TRACE_INDEX),
     ("`generate`", GENERATE),
 ];
 
@@ -156,7 +179,7 @@ fn table() -> String {
 
 /// Those of a member with a dead-letter topic, on the topics of the examples.
 fn of_the_examples() -> BTreeSet<(&'static str, &'static str, &'static str)> {
-    let needs = RUN.iter().filter(|need| need.name != EXPORT);
+    let needs = RUN.iter().chain(RUN_INDEX).filter(|need| need.name != EXPORT);
     needs
         .map(|need| {
             let kind = if need.kind == Topic { "topic" } else { "group" };
@@ -164,6 +187,7 @@ fn of_the_examples() -> BTreeSet<(&'static str, &'static str, &'static str)> {
                 INPUT => "otlp_spans",
                 GROUP => "tailsieve",
                 LOG => "otlp_spans_decisions",
+                INDEX => "otlp_spans_decisions_index",
                 LETTERS => "otlp_spans_dead",
                 other => panic!("{other} has no name in the examples"),
             };

@@ -11,6 +11,7 @@ const TIMESTAMPS: &str = "timestamps";
 const RETENTION: &str = "retention";
 const CLEANUP: &str = "cleanup policy";
 const DECISION_LOG: &str = "decision log";
+const DECISION_INDEX: &str = "decision log index";
 
 /// An outage that the topic should bridge: what is older is gone.
 const OUTAGE: Duration = Duration::from_secs(3600);
@@ -33,6 +34,9 @@ pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) {
     }
     if plan.decision_log.is_some() {
         decision_log(facts, findings);
+        if plan.decision_index.is_some() {
+            decision_index(facts, findings);
+        }
     }
 }
 
@@ -98,12 +102,31 @@ fn cleanup(plan: &Plan, configs: &BTreeMap<String, String>) -> Finding {
     Finding::error(CLEANUP, text, set_command(plan, &plan.topic, "cleanup.policy=delete"))
 }
 
-/// The errors bring their commands along.
-fn decision_log(facts: &Facts, findings: &mut Vec<Finding>) {
-    let lines = |text: String| match text.split_once('\n') {
+/// What an error says, and the command that it brings along, or else this.
+fn lines(text: String, otherwise: &str) -> (String, String) {
+    match text.split_once('\n') {
         Some((what, command)) => (what.to_owned(), command.trim().to_owned()),
-        None => (text, "see docs/guarantees.md, or set decision_log: {enabled: false}".to_owned()),
+        None => (text, otherwise.to_owned()),
+    }
+}
+
+/// Nothing but look-ups needs it.
+fn decision_index(facts: &Facts, findings: &mut Vec<Finding>) {
+    let found = match &facts.decision_index {
+        None => unanswered(DECISION_INDEX),
+        Some(Ok(())) => Finding::ok(DECISION_INDEX, "its topic is as it should be"),
+        Some(Err(error)) => {
+            let otherwise = "or set decision_log: {index: {enabled: false}}";
+            let (what, command) = lines(error.to_string(), otherwise);
+            Finding::warning(DECISION_INDEX, what, command)
+        }
     };
+    findings.push(found);
+}
+
+fn decision_log(facts: &Facts, findings: &mut Vec<Finding>) {
+    let otherwise = "see docs/guarantees.md, or set decision_log: {enabled: false}";
+    let lines = |text: String| lines(text, otherwise);
     match &facts.decision_log {
         None => findings.push(unanswered(DECISION_LOG)),
         Some(Ok(wrong)) if wrong.is_empty() => {
