@@ -50,38 +50,37 @@ pub(super) fn fetch(
         true => Stretches::new(),
         false => spans.whole(&partitions, budget)?,
     };
-    for (partition, ranges) in places.all() {
+    for (partition, wanted) in places.all() {
         let there = there.get(&partition).cloned().unwrap_or(0..0);
-        let mut left = Vec::with_capacity(ranges.len());
-        for range in ranges {
+        let mut absent = wanted.listed.clone();
+        let mut left = Vec::with_capacity(wanted.ranges.len());
+        for range in &wanted.ranges {
             let of_it = (*range.start()).max(there.start)..=(*range.end()).min(there.end - 1);
-            let is_gone = of_it.is_empty() || of_it.start() > range.start();
-            fetched.missing += u64::from(is_gone);
+            let is_cut = of_it.is_empty() || of_it.start() > range.start();
+            // How many records of the trace were there nobody knows, unless they are listed.
+            fetched.missing += u64::from(is_cut && !wanted.listed.contains(range.start()));
             if !of_it.is_empty() {
-                // Of a range that is looked through it is not known how many records it should have.
-                left.push((of_it, range.start() == range.end()));
+                left.push(of_it);
             }
         }
         for near in together(&left) {
-            let stretch = *near[0].0.start()..near[near.len() - 1].0.end() + 1;
+            let stretch = *near[0].start()..near[near.len() - 1].end() + 1;
             let stretches = Stretches::from([(partition, stretch)]);
             spans.read(&stretches, budget, &mut |record| {
-                let range = near.iter().find(|(range, _)| range.contains(&record.offset.0));
-                if let Some((_, is_listed)) = range {
-                    fetched.missing += extract.take(record, &mut fetched.parts, *is_listed);
+                let is_wanted = near.iter().any(|range| range.contains(&record.offset.0));
+                if is_wanted && extract.take(record, &mut fetched.parts) {
+                    absent.remove(&record.offset.0);
                 }
             })?;
         }
+        fetched.missing += absent.len() as u64;
     }
     Ok(fetched)
 }
 
-/// Records that are read, and whether an entry lists them one by one.
-type Wanted = (RangeInclusive<i64>, bool);
-
 /// Those that are read in one go.
-fn together(ranges: &[Wanted]) -> impl Iterator<Item = &[Wanted]> {
-    ranges.chunk_by(|before, next| next.0.start() - before.0.end() <= NEAR)
+fn together(ranges: &[RangeInclusive<i64>]) -> impl Iterator<Item = &[RangeInclusive<i64>]> {
+    ranges.chunk_by(|before, next| next.start() - before.end() <= NEAR)
 }
 
 /// Takes the spans of one trace out of records.
@@ -96,9 +95,9 @@ impl Extract {
         Self { id, decoder: Decoder::default(), splitter: Splitter::new(usize::MAX) }
     }
 
-    /// Returns 1 if the record `is_listed` and has no span of the trace: its offset has been given to
-    /// another one since, or it cannot be read.
-    fn take(&mut self, record: &Record, parts: &mut Vec<Part>, is_listed: bool) -> u64 {
+    /// Returns false if the record has no span of the trace: its offset has been given to another one
+    /// since, or it cannot be read.
+    fn take(&mut self, record: &Record, parts: &mut Vec<Part>) -> bool {
         let bytes = record.value.as_deref().unwrap_or_default();
         let split = value::split(&mut self.decoder, &mut self.splitter, bytes);
         let before = parts.len();
@@ -114,7 +113,7 @@ impl Extract {
             }
             _ => {}
         }
-        u64::from(is_listed && parts.len() == before)
+        parts.len() > before
     }
 }
 
@@ -124,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_near_is_read_in_one_go() {
-        let ranges = [(1..=1, true), (5..=9, false), (109..=109, true), (210..=210, true)];
+        let ranges = [1..=1, 5..=9, 109..=109, 210..=210];
         let together: Vec<usize> = together(&ranges).map(<[_]>::len).collect();
         assert_eq!(together, [3, 1]);
     }

@@ -9,8 +9,17 @@ use crate::ids::{Offset, Partition};
 /// The records to read, by partition.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    by_partition: BTreeMap<Partition, Vec<RangeInclusive<i64>>>,
+    by_partition: BTreeMap<Partition, Wanted>,
     is_gone: bool,
+}
+
+/// The records of one partition.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// All to read, in order.
+    pub(super) ranges: Vec<RangeInclusive<i64>>,
+    /// Those that an entry lists: each has spans of the trace. Of the others it is not known which have.
+    pub(super) listed: BTreeSet<i64>,
 }
 
 impl Places {
@@ -31,7 +40,7 @@ impl Places {
             });
             match listed {
                 Some((Some(all), ..)) => {
-                    all.for_each(|offset| places.add(entry.partition, offset, offset));
+                    all.for_each(|offset| places.add_listed(entry.partition, offset));
                 }
                 Some((None, first, last)) => places.add(entry.partition, first, last),
                 None if detailed.contains(&(entry.partition, first)) => {}
@@ -39,23 +48,29 @@ impl Places {
                 None => places.add(entry.partition, first, last),
             }
         }
-        places.by_partition.values_mut().for_each(merge);
+        places.by_partition.values_mut().for_each(|wanted| merge(&mut wanted.ranges));
         places
     }
 
     fn add(&mut self, partition: Partition, first: Offset, last: Offset) {
-        self.by_partition.entry(partition).or_default().push(first.0..=last.0);
+        self.by_partition.entry(partition).or_default().ranges.push(first.0..=last.0);
     }
 
-    /// The records to read, in order.
-    pub fn all(&self) -> impl Iterator<Item = (Partition, &[RangeInclusive<i64>])> {
-        self.by_partition.iter().map(|(partition, ranges)| (*partition, ranges.as_slice()))
+    fn add_listed(&mut self, partition: Partition, offset: Offset) {
+        self.add(partition, offset, offset);
+        self.by_partition.entry(partition).or_default().listed.insert(offset.0);
+    }
+
+    /// The records to read.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Partition, &Wanted)> {
+        self.by_partition.iter().map(|(partition, wanted)| (*partition, wanted))
     }
 
     /// The record at `last` too, and none behind it.
     pub fn until(mut self, partition: Partition, last: Offset) -> Self {
-        self.add(partition, last, last);
-        for ranges in self.by_partition.values_mut() {
+        self.add_listed(partition, last);
+        for Wanted { ranges, listed } in self.by_partition.values_mut() {
+            listed.retain(|offset| *offset <= last.0);
             let cut = |range: &RangeInclusive<i64>| *range.start()..=last.0.min(*range.end());
             *ranges = ranges.iter().map(cut).filter(|range| !range.is_empty()).collect();
             merge(ranges);
@@ -108,7 +123,7 @@ mod tests {
     }
 
     fn read(entries: &[Entry]) -> Vec<RangeInclusive<i64>> {
-        Places::of(entries).all().flat_map(|(_, ranges)| ranges.to_vec()).collect()
+        Places::of(entries).all().flat_map(|(_, wanted)| wanted.ranges.clone()).collect()
     }
 
     #[test]
@@ -119,6 +134,11 @@ mod tests {
         let decision = entry(5, 9, Some(details));
         let entries = [decision.clone(), entry(5, 9, None), entry(5, 9, late(20)), decision];
         assert_eq!(read(&entries), [5..=6, 9..=9, 20..=20]);
+        let listed = |places: &Places| -> Vec<i64> {
+            places.all().flat_map(|(_, wanted)| wanted.listed.clone()).collect()
+        };
+        assert_eq!(listed(&Places::of(&entries)), [5, 6, 9, 20]);
+        assert_eq!(listed(&Places::of(&entries).until(Partition(3), Offset(12))), [5, 6, 9, 12]);
     }
 
     #[test]
@@ -133,7 +153,7 @@ mod tests {
     fn what_comes_behind_a_record_can_be_left_out() {
         let places = |entries: &[Entry], last| -> Vec<RangeInclusive<i64>> {
             let places = Places::of(entries).until(Partition(3), Offset(last));
-            places.all().flat_map(|(_, ranges)| ranges.to_vec()).collect()
+            places.all().flat_map(|(_, wanted)| wanted.ranges.clone()).collect()
         };
         let entries = [entry(5, 9, None), entry(20, 30, None), entry(40, 41, None)];
         assert_eq!(places(&entries, 25), [5..=9, 20..=25]);

@@ -97,12 +97,12 @@ fn a_trace_is_opened_by_its_id() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let id = |entry: &Value| entry["traceId"].as_str().unwrap().to_owned();
+    let id_of = |entry: &Value| entry["traceId"].as_str().unwrap().to_owned();
     let is_late = |entry: &&Value| entry["late"] == true;
-    let late_ids: BTreeSet<String> = entries.iter().filter(is_late).map(id).collect();
+    let late_ids: BTreeSet<String> = entries.iter().filter(is_late).map(id_of).collect();
     let decided = entries.iter().filter(|entry| entry["late"] == false);
     let of = |decision: &str, is_late: bool| -> BTreeSet<String> {
-        let of_it = decided.clone().filter(|entry| entry["decision"] == decision).map(id);
+        let of_it = decided.clone().filter(|entry| entry["decision"] == decision).map(id_of);
         of_it.filter(|id| late_ids.contains(id) == is_late).take(OPENED).collect()
     };
     let wanted = [of("drop", false), of("drop", true), of("keep", false), of("keep", true)];
@@ -149,6 +149,23 @@ fn a_trace_is_opened_by_its_id() {
     opened.fails(&[id, "--to", "2020-01-01T00:00:00Z"], 3, "until 2020-01-01T00:00:00.000Z");
     opened.fails(&["xyz"], 2, "32 hexadecimal digits");
     opened.fails(&[id, "--decision-log", "nowhere-to-be-found"], 2, "does not exist");
+
+    // One of two records next to each other is gone: that is told, though one read brings both.
+    let offsets = |entry: &Value| -> Vec<i64> {
+        let all = entry["recordOffsets"].as_array().into_iter().flatten();
+        all.map(|offset| offset.as_i64().unwrap()).collect()
+    };
+    let has_neighbours = |entry: &&Value| offsets(entry).windows(2).any(|it| it[0] + 1 == it[1]);
+    let entry = entries.iter().find(has_neighbours).expect("some records are next to each other");
+    let all = offsets(entry);
+    let second = all.windows(2).position(|it| it[0] + 1 == it[1]).unwrap() + 1;
+    let partition = i32::try_from(entry["partition"].as_i64().unwrap()).unwrap();
+    opened.rig.topic.delete_records(&BTreeMap::from([(partition, all[second])]));
+    let output = opened.run(&[&id_of(entry), "--output", "json"]);
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["missingRecords"], second, "{object}");
+    assert_eq!(output.status.code(), Some(4));
+
     opened.rig.topic.delete_records(&opened.rig.topic.end_offsets());
     opened.fails(&[id], 4, "any more");
 }
