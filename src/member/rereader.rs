@@ -134,11 +134,11 @@ impl Work {
 fn places(entries: &[Entry], partition: Partition, trace: &ReadAgain) -> Places {
     let here = entries.iter().filter(|entry| entry.partition == partition);
     let before = |entry: &&Entry| {
-        entry.record.decision == SamplingDecision::Dropped && entry.record.first < trace.record
+        entry.record.decision == SamplingDecision::Dropped && entry.record.first < trace.first
     };
     let dropped = here.clone().filter(before).map(|entry| entry.record.first).max();
     let is_of_it =
-        |entry: &&Entry| Some(entry.record.first) == dropped || entry.record.first == trace.record;
+        |entry: &&Entry| Some(entry.record.first) == dropped || entry.record.first == trace.first;
     let entries: Vec<Entry> = here.filter(is_of_it).cloned().collect();
-    Places::of(&entries).until(partition, trace.record)
+    Places::of(&entries).until(partition, trace.last)
 }

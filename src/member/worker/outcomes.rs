@@ -142,7 +142,6 @@ impl Sink for Outcomes<'_> {
     }
 
     fn late(&mut self, spans: FollowingSpans<'_>) {
-        let is_read_anew = spans.are_read_anew();
         let FollowingSpans { run, offset, now, piece, recorded } = spans;
         let (amount, age) = (of_run(run), now.since(recorded.at));
         self.shared.accounts.late_age.record(age.as_secs_f64());
@@ -156,8 +155,7 @@ impl Sink for Outcomes<'_> {
             return;
         };
         counts.late_kept.add(amount);
-        if is_read_anew {
-            self.settlement.late_of_reopened(&recorded, &late);
+        if recorded.trigger == Trigger::Late && self.settlement.joins_reopened(&recorded, &late) {
             return;
         }
         let shipment = self.ship(kept, std::iter::once(piece));

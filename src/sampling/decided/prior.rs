@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 
 use super::DecisionRecord;
 use crate::ids::{Offset, Position, TraceId};
+use crate::sampling::trace::Trigger;
 
 /// The decisions that cover records which are read again.
 #[derive(Debug, Default)]
@@ -40,7 +41,10 @@ impl PriorDecisions {
         }
         let covers =
             |recorded: &&DecisionRecord| recorded.first <= offset && offset <= recorded.last;
-        self.by_trace.get(&id)?.iter().filter(covers).min_by_key(|recorded| recorded.last)
+        // Where spans were decided in time, nothing was re-opened by them: a former owner, whose clock was
+        // ahead, had taken them for late ones.
+        let order = |recorded: &&DecisionRecord| (recorded.trigger == Trigger::Late, recorded.last);
+        self.by_trace.get(&id)?.iter().filter(covers).min_by_key(order)
     }
 
     /// All of a trace, in no order.

@@ -139,10 +139,11 @@ pub struct ReopenedTrace<'a> {
 }
 
 impl FollowingSpans<'_> {
-    /// True if they are in the record that re-opened their trace: they are read once more with all
-    /// that came before.
+    /// True if a decision to re-open their trace covers them: they are read once more with all that came
+    /// before.
     pub fn are_read_anew(&self) -> bool {
-        self.recorded.trigger == Trigger::Late && self.offset == self.recorded.first
+        let DecisionRecord { trigger, first, last, .. } = self.recorded;
+        trigger == Trigger::Late && first <= self.offset && self.offset <= last
     }
 }
 

@@ -68,8 +68,8 @@ enum Late {
     /// An entry that tells where they are: where their decision is not on the log, nobody would look
     /// for them. The pin holds their own record.
     Entry { after: u64, record: DecisionRecord, details: TraceDetails<'static>, pin: Pin },
-    /// They re-opened their trace.
-    Reopened { after: u64, trace: ReadAgain },
+    /// They re-open their trace. The pin holds their own record.
+    Reopened { after: u64, reopened: Reopened, pin: Pin },
 }
 
 /// Bytes of an entry of late spans that waits, about.
@@ -303,7 +303,7 @@ impl Settlement {
             self.late_waiting.push_back(Late::Entry { after, record, details, pin });
         }
         if !self.reopened.is_empty() {
-            self.take_in_reopened(out);
+            self.take_in_reopened();
         }
         self.record_late(out);
     }
@@ -321,10 +321,7 @@ impl Settlement {
                         NewEntry { record: &record, details: Some(&details), pin: Some(pin) };
                     self.recording.record(&entry, Urgency::Later, out);
                 }
-                // Entries of its late spans came before, and may be on their way only now.
-                Late::Reopened { trace, .. } => {
-                    self.read_again.push(self.recording.batches.next(), trace);
-                }
+                Late::Reopened { reopened, pin, .. } => self.record_reopened(reopened, pin, out),
             }
         }
         self.read_again.written(first, out);

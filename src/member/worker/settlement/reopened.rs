@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 
 use super::undelivered::{Part, Undelivered};
-use super::{Delivery, LateSpans, NewEntry, Settlement, Shipment};
+use super::{Delivery, Late, LateSpans, NewEntry, Settlement, Shipment};
 use crate::export::DeliveryId;
-use crate::ids::{Offset, Origin, Position, Timestamp, TraceId};
+use crate::ids::{Offset, Origin, Pin, Position, Timestamp, TraceId};
 use crate::member::worker::gathering::Urgency;
 use crate::member::worker::outbound::Outbox;
 use crate::sampling::decided::{DecisionRecord, TraceDetails};
@@ -22,24 +22,32 @@ pub struct ReadAgain {
     pub delivery: DeliveryId,
     /// The trace.
     pub trace_id: TraceId,
-    /// The record that re-opened it: the last one that is wanted.
-    pub record: Offset,
-    /// The late spans in it by which it did so, and their bytes.
+    /// The record that re-opened it.
+    pub first: Offset,
+    /// The last of its records that is wanted: that one, or one that came before the decision was on record.
+    pub last: Offset,
+    /// The late spans from the first to the last of these, and their bytes.
     pub late: (u64, u64),
     /// Everything that the decision log has on it is here or behind this.
     pub log: Position,
 }
 
-/// A trace that the record in hand re-opens.
+/// A trace that is re-opened.
 #[derive(Debug)]
 pub(super) struct Reopened {
     recorded: DecisionRecord,
-    /// Its late spans in that record.
+    /// Its late spans that this decision covers.
     details: TraceDetails<'static>,
     /// The decision is on the log already.
     is_recorded: bool,
     /// When it was dropped, or earlier, on the partition's clock.
     since: Timestamp,
+}
+
+impl Reopened {
+    fn is_of(&self, recorded: &DecisionRecord) -> bool {
+        self.recorded.trace_id == recorded.trace_id && self.recorded.first == recorded.first
+    }
 }
 
 /// Those that wait until all is on the log that tells where their spans are.
@@ -75,69 +83,90 @@ impl Settlement {
         self.reopened.push(Reopened { recorded, details, is_recorded: false, since });
     }
 
-    /// Further late spans of the record in hand are of a trace that it re-opens.
-    pub(in crate::member::worker) fn late_of_reopened(
+    /// Takes late spans of the record in hand that follow a decision to re-open their trace which is not
+    /// on record yet: they are read with the others. False if it is.
+    pub(in crate::member::worker) fn joins_reopened(
         &mut self,
         recorded: &DecisionRecord,
         late: &LateSpans,
-    ) {
-        let is_it = |it: &&mut Reopened| it.recorded.trace_id == recorded.trace_id;
-        if let Some(reopened) = self.reopened.iter_mut().find(is_it) {
-            late.join(&mut reopened.details);
+    ) -> bool {
+        let waiting = self.late_waiting.iter_mut().filter_map(|late| match late {
+            Late::Reopened { reopened, .. } => Some(reopened),
+            Late::Entry { .. } => None,
+        });
+        let Some(reopened) = self.reopened.iter_mut().chain(waiting).find(|it| it.is_of(recorded))
+        else {
+            return false;
+        };
+        if reopened.is_recorded && late.offset > reopened.recorded.last {
+            return false;
         }
+        reopened.recorded.last = reopened.recorded.last.max(late.offset);
+        late.join(&mut reopened.details);
+        true
     }
 
-    /// The record in hand re-opened a trace under an earlier owner, and it is not on record that it was
-    /// delivered. It was dropped at `since` or later.
+    /// The record in hand is covered by a decision of an earlier owner to re-open its trace, and it is
+    /// not on record that this was delivered. The trace was dropped at `since` or later.
     pub(in crate::member::worker) fn reopened_before(
         &mut self,
         recorded: DecisionRecord,
         late: &LateSpans,
         since: Timestamp,
     ) {
-        let is_it = |it: &&mut Reopened| it.recorded.trace_id == recorded.trace_id;
-        match self.reopened.iter_mut().find(is_it) {
-            Some(reopened) => late.join(&mut reopened.details),
-            None => {
-                let details = late.details();
-                self.reopened.push(Reopened { recorded, details, is_recorded: true, since });
+        if self.joins_reopened(&recorded, late)
+            || self.undelivered.contains_key(&(recorded.trace_id, recorded.first))
+        {
+            return;
+        }
+        let details = late.details();
+        self.reopened.push(Reopened { recorded, details, is_recorded: true, since });
+    }
+
+    /// The record in hand was taken in: what it re-opens waits until the decision that dropped it is on
+    /// the log. Without that, who read the log would take the trace for one that began here.
+    pub(super) fn take_in_reopened(&mut self) {
+        let after = self.recording.batches.next();
+        for reopened in std::mem::take(&mut self.reopened) {
+            if reopened.is_recorded {
+                self.deliver_anew(Undelivered::whole_on_record(reopened.recorded.clone()));
             }
+            let pin = self.watermark.pin(reopened.recorded.first);
+            self.late_waiting.push_back(Late::Reopened { after, reopened, pin });
         }
     }
 
-    /// The record in hand was taken in: puts on record what it re-opened.
-    pub(super) fn take_in_reopened(&mut self, out: &mut Outbox) {
-        for reopened in std::mem::take(&mut self.reopened) {
-            let Reopened { recorded, details, is_recorded, since } = reopened;
-            let of = (recorded.trace_id, recorded.first);
-            let entry = NewEntry { record: &recorded, details: Some(&details), pin: None };
-            let sequence = match is_recorded {
-                true => None,
-                false => self.recording.record(&entry, Urgency::Soon, out),
-            };
-            let mut trace = match sequence {
-                Some(sequence) => Undelivered::whole(recorded.clone(), sequence),
-                None => Undelivered::whole_on_record(recorded.clone()),
-            };
-            trace.begins(Part::Covered);
-            self.undelivered.insert(of, trace);
-            let delivery = DeliveryId(self.next_delivery);
-            self.next_delivery += 1;
-            let pin = self.watermark.pin(recorded.first);
-            // What is read again settles like a chunk, once its chunks are known.
-            self.deliveries.insert(delivery, Delivery { pin, left: 1, of, part: Part::Covered });
-            self.chunks_under_way += 1;
-            let trace = ReadAgain {
-                origin: self.origin,
-                delivery,
-                trace_id: of.0,
-                record: recorded.first,
-                late: (details.spans, details.bytes),
-                log: self.recording.position_before(since),
-            };
-            let after = self.recording.batches.next();
-            self.late_waiting.push_back(super::Late::Reopened { after, trace });
+    /// Puts on record that a trace is re-opened, and has it read again.
+    pub(super) fn record_reopened(&mut self, reopened: Reopened, pin: Pin, out: &mut Outbox) {
+        let Reopened { recorded, details, is_recorded, since } = reopened;
+        let of = (recorded.trace_id, recorded.first);
+        let entry = NewEntry { record: &recorded, details: Some(&details), pin: None };
+        if !is_recorded && let Some(sequence) = self.recording.record(&entry, Urgency::Soon, out) {
+            self.deliver_anew(Undelivered::whole(recorded.clone(), sequence));
         }
+        let delivery = DeliveryId(self.next_delivery);
+        self.next_delivery += 1;
+        // What is read again settles like a chunk, once its chunks are known.
+        self.deliveries.insert(delivery, Delivery { pin, left: 1, of, part: Part::Covered });
+        self.chunks_under_way += 1;
+        let trace = ReadAgain {
+            origin: self.origin,
+            delivery,
+            trace_id: of.0,
+            first: recorded.first,
+            last: recorded.last,
+            late: (details.spans, details.bytes),
+            log: self.recording.position_before(since),
+        };
+        // Entries of its late spans came before, and may be on their way only now.
+        self.read_again.push(self.recording.batches.next(), trace);
+    }
+
+    /// A delivery begins of what a decision covers; late spans may follow it from now on.
+    fn deliver_anew(&mut self, mut trace: Undelivered) {
+        trace.begins(Part::Covered);
+        let DecisionRecord { trace_id, first, .. } = *trace.recorded();
+        self.undelivered.insert((trace_id, first), trace);
     }
 
     /// The decision by which a trace that was read again is delivered; none if that is over.

@@ -486,16 +486,16 @@ impl World {
         let entries: Vec<LogEntry> = entries.collect();
         let is_dropped = |entry: &&LogEntry| entry.record.decision == SamplingDecision::Dropped;
         let firsts = entries.iter().filter(is_dropped).map(|entry| entry.record.first);
-        let dropped = firsts.filter(|first| *first < asked.record).max();
-        let mut offsets = BTreeSet::from([asked.record.0]);
+        let dropped = firsts.filter(|first| *first < asked.first).max();
+        let mut offsets = BTreeSet::from([asked.last.0]);
         for LogEntry { record, details } in entries {
             if let Some(details) = details
-                && (Some(record.first) == dropped || record.first == asked.record)
+                && (Some(record.first) == dropped || record.first == asked.first)
             {
                 offsets.extend(details.records.listed().unwrap().map(|offset| offset.0));
             }
         }
-        let parts = offsets.range(..=asked.record.0).map(|offset| {
+        let parts = offsets.range(..=asked.last.0).map(|offset| {
             let mut request =
                 TracesData::decode(&*self.records[*offset as usize].1).expect("it was made here");
             for scope in request.resource_spans.iter_mut().flat_map(|it| &mut it.scope_spans) {
