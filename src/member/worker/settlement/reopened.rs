@@ -114,13 +114,14 @@ impl Settlement {
         late: &LateSpans,
         since: Timestamp,
     ) {
-        if self.joins_reopened(&recorded, late)
-            || self.undelivered.contains_key(&(recorded.trace_id, recorded.first))
-        {
-            return;
+        let (of, is_last) = ((recorded.trace_id, recorded.first), late.offset >= recorded.last);
+        if !self.joins_reopened(&recorded, late) && !self.undelivered.contains_key(&of) {
+            self.deliver_anew(Undelivered::in_parts(recorded.clone()));
+            let details = late.details();
+            self.reopened.push(Reopened { recorded, details, is_recorded: true, since });
         }
-        let details = late.details();
-        self.reopened.push(Reopened { recorded, details, is_recorded: true, since });
+        // It is not over before all records that the decision covers were read.
+        self.hold_in_hand(of, Part::Covered, is_last);
     }
 
     /// The record in hand was taken in: what it re-opens waits until the decision that dropped it is on
@@ -128,10 +129,7 @@ impl Settlement {
     pub(super) fn take_in_reopened(&mut self) {
         let after = self.recording.batches.next();
         for reopened in std::mem::take(&mut self.reopened) {
-            if reopened.is_recorded {
-                self.deliver_anew(Undelivered::whole_on_record(reopened.recorded.clone()));
-            }
-            let pin = self.watermark.pin(reopened.recorded.first);
+            let pin = self.watermark.pin(reopened.details.records.last());
             self.late_waiting.push_back(Late::Reopened { after, reopened, pin });
         }
     }

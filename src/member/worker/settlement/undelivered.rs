@@ -39,11 +39,6 @@ impl Undelivered {
         Self { sequence: Some(sequence), is_whole: true, ..Self::in_parts(recorded) }
     }
 
-    /// The same, where its decision is on record.
-    pub(super) fn whole_on_record(recorded: DecisionRecord) -> Self {
-        Self { is_whole: true, ..Self::in_parts(recorded) }
-    }
-
     /// Its decision.
     pub(super) fn recorded(&self) -> &DecisionRecord {
         &self.recorded
