@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::thread;
 use std::time::Duration;
 
@@ -66,7 +67,8 @@ impl Kafka {
         created.into_iter().for_each(|result| {
             result.unwrap_or_else(|(topic, code)| panic!("creating topic {topic}: {code}"));
         });
-        let topic = Topic { name, partitions, admin, consumer: self.reader("tailsieve-tests") };
+        let consumer = ManuallyDrop::new(self.reader("tailsieve-tests"));
+        let topic = Topic { name, partitions, admin, consumer };
         // It is created before the broker tells everybody that it is.
         eventually("the topic to be known", TIMEOUT, || topic.is_known().then_some(()));
         topic
@@ -99,7 +101,9 @@ pub struct Topic {
     name: String,
     partitions: i32,
     admin: AdminClient<DefaultClientContext>,
-    consumer: BaseConsumer,
+    /// Never ended. librdkafka 2.12.1 was seen to wait for a thread of its own for ever when a consumer
+    /// ended, and this one ends with the process anyway.
+    consumer: ManuallyDrop<BaseConsumer>,
 }
 
 impl Topic {
