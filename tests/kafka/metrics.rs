@@ -43,6 +43,7 @@ fn every_metric_of_the_table_is_in_a_scrape_and_no_other() {
     let rig = Rig::new("metrics", POLICIES);
     let dead = rig.kafka.topic("metrics-dead", 1, &[]);
     let rig = rig.with(&format!("dead_letter: {{topic: {}}}\n", dead.name()));
+    let rig = rig.with("retrieval: {listen: '127.0.0.1:0'}\n");
     // Own telemetry has metrics, whether or not anybody listens.
     let own = [("OTEL_EXPORTER_OTLP_ENDPOINT", OsStr::new("http://127.0.0.1:1"))];
     let mut member = Member::start_with(rig.scratch.path(), "member", &rig.config(), &own);

@@ -96,8 +96,11 @@ impl World {
         config + sections
     }
 
+    /// With dead letters, and with all else that a member cannot do without: not the index of its log, of
+    /// which it says what it lacks and works as ever.
     pub fn with_letters(&self) -> String {
-        format!("dead_letter: {{topic: {}}}\n", self.letters)
+        let log = "decision_log: {index: {enabled: false}}";
+        format!("dead_letter: {{topic: {}}}\n{log}\n", self.letters)
     }
 
     /// Some hundred spans.
