@@ -117,9 +117,9 @@ pub mod trace_decision {
         Memory = 4,
         /// Kafka did not have its records any more.
         LogGone = 5,
-        /// It had been dropped, and a late span re-opened it: this decision is made by the late spans of
-        /// the record at `first_offset`, which is `last_offset`, too. What came before is delivered with
-        /// them. Read as WAIT by versions that do not know it.
+        /// It had been dropped, and late spans of the record at `first_offset` re-opened it. This decision
+        /// covers them and those that came before it was on record; what came before is delivered with them.
+        /// Read as WAIT by versions that do not know it.
         Late = 6,
     }
     impl Trigger {
