@@ -29,7 +29,7 @@ use tailsieve::testing::otlp::{Additions, AttributeKeys, Chance, Framer, Scan, S
 use tailsieve::testing::sampling::decided::{
     DecidedTraces, DecisionRecord, Kept, SamplingDecision, TraceDetails,
 };
-use tailsieve::testing::sampling::sampler::next_run;
+use tailsieve::testing::sampling::sampler::runs;
 use tailsieve::testing::sampling::trace::{
     Headers, Limits, OpenTrace, OpenTraces, RecordOffsets, Segment, Trigger,
 };
@@ -169,10 +169,7 @@ fn assemble(records: &Records, scans: &[Scan]) -> (OpenTraces, Headers) {
     traces.advance_clock(Timestamp(0));
     for (number, (record, found)) in records.values.iter().zip(scans).enumerate() {
         let offset = Offset(number as i64);
-        let mut first = 0;
-        while first < found.spans.len() {
-            let run = next_run(&found.spans, first);
-            first += run.spans.len();
+        for run in runs(&found.spans) {
             let scope = &found.scopes[run.spans[0].scope as usize];
             let resource = &found.resources[scope.resource as usize];
             let mut hold = |header: tailsieve::testing::otlp::span::Run| {

@@ -74,7 +74,7 @@ pub mod sampling {
         pub use crate::sampling::policy::{PolicySet, compile};
     }
     pub mod sampler {
-        pub use crate::sampling::sampler::{ask_resource, keys_for, next_run, summarize};
+        pub use crate::sampling::sampler::{ask_resource, keys_for, runs, summarize};
     }
     pub mod trace {
         pub use crate::sampling::trace::{

@@ -20,6 +20,7 @@ use crate::sampling::sampler::{
     DecidedTrace, FollowingSpans, Piece, Question, ReopenedTrace, Sink, SpanRun,
 };
 use crate::sampling::trace::{OpenTrace, Trigger};
+use crate::telemetry::accounts::Amount;
 use crate::telemetry::metrics::{ReopenFailure, Replayed};
 
 /// What is written on kept spans.
@@ -51,6 +52,11 @@ fn chance(kept: &Kept) -> Chance {
         (Threshold::NEVER, false) => Chance::Unknown,
         (threshold, false) => Chance::Apart(threshold),
     }
+}
+
+/// Spans of the record at `offset` that came late.
+fn late_spans(offset: Offset, Amount { spans, bytes, .. }: Amount) -> LateSpans {
+    LateSpans { offset, spans, bytes }
 }
 
 /// Takes what comes out of the sampler of one partition.
@@ -148,7 +154,7 @@ impl Sink for Outcomes<'_> {
         let counts = &mut self.counting.counts;
         counts.cache_lookups[0] += 1;
         counts.received.add(amount);
-        let late = LateSpans { offset, spans: amount.spans, bytes: amount.bytes };
+        let late = late_spans(offset, amount);
         let SamplingDecision::Kept(kept) = &recorded.decision else {
             counts.late_dropped.add(amount);
             self.settlement.late_dropped(recorded, &late);
@@ -171,7 +177,7 @@ impl Sink for Outcomes<'_> {
         counts.received.add(amount);
         counts.late_kept.add(amount);
         counts.triggers[Trigger::Late as usize] += 1;
-        let late = LateSpans { offset: recorded.first, spans: amount.spans, bytes: amount.bytes };
+        let late = late_spans(recorded.first, amount);
         self.settlement.reopened(recorded, &late, dropped.at);
     }
 
@@ -196,7 +202,7 @@ impl Sink for Outcomes<'_> {
         if is_read_anew {
             let ttl = self.active.policies.decision_cache_ttl;
             let since = recorded.at.before(ttl);
-            let late = LateSpans { offset, spans: amount.spans, bytes: amount.bytes };
+            let late = late_spans(offset, amount);
             self.settlement.reopened_before(recorded, &late, since);
             return;
         }

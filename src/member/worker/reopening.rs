@@ -1,18 +1,17 @@
 //! Dropped traces that late spans re-opened: who reads them again, and how what was read leaves.
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::Worker;
 use super::context::Context;
 use super::outcomes::Outcomes;
 use super::partition::PartitionState;
-use super::settlement::{ReadAgain, Shipment};
+use super::settlement::ReadAgain;
 use crate::ids::Origin;
 use crate::otlp::span::{self, Slice};
 use crate::otlp::{AttributeKeys, Scan, SpanSegment, scan};
 use crate::sampling::decided::SamplingDecision;
-use crate::sampling::sampler::{Piece, next_run};
+use crate::sampling::sampler::{Piece, runs};
 use crate::telemetry::accounts::Amount;
 use crate::telemetry::metrics::ReopenFailure;
 
@@ -79,13 +78,10 @@ impl PartitionState {
         let Some(recorded) = self.settlement.decision_of(asked.delivery).cloned() else { return };
         let SamplingDecision::Kept(kept) = recorded.decision else { return };
         let (_, mut outcomes) = self.sampling(ctx);
-        let runs = runs(parts);
+        let all = spans_of(parts);
         let late = Amount { traces: 0, spans: asked.late.0, bytes: asked.late.1 };
-        outcomes.count_reopened(amount(&runs), late, *is_incomplete);
-        let shipment = match runs.is_empty() {
-            true => outcomes.nothing(&kept.policy),
-            false => outcomes.ship(&kept, runs.iter().map(|run| run.piece(parts))),
-        };
+        outcomes.count_reopened(amount(&all), late, *is_incomplete);
+        let shipment = outcomes.ship(&kept, all.iter().map(|some| some.piece(parts)));
         self.settlement.read_anew(asked.delivery, shipment, &mut ctx.outbox);
     }
 }
@@ -101,16 +97,11 @@ impl Outcomes<'_> {
         });
         counts.reopen_failures[ReopenFailure::Expired as usize] += u64::from(is_incomplete);
     }
-
-    fn nothing(&self, policy: &str) -> Shipment {
-        let targets = self.active.targets(&self.shared.exporters, policy);
-        Shipment { targets, chunks: Vec::new(), since: Instant::now() }
-    }
 }
 
 /// Spans that stand together in a part.
 #[derive(Debug)]
-struct Run {
+struct Anew {
     part: usize,
     resource: Bytes,
     scope: Bytes,
@@ -118,7 +109,7 @@ struct Run {
     count: u64,
 }
 
-impl Run {
+impl Anew {
     fn piece<'a>(&'a self, parts: &'a [PartAnew]) -> Piece<'a> {
         let PartAnew { forwarded, bytes } = &parts[self.part];
         let (resource, scope) = (&self.resource, &self.scope);
@@ -128,8 +119,8 @@ impl Run {
 }
 
 /// All spans that are understood, which those that came before were, too.
-fn runs(parts: &[PartAnew]) -> Vec<Run> {
-    let (keys, mut found, mut runs) = (AttributeKeys::default(), Scan::default(), Vec::new());
+fn spans_of(parts: &[PartAnew]) -> Vec<Anew> {
+    let (keys, mut found, mut all) = (AttributeKeys::default(), Scan::default(), Vec::new());
     for (part, PartAnew { bytes, .. }) in parts.iter().enumerate() {
         if scan(bytes, &keys, &mut found).is_err() {
             continue;
@@ -138,22 +129,19 @@ fn runs(parts: &[PartAnew]) -> Vec<Run> {
             let pieces = pieces.of(&found.pieces).iter().map(|piece| piece.of(bytes));
             pieces.flatten().copied().collect()
         };
-        let mut first = 0;
-        while first < found.spans.len() {
-            let run = next_run(&found.spans, first);
-            first += run.spans.len();
+        all.extend(runs(&found.spans).map(|run| {
             let scope = &found.scopes[run.spans[0].scope as usize];
             let resource = &found.resources[scope.resource as usize];
             let (spans, count) = (run.framed, u64::from(run.count()));
             let (resource, scope) = (header(resource.header), header(scope.header));
-            runs.push(Run { part, resource, scope, spans, count });
-        }
+            Anew { part, resource, scope, spans, count }
+        }));
     }
-    runs
+    all
 }
 
-fn amount(runs: &[Run]) -> Amount {
-    let spans = runs.iter().map(|run| run.count).sum();
-    let bytes = runs.iter().map(|run| run.spans.len() as u64).sum();
+fn amount(all: &[Anew]) -> Amount {
+    let spans = all.iter().map(|some| some.count).sum();
+    let bytes = all.iter().map(|some| some.spans.len() as u64).sum();
     Amount { traces: 0, spans, bytes }
 }

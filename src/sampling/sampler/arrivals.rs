@@ -1,7 +1,7 @@
 //! The spans of a record, into their traces.
 
 use super::sink::{FollowingSpans, Piece, ReopenedTrace, Sink};
-use super::{Sampler, SpanRun, ask_resource, next_run, summarize};
+use super::{Sampler, SpanRun, ask_resource, runs, summarize};
 use crate::ids::Offset;
 use crate::otlp::Scan;
 use crate::sampling::decided::DecisionRecord;
@@ -48,10 +48,7 @@ impl Sampler {
         resources.resize_with(found.resources.len(), Default::default);
         scopes.clear();
         scopes.resize(found.scopes.len(), None);
-        let mut first = 0;
-        while first < found.spans.len() {
-            let run = next_run(&found.spans, first);
-            first += run.spans.len();
+        for run in runs(&found.spans) {
             self.take_in_run(record, &run, sink);
         }
         self.decide_at_cap(sink);

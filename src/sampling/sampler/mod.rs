@@ -27,7 +27,7 @@ use arrivals::InHand;
 pub use arrivals::ScannedRecord;
 pub use policies::Policies;
 pub use reload::Rescan;
-pub use run::{SpanRun, next_run};
+pub use run::{SpanRun, runs};
 pub use sink::{DecidedTrace, FollowingSpans, Piece, Question, ReopenedTrace, Sink};
 pub use summarize::{ask_resource, keys_for, summarize};
 

@@ -31,13 +31,21 @@ impl SpanRun<'_> {
     }
 }
 
-/// The longest run from the span number `start` of a record on.
-///
-/// # Panics
-/// If there is no such span.
-pub fn next_run(spans: &[SpanRef], start: usize) -> SpanRun<'_> {
+/// All spans of a record, in the longest runs that there are.
+pub fn runs(spans: &[SpanRef]) -> impl Iterator<Item = SpanRun<'_>> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let run = next_run(spans, first)?;
+        first += run.spans.len();
+        Some(run)
+    })
+}
+
+/// The longest run from the span number `start` on; `None` if there is no such span.
+#[inline]
+fn next_run(spans: &[SpanRef], start: usize) -> Option<SpanRun<'_>> {
     let spans = &spans[start..];
-    let first = &spans[0];
+    let first = spans.first()?;
     let mut framed = first.framed;
     let mut length = 1;
     for span in &spans[1..] {
@@ -50,5 +58,5 @@ pub fn next_run(spans: &[SpanRef], start: usize) -> SpanRun<'_> {
         framed.end = span.framed.end;
         length += 1;
     }
-    SpanRun { spans: &spans[..length], first: start, framed }
+    Some(SpanRun { spans: &spans[..length], first: start, framed })
 }

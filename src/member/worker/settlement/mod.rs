@@ -7,6 +7,7 @@
 //! and delivered; and that it is put on record when all of a kept trace is delivered, once. Leaves to
 //! others what is decided, and the ways to the log, to the backends and to the dead letters.
 
+mod late;
 mod log_batches;
 mod log_positions;
 mod recording;
@@ -25,11 +26,12 @@ use crate::kafka::dead_letters::{self, Letter, Waiter};
 use crate::kafka::decision_log::{GroupHash, LogEntry, OwnerId};
 use crate::otlp::FramedChunk;
 use crate::sampling::decided::{DecisionRecord, TraceDetails};
-use crate::sampling::trace::RecordOffsets;
 use crate::sampling::watermark::Watermark;
 
 use super::gathering::Urgency;
 use super::outbound::{Outbound, Outbox, Targets};
+pub(super) use late::LateSpans;
+use late::{LATE_ENTRY_BYTES, Late};
 use log_batches::NewEntry;
 use recording::Recording;
 pub use reopened::ReadAgain;
@@ -62,19 +64,6 @@ pub(super) struct Settlement {
     letters: usize,
 }
 
-/// What late spans of dropped traces lead to, when all records of the log before `after` are written.
-#[derive(Debug)]
-enum Late {
-    /// An entry that tells where they are: where their decision is not on the log, nobody would look
-    /// for them. The pin holds their own record.
-    Entry { after: u64, record: DecisionRecord, details: TraceDetails<'static>, pin: Pin },
-    /// They re-open their trace. The pin holds their own record.
-    Reopened { after: u64, reopened: Reopened, pin: Pin },
-}
-
-/// Bytes of an entry of late spans that waits, about.
-const LATE_ENTRY_BYTES: u64 = 256;
-
 /// A decision: that of a trace, from this record on. A trace that was forgotten and comes again has
 /// another one, while the first may still be under way.
 type DecisionKey = (TraceId, Offset);
@@ -106,36 +95,6 @@ pub(super) struct Decided<'a> {
     pub(super) details: Option<&'a TraceDetails<'a>>,
     /// What holds its first record.
     pub(super) pin: Pin,
-}
-
-/// Spans of the record in hand that came after their trace was decided.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LateSpans {
-    /// The record in hand.
-    pub(super) offset: Offset,
-    pub(super) spans: u64,
-    pub(super) bytes: u64,
-}
-
-impl Late {
-    fn after(&self) -> u64 {
-        match self {
-            Self::Entry { after, .. } | Self::Reopened { after, .. } => *after,
-        }
-    }
-}
-
-impl LateSpans {
-    fn details(&self) -> TraceDetails<'static> {
-        TraceDetails::late(RecordOffsets::one(self.offset), self.spans, self.bytes)
-    }
-
-    /// Adds them to those that came before.
-    fn join(&self, before: &mut TraceDetails<'_>) {
-        before.records.add(self.offset);
-        before.spans += self.spans;
-        before.bytes += self.bytes;
-    }
 }
 
 /// Spans of a kept trace, and which exporters get them.
@@ -243,23 +202,6 @@ impl Settlement {
         self.deliver((of, part, pin), shipment, out);
     }
 
-    /// Late spans of the record in hand follow a decision to drop their trace: where they are goes on
-    /// record when that was taken in, so that the trace is found whole.
-    pub(super) fn late_dropped(&mut self, decision: DecisionRecord, late: &LateSpans) {
-        if !self.recording.is_on() {
-            return;
-        }
-        // A record has the spans of a trace together, mostly; if not, there are several entries.
-        match self.late_dropped.last_mut() {
-            Some((record, details))
-                if record.trace_id == decision.trace_id && record.first == decision.first =>
-            {
-                late.join(details);
-            }
-            _ => self.late_dropped.push((decision, late.details())),
-        }
-    }
-
     /// Spans of the record in hand, at `offset`, are delivered again: an earlier owner decided to
     /// keep their trace, and it is not on record that they were.
     pub(super) fn read_again(
@@ -297,34 +239,8 @@ impl Settlement {
             }
             self.ended(of, part, out);
         }
-        let after = self.recording.batches.next();
-        for (record, details) in self.late_dropped.drain(..) {
-            let pin = self.watermark.pin(details.records.last());
-            self.late_waiting.push_back(Late::Entry { after, record, details, pin });
-        }
-        if !self.reopened.is_empty() {
-            self.take_in_reopened();
-        }
+        self.take_in_late();
         self.record_late(out);
-    }
-
-    /// Puts late spans of dropped traces on record whose decisions are, and has those read again that
-    /// were re-opened.
-    fn record_late(&mut self, out: &mut Outbox) {
-        let first = self.recording.batches.first();
-        while self.late_waiting.front().is_some_and(|late| late.after() <= first)
-            && let Some(late) = self.late_waiting.pop_front()
-        {
-            match late {
-                Late::Entry { record, details, pin, .. } => {
-                    let entry =
-                        NewEntry { record: &record, details: Some(&details), pin: Some(pin) };
-                    self.recording.record(&entry, Urgency::Later, out);
-                }
-                Late::Reopened { reopened, pin, .. } => self.record_reopened(reopened, pin, out),
-            }
-        }
-        self.read_again.written(first, out);
     }
 
     /// Has chunks of a trace delivered, as soon as its decision is on record. The pin is released
@@ -336,21 +252,27 @@ impl Settlement {
         out: &mut Outbox,
     ) {
         let sequence = self.undelivered.get_mut(&of).and_then(|trace| trace.begins(part));
-        let delivery = DeliveryId(self.next_delivery);
-        self.next_delivery += 1;
         let left = shipment.chunks.len() * shipment.targets.count();
-        self.deliveries.insert(delivery, Delivery { pin, left, of, part });
+        let delivery = self.begin(Delivery { pin, left, of, part });
         if left == 0 {
             self.deliver_nothing(delivery, sequence, out);
             return;
         }
-        self.chunks_under_way += left;
         let chunks = self.outbound(shipment, (of.0, part), delivery).collect();
         let free = match sequence {
             Some(sequence) => self.recording.batches.wait(sequence, chunks),
             None => Some(chunks),
         };
         out.chunks.extend(free.into_iter().flatten());
+    }
+
+    /// A delivery begins; returns its number.
+    fn begin(&mut self, delivery: Delivery) -> DeliveryId {
+        let number = DeliveryId(self.next_delivery);
+        self.next_delivery += 1;
+        self.chunks_under_way += delivery.left;
+        self.deliveries.insert(number, delivery);
+        number
     }
 
     /// The chunks of a delivery.

@@ -5,8 +5,9 @@
 
 use std::collections::VecDeque;
 
+use super::late::{Late, LateSpans};
 use super::undelivered::{Part, Undelivered};
-use super::{Delivery, Late, LateSpans, NewEntry, Settlement, Shipment};
+use super::{Delivery, NewEntry, Settlement, Shipment};
 use crate::export::DeliveryId;
 use crate::ids::{Offset, Origin, Pin, Position, Timestamp, TraceId};
 use crate::member::worker::gathering::Urgency;
@@ -37,7 +38,7 @@ pub struct ReadAgain {
 pub(super) struct Reopened {
     recorded: DecisionRecord,
     /// Its late spans that this decision covers.
-    details: TraceDetails<'static>,
+    pub(super) details: TraceDetails<'static>,
     /// The decision is on the log already.
     is_recorded: bool,
     /// When it was dropped, or earlier, on the partition's clock.
@@ -124,16 +125,6 @@ impl Settlement {
         self.hold_in_hand(of, Part::Covered, is_last);
     }
 
-    /// The record in hand was taken in: what it re-opens waits until the decision that dropped it is on
-    /// the log. Without that, who read the log would take the trace for one that began here.
-    pub(super) fn take_in_reopened(&mut self) {
-        let after = self.recording.batches.next();
-        for reopened in std::mem::take(&mut self.reopened) {
-            let pin = self.watermark.pin(reopened.details.records.last());
-            self.late_waiting.push_back(Late::Reopened { after, reopened, pin });
-        }
-    }
-
     /// Puts on record that a trace is re-opened, and has it read again.
     pub(super) fn record_reopened(&mut self, reopened: Reopened, pin: Pin, out: &mut Outbox) {
         let Reopened { recorded, details, is_recorded, since } = reopened;
@@ -142,11 +133,8 @@ impl Settlement {
         if !is_recorded && let Some(sequence) = self.recording.record(&entry, Urgency::Soon, out) {
             self.deliver_anew(Undelivered::whole(recorded.clone(), sequence));
         }
-        let delivery = DeliveryId(self.next_delivery);
-        self.next_delivery += 1;
         // What is read again settles like a chunk, once its chunks are known.
-        self.deliveries.insert(delivery, Delivery { pin, left: 1, of, part: Part::Covered });
-        self.chunks_under_way += 1;
+        let delivery = self.begin(Delivery { pin, left: 1, of, part: Part::Covered });
         let trace = ReadAgain {
             origin: self.origin,
             delivery,
