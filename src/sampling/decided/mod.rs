@@ -157,10 +157,13 @@ impl DecisionMemory {
         self.prior.earlier(id, offset).filter(|earlier| is_good(earlier)).cloned()
     }
 
-    /// True unless a decision on the trace is known that began later.
-    pub fn is_latest(&self, recorded: &DecisionRecord) -> bool {
+    /// True if the next decision on the trace that is known re-opened it.
+    pub fn is_reopened(&self, recorded: &DecisionRecord) -> bool {
         let latest = self.latest.get(recorded.trace_id);
-        latest.is_none_or(|latest| latest.first <= recorded.first)
+        let known = self.prior.of(recorded.trace_id).chain(&latest);
+        let later = known.filter(|known| known.first > recorded.first);
+        let next = later.min_by_key(|known| known.first);
+        next.is_some_and(|next| next.trigger == Trigger::Late)
     }
 
     /// Everything below `next` was read: what covers nothing further is forgotten.

@@ -22,7 +22,7 @@ impl Sampler {
         let policies = &self.policies.set;
         let is_dropped =
             before.decision == SamplingDecision::Dropped && before.dropped_by.is_none();
-        if !policies.can_reopen() || !is_dropped || !self.memory.is_latest(before) {
+        if !policies.can_reopen() || !is_dropped || self.memory.is_reopened(before) {
             return None;
         }
         let late = self.summary_of(record, run);
