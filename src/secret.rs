@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq as _;
+
 const REDACTED: &str = "[redacted]";
 
 /// A secret text, such as the value of an `authorization` header.
@@ -14,6 +16,11 @@ impl Secret {
     /// A secret with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// Whether `text` is the same. It takes as long whatever the two have in common.
+    pub fn is(&self, text: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(text).into()
     }
 
     /// The text itself, to be put on the wire and nowhere else.

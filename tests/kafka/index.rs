@@ -12,6 +12,7 @@ use tailsieve::testing::testbed::generator::ModelSettings;
 
 use crate::rig::{POLICIES, Rig, checked_scrape};
 use crate::support::{eventually, tailsieve};
+use crate::trace;
 
 /// How many traces are looked up each time.
 const LOOKED_UP: usize = 8;
@@ -38,11 +39,8 @@ impl World {
     }
 
     fn entries(&self) -> Entries {
-        let args = ["decisions", "--config", &self.file, "--from", "beginning", "--no-follow"];
-        let output = self.run(&[&args[..], &["--output", "json"]].concat());
         let mut entries = Entries::new();
-        for line in String::from_utf8(output.stdout).unwrap().lines() {
-            let entry: Value = serde_json::from_str(line).unwrap();
+        for entry in trace::entries(&self.file) {
             if entry["formerOwner"] == false {
                 let id = entry["traceId"].as_str().unwrap().to_owned();
                 entries.entry(id).or_default().insert(place(&entry));

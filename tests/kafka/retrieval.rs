@@ -9,11 +9,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use serde_json::Value;
 use tailsieve::testing::kafka::source;
-use tailsieve::testing::testbed::generator::{Layout, Model, ModelSettings};
+use tailsieve::testing::testbed::generator::Model;
 
 use crate::rig::{POLICIES, Rig};
 use crate::support::{Process, Scrape, check_table, eventually, free_address, http_get, tailsieve};
-use crate::trace::{Contents, add};
+use crate::trace::{Contents, add, entries, of_services};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -116,12 +116,7 @@ struct Decided {
 }
 
 fn decided(file: &str) -> Decided {
-    let mut command = tailsieve();
-    command.args(["decisions", "--config", file, "--from", "beginning", "--no-follow"]);
-    let output = command.args(["--output", "json"]).output().unwrap();
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let entries: Vec<Value> =
-        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let entries = entries(file);
     let of = |is_wanted: &dyn Fn(&Value) -> bool| {
         let wanted = entries.iter().filter(|entry| is_wanted(entry));
         wanted.map(|entry| entry["traceId"].as_str().unwrap().to_owned()).collect()
@@ -143,16 +138,7 @@ fn tempo_opens_dropped_traces() {
     let rig = Rig::new("retrieval", POLICIES).with(&format!("retrieval: {{listen: {listen}}}\n"));
     let member = rig.member("member");
     let start = source::now().0 / 1000;
-    let settings = ModelSettings {
-        seed: 27,
-        start: source::now(),
-        rate: 5000.0,
-        max_spans: Some(12_000),
-        layout: Layout::Service,
-        duplicate_fraction: 0.0,
-        late_fraction: 0.2,
-        ..ModelSettings::default()
-    };
+    let settings = of_services(27, 12_000);
     let mut sent = BTreeMap::new();
     Model::new(settings.clone()).for_each(|record| add(&mut sent, &record.payload));
     rig.write(settings, false).finish();

@@ -32,6 +32,29 @@ pub fn add(contents: &mut BTreeMap<String, Contents>, record: &[u8]) {
     }
 }
 
+/// Traffic of several services, each with records of its own, with late spans.
+pub fn of_services(seed: u64, spans: u64) -> ModelSettings {
+    ModelSettings {
+        seed,
+        start: source::now(),
+        rate: 5000.0,
+        max_spans: Some(spans),
+        layout: Layout::Service,
+        duplicate_fraction: 0.0,
+        late_fraction: 0.2,
+        ..ModelSettings::default()
+    }
+}
+
+/// The entries of the decision log of a static file, as `tailsieve decisions` prints them.
+pub fn entries(file: &str) -> Vec<Value> {
+    let mut command = tailsieve();
+    command.args(["decisions", "--config", file, "--from", "beginning", "--no-follow"]);
+    let output = command.args(["--output", "json"]).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 struct Opened {
     rig: Rig,
     file: String,
@@ -70,16 +93,7 @@ impl Opened {
 fn a_trace_is_opened_by_its_id() {
     let rig = Rig::new("trace", POLICIES);
     let member = rig.member("member");
-    let settings = ModelSettings {
-        seed: 22,
-        start: source::now(),
-        rate: 5000.0,
-        max_spans: Some(6000),
-        layout: Layout::Service,
-        duplicate_fraction: 0.0,
-        late_fraction: 0.2,
-        ..ModelSettings::default()
-    };
+    let settings = of_services(22, 6000);
     let mut sent = BTreeMap::new();
     Model::new(settings.clone()).for_each(|record| add(&mut sent, &record.payload));
     rig.write(settings, false).finish();
@@ -89,14 +103,7 @@ fn a_trace_is_opened_by_its_id() {
     drop(member);
     let opened = Opened { rig, file };
 
-    let mut command = tailsieve();
-    command.args(["decisions", "--config", &opened.file, "--from", "beginning", "--no-follow"]);
-    let output = command.args(["--output", "json"]).output().unwrap();
-    let entries: Vec<Value> = String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let entries = entries(&opened.file);
     let id_of = |entry: &Value| entry["traceId"].as_str().unwrap().to_owned();
     let is_late = |entry: &&Value| entry["late"] == true;
     let late_ids: BTreeSet<String> = entries.iter().filter(is_late).map(id_of).collect();

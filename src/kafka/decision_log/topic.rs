@@ -161,6 +161,11 @@ pub fn check(
     }
 }
 
+/// What a `cleanup.policy` says.
+pub(super) fn is_compacted(policy: &str) -> bool {
+    policy.split(',').any(|it| it.trim() == "compact")
+}
+
 fn more_partitions(settings: &DecisionLogSettings, found: usize, wanted: usize) -> String {
     let DecisionLogSettings { brokers, topic, .. } = settings;
     if found < wanted {
@@ -189,7 +194,7 @@ fn wrong_settings(
     };
     let mut all = Vec::new();
     if let Some(policy) = get(COMPACTION)
-        && policy.split(',').any(|it| it.trim() == "compact")
+        && is_compacted(policy)
     {
         let why = "Kafka takes no records without keys there, which those of the log are";
         all.push(wrong(COMPACTION, policy, "delete", why));

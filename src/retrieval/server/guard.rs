@@ -7,7 +7,6 @@ use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use subtle::ConstantTimeEq as _;
 
 use crate::telemetry::admin::Token;
 use crate::telemetry::admin::guard::{bearer, is_local};
@@ -47,9 +46,8 @@ impl Guard {
                 return false;
             }
         };
-        let is_it = |token: &[u8]| bool::from(token.ct_eq(expected.expose().as_bytes()));
-        bearer(headers).is_some_and(|token| is_it(token.as_bytes()))
-            || password(headers).is_some_and(|password| is_it(&password))
+        bearer(headers).is_some_and(|token| expected.is(token.as_bytes()))
+            || password(headers).is_some_and(|password| expected.is(&password))
     }
 }
 

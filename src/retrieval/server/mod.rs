@@ -10,7 +10,6 @@ mod tempo;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -18,11 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::RetrievalSettings;
 use super::lookups::Lookups;
+use crate::telemetry::admin::last_requests;
 use guard::Guard;
 use stream::{Streams, Tls};
-
-/// How long to wait for open connections at the end.
-const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 /// The server cannot be started.
 #[derive(Debug, Error)]
@@ -83,15 +80,11 @@ impl RetrievalServer {
         let server = axum::serve(streams, service)
             .with_graceful_shutdown(async move { stopping.cancelled().await })
             .into_future();
-        let last_requests = async {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_REQUESTS).await;
-        };
         tokio::select! {
             served = server => if let Err(error) = served {
                 tracing::error!(%error, "retrieval.failed");
             },
-            () = last_requests => {}
+            () = last_requests(&stop) => {}
         }
     }
 }

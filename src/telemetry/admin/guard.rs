@@ -17,7 +17,6 @@ use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use subtle::ConstantTimeEq;
 
 use crate::secret::Secret;
 use crate::telemetry::log_throttle::LogThrottle;
@@ -179,10 +178,7 @@ impl Guard {
                 return Some(Refusal::TokenUnreadable);
             }
         };
-        let is_it = token.is_some_and(|token| {
-            let expected = expected.expose().as_bytes();
-            bool::from(token.as_bytes().ct_eq(expected))
-        });
+        let is_it = token.is_some_and(|token| expected.is(token.as_bytes()));
         if is_it { None } else { Some(Refusal::NoToken) }
     }
 }

@@ -136,18 +136,20 @@ impl AdminServer {
         let server = axum::serve(PatientListener(self.listener), router)
             .with_graceful_shutdown(async move { stopping.cancelled().await })
             .into_future();
-        let last_requests = async {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_REQUESTS).await;
-        };
         tokio::select! {
             served = server => if let Err(error) = served {
                 tracing::error!(%error, "admin.failed");
             },
-            () = last_requests => {}
+            () = last_requests(&stop) => {}
             () = watch(view) => {}
         }
     }
+}
+
+/// Ends a moment after `stop` is cancelled: so long do open connections have.
+pub(crate) async fn last_requests(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_REQUESTS).await;
 }
 
 /// Looks at a member for ever.

@@ -12,7 +12,7 @@ use super::{IndexSettings, MOST_SHARDS};
 use crate::kafka::access::{Acl, Operation};
 use crate::kafka::cluster::{self, ClusterError};
 use crate::kafka::decision_log::DecisionLogSettings;
-use crate::kafka::decision_log::topic::{COMPACTION, CONFIG, RETENTION_MS};
+use crate::kafka::decision_log::topic::{COMPACTION, CONFIG, RETENTION_MS, is_compacted};
 
 /// What is wrong with the topic, and the command that corrects it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -76,9 +76,8 @@ pub fn check(settings: &DecisionLogSettings, create: bool) -> Result<(), IndexTo
         |topic: &str| cluster::topic_settings(&config, topic).unwrap_or_else(|_| BTreeMap::new());
     if partitions(topic)?.is_some() {
         let found = settings_of(topic).remove(COMPACTION).unwrap_or_default();
-        let is_compacted = found.split(',').any(|it| it.trim() == "compact");
         let (topic, brokers) = (topic.clone(), brokers.clone());
-        return match is_compacted {
+        return match is_compacted(&found) {
             true => Err(IndexTopicError::Compacted { topic, brokers, found }),
             false => Ok(()),
         };
