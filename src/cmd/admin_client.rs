@@ -47,6 +47,11 @@ impl AdminUrl {
         Ok(Self::of(config::load(file)?.admin.listen))
     }
 
+    /// Host and port.
+    pub(super) fn authority(&self) -> &str {
+        self.base.split_once("://").map_or(self.base.as_str(), |(_, authority)| authority)
+    }
+
     /// The address as people write it.
     pub(super) fn as_str(&self) -> &str {
         &self.base

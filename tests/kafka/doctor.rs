@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -134,7 +137,27 @@ fn doctor_is_content_with_what_is_well_and_names_what_is_not() {
         assert!(config.contains(&right), "{right}");
         doctor(&rig, &config.replace(&right, &wrong)).assert(check, state, text);
     }
+    healthy.assert("dropped traces", "ok", "can be opened for 1day");
+    let serving = |listen: &str| format!("{config}retrieval: {{listen: '{listen}'}}\n");
+    let nobody = doctor(&rig, &serving(&free_address()));
+    nobody.assert("retrieval", "warning", "nothing answers");
+    nobody.assert("dropped traces", "warning", "retention.ms=604800000");
+    doctor(&rig, &serving(&page_of_another())).assert("retrieval", "error", "something else");
     foreign_groups(&rig, &config);
+}
+
+/// The address of a server that has a page for every path.
+fn page_of_another() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
+        }
+    });
+    address
 }
 
 /// Another application in the group, and offsets beyond the end.

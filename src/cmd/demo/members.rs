@@ -23,6 +23,7 @@ use crate::sync::lock;
 use crate::telemetry::accounts::Accounts;
 use crate::telemetry::admin::status::StatusSource;
 use crate::telemetry::admin::{AdminError, AdminServer, AdminSettings, Changes, Check, Pages};
+use crate::telemetry::latest::LatestTrace;
 use crate::telemetry::memory::Memory;
 
 const MEMORY_LIMIT: u64 = 1 << 30;
@@ -91,6 +92,11 @@ impl Members {
 
     pub(super) fn are_ready(&self) -> bool {
         checks(&self.looks).iter().all(|check| check.state.is_ok())
+    }
+
+    /// Traces that were dropped not long ago.
+    pub(super) fn dropped(&self) -> Vec<LatestTrace> {
+        lock(&self.looks).iter().flat_map(|look| look.observer.latest().traces(false)).collect()
     }
 
     pub(super) fn has_crashed(&self) -> bool {

@@ -4,6 +4,7 @@
 //! the real pipeline read from it and deliver to an in-process OTLP receiver. The ledger of what
 //! was written judges what was delivered.
 
+mod dropped;
 mod figures;
 mod members;
 mod stage;
@@ -94,12 +95,19 @@ pub fn run(args: &DemoArgs, logs: &LogOptions) -> Result<ExitCode, CommandError>
     let started = Instant::now();
     let mut view = View::new(started);
     let mut traffic = Traffic::start(&stage, args)?;
+    let mut hinted = None;
     while !traffic.is_over() {
         if args.crash && !members.has_crashed() && started.elapsed() > args.duration / 2 {
             members.crash_one()?;
             view.say("a member crashed: its open traces are gone, a new member takes over");
         }
         view.show(&Figures::of(&render()));
+        if hinted.is_none() {
+            hinted = dropped::best(members.dropped());
+            if let Some(trace) = &hinted {
+                view.say(&dropped::hint(&stage.brokers(), trace));
+            }
+        }
         std::thread::sleep(TICK);
     }
     let (ledger, ends) = traffic.finish()?;
@@ -108,11 +116,15 @@ pub fn run(args: &DemoArgs, logs: &LogOptions) -> Result<ExitCode, CommandError>
         view.show(&Figures::of(&render()));
         stage.is_committed(&ends)
     })?;
+    let dropped = dropped::best(members.dropped()).or(hinted);
     members.stop();
     view.finish();
 
     let verdict = stage.verdict(&ledger);
     let figures = Figures::of(&render());
+    if let Some(dropped) = dropped {
+        dropped::print(stage.brokers(), dropped.trace_id)?;
+    }
     println!("{figures}\n\n{verdict}");
     stage.finish(&runtime);
     let is_balanced = verdict.is_balanced() && figures.balance();

@@ -37,6 +37,8 @@ pub struct Plan {
     pub decision_log: Option<String>,
     /// That of its index, if it is switched on.
     pub decision_index: Option<String>,
+    /// Where traces are served, if they are: as this machine reaches it, and whether with TLS.
+    pub retrieval: Option<RetrievalServer>,
     /// The topic for dead letters, if there is one.
     pub dead_letter: Option<String>,
     /// The ACLs that are needed.
@@ -64,11 +66,37 @@ impl Plan {
                 .as_ref()
                 .and_then(|log| log.index.as_ref())
                 .map(|index| index.topic.clone()),
+            retrieval: settings.retrieval.as_ref().map(|retrieval| RetrievalServer {
+                listen: retrieval.listen,
+                is_encrypted: retrieval.tls.is_some(),
+            }),
             dead_letter: settings.dead_letter.as_ref().map(|letters| letters.topic.clone()),
             needed: access::of_doctor(settings),
             admin_listen: settings.admin.listen,
         }
     }
+}
+
+/// `retrieval.listen`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetrievalServer {
+    /// The address.
+    pub listen: SocketAddr,
+    /// It speaks TLS.
+    pub is_encrypted: bool,
+}
+
+/// What the server of traces says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerReach {
+    /// That it has not a trace that nobody has.
+    Answers,
+    /// Somebody listens who could not be asked.
+    Listens,
+    /// Nothing, and why.
+    Silent(String),
+    /// Something else.
+    Foreign(String),
 }
 
 /// Whether an address can be connected to.
@@ -139,6 +167,8 @@ pub struct Facts {
     pub denied: Option<Vec<Denied>>,
     /// The topic's settings, or why they cannot be seen.
     pub configs: Option<Result<BTreeMap<String, String>, String>>,
+    /// The decision log's settings, or why they cannot be seen.
+    pub log_configs: Option<Result<BTreeMap<String, String>, String>>,
     /// The decision log's topic.
     pub decision_log: Option<Result<Vec<TopicError>, TopicError>>,
     /// What is wrong with the topic of its index, if there is one.
@@ -153,6 +183,8 @@ pub struct Facts {
     pub backends: Option<Vec<(String, Result<(), BackendCheckError>)>>,
     /// What the receiver of each signal of own telemetry answers, or what is wrong with the environment.
     pub own_telemetry: Option<Result<Vec<SignalCheck>, String>>,
+    /// What the server of traces says, if one is configured.
+    pub retrieval: Option<ServerReach>,
     /// Whether the admin address can be listened on.
     pub admin: Option<Result<(), String>>,
 }

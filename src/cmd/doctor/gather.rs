@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::StatusCode;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -14,8 +15,9 @@ use rdkafka::message::Message as _;
 use rdkafka::{ClientConfig, ClientContext, Offset as KafkaOffset, TopicPartitionList};
 
 use super::super::own_telemetry;
-use super::facts::{Brokers, Cluster, Facts, Group, Plan, Range, Reach};
+use super::facts::{Brokers, Cluster, Facts, Group, Plan, Range, Reach, ServerReach};
 use super::sample::{Sample, Seen};
+use crate::cmd::admin_client::{AdminClient, AdminUrl};
 use crate::cmd::process;
 use crate::config::Settings;
 use crate::export::{self, ExportSettings};
@@ -43,6 +45,9 @@ const SAMPLE: i64 = 3000;
 /// Complaints that are kept.
 const MOST_COMPLAINTS: usize = 20;
 
+/// What Tempo would ask, of a moment long ago: nothing has to be read for the answer.
+const NOBODYS_TRACE: &str = "/api/traces/1?start=1&end=2";
+
 /// Facts, as they come in.
 type Board = Arc<Mutex<Facts>>;
 
@@ -60,11 +65,12 @@ pub fn gather(plan: &Plan, settings: &Settings, deadline: Instant) -> Board {
         let (board, plan, settings, _done) = own;
         ask_kafka(&board, &plan, &settings);
     });
-    let own = (Arc::clone(&board), settings.clone(), done);
+    let own = (Arc::clone(&board), plan.clone(), settings.clone(), done);
     thread::spawn(move || {
-        let (board, settings, _done) = own;
+        let (board, plan, settings, _done) = own;
         ask_backend(&board, &settings);
         ask_own_telemetry(&board);
+        ask_retrieval(&board, &plan);
         let bound = TcpListener::bind(settings.admin.listen);
         note(&board, |facts| {
             facts.admin = Some(bound.map(|_| ()).map_err(|error| error.to_string()));
@@ -95,6 +101,30 @@ fn ask_own_telemetry(board: &Board) {
         Err(error) => Err(error.to_string()),
     };
     note(board, |facts| facts.own_telemetry = Some(answers));
+}
+
+/// Asks the server of traces for one that nobody has.
+fn ask_retrieval(board: &Board, plan: &Plan) {
+    let Some(server) = plan.retrieval else { return };
+    let url = AdminUrl::of(server.listen);
+    let reach = if server.is_encrypted {
+        match reach(url.authority()) {
+            Reach::Connected => ServerReach::Listens,
+            Reach::Refused(why) | Reach::Unresolved(why) => ServerReach::Silent(why),
+            Reach::TimedOut => ServerReach::Silent("no answer in time".to_owned()),
+        }
+    } else {
+        let asked = async { AdminClient::new(QUESTION).get(&url, NOBODYS_TRACE).await };
+        match process::wait_for(asked) {
+            Ok(Ok(page)) if page.status == StatusCode::NOT_FOUND && page.text.is_empty() => {
+                ServerReach::Answers
+            }
+            Ok(Ok(page)) => ServerReach::Foreign(page.status.to_string()),
+            Ok(Err(error)) => ServerReach::Silent(error.to_string()),
+            Err(_refused) => return,
+        }
+    };
+    note(board, |facts| facts.retrieval = Some(reach));
 }
 
 /// Hears what librdkafka complains about.
@@ -169,6 +199,8 @@ fn ask_kafka(board: &Board, plan: &Plan, settings: &Settings) {
     let configs = topic_settings(&config, &plan.topic);
     note(board, |facts| facts.configs = Some(configs));
     if let Some(log) = &plan.decision_log {
+        let configs = topic_settings(&config, log);
+        note(board, |facts| facts.log_configs = Some(configs));
         let answer = topic::check(&log_settings(plan, settings, log), &plan.topic, false);
         note(board, |facts| facts.decision_log = Some(answer));
         let answer = index::topic::check(&log_settings(plan, settings, log), false);

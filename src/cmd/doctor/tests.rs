@@ -7,7 +7,9 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Tra
 use prost::Message as _;
 use rdkafka::Timestamp as KafkaTimestamp;
 
-use super::facts::{Brokers, Cluster, Facts, Group, Plan, Range, Reach};
+use super::facts::{
+    Brokers, Cluster, Facts, Group, Plan, Range, Reach, RetrievalServer, ServerReach,
+};
 use super::finding::{Finding, State};
 use super::judge::judge;
 use super::sample::{Sample, Seen};
@@ -33,6 +35,10 @@ fn plan() -> Plan {
         decision_wait: Duration::from_secs(20),
         decision_log: Some("otlp_spans_decisions".into()),
         decision_index: Some("otlp_spans_decisions_index".into()),
+        retrieval: Some(RetrievalServer {
+            listen: "127.0.0.1:9465".parse().unwrap(),
+            is_encrypted: false,
+        }),
         dead_letter: Some("dead".into()),
         needed: Vec::new(),
         admin_listen: "127.0.0.1:9464".parse().unwrap(),
@@ -103,6 +109,7 @@ fn healthy() -> Facts {
         }),
         denied: Some(Vec::new()),
         configs: Some(Ok(configs.map(|(key, value)| (key.into(), value.into())).into())),
+        log_configs: Some(Ok(configs.map(|(key, value)| (key.into(), value.into())).into())),
         decision_log: Some(Ok(Vec::new())),
         decision_index: Some(Ok(())),
         group: Some(Ok(Group {
@@ -119,6 +126,7 @@ fn healthy() -> Facts {
         sample: Some(sample),
         backends: Some(vec![("tempo:4317".into(), Ok(()))]),
         own_telemetry: Some(Ok(Vec::new())),
+        retrieval: Some(ServerReach::Answers),
         admin: Some(Ok(())),
     }
 }
@@ -133,6 +141,11 @@ fn cluster(facts: &mut Facts) -> &mut Cluster {
 
 fn set(facts: &mut Facts, key: &str, value: &str) {
     let configs: &mut BTreeMap<_, _> = facts.configs.as_mut().unwrap().as_mut().unwrap();
+    configs.insert(key.into(), value.into());
+}
+
+fn set_of_log(facts: &mut Facts, key: &str, value: &str) {
+    let configs: &mut BTreeMap<_, _> = facts.log_configs.as_mut().unwrap().as_mut().unwrap();
     configs.insert(key.into(), value.into());
 }
 
@@ -359,6 +372,63 @@ const SETTINGS: &[Mistake] = &[
     ),
 ];
 
+/// Opening dropped traces.
+const DROPPED: &[Mistake] = &[
+    (
+        |_, facts| set_of_log(facts, "retention.ms", "21600000"),
+        "dropped traces",
+        State::Warning,
+        "opened for 6h, as long as otlp_spans_decisions has their decisions; otlp_spans has their \
+         spans for 1day",
+        "--entity-name otlp_spans_decisions --add-config 'retention.ms=86400000'",
+    ),
+    (
+        |_, facts| set(facts, "retention.ms", "-1"),
+        "dropped traces",
+        State::Warning,
+        "opened for 1day",
+        "'retention.ms=-1'",
+    ),
+    (
+        |_, facts| facts.retrieval = Some(ServerReach::Silent("Connection refused".into())),
+        "retrieval",
+        State::Warning,
+        "127.0.0.1:9465 (Connection refused)",
+        "tailsieve retrieval",
+    ),
+    (
+        |_, facts| facts.retrieval = Some(ServerReach::Foreign("200 OK".into())),
+        "retrieval",
+        State::Error,
+        "200 OK",
+        "retrieval.listen",
+    ),
+];
+
+#[test]
+fn it_is_said_for_how_long_dropped_traces_can_be_opened() {
+    let said = |change: fn(&mut Facts)| {
+        let mut facts = healthy();
+        change(&mut facts);
+        let found = judge(&plan(), &facts).into_iter().find(|it| it.check == "dropped traces");
+        found.map(|it| (it.state, it.text))
+    };
+    let words = "they can be opened for 1day (`tailsieve trace ID`)";
+    assert_eq!(said(|_| {}), Some((State::Ok, words.to_owned())));
+    let (state, text) = said(|facts| set_of_log(facts, "retention.bytes", "1000")).unwrap();
+    let bounded = format!("{words}, or less: otlp_spans_decisions is bounded by retention.bytes");
+    assert_eq!((state, text), (State::Ok, bounded));
+    let longer = said(|facts| set_of_log(facts, "retention.ms", "-1"));
+    assert_eq!(longer, Some((State::Ok, words.to_owned())));
+    let mut facts = healthy();
+    set_of_log(&mut facts, "retention.ms", "3600000");
+    let findings = judge(&Plan { retrieval: None, ..plan() }, &facts);
+    let shorter = findings.iter().find(|it| it.check == "dropped traces").unwrap();
+    assert_eq!(shorter.state, State::Ok, "nobody serves them");
+    assert!(shorter.text.contains("opened for 1h"), "{shorter:?}");
+    assert_eq!(said(|facts| facts.log_configs = Some(Err("hidden".into()))), None);
+}
+
 /// Recent records.
 const RECORDS: &[Mistake] = &[
     (
@@ -535,7 +605,7 @@ const OTHERS: &[Mistake] = &[
 
 #[test]
 fn every_planted_mistake_is_named_with_what_mends_it_and_nothing_else_is() {
-    let all = [CLUSTER, SETTINGS, RECORDS, OTHERS].into_iter().flatten();
+    let all = [CLUSTER, SETTINGS, DROPPED, RECORDS, OTHERS].into_iter().flatten();
     for (number, (plant, check, state, text, fix)) in all.enumerate() {
         let (mut plan, mut facts) = (plan(), healthy());
         plant(&mut plan, &mut facts);

@@ -15,7 +15,7 @@ use super::decisions::filter::trace_id;
 use super::process::{self, CommandError};
 use super::topic_reader::{kafka, no_topic};
 use super::{decisions, generate};
-use crate::config;
+use crate::config::{self, PolicyFile};
 use crate::ids::{Timestamp, TraceId};
 use crate::kafka::decision_log::{GroupHash, IndexSettings};
 use crate::retrieval::{Budget, Origin, Places, Retrieval, RetrievalError, TimeRange};
@@ -75,7 +75,7 @@ pub struct TraceArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
+pub(super) enum Output {
     /// The decision, and the spans as a tree
     Text,
     /// An object with the decisions, and the spans as OTLP JSON
@@ -87,11 +87,11 @@ enum Output {
 }
 
 /// What is asked for, and where.
-struct Asked {
-    id: TraceId,
-    origin: Origin,
+pub(super) struct Asked {
+    pub(super) id: TraceId,
+    pub(super) origin: Origin,
     /// Which part of the decision log.
-    range: TimeRange,
+    pub(super) range: TimeRange,
 }
 
 fn short_or_long(text: &str) -> Result<TraceId, String> {
@@ -109,8 +109,21 @@ fn short_or_long(text: &str) -> Result<TraceId, String> {
 pub fn run(args: &TraceArgs) -> Result<ExitCode, CommandError> {
     let asked = asked(args)?;
     let policies = args.policies.as_deref().map(config::load_policies).transpose()?;
-    let Asked { id, origin, range } = &asked;
-    let failed = |error| failed(&asked, error);
+    let mut out = BufWriter::new(io::stdout().lock());
+    show(&asked, (args.output, policies.as_ref()), &mut out)
+}
+
+/// Looks a trace up and writes it.
+///
+/// # Errors
+/// When Kafka does not answer, or a topic does not exist.
+pub(super) fn show(
+    asked: &Asked,
+    (output, policies): (Output, Option<&PolicyFile>),
+    out: &mut impl Write,
+) -> Result<ExitCode, CommandError> {
+    let Asked { id, origin, range } = asked;
+    let failed = |error| failed(asked, error);
     let brokers = origin.brokers.clone();
     let mut budget = Budget::of_a_person(move |error| {
         eprintln!("warning: Kafka at {brokers} is waited for: {error}");
@@ -121,7 +134,7 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, CommandError> {
         Err(
             RetrievalError::NotFound | RetrievalError::StillOpen | RetrievalError::BeyondRetention,
         ) => {
-            eprintln!("{}", not_found(&asked));
+            eprintln!("{}", not_found(asked));
             return Ok(ExitCode::from(EXIT_NOT_FOUND));
         }
         Err(error) => return Err(failed(error)),
@@ -135,8 +148,7 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, CommandError> {
         fetched: &fetched,
         read: budget.bytes_read(),
     };
-    let mut out = BufWriter::new(io::stdout().lock());
-    process::seen_enough(shown.write(args.output, policies.as_ref(), &mut out))?;
+    process::seen_enough(shown.write(output, policies, out))?;
     process::seen_enough(out.flush().map_err(Into::into))?;
     Ok(if fetched.missing > 0 || places.is_gone() {
         ExitCode::from(EXIT_GONE)

@@ -4,6 +4,7 @@ mod access;
 mod cluster;
 mod group;
 mod records;
+mod retrieval;
 mod settings;
 mod surroundings;
 
@@ -17,6 +18,7 @@ pub fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     access::judge(facts, &mut findings);
     if let Some(partitions) = partitions {
         settings::judge(plan, facts, &mut findings);
+        retrieval::judge(plan, facts, &mut findings);
         records::judge(plan, facts, &mut findings);
         group::judge(plan, facts, partitions, &mut findings);
     }
