@@ -58,12 +58,17 @@ struct TraceDecision {
     policy: String,
     #[prost(uint64, tag = "4")]
     threshold: u64,
+    #[prost(int32, tag = "9")]
+    trigger: i32,
     #[prost(bool, tag = "10")]
     delivered: bool,
 }
 
 /// `TraceDecision.Outcome.KEPT`.
 const KEPT: i32 = 2;
+
+/// `TraceDecision.Trigger.LATE`: late spans re-opened it.
+const LATE: i32 = 6;
 
 /// What was decided of a trace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,10 +84,13 @@ pub struct Said {
     /// The different decisions of those who owned the partition when they wrote; if these said
     /// nothing, those of who had owned it before.
     pub decisions: BTreeSet<Decision>,
+    /// That it is kept after all.
+    pub reopened: BTreeSet<Decision>,
     pub superseded: BTreeSet<Decision>,
+    pub reopened_superseded: BTreeSet<Decision>,
     pub partition: i32,
     /// How many ownerships of the partition had begun when the first record of the trace was
-    /// written, and the first and the last of those that say that it was delivered.
+    /// written (that it is kept, if it was dropped before), and the first and the last of those that say that it was delivered.
     pub decided_in: u32,
     pub delivered_in: Option<(u32, u32)>,
     /// How many had begun at the end.
@@ -139,6 +147,9 @@ impl Decisions {
             if said.decisions.is_empty() {
                 said.decisions.append(&mut said.superseded);
             }
+            if said.reopened.is_empty() {
+                said.reopened.append(&mut said.reopened_superseded);
+            }
         }
         all
     }
@@ -158,7 +169,16 @@ impl Decisions {
             let (_, last) = said.delivered_in.get_or_insert((epoch, epoch));
             *last = epoch;
         }
-        let decisions = if is_superseded { &mut said.superseded } else { &mut said.decisions };
+        let is_late = decision.trigger == LATE;
+        if is_late && said.reopened.is_empty() && said.reopened_superseded.is_empty() {
+            said.decided_in = epoch;
+        }
+        let decisions = match (is_late, is_superseded) {
+            (true, false) => &mut said.reopened,
+            (true, true) => &mut said.reopened_superseded,
+            (false, true) => &mut said.superseded,
+            (false, false) => &mut said.decisions,
+        };
         decisions.insert(Decision {
             is_kept: decision.outcome == KEPT,
             policy: decision.policy,

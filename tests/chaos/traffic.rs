@@ -76,6 +76,7 @@ impl Traffic {
             duration: Some(lasts),
             duplicate_fraction: 0.01,
             late_fraction: 0.02,
+            late_error_fraction: 0.02,
             late_by: LATE_BY,
             ..ModelSettings::default()
         };

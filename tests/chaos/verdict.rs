@@ -17,13 +17,14 @@ use crate::letters::Letters;
 const EXAMPLES: usize = 8;
 
 /// The policy file number `version`: always the same traces are kept, under names and waits that
-/// change. With `quick`, a part of a trace may be kept where the whole one is not: whoever judges
+/// change, and those are re-opened of which a span fails late. With `quick`, a part of a trace may be kept where the whole one is not: whoever judges
 /// parts is found out.
 pub fn policies(version: u32, quick: bool) -> String {
     let wait = 8 + version % 2;
     let mut text = format!(
         "decision_wait: {wait}s
 decision_wait_after_root_received: 3s
+reopen: {{policies: [errors-v{version}]}}
 policies:
   - name: errors-v{version}
     type: status_code
@@ -47,8 +48,13 @@ policies:
     text
 }
 
-/// The policy that keeps a trace, if one does.
+/// The policy that keeps a trace, if one does, at once or when a span of it fails late.
 fn kept_by(trace: &TraceEntry, quick: bool) -> Option<&'static str> {
+    kept_at_once_by(trace, quick).or(trace.late_error.then_some("errors"))
+}
+
+/// The policy that keeps it when its time has come.
+fn kept_at_once_by(trace: &TraceEntry, quick: bool) -> Option<&'static str> {
     let passes = sampling_threshold(10.0).is_some_and(|threshold| trace.randomness >= threshold);
     match trace.duration_ms() {
         _ if trace.error => Some("errors"),
@@ -124,6 +130,10 @@ pub struct LogVerdict {
     pub misjudged: u64,
     /// Their spans name another policy than the log.
     pub misnamed: u64,
+    /// It says that they were re-opened, and they had no reason; or the other way round.
+    pub wrongly_reopened: u64,
+    /// They were dropped, and re-opened.
+    pub reopened: u64,
     /// They were kept, and it does not say that they were delivered: no fault. Who delivered them
     /// may have been killed before it could say so, and have let go of their records before.
     pub undelivered: u64,
@@ -133,12 +143,13 @@ pub struct LogVerdict {
 
 impl LogVerdict {
     /// What must not be, with its number.
-    fn defects(&self) -> [(u64, &'static str); 4] {
+    fn defects(&self) -> [(u64, &'static str); 5] {
         [
             (self.undecided, "traces are not in the decision log"),
             (self.judged_twice, "traces were judged twice by the decision log"),
             (self.misjudged, "traces were misjudged by the decision log"),
             (self.misnamed, "traces name another policy than the decision log"),
+            (self.wrongly_reopened, "traces were re-opened, or not, without a reason"),
         ]
     }
 }
@@ -154,21 +165,29 @@ impl Verdict {
                 self.example(*id, "not in the decision log");
                 continue;
             };
-            if said.decisions.len() > 1 {
+            if said.decisions.len() > 1 || said.reopened.len() > 1 {
                 verdict.judged_twice += 1;
                 self.example(*id, "judged twice by the decision log");
             }
-            let kept_by = kept_by(trace, quick);
-            let is_right = |decision: &Decision| match kept_by {
+            let (at_once, kept_by) = (kept_at_once_by(trace, quick), kept_by(trace, quick));
+            let is_reopened = at_once.is_none() && kept_by.is_some();
+            if said.reopened.is_empty() == is_reopened {
+                verdict.wrongly_reopened += 1;
+                self.example(*id, "re-opened, or not, other than its late spans say");
+            }
+            let is_right = |decision: &Decision, by: Option<&str>| match by {
                 Some(policy) => decision.is_kept && is_version_of(&decision.policy, policy),
                 None => !decision.is_kept,
             };
-            if !said.decisions.iter().all(is_right) {
+            let at_once = said.decisions.iter().all(|it| is_right(it, at_once));
+            if !at_once || !said.reopened.iter().all(|it| is_right(it, kept_by)) {
                 verdict.misjudged += 1;
                 self.example(*id, "misjudged by the decision log");
             }
+            verdict.reopened += u64::from(is_reopened);
             let named = book.traces.get(id).map_or(&nobody, |arrived| &arrived.policies);
-            let is_said = |policy: &String| said.decisions.iter().any(|it| it.policy == *policy);
+            let all = || said.decisions.iter().chain(&said.reopened);
+            let is_said = |policy: &String| all().any(|it| it.policy == *policy);
             if !named.iter().all(is_said) {
                 verdict.misnamed += 1;
                 self.example(*id, "delivered with another policy than the decision log says");
@@ -380,6 +399,7 @@ impl fmt::Display for Verdict {
             for (count, what) in log.defects() {
                 writeln!(f, "{:<18}{count:>12}  {what}", "decision log")?;
             }
+            writeln!(f, "{:<18}{:>12}  dropped, and re-opened", "", log.reopened)?;
             writeln!(f, "{:<18}{:>12}  kept, and not on record as delivered", "", log.undelivered)?;
             writeln!(f, "{:<18}{:>12}  records of superseded owners", "", log.superseded)?;
         }
@@ -481,6 +501,40 @@ mod tests {
     }
 
     #[test]
+    fn a_dropped_trace_of_which_a_span_fails_late_is_whole_in_the_end() {
+        let mut ledger = ledger();
+        ledger.traces.get_mut(&id(2)).unwrap().late_error = true;
+        let defects = |book: &Book, reopened: bool| {
+            let dropped = Decision { is_kept: false, policy: String::new(), threshold: 0 };
+            let kept = Decision { is_kept: true, policy: "errors-v0".to_owned(), threshold: 0 };
+            let said = |decision: &Decision| Said {
+                decisions: [decision.clone()].into(),
+                delivered_in: Some((0, 0)),
+                ..Said::default()
+            };
+            let mut late = said(&dropped);
+            late.reopened = [kept.clone()].into_iter().filter(|_| reopened).collect();
+            let traces = [(id(1), said(&kept)), (id(2), late)];
+            let log = Decisions { traces: traces.into(), ..Decisions::default() };
+            let mut verdict = Verdict::new(&ledger, book, None, true);
+            verdict.read_log(&ledger, book, &log, true);
+            let mut defects = verdict.defects(true);
+            defects.retain(|defect| !defect.ends_with("traces to lose"));
+            defects
+        };
+        let whole = book(&[(1, &[1, 2, 3], 0), (2, &[1, 2, 3], 15)]);
+        assert_eq!(defects(&whole, true), [""; 0]);
+        let late_alone = book(&[(1, &[1, 2, 3], 0), (2, &[3], 15)]);
+        let part = ["2 spans are missing", "1 traces were delivered in part"];
+        assert_eq!(defects(&late_alone, true), part);
+        let unsaid = [
+            "1 traces name another policy than the decision log",
+            "1 traces were re-opened, or not, without a reason",
+        ];
+        assert_eq!(defects(&whole, false), unsaid);
+    }
+
+    #[test]
     fn whoever_judges_twice_or_wrongly_is_found() {
         let mut twice = book(&[(1, &[1, 2, 3], 0)]);
         let arrived = twice.traces.get_mut(&id(1)).unwrap();
@@ -538,12 +592,18 @@ mod tests {
             log.defects().map(|(count, _)| count)
         };
         let (kept, dropped) = (|| decision(true, "errors-v0"), || decision(false, ""));
-        assert_eq!(judged([Some(kept()), Some(dropped())]), [0; 4]);
-        assert_eq!(judged([None, Some(dropped())]), [1, 0, 0, 0]);
+        assert_eq!(judged([Some(kept()), Some(dropped())]), [0; 5]);
+        assert_eq!(judged([None, Some(dropped())]), [1, 0, 0, 0, 0]);
         let mut twice = kept();
         twice.decisions.extend(decision(true, "errors-v1").decisions);
-        assert_eq!(judged([Some(twice), Some(dropped())]), [0, 1, 0, 0]);
-        assert_eq!(judged([Some(kept()), Some(kept())]), [0, 0, 1, 0]);
-        assert_eq!(judged([Some(decision(true, "errors-v1")), Some(dropped())]), [0, 0, 0, 1]);
+        assert_eq!(judged([Some(twice), Some(dropped())]), [0, 1, 0, 0, 0]);
+        assert_eq!(judged([Some(kept()), Some(kept())]), [0, 0, 1, 0, 0]);
+        assert_eq!(judged([Some(decision(true, "errors-v1")), Some(dropped())]), [0, 0, 0, 1, 0]);
+        let reopened = |mut said: Said| {
+            said.reopened = decision(true, "errors-v0").decisions;
+            said
+        };
+        let dropped = [Some(kept()), Some(reopened(dropped()))];
+        assert_eq!(judged(dropped), [0, 0, 1, 0, 1], "nothing of it failed late");
     }
 }

@@ -77,6 +77,9 @@ pub struct GenerateArgs {
     /// Share of childless spans that come late
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = fraction)]
     pub late_fraction: f64,
+    /// Share of traces without an error of which a span fails late
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = fraction)]
+    pub late_error_fraction: f64,
     /// How late they come
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
     pub late_by: Duration,
@@ -137,6 +140,7 @@ impl GenerateArgs {
             lost_root_fraction: self.lost_root_fraction,
             duplicate_fraction: self.duplicate_fraction,
             late_fraction: self.late_fraction,
+            late_error_fraction: self.late_error_fraction,
             late_by: self.late_by,
             start: timestamp(self.start_time.unwrap_or(now)),
         };

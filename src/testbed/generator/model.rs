@@ -102,8 +102,7 @@ impl Model {
 
     fn start_trace(&mut self, start_unix_nano: u64) {
         let plan = Plan::new(&mut self.rng, &self.settings);
-        let late_fraction = self.settings.late_fraction;
-        let spans = render(&mut self.rng, &plan, start_unix_nano, late_fraction);
+        let spans = render(&mut self.rng, &plan, start_unix_nano, &self.settings);
         self.traces += 1;
         self.spans += spans.len() as u64;
         for rendered in spans {

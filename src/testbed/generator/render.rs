@@ -9,6 +9,7 @@ use rand::rngs::StdRng;
 use super::attributes::{describe, int, string};
 use super::plan::{Activity, Node, Plan};
 use super::services::{Conventions, Library};
+use super::settings::ModelSettings;
 use crate::ids::{SpanId, TraceId};
 use crate::testbed::ledger::SpanFact;
 
@@ -34,8 +35,9 @@ pub(super) fn render(
     rng: &mut StdRng,
     plan: &Plan,
     start_unix_nano: u64,
-    late_fraction: f64,
+    settings: &ModelSettings,
 ) -> Vec<Rendered> {
+    let late_fraction = settings.late_fraction;
     let trace_id = new_trace_id(rng);
     let (trace_state, randomness) = trace_state(rng, trace_id);
     let span_ids: Vec<_> = plan.nodes.iter().map(|_| new_span_id(rng)).collect();
@@ -84,7 +86,26 @@ pub(super) fn render(
         spans.remove(0);
     }
     keep_facts_on_time(&mut spans);
+    if settings.late_error_fraction > 0.0 && rng.random_bool(settings.late_error_fraction) {
+        fail_late(&mut spans);
+    }
     spans
+}
+
+/// Has a span fail long after the others, of a trace without errors: where it is missed neither by the
+/// duration of the trace nor as its root.
+fn fail_late(spans: &mut [Rendered]) {
+    let on_time = |left_out: usize| {
+        let others = spans.iter().enumerate().filter(move |(index, _)| *index != left_out);
+        facts(others.map(|(_, span)| span).filter(|span| !span.fact.late))
+    };
+    let whole = on_time(usize::MAX);
+    let is_free = |index: &usize| !spans[*index].fact.root && on_time(*index) == whole;
+    let free = (0..spans.len()).rev().find(is_free).filter(|_| !whole.0);
+    if let Some(Rendered { fact, span, .. }) = free.map(|index| &mut spans[index]) {
+        (fact.late, fact.error) = (true, true);
+        span.status = Some(failed());
+    }
 }
 
 /// Holds back only spans that no policy can notice: the decision is the same whether the late spans
@@ -174,14 +195,17 @@ fn library(activity: Activity) -> Library {
 }
 
 fn status(node: &Node) -> Option<Status> {
-    let (code, message) = if node.error {
-        (StatusCode::Error, "upstream request timeout")
+    Some(if node.error {
+        failed()
     } else if node.activity == Activity::Work {
-        (StatusCode::Ok, "")
+        Status { code: StatusCode::Ok as i32, ..Status::default() }
     } else {
-        return Some(Status::default());
-    };
-    Some(Status { message: message.into(), code: code as i32 })
+        Status::default()
+    })
+}
+
+fn failed() -> Status {
+    Status { message: "upstream request timeout".into(), code: StatusCode::Error as i32 }
 }
 
 fn events(rng: &mut StdRng, node: &Node, start: u64, end: u64) -> Vec<Event> {

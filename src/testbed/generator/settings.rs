@@ -61,6 +61,9 @@ pub struct ModelSettings {
     /// Share of spans without children that are held back by `late_by`, where that changes
     /// neither the duration of the trace nor its errors.
     pub late_fraction: f64,
+    /// Share of traces without an error of which a span fails that is held back by `late_by`, as a job
+    /// that outlives its trace.
+    pub late_error_fraction: f64,
     /// How much later than usual a late span is produced.
     pub late_by: Duration,
 }
@@ -81,6 +84,7 @@ impl Default for ModelSettings {
             lost_root_fraction: 0.005,
             duplicate_fraction: 0.002,
             late_fraction: 0.0,
+            late_error_fraction: 0.0,
             late_by: Duration::from_secs(30),
         }
     }
@@ -98,7 +102,8 @@ impl ModelSettings {
         let limits = [spans, by_traces, by_duration];
         let spans = limits.into_iter().flatten().reduce(f64::min).unwrap_or(0.0);
         let seconds = 1.2 * spans / self.rate;
-        let late = if self.late_fraction > 0.0 { self.late_by } else { Duration::ZERO };
+        let has_late = self.late_fraction > 0.0 || self.late_error_fraction > 0.0;
+        let late = if has_late { self.late_by } else { Duration::ZERO };
         let batches_and_slow_traces = Duration::from_secs(10);
         Duration::try_from_secs_f64(seconds).unwrap_or_default() + late + batches_and_slow_traces
     }
@@ -121,6 +126,7 @@ impl ModelSettings {
             ("lost_root_fraction", self.lost_root_fraction.to_string()),
             ("duplicate_fraction", self.duplicate_fraction.to_string()),
             ("late_fraction", self.late_fraction.to_string()),
+            ("late_error_fraction", self.late_error_fraction.to_string()),
             ("late_by", duration(self.late_by)),
         ];
         settings.map(|(key, value)| (key.into(), value)).into()

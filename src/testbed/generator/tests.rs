@@ -78,6 +78,22 @@ fn facts_are_what_the_payloads_say() {
 }
 
 #[test]
+fn what_fails_late_was_in_order_until_then_and_lasts_as_long() {
+    let settings = ModelSettings { late_error_fraction: 0.2, late_fraction: 0.0, ..settings() };
+    let ledger = ledger_of(&Model::new(settings.clone()).collect::<Vec<_>>());
+    let in_time = ModelSettings { late_error_fraction: 0.0, ..settings };
+    let all = ledger.traces.len() as f64;
+    let failed = ledger.traces.values().filter(|trace| trace.late_error);
+    let failed: Vec<_> = failed.inspect(|trace| assert!(!trace.error)).collect();
+    // Not of those that have an error, or no span that could come late.
+    let share = failed.len() as f64 / all;
+    assert!((0.1..0.2).contains(&share), "{share}");
+    assert!(failed.iter().all(|it| it.spans.iter().filter(|span| span.late).count() == 1));
+    let other = ledger_of(&Model::new(in_time).collect::<Vec<_>>());
+    assert!(other.traces.values().all(|trace| !trace.late_error));
+}
+
+#[test]
 fn records_come_in_the_order_of_time_and_after_their_spans() {
     for layout in [Layout::Keyed, Layout::Service, Layout::Batched] {
         let mut last = ModelSettings::default().start;

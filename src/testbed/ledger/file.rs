@@ -27,6 +27,8 @@ struct Header {
 struct TraceLine {
     trace_id: String,
     error: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    late_error: bool,
     duration_ms: u64,
     start_unix_nano: u64,
     end_unix_nano: u64,
@@ -73,6 +75,7 @@ fn to_line(id: &TraceId, trace: &TraceEntry) -> TraceLine {
     TraceLine {
         trace_id: id.to_string(),
         error: trace.error,
+        late_error: trace.late_error,
         duration_ms: trace.duration_ms(),
         start_unix_nano: trace.start_unix_nano,
         end_unix_nano: trace.end_unix_nano,
@@ -111,6 +114,7 @@ mod tests {
         let entry = TraceEntry {
             spans: spans.collect(),
             error: line.error,
+            late_error: line.late_error,
             start_unix_nano: line.start_unix_nano,
             end_unix_nano: line.end_unix_nano,
             root_missing: line.root_missing,

@@ -53,13 +53,16 @@ pub struct SpanEntry {
     pub copies: u32,
 }
 
-/// A produced trace. Every fact but the spans themselves is that of the spans that were not late.
+/// A produced trace. Every fact but the spans themselves, and `late_error`, is that of the spans that were not
+/// late.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceEntry {
     /// Its spans, in the order they were first produced.
     pub spans: Vec<SpanEntry>,
     /// True if any span has status ERROR.
     pub error: bool,
+    /// True if a late span has.
+    pub late_error: bool,
     /// Earliest start of a span; `u64::MAX` while only late spans are known.
     pub start_unix_nano: u64,
     /// Latest end of a span.
@@ -77,6 +80,7 @@ impl TraceEntry {
         Self {
             spans: Vec::new(),
             error: false,
+            late_error: false,
             start_unix_nano: u64::MAX,
             end_unix_nano: 0,
             root_missing: true,
@@ -101,6 +105,7 @@ impl TraceEntry {
             }
         }
         if fact.late {
+            self.late_error |= fact.error;
             return;
         }
         self.error |= fact.error;
