@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::collector;
 use crate::kafka::{Commits, Kafka};
+use crate::lookups::LookUps;
 use crate::options::Options;
 use crate::probe;
 use crate::roles;
@@ -26,9 +27,23 @@ const BUFFER_BYTES: u64 = 16 << 30;
 /// One of those that are compared.
 #[derive(Clone, Debug)]
 pub enum Lane {
-    Bare { scans: bool },
-    Tailsieve { name: String, binary: PathBuf, compression: &'static str },
-    Collector { name: String, binary: PathBuf, compression: &'static str },
+    Bare {
+        scans: bool,
+    },
+    Tailsieve {
+        name: String,
+        binary: PathBuf,
+        compression: &'static str,
+    },
+    /// The first one, while traces are looked up by another process.
+    LookUps {
+        binary: PathBuf,
+    },
+    Collector {
+        name: String,
+        binary: PathBuf,
+        compression: &'static str,
+    },
 }
 
 /// What the sink has taken.
@@ -92,6 +107,9 @@ impl Lane {
             tailsieve("tailsieve, gzip", own, "gzip"),
         ];
         all.extend(options.other.iter().map(|it| tailsieve(&Options::name_of(it), it, "none")));
+        if options.lookups {
+            all.push(Self::LookUps { binary: own.to_owned() });
+        }
         let collector = |(name, compression): (&str, &'static str), binary: &PathBuf| {
             Self::Collector { name: name.to_owned(), binary: binary.clone(), compression }
         };
@@ -106,6 +124,7 @@ impl Lane {
         match self {
             Self::Bare { scans: false } => "bare loop",
             Self::Bare { scans: true } => "bare loop, scan",
+            Self::LookUps { .. } => "tailsieve, look-ups",
             Self::Tailsieve { name, .. } | Self::Collector { name, .. } => name,
         }
     }
@@ -123,6 +142,7 @@ impl Lane {
                 topic::delete(kafka, &decision_log(&group));
                 figures
             }
+            Self::LookUps { binary } => turn.run_beside_lookups(binary),
             Self::Collector { binary, compression, .. } => {
                 collector::run(&turn, binary, compression)
             }
@@ -175,6 +195,21 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// As [`run`](Self::run), while traces are opened that a turn before decided.
+    fn run_beside_lookups(&self, binary: &Path) -> Figures {
+        let before = format!("{}-before", self.group);
+        let decided = Turn { group: &before, properties: self.properties.clone(), ..*self };
+        decided.run(binary, "none");
+        let mut lookups = LookUps::start(&decided, binary);
+        lookups.wait();
+        let figures = self.run(binary, "none");
+        println!("beside it: {}", lookups.finish());
+        for group in [self.group, &before] {
+            topic::delete(self.kafka, &decision_log(group));
+        }
+        figures
+    }
+
     fn run(&self, binary: &Path, compression: &str) -> Figures {
         let mut sink = Sink::start();
         let dir = tempfile::tempdir().expect("a folder");

@@ -18,6 +18,9 @@
 //! and delivered: *kept* is what it says of itself, *arrived* what the sink counted, late spans
 //! included in both.
 //!
+//! With `--lookups` tailsieve has one more turn, in which a server of traces, whose CPU is not counted, opens as
+//! many as its budget allows.
+//!
 //! With `--live` there is live traffic after the turns: see `live/mod.rs`.
 //!
 //! With `--collector` the OpenTelemetry Collector has its turns on the same topic, with the policies
@@ -35,6 +38,7 @@ mod delay;
 mod kafka;
 mod lane;
 mod live;
+mod lookups;
 mod options;
 mod probe;
 mod report;

@@ -41,6 +41,9 @@ pub struct Options {
     /// A setting of tailsieve's Kafka client
     #[arg(long, value_name = "NAME=VALUE", value_parser = property)]
     pub property: Vec<(String, String)>,
+    /// One more lane: tailsieve while another process opens traces as fast as its budget allows
+    #[arg(long)]
+    pub lookups: bool,
     /// An OpenTelemetry Collector that has its turns, too; the policy file is its whole configuration
     #[arg(long, value_name = "BINARY")]
     pub collector: Option<PathBuf>,

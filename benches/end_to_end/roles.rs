@@ -14,6 +14,8 @@ use tailsieve::testing::kafka::source::FETCH_SETTINGS;
 use tailsieve::testing::otlp::{AttributeKeys, Scan, scan};
 use tailsieve::testing::testbed::receiver::Receiver;
 
+use crate::lookups;
+
 /// Plays a part if the arguments name one.
 pub fn play(arguments: &[String]) -> bool {
     let arguments: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
@@ -26,6 +28,9 @@ pub fn play(arguments: &[String]) -> bool {
             live_loop(brokers, topic, partitions.parse().expect("a number"));
         }
         ["as-sink"] => sink(),
+        ["as-asker", listen, brokers, topic, partitions] => {
+            lookups::ask(listen, brokers, topic, partitions.parse().expect("a number"));
+        }
         _ => return false,
     }
     true

@@ -1,4 +1,4 @@
-//! What a look-up without a time reads and takes in a log of a day. Not a test of anything: run by hand,
+//! What a look-up reads and takes in a log of a day, with a time and without. Not a test of anything: run by hand,
 //! see docs/retrieval.md.
 
 use std::env;
@@ -10,7 +10,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use crate::clock;
-use crate::ids::{Offset, Partition, TopicId, TraceId};
+use crate::ids::{Offset, Partition, Timestamp, TopicId, TraceId};
 use crate::kafka::decision_log::index::{Stretch, of_shards};
 use crate::kafka::decision_log::testing::dropped;
 use crate::kafka::decision_log::{GroupHash, LogBatch, OwnerId, TraceHash};
@@ -22,6 +22,9 @@ use crate::sampling::trace::RecordOffsets;
 
 const PARTITIONS: u32 = 12;
 const DAY_MILLIS: u64 = 24 * 3600 * 1000;
+
+/// How exactly it is known when a trace was decided, before and after.
+const HINT_MILLIS: u64 = 60_000;
 
 /// Entries of a stretch, and of a record of the log.
 const STRETCH: usize = 65_536;
@@ -147,9 +150,12 @@ fn a_look_up_in_a_day() {
     };
     let mut lanes: Vec<Lane> = (0..PARTITIONS).map(lane).collect();
     let start = clock::now().0 - DAY_MILLIS as i64;
+    let at = |number: u64| {
+        start + (DAY_MILLIS as u128 * u128::from(number) / u128::from(entries)) as i64
+    };
     for number in 0..entries {
         let trace_id = id(number);
-        let at = start + (DAY_MILLIS as u128 * u128::from(number) / u128::from(entries)) as i64;
+        let at = at(number);
         let of = Family::Fnv1a.partition(trace_id.to_string().as_bytes(), PARTITIONS);
         let lane = &mut lanes[of.0 as usize];
         let first = number as i64 / 12;
@@ -178,21 +184,33 @@ fn a_look_up_in_a_day() {
         world.bytes[1],
         quantiles(world.building)
     );
+    // A record of few entries a day comes long after the first of them.
+    let of_a_record = DAY_MILLIS * BATCH as u64 * u64::from(PARTITIONS) / entries;
+    let hint = (of_a_record * 3).max(HINT_MILLIS).cast_signed();
+    let around = |number: u64| TimeRange {
+        from: Some(Timestamp(at(number) - hint)),
+        to: Some(Timestamp(at(number) + hint)),
+    };
+    let always = |ids: Vec<TraceId>| ids.into_iter().map(|id| (id, TimeRange::default())).collect();
+    let numbers = || (0..100).map(|number| number * 7919 * 13 % entries);
+    let timed = numbers().map(|number| (id(number), around(number))).collect();
     let absent = (0..50).map(|number| id(entries + 1 + number * 977)).collect();
-    let present = (0..100).map(|number| id(number * 7919 * 13 % entries)).collect();
-    let some: Vec<TraceId> = (0..3).map(|number| id(number * 7919 * 13 % entries)).collect();
-    let looks: [(&str, Vec<TraceId>, Option<&String>); 3] = [
-        ("there", present, Some(&index)),
-        ("not there", absent, Some(&index)),
-        ("there, no index", some, None),
+    let present = numbers().map(id).collect();
+    let some = numbers().take(3).map(id).collect();
+    type Asked = Vec<(TraceId, TimeRange)>;
+    let looks: [(&str, Asked, Option<&String>); 4] = [
+        ("there, with the time", timed, Some(&index)),
+        ("there", always(present), Some(&index)),
+        ("not there", always(absent), Some(&index)),
+        ("there, no index", always(some), None),
     ];
     for (what, ids, index) in looks {
         let mut retrieval = Retrieval::new(origin(index)).unwrap();
         let (mut times, mut log_bytes, mut index_bytes) = (Vec::new(), 0, 0);
         let count = ids.len() as u64;
-        for id in ids {
+        for (id, range) in ids {
             let (begin, before) = (Instant::now(), budget.bytes_read());
-            let found = retrieval.find(id, TimeRange::default(), &mut budget);
+            let found = retrieval.find(id, range, &mut budget);
             assert_eq!(found.is_ok(), what != "not there", "{id}");
             times.push(begin.elapsed());
             log_bytes += budget.bytes_read().log - before.log;
