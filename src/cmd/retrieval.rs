@@ -12,7 +12,7 @@ use crate::config;
 use crate::retrieval::server::RetrievalServer;
 use crate::telemetry::admin::Pages;
 
-/// Serve dropped traces to Tempo, without being a member of the group.
+/// Serve dropped traces to Tempo and Jaeger, without being a member of the group.
 ///
 /// It reads the decision log and the input topic, and commits nothing. `run` serves them, too, where
 /// the static file says so (retrieval.listen).

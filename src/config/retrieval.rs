@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::telemetry::admin::Token;
 
 options! {
-    /// The server of dropped traces, for Tempo and for scripts.
+    /// The server of dropped traces, for Tempo, for Jaeger, and for scripts.
     pub(super) struct Retrieval {
         /// Where they are served: host:port, such as 127.0.0.1:9465; they are not by default. Who can
         /// reach it and has the token sees every span on the topic.
@@ -27,7 +27,7 @@ options! {
         /// A file with that token; it is read again for each request.
         token_file: Option<PathBuf> = path().optional(),
         /// The resource attribute that says whose a span is. Requests then name their tenant in the
-        /// header X-Scope-OrgID, and get no spans of another one.
+        /// header X-Scope-OrgID (Tempo) or x-tenant (Jaeger), and get no spans of another one.
         tenant_attribute: Option<String> = name().optional(),
         /// How many traces are looked up at once. Some more wait, for two seconds.
         lookups: usize = whole(1..=64).or("4"),

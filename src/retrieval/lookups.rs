@@ -30,9 +30,6 @@ const WAIT: Duration = Duration::from_secs(2);
 /// How many may wait, for each that is looked up.
 const WAITING: usize = 8;
 
-/// How large an answer may be: a little less than the 16 MiB that Tempo's components send each other.
-const LARGEST: usize = (16 << 20) - (64 << 10);
-
 /// After an error of Kafka, it is not asked for this long.
 const AWAY: Duration = Duration::from_secs(1);
 
@@ -117,8 +114,13 @@ impl Lookups {
         }
     }
 
-    /// The answer for one of these tenants, if spans have tenants.
-    pub(super) async fn look_up(self: &Arc<Self>, question: Question, tenants: &[&str]) -> Answer {
+    /// The answer for one of these tenants, if spans have tenants, of at most so many bytes.
+    pub(super) async fn look_up(
+        self: &Arc<Self>,
+        question: Question,
+        tenants: &[&str],
+        limit: usize,
+    ) -> Answer {
         let start = Instant::now();
         let (known, read) = match self.cache.get(&question) {
             Some(known) => {
@@ -127,7 +129,7 @@ impl Lookups {
             }
             None => self.ask(question, start + LONGEST).await,
         };
-        let (outcome, data) = match known.and_then(|data| self.of_tenants(data, tenants)) {
+        let (outcome, data) = match known.and_then(|data| self.of_tenants(data, tenants, limit)) {
             Ok(data) => (Retrieved::Found, data),
             Err(outcome) => (outcome, Bytes::new()),
         };
@@ -140,6 +142,11 @@ impl Lookups {
     pub(super) fn refuse(&self, outcome: Retrieved) -> Answer {
         self.metrics.answered(outcome, Duration::ZERO, 0);
         Answer { outcome, data: Bytes::new(), read: 0, took: Duration::ZERO }
+    }
+
+    /// Spans of a trace that was found were not sent, for want of room.
+    pub(super) fn count_cut(&self) {
+        self.metrics.cut.increment(1);
     }
 
     async fn ask(self: &Arc<Self>, question: Question, until: Instant) -> (Known, u64) {
@@ -204,16 +211,16 @@ impl Lookups {
     }
 
     /// What of the trace these tenants may see, cut to what an answer may be.
-    fn of_tenants(&self, data: Bytes, tenants: &[&str]) -> Known {
+    fn of_tenants(&self, data: Bytes, tenants: &[&str], limit: usize) -> Known {
         let attribute = self.settings.tenant_attribute.as_deref();
-        if attribute.is_none() && data.len() <= LARGEST {
+        if attribute.is_none() && data.len() <= limit {
             return Ok(data);
         }
         let is_theirs =
             |it: &&[u8]| attribute.is_none_or(|attribute| pieces::is_of(it, attribute, tenants));
-        let (data, is_cut) = pieces::join(pieces::resources(&data).filter(is_theirs), LARGEST);
+        let (data, is_cut) = pieces::join(pieces::resources(&data).filter(is_theirs), limit);
         if is_cut {
-            self.metrics.cut.increment(1);
+            self.count_cut();
         }
         if data.is_empty() { Err(Retrieved::WrongTenant) } else { Ok(data.into()) }
     }

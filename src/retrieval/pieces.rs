@@ -1,12 +1,16 @@
 //! The spans of an answer as bytes: whose they are, and how many fit.
 //!
 //! Promises that what is sent is as it was read, byte for byte: resources are left out or taken whole, except
-//! for the one at which an answer is full, of which the first spans are taken.
+//! for those that are larger than a message may be, and the one at which an answer is full.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::iter::Peekable;
+use std::vec::IntoIter;
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, TracesData};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
 use prost::Message as _;
 use prost::encoding::{decode_varint, encoded_len_varint};
 
@@ -59,35 +63,92 @@ pub(super) fn join<'a>(resources: impl Iterator<Item = &'a [u8]>, limit: usize) 
     (joined, is_cut)
 }
 
-/// As many spans of a resource as fit.
-#[expect(clippy::disallowed_methods, reason = "of one trace, which was scanned before")]
+/// The first spans of a resource, as many as fit.
 fn first(resource: &[u8], room: usize) -> Cow<'_, [u8]> {
-    let Ok(TracesData { resource_spans }) = TracesData::decode(resource) else {
-        return Cow::Owned(Vec::new());
-    };
-    let Some(mut spans) = resource_spans.into_iter().next() else { return Cow::Owned(Vec::new()) };
-    let scopes = std::mem::take(&mut spans.scope_spans);
-    let (mut cut, mut count) = (ResourceSpans { scope_spans: Vec::new(), ..spans }, 0);
-    // What surrounds the spans grows as they do: lengths take up to 10 bytes each.
-    let mut left = room.saturating_sub(framed(cut.encoded_len()) + 2 * MOST_OF_A_LENGTH);
-    for scope in scopes {
-        let mut of_scope = opentelemetry_proto::tonic::trace::v1::ScopeSpans {
-            spans: Vec::new(),
-            ..scope.clone()
-        };
-        let head = framed(of_scope.encoded_len()) + MOST_OF_A_LENGTH;
-        let Some(mut room) = left.checked_sub(head) else { break };
-        for span in scope.spans {
-            let Some(rest) = room.checked_sub(framed(span.encoded_len())) else { break };
-            room = rest;
-            count += 1;
-            of_scope.spans.push(span);
+    Cow::Owned(Split::new(resource, room).next().unwrap_or_default())
+}
+
+/// Divides resources into messages of at most `limit` bytes, and says whether spans were left out because
+/// one alone is larger than that.
+pub(super) fn messages(data: &Bytes, limit: usize) -> (Vec<Bytes>, bool) {
+    let (mut messages, mut is_cut) = (Vec::new(), false);
+    let (mut start, mut end) = (0, 0);
+    for resource in resources(data) {
+        if end + resource.len() - start > limit {
+            messages.push(data.slice(start..end));
+            start = end;
         }
-        left = room;
-        cut.scope_spans.push(of_scope);
+        end += resource.len();
+        if resource.len() > limit {
+            let mut split = Split::new(resource, limit);
+            messages.extend(split.by_ref().map(Bytes::from));
+            is_cut |= split.is_cut;
+            start = end;
+        }
     }
-    let data = TracesData { resource_spans: if count == 0 { Vec::new() } else { vec![cut] } };
-    Cow::Owned(data.encode_to_vec())
+    messages.push(data.slice(start..end));
+    messages.retain(|message| !message.is_empty());
+    (messages, is_cut)
+}
+
+/// The spans of a resource in messages of at most so many bytes, each with the resource.
+struct Split {
+    limit: usize,
+    /// Without spans.
+    resource: ResourceSpans,
+    /// What is left: scopes without spans, and their spans.
+    scopes: VecDeque<(ScopeSpans, Peekable<IntoIter<Span>>)>,
+    /// A span was left out.
+    is_cut: bool,
+}
+
+impl Split {
+    #[expect(clippy::disallowed_methods, reason = "of one trace, which was scanned before")]
+    fn new(resource: &[u8], limit: usize) -> Self {
+        let data = TracesData::decode(resource).unwrap_or_default();
+        let mut resource = data.resource_spans.into_iter().next().unwrap_or_default();
+        let scopes = std::mem::take(&mut resource.scope_spans);
+        let apart = |mut scope: ScopeSpans| {
+            let spans = std::mem::take(&mut scope.spans);
+            (scope, spans.into_iter().peekable())
+        };
+        Self { limit, resource, scopes: scopes.into_iter().map(apart).collect(), is_cut: false }
+    }
+}
+
+impl Iterator for Split {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let mut taken = self.resource.clone();
+        // What surrounds the spans grows as they do: lengths take up to 10 bytes each.
+        let around = framed(taken.encoded_len()) + 2 * MOST_OF_A_LENGTH;
+        let mut left = self.limit.saturating_sub(around);
+        while let Some((scope, spans)) = self.scopes.front_mut() {
+            let around = framed(scope.encoded_len()) + MOST_OF_A_LENGTH;
+            let (mut scope, mut room) = (scope.clone(), left.saturating_sub(around));
+            while let Some(span) = spans.next_if(|span| framed(span.encoded_len()) <= room) {
+                room -= framed(span.encoded_len());
+                scope.spans.push(span);
+            }
+            let is_done = spans.peek().is_none();
+            if !scope.spans.is_empty() {
+                taken.scope_spans.push(scope);
+                left = room;
+            } else if !is_done && taken.scope_spans.is_empty() {
+                // It is larger than a message by itself.
+                spans.next();
+                self.is_cut = true;
+                continue;
+            }
+            if !is_done {
+                break;
+            }
+            self.scopes.pop_front();
+        }
+        let is_empty = taken.scope_spans.is_empty();
+        (!is_empty).then(|| TracesData { resource_spans: vec![taken] }.encode_to_vec())
+    }
 }
 
 const MOST_OF_A_LENGTH: usize = 10;
@@ -155,5 +216,45 @@ mod tests {
         }
         assert_eq!(count(&cut(all.len() - 1).0), 11);
         assert_eq!(before, 0);
+    }
+
+    /// The spans of messages, each with its resource and scope.
+    fn spans(messages: &[Bytes]) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        for message in messages {
+            let resources = TracesData::decode(&message[..]).unwrap().resource_spans;
+            assert!(!resources.is_empty());
+            for resource in resources {
+                for scope in &resource.scope_spans {
+                    for span in &scope.spans {
+                        let scope = ScopeSpans { spans: vec![span.clone()], ..scope.clone() };
+                        let alone = ResourceSpans { scope_spans: vec![scope], ..resource.clone() };
+                        all.push(alone.encode_to_vec());
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn messages_have_all_spans_unless_one_alone_is_too_large() {
+        let all: Bytes = [resource("a", 3), resource("b", 5), resource("c", 1)].concat().into();
+        let whole = spans(std::slice::from_ref(&all));
+        let alone = whole.iter().map(|span| framed(span.len())).max().unwrap();
+        let mut most = 0;
+        for limit in (1..=all.len()).rev() {
+            let (divided, is_cut) = messages(&all, limit);
+            assert!(divided.iter().all(|message| message.len() <= limit), "{limit}");
+            if is_cut {
+                assert!(limit < alone + 4 * MOST_OF_A_LENGTH, "{limit}");
+            } else {
+                assert_eq!(spans(&divided), whole, "{limit}");
+                most = divided.len();
+            }
+        }
+        assert_eq!(messages(&all, all.len()), (vec![all.clone()], false), "as it was");
+        assert_eq!(most, whole.len(), "at the end, a message for each span");
+        assert_eq!(messages(&all, 1), (Vec::new(), true));
     }
 }

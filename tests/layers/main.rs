@@ -131,7 +131,7 @@ const ROOMS: &[Room] = &[
     Room {
         name: "retrieval",
         layer: Layer::Edge,
-        uses: &["kafka", "sampling", "telemetry", "otlp", "sync", "ids"],
+        uses: &["kafka", "sampling", "telemetry", "otlp", "sync", "proto", "ids"],
         modules: &[],
     },
     Room {

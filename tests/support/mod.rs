@@ -9,11 +9,13 @@
 // A test that cannot go on ends by a panic, also in helpers that clippy does not take for tests.
 #![allow(clippy::unwrap_used)]
 
+mod certificates;
 mod kafka;
 mod metrics;
 mod process;
 mod prometheus;
 
+pub use certificates::{Authority, Files, Leaf};
 pub use kafka::{Kafka, Topic};
 pub use metrics::{Scrape, check_accounts, check_table, promtool_check_metrics};
 pub use process::{Member, Process, collector_tool, tailsieve};

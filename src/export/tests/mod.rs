@@ -3,6 +3,8 @@
 
 mod backend;
 mod blame;
+#[path = "../../../tests/support/certificates.rs"]
+mod certificates;
 mod hints;
 mod http;
 mod kafka;

@@ -1,51 +1,19 @@
 //! TLS and mutual TLS, in front of both kinds of receivers, with certificates that change.
 
-use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::super::testing::Log;
 use super::super::*;
 use super::backend::{LOCALHOST, acks, names, receiver_at, start, trace};
+use super::certificates::{Authority, Files, Leaf};
 use super::http::HttpBackend;
-
-/// An authority, and what it signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate with its key.
-struct Leaf {
-    certificate: CertificateDer<'static>,
-    certificate_pem: String,
-    key: PrivateKeyDer<'static>,
-    key_pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn sign(&self, name: &str) -> Leaf {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        Leaf {
-            certificate: certificate.der().clone(),
-            certificate_pem: certificate.pem(),
-            key: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            key_pem: key.serialize_pem(),
-        }
-    }
-}
 
 /// What terminates TLS in front of a receiver.
 struct Front {
@@ -68,7 +36,7 @@ impl Front {
             None => builder.with_no_client_auth(),
             Some(authority) => {
                 let mut roots = RootCertStore::empty();
-                roots.add(authority.0.der().clone()).unwrap();
+                roots.add(authority.certificate().clone()).unwrap();
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 builder.with_client_cert_verifier(verifier.build().unwrap())
@@ -118,23 +86,6 @@ impl Drop for Front {
     }
 }
 
-/// A folder with files.
-struct Files(tempfile::TempDir);
-
-impl Files {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    /// Replaces the file in one step, as those who rotate certificates do.
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let (path, next) = (self.0.path().join(name), self.0.path().join("next"));
-        fs::write(&next, text).unwrap();
-        fs::rename(&next, &path).unwrap();
-        path
-    }
-}
-
 fn grpc(front: &Front, tls: TlsSettings) -> ExportSettings {
     let endpoint = format!("https://{}", front.addr);
     ExportSettings { endpoint, tls: Some(tls), ..super::backend::settings(front.addr) }
@@ -149,7 +100,7 @@ fn http(front: &Front, tls: TlsSettings) -> ExportSettings {
 async fn traces_travel_encrypted_to_a_backend_whose_authority_is_trusted() {
     let (authority, files) = (Authority::new(), Files::new());
     let leaf = authority.sign("127.0.0.1");
-    let ca_file = Some(files.write("ca.pem", &authority.0.pem()));
+    let ca_file = Some(files.write("ca.pem", &authority.pem()));
     let tls = TlsSettings { ca_file, ..TlsSettings::default() };
 
     let (receiver, taken) = receiver_at(LOCALHOST).await;
@@ -171,7 +122,7 @@ async fn traces_travel_encrypted_to_a_backend_whose_authority_is_trusted() {
 #[tokio::test]
 async fn nothing_goes_to_a_backend_that_cannot_show_who_it_is() {
     let (authority, stranger, files) = (Authority::new(), Authority::new(), Files::new());
-    let ca_file = Some(files.write("ca.pem", &authority.0.pem()));
+    let ca_file = Some(files.write("ca.pem", &authority.pem()));
     let tls = TlsSettings { ca_file, ..TlsSettings::default() };
     let (receiver, taken) = receiver_at(LOCALHOST).await;
     for leaf in [stranger.sign("127.0.0.1"), authority.sign("other.example")] {
@@ -196,7 +147,7 @@ async fn another_name_or_no_verification_can_be_asked_for() {
     let (receiver, taken) = receiver_at(LOCALHOST).await;
     let front = Front::start(receiver.local_addr(), &leaf, None).await;
     let by_name = TlsSettings {
-        ca_file: Some(files.write("ca.pem", &authority.0.pem())),
+        ca_file: Some(files.write("ca.pem", &authority.pem())),
         server_name_override: Some("tempo.example".to_owned()),
         min_version: TlsVersion::Tls13,
         ..TlsSettings::default()
@@ -218,7 +169,7 @@ async fn a_backend_that_asks_gets_the_certificate_that_the_files_hold_now() {
     let (authority, clients, files) = (Authority::new(), Authority::new(), Files::new());
     let leaf = authority.sign("127.0.0.1");
     let anonymous = TlsSettings {
-        ca_file: Some(files.write("ca.pem", &authority.0.pem())),
+        ca_file: Some(files.write("ca.pem", &authority.pem())),
         ..TlsSettings::default()
     };
     let backend = HttpBackend::start(LOCALHOST).await;

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::uri::Authority;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
@@ -29,8 +31,11 @@ impl Guard {
         Self { is_loopback, token, unreadable: LogThrottle::new(LOG_INTERVAL) }
     }
 
-    pub(super) fn lets_pass(&self, headers: &HeaderMap) -> bool {
-        let mut hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+    pub(super) fn lets_pass(&self, request: &Request) -> bool {
+        let headers = request.headers();
+        let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+        // HTTP/2 has the name there.
+        let mut hosts = hosts.chain(request.uri().authority().map(Authority::as_str));
         (!self.is_loopback || hosts.all(is_local)) && self.has_token(headers)
     }
 
@@ -61,14 +66,19 @@ fn password(headers: &HeaderMap) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
     use crate::secret::Secret;
 
-    fn passes(guard: &Guard, headers: &[(&'static str, &str)]) -> bool {
-        let headers = headers.iter().map(|(name, value)| {
-            (axum::http::HeaderName::from_static(name), value.parse().unwrap())
-        });
-        guard.lets_pass(&headers.collect())
+    fn passes(guard: &Guard, headers: &[(&str, &str)]) -> bool {
+        passes_to("/", guard, headers)
+    }
+
+    fn passes_to(uri: &str, guard: &Guard, headers: &[(&str, &str)]) -> bool {
+        let request = Request::builder().uri(uri);
+        let request = headers.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+        guard.lets_pass(&request.body(Body::empty()).unwrap())
     }
 
     #[test]
@@ -77,6 +87,8 @@ mod tests {
         let open = Guard::new(local, None);
         assert!(passes(&open, &[("host", "localhost:1")]));
         assert!(!passes(&open, &[("host", "evil.example:1")]));
+        assert!(passes_to("http://localhost:1/", &open, &[]));
+        assert!(!passes_to("http://evil.example:1/", &open, &[]));
         assert!(passes(&Guard::new("0.0.0.0:1".parse().unwrap(), None), &[("host", "a.example")]));
         let guard = Guard::new(local, Some(Token::Text(Secret::new("tok:en"))));
         assert!(!passes(&guard, &[]));

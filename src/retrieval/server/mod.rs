@@ -1,9 +1,13 @@
-//! The server of dropped traces: for Tempo, which asks it at every look-up of a trace by its id.
+//! The server of dropped traces: for Tempo, which asks it at every look-up of a trace by its id, and for
+//! Jaeger, which asks it for those that it does not have.
 //!
-//! Owns the socket, its encryption, and who may ask. Promises that whatever goes wrong, Tempo hears that the
-//! trace is not here, at once: any other answer would fail the look-up of its user.
+//! Owns the socket, its encryption, and who may ask. HTTP/1.1 and HTTP/2 come in on the same one. Promises
+//! that whatever goes wrong, Tempo hears that the trace is not here, at once: any other answer would fail
+//! the look-up of its user.
 
+mod audit;
 mod guard;
+mod jaeger;
 mod stream;
 mod tempo;
 
@@ -11,6 +15,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -70,10 +78,10 @@ impl RetrievalServer {
 
     /// Serves until `stop` is cancelled.
     pub async fn serve(self, stop: CancellationToken) {
-        let guard = Guard::new(self.address(), self.settings.token.clone());
         let address = self.address();
+        let guard = Arc::new(Guard::new(address, self.settings.token.clone()));
         tracing::info!(%address, tls = self.tls.is_some(), "retrieval.listening");
-        let router = tempo::router(Arc::new(Lookups::new(self.settings)), Arc::new(guard));
+        let router = router(Served { lookups: Arc::new(Lookups::new(self.settings)), guard });
         let streams = Streams::new(self.listener, self.tls);
         let stopping = stop.clone();
         let service = router.into_make_service_with_connect_info::<stream::Peer>();
@@ -87,4 +95,26 @@ impl RetrievalServer {
             () = last_requests(&stop) => {}
         }
     }
+}
+
+/// What all answers are made of.
+#[derive(Clone)]
+struct Served {
+    lookups: Arc<Lookups>,
+    guard: Arc<Guard>,
+}
+
+fn router(served: Served) -> Router {
+    tempo::router()
+        .merge(jaeger::router())
+        .fallback(not_there)
+        .method_not_allowed_fallback(not_there)
+        .with_state(served)
+}
+
+async fn not_there(request: Request) -> Response {
+    if jaeger::is_grpc(request.headers()) {
+        return jaeger::unimplemented();
+    }
+    StatusCode::NOT_FOUND.into_response()
 }

@@ -184,7 +184,7 @@ fn config(files: &TlsFiles) -> Result<ServerConfig, String> {
     let mut config = builder
         .with_single_cert(certificates(&files.cert_file)?, key)
         .map_err(|error| mistake(&files.cert_file, error))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 

@@ -3,8 +3,6 @@
 //! A trace is answered with 200, all else with 404 and an empty body, which Tempo decodes as a trace without
 //! spans. Any other status fails the look-up of its user.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
@@ -13,36 +11,22 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::guard::Guard;
+use super::Served;
+use super::audit::{Asker, text};
 use super::stream::Peer;
 use crate::ids::TraceId;
-use crate::retrieval::lookups::{Answer, Lookups, Question};
+use crate::retrieval::lookups::{Answer, Question};
 use crate::retrieval::pieces;
 use crate::telemetry::metrics::Retrieved;
 
 /// Names the tenants who ask, with a bar between them.
 const TENANTS: &str = "x-scope-orgid";
 
-/// How much of what somebody sends is logged.
-const LOGGED: usize = 200;
+/// How large an answer may be: a little less than the 16 MiB that Tempo's components send each other.
+const LARGEST: usize = (16 << 20) - (64 << 10);
 
-#[derive(Clone)]
-struct Served {
-    lookups: Arc<Lookups>,
-    guard: Arc<Guard>,
-}
-
-pub(super) fn router(lookups: Arc<Lookups>, guard: Arc<Guard>) -> Router {
-    Router::new()
-        .route("/api/v2/traces/{id}", get(trace))
-        .route("/api/traces/{id}", get(trace))
-        .fallback(not_there)
-        .method_not_allowed_fallback(not_there)
-        .with_state(Served { lookups, guard })
-}
-
-async fn not_there() -> StatusCode {
-    StatusCode::NOT_FOUND
+pub(super) fn router() -> Router<Served> {
+    Router::new().route("/api/v2/traces/{id}", get(trace)).route("/api/traces/{id}", get(trace))
 }
 
 async fn trace(
@@ -51,26 +35,17 @@ async fn trace(
     request: Request,
 ) -> Response {
     let headers = request.headers();
-    let tenant = headers.get(TENANTS).and_then(|it| it.to_str().ok()).unwrap_or_default();
-    let tenants: Vec<&str> = tenant.split('|').map(str::trim).filter(|it| !it.is_empty()).collect();
+    let asker = Asker { peer, tenant: text(headers, TENANTS) };
+    let tenants = asker.tenant.split('|').map(str::trim);
+    let tenants: Vec<&str> = tenants.filter(|it| !it.is_empty()).collect();
     let id = request.uri().path().rsplit('/').next().unwrap_or_default();
     let question = question(id, request.uri().query().unwrap_or_default());
     let answer = match question {
-        _ if !guard.lets_pass(headers) => lookups.refuse(Retrieved::Unauthorized),
+        _ if !guard.lets_pass(&request) => lookups.refuse(Retrieved::Unauthorized),
         None => lookups.refuse(Retrieved::Malformed),
-        Some(question) => lookups.look_up(question, &tenants).await,
+        Some(question) => lookups.look_up(question, &tenants, LARGEST).await,
     };
-    let cut = |text: &str| text.chars().take(LOGGED).collect::<String>();
-    tracing::info!(
-        %peer,
-        tenant = cut(tenant),
-        trace_id = cut(id),
-        outcome = answer.outcome.label(),
-        read_bytes = answer.read,
-        answer_bytes = answer.data.len(),
-        millis = answer.took.as_millis() as u64,
-        "retrieval.lookup"
-    );
+    asker.log(id, &answer);
     respond(answer, headers)
 }
 

@@ -318,7 +318,7 @@ trace ([doctor](doctor.md))." {
 "Retrieval"
 "What was asked for by id, where [`retrieval.listen`](retrieval.md) is set." {
     RETRIEVAL_LOOKUPS: Counter = counter("tailsieve_retrieval_lookups_total", "lookups",
-        "Traces that were asked for, by what came of it. All but found are answered as not there.")
+        "Traces that were asked for, by what came of it. All but found are answered to Tempo as not there.")
         .by(&[RETRIEVED]).only(RETRIEVAL).in_development();
     RETRIEVAL_CACHED: Counter = counter("tailsieve_retrieval_cached_lookups_total", "lookups",
         "Those of them that were answered from memory.").only(RETRIEVAL).in_development();

@@ -1,4 +1,4 @@
-//! The server of dropped traces, asked as Tempo asks it: by `run`, and as a process of its own.
+//! Asked as Tempo asks it: by `run`, and as a process of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -6,126 +6,19 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, TracesData};
 use prost::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, AUTHORIZATION};
 use serde_json::Value;
 use tailsieve::testing::kafka::source;
 use tailsieve::testing::testbed::generator::Model;
 
+use super::jaeger::{Jaeger, wanted};
+use super::{Decided, PATIENCE, Server, decided, service};
 use crate::rig::{POLICIES, Rig};
-use crate::support::{Process, Scrape, check_table, eventually, free_address, http_get, tailsieve};
-use crate::trace::{Contents, add, entries, of_services};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Tempo gives up after ten seconds.
-const LONGEST: Duration = Duration::from_secs(8);
+use crate::support::{check_table, eventually, free_address};
+use crate::trace::{Contents, add, of_services};
 
 /// How much Tempo takes.
 const LARGEST: usize = 16 << 20;
-
-/// What came back: status, type, body.
-struct Got {
-    status: u16,
-    content_type: String,
-    body: Vec<u8>,
-}
-
-impl Got {
-    fn is_not_there(&self) -> bool {
-        self.status == 404 && self.body.is_empty()
-    }
-}
-
-/// A server, perhaps a member of the group as well.
-struct Server<'a> {
-    rig: &'a Rig,
-    address: String,
-    admin: String,
-    _process: Option<Process>,
-}
-
-impl<'a> Server<'a> {
-    /// `tailsieve retrieval` with these lines in its section.
-    fn start(rig: &'a Rig, name: &str, brokers: &str, lines: &str) -> Self {
-        let (address, admin) = (free_address(), free_address());
-        // Without that of the member.
-        let config = rig.config().replace("$ADMIN", &admin).replace("retrieval: ", "# ");
-        let config = config.replace(rig.kafka.address(), brokers);
-        let config = format!("{config}retrieval:\n  listen: {address}\n{lines}");
-        let file = rig.scratch.write(&format!("{name}.yaml"), &config);
-        let mut command = tailsieve();
-        command.args(["--log-format=json", "retrieval", "--config"]).arg(file);
-        let process = Process::spawn(command, rig.scratch.path(), name);
-        let server = Self { rig, address, admin, _process: Some(process) };
-        eventually("the server to listen", PATIENCE, || {
-            http_get(&server.admin, "/readyz").filter(|(status, _)| *status == 200)
-        });
-        server
-    }
-
-    /// What it says, if it does so in time.
-    fn get(&self, path: &str, headers: &[(&str, &str)]) -> Got {
-        let url = format!("http://{}{path}", self.address);
-        let mut request = reqwest::Client::new().get(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let since = Instant::now();
-        let got = self.rig.runtime.block_on(async {
-            let response = request.send().await.unwrap();
-            let content_type = response.headers().get(CONTENT_TYPE).cloned();
-            Got {
-                status: response.status().as_u16(),
-                content_type: content_type
-                    .map_or_else(String::new, |it| it.to_str().unwrap().to_owned()),
-                body: response.bytes().await.unwrap().to_vec(),
-            }
-        });
-        assert!(since.elapsed() < LONGEST, "{path} took {:?}", since.elapsed());
-        got
-    }
-
-    fn is_not_there(&self, path: &str, headers: &[(&str, &str)]) {
-        let got = self.get(path, headers);
-        assert!(got.is_not_there(), "{path}: {} with {} bytes", got.status, got.body.len());
-    }
-
-    /// The spans of a trace, which Tempo asks for in these words.
-    fn open(&self, path: &str, headers: &[(&str, &str)]) -> BTreeMap<String, Contents> {
-        let asked = [headers, &[(ACCEPT.as_str(), "application/protobuf")]].concat();
-        let got = self.get(path, &asked);
-        assert_eq!((got.status, &*got.content_type), (200, "application/protobuf"), "{path}");
-        let mut found = BTreeMap::new();
-        add(&mut found, &got.body);
-        found
-    }
-
-    fn outcomes(&self, outcome: &str) -> f64 {
-        let (_, text) = http_get(&self.admin, "/metrics").unwrap();
-        let scrape = Scrape::parse(&text);
-        let series = format!("tailsieve_retrieval_lookups_total{{outcome=\"{outcome}\"}}");
-        scrape.get(&series).unwrap()
-    }
-}
-
-/// The traces on record: those dropped, those kept, and those of which late spans came.
-struct Decided {
-    dropped: BTreeSet<String>,
-    kept: BTreeSet<String>,
-    late: BTreeSet<String>,
-}
-
-fn decided(file: &str) -> Decided {
-    let entries = entries(file);
-    let of = |is_wanted: &dyn Fn(&Value) -> bool| {
-        let wanted = entries.iter().filter(|entry| is_wanted(entry));
-        wanted.map(|entry| entry["traceId"].as_str().unwrap().to_owned()).collect()
-    };
-    let kept: BTreeSet<String> = of(&|entry| entry["decision"] == "keep");
-    let dropped: BTreeSet<String> = of(&|entry| entry["decision"] == "drop");
-    let dropped = dropped.difference(&kept).cloned().collect();
-    Decided { dropped, kept, late: of(&|entry| entry["late"] == true) }
-}
 
 /// Scenario: traces of several services and records, with late spans, are decided; Tempo asks for them, for
 /// others and for what there is not, in both of its paths; then Kafka deletes the records, and the topic.
@@ -145,7 +38,7 @@ fn tempo_opens_dropped_traces() {
     rig.settle();
     let end = source::now().0 / 1000;
     let admin = member.admin().to_owned();
-    let server = Server { rig: &rig, address: listen, admin, _process: None };
+    let server = Server { rig: &rig, address: listen, admin, process: None };
     let file = rig.scratch.join("member.yaml");
     let Decided { dropped, kept, late } = decided(file.to_str().unwrap());
     let times = format!("?start={start}&end={end}");
@@ -221,13 +114,7 @@ fn tenants_see_their_own(rig: &Rig, (id, sent): (&str, &Contents), times: &str) 
     let lines = "  tenant_attribute: service.name\n";
     let server = Server::start(rig, "tenants", rig.kafka.address(), lines);
     let path = format!("/api/traces/{id}{times}");
-    let service = |span: &Vec<u8>| {
-        let spans = ResourceSpans::decode(span.as_slice()).unwrap();
-        let attributes = spans.resource.unwrap().attributes;
-        let name = attributes.into_iter().find(|it| it.key == "service.name").unwrap();
-        format!("{:?}", name.value.unwrap().value.unwrap()).split('"').nth(1).unwrap().to_owned()
-    };
-    let services: BTreeSet<String> = sent.iter().map(service).collect();
+    let services: BTreeSet<String> = sent.iter().map(|span| service(span)).collect();
     let of = |some: &[&String]| -> Contents {
         sent.iter().filter(|span| some.contains(&&service(span))).cloned().collect()
     };
@@ -272,11 +159,12 @@ fn nothing_takes_long(rig: &Rig, id: &str) {
     assert_eq!(server.outcomes("kafka_away"), 2.0);
 }
 
-/// Scenario: a dropped trace is larger than Tempo takes.
-/// Guarantees: Tempo gets as many whole spans as it takes, and that it is not all is counted.
+/// Scenario: a dropped trace is larger than Tempo takes, and than a message of Jaeger's may be.
+/// Guarantees: Tempo gets as many whole spans as it takes, and that it is not all is counted; Jaeger gets all
+/// of them.
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]
-fn a_trace_that_is_too_large_is_cut_at_a_whole_span() {
+fn a_trace_that_is_too_large_is_cut_at_a_whole_span_or_sent_in_pieces() {
     const RECORDS: usize = 24;
     const SPANS: usize = 8;
     let listen = free_address();
@@ -313,7 +201,7 @@ policies:
     rig.settle();
     let end = source::now().0 / 1000;
     let server =
-        Server { rig: &rig, address: listen, admin: member.admin().to_owned(), _process: None };
+        Server { rig: &rig, address: listen, admin: member.admin().to_owned(), process: None };
     let path = format!("/api/v2/traces/{}?start={start}&end={end}", "07".repeat(16));
     let got = server.get(&path, &[]);
     assert_eq!(got.status, 200);
@@ -324,5 +212,12 @@ policies:
     assert!(spans.clone().all(|span| span.name.len() == 100_000));
     let fit = LARGEST / 100_100 - 2;
     assert!((fit..RECORDS * SPANS).contains(&spans.count()));
+    assert_eq!(member.scrape().get("tailsieve_retrieval_cut_traces_total"), Some(1.0));
+
+    let id = "07".repeat(16);
+    let messages = Jaeger::of(&server).get(vec![wanted(&id)]).unwrap();
+    assert!(messages.len() > 4, "{}", messages.len());
+    let whole = Jaeger::of(&server).open(vec![wanted(&id)]);
+    assert_eq!(whole[&id].len(), RECORDS * SPANS);
     assert_eq!(member.scrape().get("tailsieve_retrieval_cut_traces_total"), Some(1.0));
 }
