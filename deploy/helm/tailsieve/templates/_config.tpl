@@ -89,6 +89,24 @@
 {{- toYaml $options -}}
 {{- end }}
 
+{{/* Options of `config.retrieval` that `retrieval` stands for. */}}
+{{- define "tailsieve.retrievalOptions" -}}
+{{- $folder := printf "%s/retrieval" (include "tailsieve.secretsFolder" .) -}}
+{{- $options := dict -}}
+{{- with .Values.retrieval -}}
+{{- if .enabled -}}
+{{- $_ := set $options "listen" (printf "0.0.0.0:%d" (int .port)) -}}
+{{- if .existingSecret -}}{{- $_ := set $options "token_file" (printf "%s/token" $folder) -}}{{- end -}}
+{{- if .tls.existingSecret -}}
+{{- $tls := dict "cert_file" (printf "%s/tls.crt" $folder) "key_file" (printf "%s/tls.key" $folder) -}}
+{{- if .tls.clientCaKey -}}{{- $_ := set $tls "client_ca_file" (printf "%s/ca.crt" $folder) -}}{{- end -}}
+{{- $_ := set $options "tls" $tls -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $options -}}
+{{- end }}
+
 {{- define "tailsieve.config" -}}
 {{- $config := deepCopy .Values.config -}}
 {{- $_ := set $config "policies" "policies.yaml" -}}
@@ -98,6 +116,9 @@
 {{- end -}}
 {{- if .Values.admin.existingSecret -}}
 {{- $_ := set $config.admin "token_file" (printf "%s/admin/token" (include "tailsieve.secretsFolder" .)) -}}
+{{- end -}}
+{{- with include "tailsieve.retrievalOptions" . | fromYaml -}}
+{{- $_ := set $config "retrieval" (merge (dict) . (default (dict) $config.retrieval)) -}}
 {{- end -}}
 {{- range $name, $secrets := .Values.exporterSecrets -}}
 {{- $exporter := get (default (dict "default" $config.export) $config.exporters) $name -}}

@@ -55,6 +55,18 @@
         path: admin/token
 {{- end }}
 {{- end }}
+{{- with .Values.retrieval }}
+{{- if and .enabled .existingSecret }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      - key: {{ .tokenKey }}
+        path: retrieval/token
+{{- end }}
+{{- if and .enabled .tls.existingSecret }}
+{{- include "tailsieve.certificates" (dict "tls" .tls "caKey" .tls.clientCaKey "folder" "retrieval") }}
+{{- end }}
+{{- end }}
 {{- range $name, $secrets := .Values.exporterSecrets }}
 {{- $folder := printf "exporters/%s" (include "tailsieve.exporterPath" $name) }}
 {{- with $secrets.bearerToken }}

@@ -5,7 +5,7 @@ merely of the wrong shape is refused by values.schema.json before.
 
 {{- define "tailsieve.validate" -}}
 {{- $errors := list -}}
-{{- range list "places" "members" "stopping" "memory" "adminSecret" "kafkaSecrets" "exporterSecrets" "policies" "autoscaling" "monitoring" "network" -}}
+{{- range list "places" "members" "stopping" "memory" "adminSecret" "retrieval" "kafkaSecrets" "exporterSecrets" "policies" "autoscaling" "monitoring" "network" -}}
 {{- $errors = concat $errors (include (printf "tailsieve.validate.%s" .) $ | fromYamlArray) -}}
 {{- end -}}
 {{- if $errors -}}
@@ -125,6 +125,34 @@ merely of the wrong shape is refused by values.schema.json before.
 {{- end -}}
 {{- if and .Values.admin.existingSecret (eq (toString $admin.allow_changes) "false") -}}
 {{- $errors = append $errors "admin.existingSecret is given, but config.admin.allow_changes is false: nobody would ever be asked for the token" -}}
+{{- end -}}
+{{- toYaml $errors -}}
+{{- end }}
+
+{{- define "tailsieve.validate.retrieval" -}}
+{{- $errors := list -}}
+{{- $config := default (dict) .Values.config.retrieval -}}
+{{- if include "tailsieve.isLiteral" $config.token -}}
+{{- $errors = append $errors "config.retrieval.token is a token itself, which would be in a ConfigMap for everybody to read: put it into a Secret, and name that in retrieval.existingSecret" -}}
+{{- end -}}
+{{- range $option, $_ := include "tailsieve.retrievalOptions" . | fromYaml -}}
+{{- if hasKey $config $option -}}
+{{- $errors = append $errors (printf "config.retrieval has %s, and retrieval says it, too: remove one of the two" $option) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.retrieval -}}
+{{- if and .existingSecret $config.token -}}
+{{- $errors = append $errors "config.retrieval has a token, and retrieval.existingSecret names one, too: remove one of the two" -}}
+{{- end -}}
+{{- if and (not .enabled) (or .existingSecret .tls.existingSecret) -}}
+{{- $errors = append $errors "retrieval has an existingSecret, but retrieval.enabled is false: nobody would be served" -}}
+{{- end -}}
+{{- if and .enabled (eq (toString .port) (include "tailsieve.adminPort" $)) -}}
+{{- $errors = append $errors (printf "retrieval.port is %d, which is that of config.admin.listen: choose another one" (int .port)) -}}
+{{- end -}}
+{{- if and .tls.clientCaKey (not .tls.existingSecret) -}}
+{{- $errors = append $errors "retrieval.tls.clientCaKey is given without retrieval.tls.existingSecret: name the Secret that has it" -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $errors -}}
 {{- end }}
