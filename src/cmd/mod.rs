@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod generate;
 pub mod health;
 pub mod man;
+mod origin;
 mod own_telemetry;
 pub mod policy_tests;
 mod printable;

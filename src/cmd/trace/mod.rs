@@ -11,13 +11,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use super::decisions;
 use super::decisions::filter::trace_id;
+use super::origin::{OriginArgs, failed};
 use super::process::{self, CommandError};
-use super::topic_reader::{kafka, no_topic};
-use super::{decisions, generate};
 use crate::config::{self, PolicyFile};
 use crate::ids::{Timestamp, TraceId};
-use crate::kafka::decision_log::{GroupHash, IndexSettings};
 use crate::retrieval::{Budget, Origin, Places, Retrieval, RetrievalError, TimeRange};
 
 use output::Shown;
@@ -45,21 +44,8 @@ pub struct TraceArgs {
     /// The trace id: 32 hexadecimal digits, or 16 of an old system
     #[arg(value_name = "TRACE_ID", value_parser = short_or_long)]
     id: TraceId,
-    /// The static file: brokers, how to log in, the topics and the group
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Brokers, if there is no static file
-    #[arg(long, value_name = "HOST:PORT,...", requires = "topic")]
-    brokers: Option<String>,
-    /// The topic with the spans; by default that of the static file (kafka.topic)
-    #[arg(long, value_name = "TOPIC")]
-    topic: Option<String>,
-    /// The decision log; by default that of the static file, or the topic's name and `_decisions`
-    #[arg(long, value_name = "TOPIC")]
-    decision_log: Option<String>,
-    /// Any librdkafka property
-    #[arg(short = 'X', value_name = "KEY=VALUE", value_parser = generate::property)]
-    properties: Vec<(String, String)>,
+    #[command(flatten)]
+    origin: OriginArgs,
     /// It was decided after this time (RFC 3339), or so long ago at most, such as 1h
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = decisions::time)]
     from: Option<SystemTime>,
@@ -123,7 +109,7 @@ pub(super) fn show(
     out: &mut impl Write,
 ) -> Result<ExitCode, CommandError> {
     let Asked { id, origin, range } = asked;
-    let failed = |error| failed(asked, error);
+    let failed = |error| failed(origin, error);
     let brokers = origin.brokers.clone();
     let mut budget = Budget::of_a_person(move |error| {
         eprintln!("warning: Kafka at {brokers} is waited for: {error}");
@@ -158,33 +144,16 @@ pub(super) fn show(
 }
 
 fn asked(args: &TraceArgs) -> Result<Asked, CommandError> {
-    let (mut properties, mut brokers, mut topic, mut group, mut log) = Default::default();
-    let mut index = None;
-    if let Some(file) = &args.config {
-        let settings = config::load(file)?;
-        let source = settings.source;
-        (properties, brokers, topic) = (source.properties, source.brokers, source.topic);
-        group = Some(GroupHash::of(&source.group_id));
-        index = settings.decision_log.as_ref().map(|log| log.index.clone().map(|it| it.topic));
-        log = settings.decision_log.map(|log| log.topic);
-    }
-    properties.extend(args.properties.iter().cloned());
-    let topic = args.topic.clone().unwrap_or(topic);
-    let is_off = args.config.is_some() && log.is_none() && args.decision_log.is_none();
-    if is_off {
+    let (origin, has_log) = args.origin.origin()?;
+    if !has_log {
         return Err(CommandError::usage(
             "the decision log is switched off (decision_log.enabled): nothing says where a trace is",
         ));
     }
-    let log = args.decision_log.clone().or(log).unwrap_or_else(|| format!("{topic}_decisions"));
-    let its_name = || Some(IndexSettings::default_topic(&log));
-    let decision_index = index.filter(|_| args.decision_log.is_none()).unwrap_or_else(its_name);
-    let brokers = args.brokers.clone().unwrap_or(brokers);
     let range = TimeRange {
         from: args.from.map(decisions::timestamp),
         to: args.to.map(decisions::timestamp),
     };
-    let origin = Origin { brokers, properties, topic, decision_log: log, decision_index, group };
     Ok(Asked { id: args.id, origin, range })
 }
 
@@ -202,13 +171,4 @@ fn not_found(asked: &Asked) -> String {
          has no spans on the topic",
         origin.decision_log
     )
-}
-
-fn failed(asked: &Asked, error: RetrievalError) -> CommandError {
-    let brokers = &asked.origin.brokers;
-    match error {
-        RetrievalError::NoTopic(topic) => no_topic(&topic),
-        RetrievalError::Kafka { topic, error } => kafka(brokers, &topic, &error),
-        error => CommandError::failed(format_args!("Kafka at {brokers}: {error}")),
-    }
 }
