@@ -30,7 +30,7 @@
 //!
 //! - The commands: `cmd`. What they run: `member`. What they are told: `config`,
 //!   by the descriptions that `options` reads.
-//! - The edges, with threads and sockets: `kafka`, `export`, `retrieval`, `telemetry`.
+//! - The edges, with threads and sockets: `kafka`, `export`, `retrieval`, `whatif`, `telemetry`.
 //! - The pure core: `sampling`, `otlp`, `ids`.
 //! - What a pipeline is tried with: `testbed`.
 
@@ -58,5 +58,6 @@ mod testbed;
 #[doc(hidden)]
 pub mod testing;
 mod units;
+mod whatif;
 
 pub use cmd::cli::Cli;

@@ -26,6 +26,7 @@ use super::top::{self, TopArgs};
 use super::trace::{self, TraceArgs};
 use super::validate::{self, ValidateArgs};
 use super::version;
+use super::whatif::{self, WhatIfArgs};
 
 /// Tail sampling for OpenTelemetry traces, on Kafka.
 #[derive(Debug, Parser)]
@@ -53,6 +54,8 @@ enum Command {
     Decide(DecideArgs),
     Capture(CaptureArgs),
     Test(TestArgs),
+    #[command(name = "whatif")]
+    WhatIf(WhatIfArgs),
     Validate(ValidateArgs),
     Size(SizeArgs),
     Convert(ConvertArgs),
@@ -80,6 +83,7 @@ impl Cli {
             Command::Decide(args) => decide::run(args),
             Command::Capture(args) => capture::run(args),
             Command::Test(args) => policy_tests::run(args),
+            Command::WhatIf(args) => whatif::run(args),
             Command::Validate(args) => validate::run(args),
             Command::Convert(args) => convert::run(args),
             Command::Size(args) => size::run(args),

@@ -34,3 +34,4 @@ mod topic_reader;
 pub mod trace;
 pub mod validate;
 mod version;
+pub mod whatif;

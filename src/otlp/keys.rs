@@ -24,7 +24,7 @@ pub struct Extras {
 }
 
 /// A small set of keys that is quick to say no: most attributes are nobody's.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct AttributeKeys {
     keys: Vec<String>,
     /// Bit n: there is a key of n bytes, or of n and a multiple of 64.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use super::encoding::{self, DecodeError, Decoded, Decoder, Encoding};
-use super::{ScanError, SplitRecord, Splitter};
+use super::{AttributeKeys, Scan, ScanError, SplitRecord, Splitter, scan};
 
 /// Why a value cannot be split.
 #[derive(Debug, Error)]
@@ -40,6 +40,29 @@ pub(crate) fn split<'v>(
         return Ok((Cow::Owned(protobuf), split));
     }
     Ok((Cow::Borrowed(protobuf), split?))
+}
+
+/// The OTLP protobuf of `value`, with what a scan finds in it.
+pub(crate) fn read<'v>(
+    decoder: &'v mut Decoder,
+    keys: &AttributeKeys,
+    found: &mut Scan,
+    value: &'v [u8],
+) -> Result<Cow<'v, [u8]>, Unreadable> {
+    let Decoded { encoding, protobuf, .. } = decoder.decode(value);
+    let protobuf = protobuf?;
+    let scanned = scan(protobuf, keys, found);
+    let is_doubtful = scanned.is_err() || found.spans.is_empty();
+    if is_doubtful
+        && encoding == Encoding::OtlpProto
+        && let Some((_, again)) = encoding::look_again(protobuf)
+    {
+        let protobuf = again?;
+        scan(&protobuf, keys, found)?;
+        return Ok(Cow::Owned(protobuf));
+    }
+    scanned?;
+    Ok(Cow::Borrowed(protobuf))
 }
 
 #[cfg(test)]

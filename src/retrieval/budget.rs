@@ -137,7 +137,7 @@ impl Rate {
     }
 
     /// Takes so many; returns how long to wait before more is read.
-    fn take(&self, bytes: usize) -> Duration {
+    pub fn take(&self, bytes: usize) -> Duration {
         self.take_at(bytes, Instant::now())
     }
 

@@ -30,9 +30,8 @@ pub use budget::{Budget, Rate, ReadBytes};
 pub use entry::{Entry, Owners};
 pub use fetch::{Fetched, Part};
 pub use places::Places;
+pub use reader::Reader;
 pub use settings::{RetrievalSettings, TlsFiles};
-
-use reader::Reader;
 
 /// Where traces are.
 #[derive(Clone, PartialEq)]

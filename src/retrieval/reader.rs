@@ -41,17 +41,21 @@ pub(super) const OF_SPANS: [(&str, &str); 3] = [
 const PARTITIONS_STAND: Duration = Duration::from_secs(30);
 
 /// Offsets of each partition, the end exclusive.
-pub(super) type Stretches = BTreeMap<Partition, Range<i64>>;
+pub type Stretches = BTreeMap<Partition, Range<i64>>;
 
 /// A topic.
-pub(super) struct Reader {
+pub struct Reader {
     consumer: BaseConsumer,
     topic: String,
     partitions: Cell<Option<(u32, Instant)>>,
 }
 
 impl Reader {
-    pub(super) fn new(
+    /// Connects when it is asked first.
+    ///
+    /// # Errors
+    /// When a property is wrong.
+    pub fn new(
         origin: &Origin,
         topic: &str,
         settings: &[(&str, &str)],
@@ -66,7 +70,10 @@ impl Reader {
 
     /// How many partitions it has. Says what is missing if the user may not read it, where questions
     /// about offsets do not.
-    pub(super) fn partitions(&self, budget: &Budget) -> Result<u32, RetrievalError> {
+    ///
+    /// # Errors
+    /// When it does not exist, or Kafka does not answer.
+    pub fn partitions(&self, budget: &Budget) -> Result<u32, RetrievalError> {
         let known = self.partitions.get().filter(|(_, since)| since.elapsed() < PARTITIONS_STAND);
         if let Some((partitions, _)) = known {
             return Ok(partitions);
@@ -96,7 +103,10 @@ impl Reader {
     }
 
     /// From the first to behind the last record that there is.
-    pub(super) fn whole(
+    ///
+    /// # Errors
+    /// When Kafka does not answer.
+    pub fn whole(
         &self,
         partitions: &BTreeSet<Partition>,
         budget: &Budget,
@@ -111,7 +121,10 @@ impl Reader {
     }
 
     /// The first record of each partition that is not older; `None` where all are.
-    pub(super) fn at(
+    ///
+    /// # Errors
+    /// When Kafka does not answer.
+    pub fn at(
         &self,
         partitions: &BTreeSet<Partition>,
         time: Timestamp,

@@ -11,6 +11,7 @@ mod security;
 mod shell;
 mod size;
 mod top;
+mod whatif;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

@@ -41,3 +41,4 @@ mod tenants;
 mod top;
 mod trace;
 mod trials;
+mod whatif;

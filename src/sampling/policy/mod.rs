@@ -127,6 +127,11 @@ impl PolicySet {
         self.order.simple()
     }
 
+    /// True if what the policy keeps depends on what it kept before.
+    pub fn has_budgets(&self, policy: PolicyIndex) -> bool {
+        !self.policies[usize::from(policy.0)].budgets.is_empty()
+    }
+
     /// True if some of them have limits on what they keep in a time.
     pub fn has_limits(&self) -> bool {
         !self.limits.is_empty()

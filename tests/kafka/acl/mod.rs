@@ -13,7 +13,7 @@ use std::thread;
 use broker::{User, guarded};
 use needs::{
     CAPTURE, CREATE_TOPICS, DECISIONS, DOCTOR, DRY_RUN, EXPORT, GENERATE, LETTERS, LOG, Need,
-    REKEY, REPLAY, RUN, TRACE,
+    REKEY, REPLAY, RUN, TRACE, WHATIF,
 };
 use world::World;
 
@@ -116,5 +116,6 @@ fn acl_commands_that_read_or_write_one_topic() {
     prove(CAPTURE, || World::new("acl-capture"), World::capture);
     prove(DECISIONS, || World::new("acl-decisions"), World::decisions);
     prove(TRACE, || World::new("acl-trace"), World::trace);
+    prove(WHATIF, || World::new("acl-whatif"), World::whatif);
     prove(GENERATE, || World::new("acl-generate"), World::generate);
 }

@@ -116,6 +116,9 @@ pub const DECISIONS: &[Need] = &[need("Read", Topic, LOG)];
 
 pub const TRACE: &[Need] = &[need("Read", Topic, LOG), need("Read", Topic, INPUT)];
 
+pub const WHATIF: &[Need] =
+    &[need("Read", Topic, INPUT), only("Read", Topic, LOG, "unless there is a `--baseline`")];
+
 pub const GENERATE: &[Need] = &[need("Write", Topic, "`--topic`")];
 
 const TABLE: &[(&str, &[Need])] = &[
@@ -132,6 +135,7 @@ const TABLE: &[(&str, &[Need])] = &[
     ("`decisions`", DECISIONS),
     ("`trace`, `retrieval`, and `run` with `retrieval.listen`", TRACE),
     ("", TRACE_INDEX),
+    ("`whatif`", WHATIF),
     ("`generate`", GENERATE),
 ];
 

@@ -323,6 +323,20 @@ impl World {
         Ok(())
     }
 
+    pub fn whatif(&self, user: &User<'_>) -> Result<(), String> {
+        self.decided()?;
+        let config = self.config(Some(user), "", "");
+        // Written ahead of the clock.
+        let arguments = ["whatif", "--policies", "policies.yaml", "--to", "2100-01-01T00:00:00Z"];
+        let (code, said) = self.command(&arguments, &config);
+        // The last traces may not be due yet.
+        if !matches!(code, Some(0 | 3)) {
+            return Err(said);
+        }
+        assert!(said.contains("compared"), "{said}");
+        Ok(())
+    }
+
     pub fn generate(&self, user: &User<'_>) -> Result<(), String> {
         let login = [
             "security.protocol=SASL_PLAINTEXT".to_owned(),

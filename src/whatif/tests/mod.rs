@@ -1,0 +1,3 @@
+mod fence;
+mod joining;
+mod merging;

@@ -1,0 +1,387 @@
+//! `tailsieve whatif`: policy files on traffic that real members have decided.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::process::Output;
+use std::time::Duration;
+
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use serde_json::Value;
+use tailsieve::testing::ids::TraceId;
+use tailsieve::testing::kafka::source;
+use tailsieve::testing::testbed::generator::{Layout, ModelSettings};
+use tailsieve::testing::testbed::ledger::{Ledger, TraceEntry, sampling_threshold};
+
+use crate::rig::{POLICIES, Rig, one_span};
+use crate::support::{eventually, tailsieve};
+
+/// How long it may take until the last traces are due.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+const IN_FORCE: &str = "
+decision_wait: 8s
+decision_wait_after_root_received: 3s
+policies:
+  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+  - {name: the-rest, type: probabilistic, probabilistic: {sampling_percentage: 10}}
+";
+
+/// Errors are nothing to it. The last two say nothing new, and nothing at all.
+const CANDIDATE: &str = "
+decision_wait: 20s
+policies:
+  - {name: payment, type: string_attribute, string_attribute: {key: service.name, values: [payment]}}
+  - {name: more, type: probabilistic, probabilistic: {sampling_percentage: 20}}
+  - {name: less, type: probabilistic, probabilistic: {sampling_percentage: 5}}
+  - {name: nobody, type: string_attribute, string_attribute: {key: service.name, values: [nobody]}}
+";
+
+/// The command, and the static file that it is given.
+struct Asked {
+    rig: Rig,
+    file: String,
+}
+
+impl Asked {
+    fn new(rig: Rig) -> Self {
+        let config = rig.config().replace("$ADMIN", "127.0.0.1:0");
+        let file = rig.scratch.write("tailsieve.yaml", &config).to_str().unwrap().to_owned();
+        Self { rig, file }
+    }
+
+    fn policies(&self, name: &str, text: &str) -> String {
+        self.rig.scratch.write(name, text).to_str().unwrap().to_owned()
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        tailsieve().args(["whatif", "--config", &self.file]).args(args).output().unwrap()
+    }
+
+    /// What it says of a policy file, and with which exit code it ends.
+    fn json(&self, policies: &str, args: &[&str]) -> (Option<i32>, Value) {
+        let args = [&["--policies", policies, "--output", "json"], args].concat();
+        let output = self.run(&args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let json = serde_json::from_slice(&output.stdout);
+        (output.status.code(), json.unwrap_or_else(|error| panic!("{args:?}: {error}: {said}")))
+    }
+
+    /// The same, once all traces are decided.
+    fn whole(&self, policies: &str, args: &[&str]) -> Value {
+        eventually("all traces to be due", PATIENCE, || {
+            let (code, outcome) = self.json(policies, args);
+            assert_eq!(code, Some(0), "{outcome}");
+            let edges = &outcome["candidates"][0]["edges"];
+            let is_over = edges["undecided"] == 0 && edges["notOnRecord"] == 0;
+            is_over.then_some(outcome)
+        })
+    }
+
+    fn fails(&self, args: &[&str], code: i32, what: &str) {
+        let output = self.run(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(what), "{args:?}: {said}");
+    }
+}
+
+/// The cells of the first candidate: old and new verdict, with traces and spans.
+fn cells(outcome: &Value) -> BTreeMap<(String, String), (u64, u64)> {
+    let verdict = |it: &Value| match (it["kept"].as_bool().unwrap(), it["policy"].as_str()) {
+        (true, policy) => format!("kept by {}", policy.unwrap()),
+        (false, policy) => format!("dropped by {}", policy.unwrap_or("none")),
+    };
+    let cells = outcome["candidates"][0]["cells"].as_array().unwrap().iter();
+    let cell = |it: &Value| {
+        let count = |name: &str| it[name].as_u64().unwrap();
+        ((verdict(&it["old"]), verdict(&it["new"])), (count("traces"), count("spans")))
+    };
+    cells.map(cell).collect()
+}
+
+fn spans(trace: &TraceEntry) -> u64 {
+    trace.spans.iter().map(|span| u64::from(span.copies)).sum()
+}
+
+fn passes(percent: f64, trace: &TraceEntry) -> bool {
+    sampling_threshold(percent).is_some_and(|threshold| trace.randomness >= threshold)
+}
+
+/// Scenario: traffic with late spans and duplicates is decided while members are killed and join; then the
+/// file that was in force is asked about.
+/// Guarantees: it changes nothing, and every trace and every span is counted.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn the_file_in_force_changes_nothing_whatever_happened() {
+    let rig = Rig::new("whatif-same", POLICIES);
+    let settings = ModelSettings {
+        seed: 31,
+        start: source::now(),
+        rate: 2_000.0,
+        max_spans: Some(24_000),
+        late_fraction: 0.1,
+        late_by: Duration::from_secs(12),
+        ..ModelSettings::default()
+    };
+    let mut first = rig.member("first");
+    let writing = rig.write(settings, true);
+    writing.wait_for(6_000);
+    let second = rig.member("second");
+    writing.wait_for(12_000);
+    first.process.kill();
+    let third = rig.member("third");
+    let ledger = writing.finish();
+    rig.settle();
+    drop((second, third));
+
+    let asked = Asked::new(rig);
+    let same = asked.policies("same.yaml", POLICIES);
+    let outcome = asked.whole(&same, &["--from", "-10m"]);
+    let cells = cells(&outcome);
+    assert!(cells.keys().all(|(old, new)| old == new), "{cells:?}");
+    assert!(cells.len() >= 3, "{cells:?}");
+    let all = cells.values().fold((0, 0), |all, it| (all.0 + it.0, all.1 + it.1));
+    let written = ledger.traces.values().map(spans).sum::<u64>();
+    assert_eq!(all, (ledger.traces.len() as u64, written));
+    let candidate = &outcome["candidates"][0];
+    assert!(candidate["lateSpans"].as_u64().unwrap() > 0);
+    assert_eq!(candidate["summary"]["change"]["bytes"]["value"], 0.0);
+    assert_eq!(outcome["read"]["unreadable"], 0);
+    let gate = ["--fail-if", "lost > 0", "--fail-if", "bytes > +0.01%", "--from", "10m"];
+    assert_eq!(asked.json(&same, &gate).0, Some(0));
+}
+
+/// Traffic that one member has decided.
+fn decided(test: &str) -> (Asked, Ledger) {
+    let rig = Rig::new(test, IN_FORCE);
+    let member = rig.member("member");
+    let settings = ModelSettings {
+        seed: 32,
+        start: source::now(),
+        rate: 3_000.0,
+        max_spans: Some(15_000),
+        duplicate_fraction: 0.0,
+        ..ModelSettings::default()
+    };
+    let ledger = rig.write(settings, true).finish();
+    rig.settle();
+    drop(member);
+    (Asked::new(rig), ledger)
+}
+
+/// Scenario: a file is asked about that keeps other traces.
+/// Guarantees: each cell is what the two files say of what was written; examples open with `trace`; what two
+/// processes find in other partitions adds up to what one finds in all; conditions decide the exit code.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn what_another_file_would_change_is_told_trace_by_trace() {
+    let (asked, ledger) = decided("whatif-other");
+    let candidate = asked.policies("candidate.yaml", CANDIDATE);
+    let range = ["--from", "-10m", "--price-per-gb", "1000"];
+    let outcome = asked.whole(&candidate, &range);
+    let mut expected = BTreeMap::<(String, String), (u64, u64)>::new();
+    let mut moved = BTreeMap::<bool, BTreeSet<String>>::new();
+    for (id, trace) in &ledger.traces {
+        let old = match (passes(10.0, trace), trace.error) {
+            (_, true) => "kept by errors",
+            (true, false) => "kept by the-rest",
+            (false, false) => "dropped by none",
+        };
+        let is_payment = trace.services.iter().any(|it| it == "payment");
+        let new = match (is_payment, passes(20.0, trace)) {
+            (true, _) => "kept by payment",
+            (false, true) => "kept by more",
+            (false, false) => "dropped by none",
+        };
+        let cell = expected.entry((old.to_owned(), new.to_owned())).or_default();
+        *cell = (cell.0 + 1, cell.1 + spans(trace));
+        if old.starts_with("kept") != new.starts_with("kept") {
+            moved.entry(new.starts_with("kept")).or_default().insert(id.to_string());
+        }
+    }
+    assert_eq!(cells(&outcome), expected);
+    let summary = &outcome["candidates"][0]["summary"];
+    let lost = moved[&false].len();
+    assert_eq!(summary["newlyLost"]["traces"]["value"], lost as f64);
+    let remarks: BTreeMap<&str, &Value> = summary["policies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["name"].as_str().unwrap(), &row["remark"]))
+        .collect();
+    assert_eq!((remarks["less"], remarks["nobody"]), (&"redundant".into(), &"neverMatches".into()));
+    assert_eq!((remarks["payment"], remarks["errors"]), (&Value::Null, &Value::Null));
+
+    check_examples(&asked, summary, &moved);
+    check_parts(&asked, &candidate, &outcome);
+    let text = asked.run(&["--policies", &candidate, "--from", "10m"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains("kept by errors -> dropped") && text.contains('█'), "{text}");
+    assert!(text.contains("matches no trace: nobody"), "{text}");
+
+    let gate = |condition: &str| {
+        let args = ["--from", "10m", "--policies", &candidate, "--fail-if", condition];
+        asked.run(&args).status.code()
+    };
+    assert_eq!(gate("lost(errors) > 0"), Some(1));
+    assert_eq!(gate(&format!("lost > {lost}")), Some(0));
+    assert_eq!(gate("lost(erors) > 0"), Some(2), "a name that nobody has");
+    let baseline = asked.policies("baseline.yaml", IN_FORCE);
+    let judged = asked.whole(&candidate, &["--from", "10m", "--baseline", &baseline]);
+    assert_eq!(cells(&judged), expected);
+}
+
+/// Examples are of the traces that moved, and can be opened.
+fn check_examples(asked: &Asked, summary: &Value, moved: &BTreeMap<bool, BTreeSet<String>>) {
+    let mut opened = 0;
+    for change in summary["changes"].as_array().unwrap() {
+        let is_kept = change["new"]["kept"].as_bool().unwrap();
+        for example in change["examples"].as_array().unwrap() {
+            let id = example["traceId"].as_str().unwrap();
+            assert!(moved[&is_kept].contains(id), "{id}");
+            if opened < 3 {
+                let args = ["trace", id, "--config", &asked.file, "--output", "json"];
+                let output = tailsieve().args(args).output().unwrap();
+                assert!(output.status.success(), "{id}");
+                opened += 1;
+            }
+        }
+    }
+    assert_eq!(opened, 3);
+}
+
+/// Parts of the partitions, each by a process of its own, and put together.
+fn check_parts(asked: &Asked, candidate: &str, whole: &Value) {
+    let time = |name: &str| {
+        let millis = whole[name].as_u64().unwrap();
+        humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + Duration::from_millis(millis))
+            .to_string()
+    };
+    let (from, to) = (time("fromUnixMilli"), time("toUnixMilli"));
+    let part = |partitions: &str| {
+        let args = ["--from", &from, "--to", &to, "--partition", partitions];
+        let (code, part) = asked.json(candidate, &args);
+        assert_eq!(code, Some(0), "{part}");
+        part
+    };
+    let parts = [part("0,2,4,6,8,10"), part("1,3,5,7,9,11")];
+    let files: Vec<String> = (parts.iter().enumerate())
+        .map(|(number, part)| {
+            asked.rig.scratch.write(&format!("{number}.json"), &part.to_string());
+            asked.rig.scratch.join(&format!("{number}.json")).to_str().unwrap().to_owned()
+        })
+        .collect();
+    let merge = |files: &[&str]| {
+        let args = [&["whatif", "merge", "--output", "json"], files].concat();
+        tailsieve().args(args).output().unwrap()
+    };
+    let merged = merge(&[&files[0], &files[1]]);
+    let merged: Value = serde_json::from_slice(&merged.stdout).unwrap();
+    assert_eq!(cells(&merged), cells(whole));
+    assert_eq!(merged["partitions"], whole["partitions"]);
+    let twice = merge(&[&files[0], &files[0]]);
+    let said = String::from_utf8_lossy(&twice.stderr).into_owned();
+    assert!(
+        twice.status.code() == Some(2) && said.contains("both have read partition 0"),
+        "{said}"
+    );
+    // One half is scaled up, and the truth is about there.
+    let of = |outcome: &Value, what: &str| {
+        outcome["candidates"][0]["summary"]["compared"]["traces"][what].as_f64().unwrap()
+    };
+    let (read, all) = (of(&parts[0], "value"), of(whole, "value"));
+    assert!((0.7..1.3).contains(&(read / all)), "{read} of {all}");
+    assert!(of(&parts[0], "low") < of(&parts[0], "high"));
+}
+
+/// Guarantees: who asks for what is not there is told so, and by exit codes.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn who_asks_for_what_is_not_there_is_told_so() {
+    let (asked, _) = decided("whatif-missing");
+    let good = asked.policies("good.yaml", IN_FORCE);
+    let broken = asked.policies("broken.yaml", "policies: [{name: a, type: guess}]");
+    asked.fails(&["--policies", &broken], 2, "broken.yaml:1:");
+    let policies = ["--policies", &good];
+    let fails =
+        |more: &[&str], code, what: &str| asked.fails(&[&policies, more].concat(), code, what);
+    fails(&["--from", "1h", "--to", "2h"], 2, "the range is empty");
+    fails(&["--from", "10h", "--to", "9h"], 3, "has no records in that range");
+    fails(&["--topic", "nowhere-to-be-found"], 2, "does not exist");
+    fails(&["--decision-log", "nowhere-to-be-found"], 2, "does not exist");
+    fails(&["--partition", "99"], 2, "there is no partition 99");
+    fails(&["--fail-if", "money > 3"], 2, "--price-per-gb");
+    fails(&["--fail-if", "much"], 2, "lost(errors) > 0");
+
+    let topic = &asked.rig.topic;
+    let ends = topic.end_offsets();
+    let half: BTreeMap<i32, i64> = ends.iter().map(|(it, end)| (*it, end / 2)).collect();
+    topic.delete_records(&half);
+    let (code, outcome) = asked.json(&good, &["--from", "10m"]);
+    assert_eq!((code, &outcome["isCut"]), (Some(4), &Value::Bool(true)), "{outcome}");
+    topic.delete_records(&ends);
+    fails(&["--from", "10m"], 4, "Kafka has deleted those that it had");
+
+    // Batches of several traces have no key.
+    let keyless = asked.rig.kafka.topic("whatif-keyless", 4, &[]);
+    let settings = ModelSettings {
+        start: source::now(),
+        max_traces: Some(100),
+        layout: Layout::Batched,
+        ..ModelSettings::default()
+    };
+    asked.rig.write_to(&keyless, settings, false).finish();
+    let args = ["--topic", keyless.name(), "--baseline", &good, "--warm-up", "0"];
+    let later = ["--to", "2100-01-01T00:00:00Z"];
+    fails(&[&args[..], &later, &["--partitions", "2"]].concat(), 2, "have no key");
+    let (_, outcome) = asked.json(&good, &[&args[..], &later].concat());
+    let note = outcome["notes"][0].as_str().unwrap();
+    assert!(note.contains("tailsieve rekey"), "{note}");
+}
+
+/// Scenario: a trace begins before the range and has spans in it; another one begins in it and is open at
+/// its end.
+/// Guarantees: neither is compared, and both are counted.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn what_is_not_wholly_in_the_range_is_at_an_edge() {
+    let rig = Rig::new("whatif-edges", IN_FORCE);
+    let asked = Asked::new(rig);
+    let now = source::now().0;
+    let id = |number: u8| TraceId::from_slice(&[number; 16]).unwrap();
+    let producer: BaseProducer = asked.rig.kafka.client().create().unwrap();
+    let send = |trace: u8, span: u8, parent: Option<u8>, seconds_ago: i64| {
+        let (id, payload) = (id(trace), one_span(id(trace), span, parent));
+        let record = BaseRecord::to(asked.rig.topic.name()).key(id.as_bytes().as_slice());
+        let record = record.payload(&payload).partition(0).timestamp(now - seconds_ago * 1000);
+        producer.send(record).map_err(|(error, _)| error).unwrap();
+    };
+    // The range is from 100 to 50 seconds ago.
+    send(1, 1, Some(9), 103);
+    send(1, 2, Some(9), 97);
+    send(2, 1, None, 90);
+    send(2, 2, Some(1), 89);
+    // Late, of a trace that was decided before.
+    send(1, 3, Some(9), 70);
+    send(3, 1, Some(9), 55);
+    send(3, 2, Some(9), 45);
+    send(4, 1, None, 40);
+    producer.flush(Duration::from_secs(30)).unwrap();
+    let member = asked.rig.member("member");
+    asked.rig.settle();
+    drop(member);
+    let good = asked.policies("good.yaml", IN_FORCE);
+    let time = |seconds_ago: i64| {
+        let at = Duration::from_millis((now - seconds_ago * 1000) as u64);
+        humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + at).to_string()
+    };
+    let (code, outcome) = asked.json(&good, &["--from", &time(100), "--to", &time(50)]);
+    assert_eq!(code, Some(0), "{outcome}");
+    let compared = cells(&outcome);
+    assert!(compared.keys().all(|(old, new)| old == new), "{compared:?}");
+    assert_eq!(compared.values().copied().collect::<Vec<_>>(), [(1, 2)]);
+    let edges = &outcome["candidates"][0]["edges"];
+    assert_eq!((&edges["beganBefore"], &edges["undecided"]), (&1.into(), &1.into()), "{edges}");
+    assert_eq!((&edges["notOnRecord"], &edges["onlyOnRecord"]), (&0.into(), &0.into()), "{edges}");
+    fs::remove_file(good).unwrap();
+}
