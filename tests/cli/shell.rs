@@ -88,7 +88,10 @@ fn every_command_has_its_man_page() {
     let found: BTreeSet<_> = names.map(|name| name.into_string().unwrap()).collect();
     let mut expected: BTreeSet<_> =
         commands().iter().map(|command| format!("tailsieve-{command}.1")).collect();
-    expected.extend(["tailsieve.1", "tailsieve-convert-refinery.1"].map(str::to_owned));
+    expected.extend(
+        ["tailsieve.1", "tailsieve-convert-refinery.1", "tailsieve-whatif-merge.1"]
+            .map(str::to_owned),
+    );
     assert_eq!(found, expected);
     let page = fs::read_to_string(dir.path().join("tailsieve-health.1")).unwrap();
     for part in [".SH NAME", "tailsieve health", "\\-\\-timeout", "Exit codes:"] {

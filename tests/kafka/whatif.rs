@@ -13,7 +13,7 @@ use tailsieve::testing::testbed::generator::{Layout, ModelSettings};
 use tailsieve::testing::testbed::ledger::{Ledger, TraceEntry, sampling_threshold};
 
 use crate::rig::{POLICIES, Rig, one_span};
-use crate::support::{eventually, tailsieve};
+use crate::support::{Process, eventually, tailsieve};
 
 /// How long it may take until the last traces are due.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -292,6 +292,41 @@ fn check_parts(asked: &Asked, candidate: &str, whole: &Value) {
     let (read, all) = (of(&parts[0], "value"), of(whole, "value"));
     assert!((0.7..1.3).contains(&(read / all)), "{read} of {all}");
     assert!(of(&parts[0], "low") < of(&parts[0], "high"));
+}
+
+/// Scenario: a comparison that reads slowly is told to stop when a part is read, and called again.
+/// Guarantees: it says what it has, scaled up; the next call reads the rest, and comes to the whole.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn a_comparison_that_was_stopped_goes_on() {
+    let (asked, ledger) = decided("whatif-state");
+    let candidate = asked.policies("candidate.yaml", CANDIDATE);
+    let whole = asked.whole(&candidate, &["--from", "10m"]);
+    let state = asked.rig.scratch.join("state.json");
+    let file = state.to_str().unwrap();
+    let mut command = tailsieve();
+    command.args(["whatif", "--config", &asked.file, "--policies", &candidate, "--from", "10m"]);
+    command.args(["--state", file, "--threads", "1", "--bytes-per-second", "100kB"]);
+    command.args(["--output", "json"]);
+    let mut slow = Process::spawn(command, asked.rig.scratch.path(), "slow");
+    eventually("a partition to be read", PATIENCE, || state.exists().then_some(()));
+    let status = slow.terminate();
+    let log = slow.log();
+    assert!(status.success() && log.contains("of 12 partitions were read to their ends"), "{log}");
+    let first: Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
+    let read = first["partitions"].as_array().unwrap().len();
+    assert!((1..12).contains(&read), "{read}");
+
+    let output = asked.run(&["--policies", &candidate, "--state", file, "--output", "json"]);
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{outcome}");
+    assert_eq!(outcome["partitions"], whole["partitions"]);
+    assert_eq!(outcome["fromUnixMilli"], first["fromUnixMilli"]);
+    let all = cells(&outcome).values().map(|(traces, _)| traces).sum::<u64>();
+    assert_eq!((cells(&outcome), all), (cells(&whole), ledger.traces.len() as u64));
+
+    let other = asked.policies("other.yaml", IN_FORCE);
+    asked.fails(&["--policies", &other, "--state", file], 2, "the state of another comparison");
 }
 
 /// Guarantees: who asks for what is not there is told so, and by exit codes.

@@ -343,3 +343,54 @@ fn intervals_of_runs_over_some_partitions_hold_the_truth() {
     let share = f64::from(held) / f64::from(all);
     assert!((0.92..=0.98).contains(&share), "{share}");
 }
+
+/// A record of one span of the trace 1, of so many seconds after the first one.
+fn one_span(seconds: i64, span: u8, failed: bool) -> (Timestamp, Vec<u8>) {
+    use opentelemetry_proto::tonic::trace::v1::{
+        ResourceSpans, ScopeSpans, Span, Status, TracesData,
+    };
+    use prost::Message as _;
+
+    let status = Status { code: if failed { 2 } else { 1 }, ..Status::default() };
+    let span = Span {
+        trace_id: vec![1; 16],
+        span_id: vec![span; 8],
+        status: Some(status),
+        ..Span::default()
+    };
+    let scope = ScopeSpans { spans: vec![span], ..ScopeSpans::default() };
+    let resource = ResourceSpans { scope_spans: vec![scope], ..ResourceSpans::default() };
+    let at = Timestamp(1_700_000_000_000 + seconds * 1000);
+    (at, TracesData { resource_spans: vec![resource] }.encode_to_vec())
+}
+
+/// Scenario: a late error re-opens a trace that was dropped, by one of two files.
+/// Guarantees: it is kept by that file, with all of its spans, whichever side has it.
+#[test]
+fn a_trace_that_late_spans_reopen_is_kept() {
+    let policies =
+        "policies: [{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]";
+    let parse = |text: &str| config::parse_policies("p.yaml", text).unwrap();
+    let (plain, reopens) =
+        (parse(policies), parse(&format!("reopen: {{policies: [errors]}}\n{policies}")));
+    let record = |(at, payload): (Timestamp, Vec<u8>)| GeneratedRecord {
+        at,
+        key: None,
+        trace_id: None,
+        payload,
+        spans: Vec::new(),
+    };
+    let records = [one_span(0, 1, false), one_span(60, 2, true), one_span(61, 3, false)];
+    let records = records.map(record);
+    for (old, new) in [(&plain, &reopens), (&reopens, &plain), (&reopens, &reopens)] {
+        let tally = compare(old, &[new], &records, &(0..3)).remove(0);
+        let verdict = |file: &PolicyFile| match file.reopen {
+            Some(_) => verdict(true, "errors"),
+            None => verdict(false, ""),
+        };
+        let cells: Vec<_> = cells(&tally).into_iter().collect();
+        let [((before, now), [traces, spans, _])] = &cells[..] else { panic!("{cells:?}") };
+        assert_eq!((before, now), (&verdict(old), &verdict(new)));
+        assert_eq!((*traces, *spans, tally.late_spans, tally.late_traces), (1, 3, 2, 1));
+    }
+}
