@@ -198,7 +198,8 @@ fn size(variable: &str, default: u64) -> u64 {
 
 /// Scenario: random pairs of policy files judge generated traffic with late spans, lost roots and duplicates.
 /// Guarantees: each cell of each candidate is, in traces, spans and bytes, what judging both files by `decide`
-/// comes to; for a part of the traffic as for all of it.
+/// comes to; for a part of the traffic as for all of it. `TAILSIEVE_WHATIF_TRACES` and `TAILSIEVE_WHATIF_PAIRS`
+/// make it larger.
 #[test]
 fn each_cell_is_what_decide_says_of_both_files() {
     let traces_wanted = size("TAILSIEVE_WHATIF_TRACES", 600);
