@@ -105,12 +105,17 @@ fn two_files_are_compared_on_a_capture() {
 }
 
 #[test]
-fn other_waits_are_a_table() {
+fn other_waits_are_a_table_and_suggestions_are_asked_for() {
     let files = Files::new();
     let (code, text, _) = files.run(&["--decision-wait", "5s,2m"]);
     let has = |start: &str| text.lines().any(|line| line.starts_with(start));
     assert!(code == 0 && has("as in the file") && has("5s ") && has("2m "), "{text}");
     assert_eq!(text.matches("new.yaml instead of").count(), 1, "{text}");
+    let (_, text, _) = files.run(&["--suggest"]);
+    assert!(text.contains("suggestions\n- 5 traces are too few"), "{text}");
+    let (_, json, _) = files.run(&["--suggest", "--output", "json"]);
+    let outcome: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(outcome["candidates"][0]["suggestions"].as_array().unwrap().len(), 1);
     let (code, _, said) = files.run(&["--decision-wait", "0s"]);
     assert!(code == 2 && said.contains("above 0"), "{said}");
 }

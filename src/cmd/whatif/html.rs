@@ -19,6 +19,7 @@ pub(super) fn page(
     outcome: &Outcome,
     scale: &Scale,
     judged: &[(&Condition, String, Judged)],
+    suggestions: impl Fn(usize) -> Vec<String>,
 ) -> String {
     let markup = html! {
         (DOCTYPE)
@@ -35,7 +36,10 @@ pub(super) fn page(
                 p { (format::head(outcome)) }
                 @for note in &outcome.notes { p.note { (note) } }
                 @if !judged.is_empty() { (gates(judged)) }
-                @for (number, _) in format::files(outcome) { (section(outcome, number, scale)) }
+                @for (number, _) in format::files(outcome) {
+                    (section(outcome, number, scale))
+                    (suggested(&suggestions(number)))
+                }
             }
         }
     };
@@ -72,6 +76,15 @@ fn section(outcome: &Outcome, number: usize, scale: &Scale) -> Markup {
         (waits(outcome, number, scale))
         @if let Some(edges) = format::edges(&candidate.tally.edges) { p { "not compared: " (edges) } }
         @if let Some(hot) = format::hot(outcome, candidate) { p.note { (hot) } }
+    }
+}
+
+fn suggested(all: &[String]) -> Markup {
+    html! {
+        @if !all.is_empty() {
+            h3 { "Suggestions" }
+            ul { @for suggestion in all { li { (suggestion) } } }
+        }
     }
 }
 
@@ -253,7 +266,7 @@ mod tests {
         let condition = condition("lost > 3").unwrap();
         let summary = Summary::of(&outcome.candidates[0], &scale);
         let judged = [(&condition, "new.yaml".to_owned(), condition.judge(&summary))];
-        let page = page(&outcome, &scale, &judged);
+        let page = page(&outcome, &scale, &judged, |_| vec!["leave <b> out".to_owned()]);
         for asking in ["<script", "src=", "href", "url(", "@import", "http://", "https://", "<link"]
         {
             assert!(!page.replace("&lt;script src=", "").contains(asking), "{asking} in {page}");
@@ -265,6 +278,7 @@ mod tests {
             "<td class=\"failed\">failed</td>",
             "most records &amp; more",
             "dropped before",
+            "<li>leave &lt;b&gt; out</li>",
         ] {
             assert!(page.contains(said), "{said} in {page}");
         }

@@ -12,6 +12,7 @@ mod merge;
 mod print;
 mod progress;
 mod state;
+mod suggest;
 mod summary;
 mod text;
 

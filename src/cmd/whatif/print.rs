@@ -8,7 +8,7 @@ use super::format;
 use super::gate::{self, Condition, Judged};
 use super::html;
 use super::summary::{Scale, Summary};
-use super::text;
+use super::{suggest, text};
 use crate::cmd::process::{self, CommandError};
 use crate::whatif::Outcome;
 
@@ -27,6 +27,9 @@ pub(super) struct PrintArgs {
     /// Exit with 1 if this holds, such as 'lost(errors) > 0' or 'bytes > +10%'; may be given several times
     #[arg(long, value_name = "CONDITION", value_parser = gate::condition)]
     fail_if: Vec<Condition>,
+    /// Say what could be left out or changed, as the traffic says
+    #[arg(long)]
+    suggest: bool,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -100,6 +103,7 @@ impl PrintArgs {
                 text::write_head(&mut out, outcome)?;
                 for (number, _) in format::files(outcome) {
                     text::write_candidate(&mut out, outcome, number, scale)?;
+                    text::write_suggestions(&mut out, &self.suggestions(outcome, number, scale))?;
                 }
                 if !judged.is_empty() {
                     writeln!(out)?;
@@ -107,11 +111,16 @@ impl PrintArgs {
                 text::write_gates(&mut out, judged)?;
             }
             Output::Json => {
-                writeln!(out, "{}", json(outcome, scale)?)?;
+                writeln!(out, "{}", self.json(outcome, scale)?)?;
                 text::write_gates(&mut io::stderr(), judged)?;
             }
             Output::Html => {
-                writeln!(out, "{}", html::page(outcome, scale, judged))?;
+                writeln!(
+                    out,
+                    "{}",
+                    html::page(outcome, scale, judged, |number| self
+                        .suggestions(outcome, number, scale))
+                )?;
                 text::write_gates(&mut io::stderr(), judged)?;
             }
         }
@@ -141,14 +150,23 @@ impl PrintArgs {
         }
         Ok(())
     }
-}
 
-/// The outcome, which `merge` reads again, with what is said of each candidate.
-fn json(outcome: &Outcome, scale: &Scale) -> io::Result<String> {
-    let mut value = serde_json::to_value(outcome)?;
-    for (number, candidate) in outcome.candidates.iter().enumerate() {
-        let summary = serde_json::to_value(Summary::of(candidate, scale))?;
-        value["candidates"][number]["summary"] = summary;
+    fn suggestions(&self, outcome: &Outcome, number: usize, scale: &Scale) -> Vec<String> {
+        let suggest = || suggest::suggestions(&outcome.candidates[number], scale);
+        if self.suggest { suggest() } else { Vec::new() }
     }
-    Ok(serde_json::to_string_pretty(&value)?)
+
+    /// The outcome, which `merge` reads again, with what is said of each candidate.
+    fn json(&self, outcome: &Outcome, scale: &Scale) -> io::Result<String> {
+        let mut value = serde_json::to_value(outcome)?;
+        for (number, candidate) in outcome.candidates.iter().enumerate() {
+            let summary = serde_json::to_value(Summary::of(candidate, scale))?;
+            let candidate = &mut value["candidates"][number];
+            candidate["summary"] = summary;
+            if self.suggest {
+                candidate["suggestions"] = self.suggestions(outcome, number, scale).into();
+            }
+        }
+        Ok(serde_json::to_string_pretty(&value)?)
+    }
 }

@@ -42,6 +42,14 @@ pub(super) fn write_candidate(
     }
 }
 
+/// Writes what could be changed.
+pub(super) fn write_suggestions(out: &mut impl Write, all: &[String]) -> io::Result<()> {
+    if !all.is_empty() {
+        writeln!(out, "\nsuggestions")?;
+    }
+    all.iter().try_for_each(|suggestion| writeln!(out, "- {suggestion}"))
+}
+
 /// Writes what became of the conditions.
 pub(super) fn write_gates(
     out: &mut impl Write,

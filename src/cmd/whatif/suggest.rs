@@ -1,0 +1,103 @@
+//! `--suggest`: what could be left out or changed in a candidate, as the traffic says.
+//!
+//! Each suggestion says what it goes by. None is made of what chance may have brought about: a policy that
+//! matches no trace of a part of the topic may match others.
+
+use super::format::{count, size};
+use super::summary::{PolicyRow, Remark, Scale, Summary};
+use crate::whatif::{Candidate, Estimate};
+
+/// A policy that alone keeps this share of what is kept is worth a thought.
+const LARGE: f64 = 0.2;
+
+/// So many late traces of all are worth one.
+const MANY_LATE: f64 = 0.01;
+
+/// So few traces say nothing.
+const FEW: f64 = 1000.0;
+
+/// What could be changed, the most bytes first.
+pub(super) fn suggestions(candidate: &Candidate, scale: &Scale) -> Vec<String> {
+    let summary = Summary::of(candidate, scale);
+    let compared = summary.compared.traces;
+    if compared.value < FEW {
+        return vec![format!("{} traces are too few to suggest anything", count(compared))];
+    }
+    let mut large: Vec<&PolicyRow<'_>> =
+        summary.policies.iter().filter(|row| share(&summary, row) >= LARGE).collect();
+    large.sort_by(|one, other| other.alone.bytes.value.total_cmp(&one.alone.bytes.value));
+    let large = large.into_iter().map(|row| {
+        let (half, percent) = (row.alone.bytes.value / 2.0, share(&summary, row) * 100.0);
+        let (name, alone, half) =
+            (row.name, size(Estimate::exact(row.alone.bytes.value)), size(Estimate::exact(half)));
+        format!(
+            "{name} alone keeps {alone}, {percent:.0} % of what is kept: with `and` and a `probabilistic` of \
+             50 % it would be about {half} less"
+        )
+    });
+    let left_out = |remark, why: &'static str| {
+        let rows = summary.policies.iter().filter(move |row| row.remark == Some(remark));
+        let all = count(compared);
+        rows.map(move |row| format!("{} could be left out: of {all} traces {why}", row.name))
+    };
+    let never = left_out(Remark::NeverMatches, "it matches none");
+    let redundant = left_out(Remark::Redundant, "none would be decided otherwise without it");
+    large.chain(never).chain(redundant).chain(wait(&summary, candidate)).collect()
+}
+
+/// The share of what is kept that a policy alone keeps.
+fn share(summary: &Summary<'_>, row: &PolicyRow<'_>) -> f64 {
+    let keeps = row.kept_now.bytes.value > 0.0;
+    if keeps { row.alone.bytes.value / summary.kept_now.bytes.value.max(1.0) } else { 0.0 }
+}
+
+fn wait(summary: &Summary<'_>, candidate: &Candidate) -> Option<String> {
+    let late = candidate.tally.late_traces as f64 / candidate.tally.decided.max(1) as f64;
+    (late >= MANY_LATE).then(|| {
+        let (percent, traces) = (late * 100.0, count(Estimate::exact(summary.waiting.late_traces)));
+        format!(
+            "{traces} traces ({percent:.1} %) were judged without spans that came late: see what a longer \
+             decision_wait does, with --decision-wait"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::an_outcome;
+    use super::*;
+    use crate::whatif::{Figures, PolicyTally};
+
+    #[test]
+    fn what_the_traffic_says_is_suggested_and_nothing_of_a_few_traces() {
+        let mut outcome = an_outcome();
+        let scale = Scale::of(&outcome, None);
+        let few = suggestions(&outcome.candidates[0], &scale);
+        assert_eq!(few, ["123 traces are too few to suggest anything"]);
+        let tally = &mut outcome.candidates[0].tally;
+        let dropped = tally.cells.last_mut().unwrap();
+        dropped.figures = Figures { traces: 5000, ..dropped.figures };
+        (tally.decided, tally.late_traces) = (5000, 75);
+        let voted = |name: &str, votes_keep, alone: u64| PolicyTally {
+            name: name.to_owned(),
+            votes_keep,
+            alone: Figures { traces: alone, bytes: alone * 100, ..Figures::default() },
+            ..PolicyTally::default()
+        };
+        // Of 1900 bytes that are kept.
+        tally.policies =
+            vec![voted("errors", 6, 6), voted("more", 13, 12), voted("a", 0, 0), voted("b", 3, 0)];
+        let found = suggestions(&outcome.candidates[0], &scale);
+        let expected = [
+            "more alone keeps 1.2 kB, 63 % of what is kept: with `and` and a `probabilistic` of 50 % it would be \
+             about 600 B less",
+            "errors alone keeps 600 B, 32 % of what is kept: with `and` and a `probabilistic` of 50 % it would be \
+             about 300 B less",
+            "a could be left out: of 5 023 traces it matches none",
+            "b could be left out: of 5 023 traces none would be decided otherwise without it",
+            "75 traces (1.5 %) were judged without spans that came late: see what a longer decision_wait does, with \
+             --decision-wait",
+        ];
+        assert_eq!(found, expected);
+    }
+}
