@@ -236,6 +236,7 @@ fn framing(criterion: &mut Criterion) {
     let threshold = Threshold::new(0xe6_6600_0000_0000).expect("below 2^56");
     let certain = Additions {
         policy: Some("errors"),
+        restored: false,
         chance: Chance::Certain,
         tracestate: true,
         sample_rate: true,
@@ -278,8 +279,7 @@ fn requests(records: &Records) -> Vec<Vec<u8>> {
     let (traces, headers) = traces(records);
     let mut all = Vec::new();
     let mut framer = Framer::new(MAX_CHUNK_BYTES);
-    let nothing =
-        Additions { policy: None, chance: Chance::Certain, tracestate: false, sample_rate: false };
+    let nothing = Additions::default();
     for trace in &traces {
         frame(&mut framer, &headers, trace, &nothing, |chunk| all.extend(chunk));
     }

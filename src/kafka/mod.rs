@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub mod cluster;
 pub mod dead_letters;
 pub mod decision_log;
+pub mod keep_request;
 pub mod partitioner;
 pub mod publish;
 pub mod record_headers;

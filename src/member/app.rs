@@ -19,7 +19,7 @@ use crate::kafka::decision_log::{DecisionLog, DecisionLogSettings, GroupHash, Lo
 use crate::kafka::publish::NoticeSink;
 use crate::kafka::source::{self, ConsumerHandle, ConsumerStatus, OwnershipTable, SourceSettings};
 use crate::member::observer::Observer;
-use crate::member::rereader::Rereader;
+use crate::member::rereader::{Answers, Rereader};
 use crate::member::routing::Routing;
 use crate::member::worker::{
     Annotations, DecisionRoom, Liveness, Notice, PolicyWatch, ReadAnew, Refusals, Reread, Shared,
@@ -158,7 +158,7 @@ impl Member {
         let (routing, latest) = (Arc::new(Routing::default()), Arc::new(Latest::default()));
         let dead_letters = start_dead_letters(&settings, sinks(&notices, Notice::Letter))?;
         let stop_workers = CancellationToken::new();
-        let reread = start_rereader(name, &settings, &notices, stop_workers.clone())?;
+        let reread = start_rereader(name, &settings, &notices, &stop_workers)?;
         let shared = Arc::new(Shared {
             epoch: tokio::time::Instant::now(),
             policies,
@@ -288,24 +288,22 @@ fn start_rereader(
     name: &str,
     settings: &MemberSettings,
     notices: &[mpsc::UnboundedSender<Notice>],
-    stop: CancellationToken,
+    stop: &CancellationToken,
 ) -> Result<Option<Rereader>, StartError> {
     let Some(log) = &settings.decision_log else { return Ok(None) };
     let SourceSettings { brokers, properties, topic, headers, .. } = settings.source.clone();
     let group = Some(GroupHash::of(&log.group_id));
     let decision_log = log.topic.clone();
-    // It is told where to begin.
-    let decision_index = None;
+    let decision_index = log.index.as_ref().map(|index| index.topic.clone());
     let origin = Origin { brokers, properties, topic, decision_log, decision_index, group };
     let notices = notices.to_vec();
-    let answers = move |anew: ReadAnew| {
+    let answers: Answers = Arc::new(move |anew: ReadAnew| {
         // A worker that is gone needs no answers.
         if let Some(worker) = notices.get(anew.asked.origin.worker) {
             drop(worker.send(Notice::Reread(anew)));
         }
-    };
-    let started = Rereader::start(name, (origin, headers), Box::new(answers), stop);
-    Ok(Some(started?))
+    });
+    Ok(Some(Rereader::start(name, (origin, headers), &answers, stop)?))
 }
 
 fn start_dead_letters(

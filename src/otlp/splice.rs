@@ -15,6 +15,9 @@ use crate::otlp::probability::Threshold;
 /// The attribute that names the policy a trace was kept by.
 const POLICY_KEY: &str = "tailsieve.policy";
 
+/// The attribute of a trace that was dropped, and is kept since somebody asked for it: `true`.
+const RESTORED_KEY: &str = "tailsieve.restored";
+
 /// The attribute that Honeycomb and ClickStack read: how many spans this one stands for.
 const SAMPLE_RATE_KEY: &str = "SampleRate";
 
@@ -76,6 +79,8 @@ enum SampleRate {
 pub struct Additions<'a> {
     /// The value of attribute `tailsieve.policy`, if it is written.
     pub policy: Option<&'a str>,
+    /// Whether attribute `tailsieve.restored` is written.
+    pub restored: bool,
     /// The chance with which the trace was kept.
     pub chance: Chance,
     /// Whether `th` is written to the tracestate.
@@ -88,7 +93,9 @@ impl Additions<'_> {
     /// True if spans stay as they are.
     fn is_nothing(&self) -> bool {
         let changes_threshold = self.chance != Chance::Certain;
-        self.policy.is_none() && !(self.tracestate && changes_threshold) && !self.sample_rate
+        let has_attributes = self.policy.is_some() || self.restored || self.sample_rate;
+        let changes_tracestate = self.tracestate && changes_threshold;
+        !(has_attributes || changes_tracestate)
     }
 }
 
@@ -105,6 +112,7 @@ pub(super) enum Spliced {
 struct Replaced {
     trace_state: bool,
     policy: bool,
+    restored: bool,
     sample_rate: bool,
 }
 
@@ -121,9 +129,10 @@ struct Body<'a> {
 impl Body<'_> {
     /// True if some field is there that is to be replaced.
     fn has(&self, replaced: Replaced) -> bool {
-        let Replaced { trace_state, policy, sample_rate } = self.found;
+        let Replaced { trace_state, policy, restored, sample_rate } = self.found;
         (trace_state && replaced.trace_state)
             || (policy && replaced.policy)
+            || (restored && replaced.restored)
             || (sample_rate && replaced.sample_rate)
     }
 }
@@ -185,16 +194,19 @@ pub(super) fn splice(
     let replaced = Replaced {
         trace_state: trace_state.is_some(),
         policy: additions.policy.is_some(),
+        restored: additions.restored,
         sample_rate: sample_rate != SampleRate::AsItIs,
     };
     if body.has(replaced) {
         body = self::body(framed, start, replaced)?;
     }
     let sample_rate = match sample_rate {
-        SampleRate::Written(rate) => Some(rate),
+        SampleRate::Written(rate) => Some(rate.cast_unsigned()),
         SampleRate::AsItIs | SampleRate::Erased => None,
     };
-    write(framed, &body, trace_state, additions.policy, sample_rate, out);
+    let attributes =
+        Attributes { policy: additions.policy, restored: additions.restored, sample_rate };
+    write(framed, &body, trace_state, &attributes, out);
     Ok(spliced)
 }
 
@@ -219,10 +231,14 @@ fn body(framed: &[u8], start: usize, replaced: Replaced) -> Result<Body<'_>, Sca
                     None => key_of(&framed[..end], start)?,
                 };
                 let is_policy = key == POLICY_KEY.as_bytes();
+                let is_restored = key == RESTORED_KEY.as_bytes();
                 let is_sample_rate = key == SAMPLE_RATE_KEY.as_bytes();
                 body.found.policy |= is_policy;
+                body.found.restored |= is_restored;
                 body.found.sample_rate |= is_sample_rate;
-                (replaced.policy && is_policy) || (replaced.sample_rate && is_sample_rate)
+                (replaced.policy && is_policy)
+                    || (replaced.restored && is_restored)
+                    || (replaced.sample_rate && is_sample_rate)
             }
             _ => {
                 reader.skip(tag, super::wire::MAX_DEPTH)?;
@@ -255,22 +271,68 @@ fn key_of(message: &[u8], start: usize) -> Result<&[u8], ScanError> {
     Ok(key)
 }
 
+/// The attributes that are written.
+struct Attributes<'a> {
+    policy: Option<&'a str>,
+    restored: bool,
+    sample_rate: Option<u64>,
+}
+
+impl Attributes<'_> {
+    fn policy_len(policy: &str) -> usize {
+        attribute_len(POLICY_KEY, delimited_len(1, policy.len()))
+    }
+
+    fn restored_len() -> usize {
+        attribute_len(RESTORED_KEY, 2)
+    }
+
+    fn rate_len(rate: u64) -> usize {
+        attribute_len(SAMPLE_RATE_KEY, 1 + varint_len(rate))
+    }
+
+    /// The bytes of all of them.
+    fn len(&self) -> usize {
+        let Self { policy, restored, sample_rate } = *self;
+        let of = |length| delimited_len(ATTRIBUTES_FIELD, length);
+        policy.map_or(0, |policy| of(Self::policy_len(policy)))
+            + if restored { of(Self::restored_len()) } else { 0 }
+            + sample_rate.map_or(0, |rate| of(Self::rate_len(rate)))
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        if let Some(policy) = self.policy {
+            write_delimited_head(ATTRIBUTES_FIELD, Self::policy_len(policy), out);
+            write_key(POLICY_KEY, delimited_len(1, policy.len()), out);
+            write_delimited_head(1, policy.len(), out);
+            out.extend_from_slice(policy.as_bytes());
+        }
+        if self.restored {
+            write_delimited_head(ATTRIBUTES_FIELD, Self::restored_len(), out);
+            write_key(RESTORED_KEY, 2, out);
+            write_varint(2 << 3, out);
+            write_varint(1, out);
+        }
+        if let Some(rate) = self.sample_rate {
+            write_delimited_head(ATTRIBUTES_FIELD, Self::rate_len(rate), out);
+            write_key(SAMPLE_RATE_KEY, 1 + varint_len(rate), out);
+            write_varint(3 << 3, out);
+            write_varint(rate, out);
+        }
+    }
+}
+
 fn write(
     framed: &[u8],
     body: &Body<'_>,
     trace_state: Option<&str>,
-    policy: Option<&str>,
-    sample_rate: Option<i64>,
+    attributes: &Attributes<'_>,
     out: &mut Vec<u8>,
 ) {
     let trace_state = trace_state.filter(|text| !text.is_empty());
-    let sample_rate = sample_rate.map(i64::cast_unsigned);
-    let policy_len = |policy: &str| attribute_len(POLICY_KEY, delimited_len(1, policy.len()));
-    let rate_len = |rate: u64| attribute_len(SAMPLE_RATE_KEY, 1 + varint_len(rate));
     let length = body.kept.iter().map(|(start, end)| end - start).sum::<usize>()
         + trace_state.map_or(0, |text| delimited_len(TRACE_STATE_FIELD, text.len()))
-        + policy.map_or(0, |policy| delimited_len(ATTRIBUTES_FIELD, policy_len(policy)))
-        + sample_rate.map_or(0, |rate| delimited_len(ATTRIBUTES_FIELD, rate_len(rate)));
+        + attributes.len();
     write_delimited_head(SPANS_FIELD, length, out);
     let end = out.len() + length;
     for (start, end) in &body.kept {
@@ -280,18 +342,7 @@ fn write(
         write_delimited_head(TRACE_STATE_FIELD, text.len(), out);
         out.extend_from_slice(text.as_bytes());
     }
-    if let Some(policy) = policy {
-        write_delimited_head(ATTRIBUTES_FIELD, policy_len(policy), out);
-        write_key(POLICY_KEY, delimited_len(1, policy.len()), out);
-        write_delimited_head(1, policy.len(), out);
-        out.extend_from_slice(policy.as_bytes());
-    }
-    if let Some(rate) = sample_rate {
-        write_delimited_head(ATTRIBUTES_FIELD, rate_len(rate), out);
-        write_key(SAMPLE_RATE_KEY, 1 + varint_len(rate), out);
-        write_varint(3 << 3, out);
-        write_varint(rate, out);
-    }
+    attributes.write(out);
     debug_assert_eq!(out.len(), end, "a span's length is that of what is written");
 }
 

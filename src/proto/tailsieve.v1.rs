@@ -121,6 +121,11 @@ pub mod trace_decision {
         /// covers them and those that came before it was on record; what came before is delivered with them.
         /// Read as WAIT by versions that do not know it.
         Late = 6,
+        /// It had been dropped, and the record at `first_offset`, which has no spans, asks for it to be kept
+        /// after all. This decision covers late spans that came before it was on record; all of the trace in this
+        /// partition that was dropped before `first_offset` is delivered with them. Read as WAIT by versions that
+        /// do not know it.
+        Restored = 7,
     }
     impl Trigger {
         /// String value of the enum field names used in the ProtoBuf definition.
@@ -136,6 +141,7 @@ pub mod trace_decision {
                 Self::Memory => "MEMORY",
                 Self::LogGone => "LOG_GONE",
                 Self::Late => "LATE",
+                Self::Restored => "RESTORED",
             }
         }
         /// Creates an enum from field names used in the ProtoBuf definition.
@@ -148,6 +154,7 @@ pub mod trace_decision {
                 "MEMORY" => Some(Self::Memory),
                 "LOG_GONE" => Some(Self::LogGone),
                 "LATE" => Some(Self::Late),
+                "RESTORED" => Some(Self::Restored),
                 _ => None,
             }
         }

@@ -48,16 +48,19 @@ pub(super) fn find(
 
 /// All entries that count, at or behind a position.
 pub(super) fn find_behind(
-    log: &Reader,
+    (log, mut coverage): (&Reader, Option<Coverage>),
     wanted: Wanted,
     (partition, from): (Partition, Position),
     budget: &mut Budget,
 ) -> Result<Vec<Entry>, RetrievalError> {
     let mut stretches = log.whole(&BTreeSet::from([partition]), budget)?;
     for stretch in stretches.values_mut() {
+        if let Some(coverage) = &mut coverage {
+            coverage.bound(partition, stretch.end);
+        }
         stretch.start = stretch.start.max(from.0);
     }
-    Ok(of_owners(read((log, None), wanted, &stretches, budget)?))
+    Ok(of_owners(read((log, coverage.as_ref()), wanted, &stretches, budget)?))
 }
 
 /// Without those of former owners on decisions that an owner has made, too. That late spans followed one,

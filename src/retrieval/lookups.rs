@@ -16,7 +16,6 @@ use super::{
     Budget, Entry, Places, Rate, Retrieval, RetrievalError, RetrievalSettings, TimeRange, pieces,
 };
 use crate::ids::{Timestamp, TraceId};
-use crate::sampling::trace::Trigger;
 use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Retrieved;
@@ -284,9 +283,8 @@ fn find(
     }
 }
 
-/// True if the backend has all of a trace: it was kept, or re-opened and delivered.
+/// True if the backend has all of a trace: it was kept, or that it was dropped was taken back and all delivered.
 fn are_with_backend(entries: &[Entry]) -> bool {
-    let is_reopened =
-        |entry: &Entry| entry.record.trigger == Trigger::Late && entry.record.delivered;
+    let is_reopened = |entry: &Entry| entry.record.trigger.takes_back() && entry.record.delivered;
     entries.iter().all(Entry::is_kept) || entries.iter().any(is_reopened)
 }

@@ -6,6 +6,7 @@
 //! [`Budget`]. Leaves to others who may ask, and what is made of the answer.
 
 mod budget;
+mod dropped;
 mod entry;
 mod fetch;
 mod find;
@@ -27,6 +28,7 @@ use crate::ids::{Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::GroupHash;
 
 pub use budget::{Budget, Rate, ReadBytes};
+pub use dropped::dropped;
 pub use entry::{Entry, Owners};
 pub use fetch::{Fetched, Part};
 pub use places::Places;
@@ -150,7 +152,25 @@ impl Retrieval {
         place: (Partition, Position),
         budget: &mut Budget,
     ) -> Result<Vec<Entry>, RetrievalError> {
-        find::find_behind(&self.log, (id, self.origin.group), place, budget)
+        find::find_behind((&self.log, None), (id, self.origin.group), place, budget)
+    }
+
+    /// The same, with the help of the index: for a position that may be far back.
+    ///
+    /// # Errors
+    /// When Kafka does not answer, or the budget is spent.
+    pub fn find_since(
+        &mut self,
+        id: TraceId,
+        place: (Partition, Position),
+        budget: &mut Budget,
+    ) -> Result<Vec<Entry>, RetrievalError> {
+        let (wanted, all) = ((id, self.origin.group), TimeRange::default());
+        let coverage = match &self.index {
+            Some(index) => index::ask((index, &self.log), wanted, all, budget)?,
+            None => None,
+        };
+        find::find_behind((&self.log, coverage), wanted, place, budget)
     }
 
     /// What else a partition of the decision log says of a trace in a range; perhaps nothing.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::entry::Entry;
 use crate::ids::{Offset, Partition};
+use crate::sampling::trace::Trigger;
 
 /// The records to read, by partition.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,8 @@ impl Places {
                 }
                 Some((None, first, last)) => places.add(entry.partition, first, last),
                 None if detailed.contains(&(entry.partition, first)) => {}
+                // The record asks for the trace, and has no spans of it.
+                None if entry.record.trigger == Trigger::Restored => {}
                 None if first == Offset::BEFORE_ALL => places.is_gone = true,
                 None => places.add(entry.partition, first, last),
             }
@@ -66,9 +69,14 @@ impl Places {
         self.by_partition.iter().map(|(partition, wanted)| (*partition, wanted))
     }
 
-    /// The record at `last` too, and none behind it.
-    pub fn until(mut self, partition: Partition, last: Offset) -> Self {
-        self.add_listed(partition, last);
+    /// This record, too.
+    pub fn and(mut self, partition: Partition, offset: Offset) -> Self {
+        self.add_listed(partition, offset);
+        self
+    }
+
+    /// No record behind `last`.
+    pub fn until(mut self, last: Offset) -> Self {
         for Wanted { ranges, listed } in self.by_partition.values_mut() {
             listed.retain(|offset| *offset <= last.0);
             let cut = |range: &RangeInclusive<i64>| *range.start()..=last.0.min(*range.end());
@@ -138,7 +146,10 @@ mod tests {
             places.all().flat_map(|(_, wanted)| wanted.listed.clone()).collect()
         };
         assert_eq!(listed(&Places::of(&entries)), [5, 6, 9, 20]);
-        assert_eq!(listed(&Places::of(&entries).until(Partition(3), Offset(12))), [5, 6, 9, 12]);
+        assert_eq!(
+            listed(&Places::of(&entries).and(Partition(3), Offset(12)).until(Offset(12))),
+            [5, 6, 9, 12]
+        );
     }
 
     #[test]
@@ -150,9 +161,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_for_the_trace_has_none_of_its_spans() {
+        let late = TraceDetails::late(records(&[41]), 1, 1);
+        let request = |last, details| {
+            let mut entry = entry(40, last, details);
+            entry.record.trigger = Trigger::Restored;
+            entry
+        };
+        assert_eq!(read(&[entry(5, 9, None), request(40, None), request(41, None)]), [5..=9]);
+        assert_eq!(read(&[request(41, Some(late)), request(41, None)]), [41..=41]);
+    }
+
+    #[test]
     fn what_comes_behind_a_record_can_be_left_out() {
         let places = |entries: &[Entry], last| -> Vec<RangeInclusive<i64>> {
-            let places = Places::of(entries).until(Partition(3), Offset(last));
+            let places = Places::of(entries).and(Partition(3), Offset(last)).until(Offset(last));
             places.all().flat_map(|(_, wanted)| wanted.ranges.clone()).collect()
         };
         let entries = [entry(5, 9, None), entry(20, 30, None), entry(40, 41, None)];

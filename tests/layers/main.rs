@@ -159,7 +159,8 @@ const ROOMS: &[Room] = &[
         layer: Layer::Edge,
         uses: &["sampling", "telemetry", "options", "otlp", "clock", "sync", "proto", "fnv", "ids"],
         modules: &[
-            ("source", &["cluster", "dead_letters", "record_headers", "access"]),
+            ("source", &["cluster", "dead_letters", "record_headers", "access", "keep_request"]),
+            ("keep_request", &["decision_log"]),
             ("decision_log", &["cluster", "publish", "access"]),
             ("dead_letters", &["publish", "record_headers"]),
             ("publish", &["cluster", "access"]),

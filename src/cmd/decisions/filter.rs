@@ -58,6 +58,7 @@ enum TriggerName {
     Memory,
     LogGone,
     Late,
+    Restored,
 }
 
 impl TriggerName {
@@ -69,6 +70,7 @@ impl TriggerName {
             Self::Memory => Trigger::Memory,
             Self::LogGone => Trigger::LogGone,
             Self::Late => Trigger::Late,
+            Self::Restored => Trigger::Restored,
         }
     }
 }

@@ -40,7 +40,7 @@ impl GroupHash {
     }
 
     /// The hash with these bits.
-    pub fn from_bits(bits: u32) -> Self {
+    pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
@@ -296,6 +296,7 @@ fn of_wire(message: TraceDecision, names: &mut Names) -> Option<DecisionRecord> 
         WireTrigger::Memory => Trigger::Memory,
         WireTrigger::LogGone => Trigger::LogGone,
         WireTrigger::Late => Trigger::Late,
+        WireTrigger::Restored => Trigger::Restored,
     };
     Some(DecisionRecord {
         trace_id,
@@ -317,6 +318,7 @@ fn to_wire(trigger: Trigger) -> WireTrigger {
         Trigger::Memory => WireTrigger::Memory,
         Trigger::LogGone => WireTrigger::LogGone,
         Trigger::Late => WireTrigger::Late,
+        Trigger::Restored => WireTrigger::Restored,
     }
 }
 
@@ -344,7 +346,8 @@ pub(crate) mod tests {
             Just(Trigger::Size),
             Just(Trigger::Memory),
             Just(Trigger::LogGone),
-            Just(Trigger::Late)
+            Just(Trigger::Late),
+            Just(Trigger::Restored)
         ];
         let offsets = (0..i64::MAX / 2, 0..1000_i64);
         (1..=u128::MAX, decision, offsets, any::<i64>(), trigger, any::<bool>()).prop_map(

@@ -70,6 +70,8 @@ struct RecordRef {
     /// Where its headers are among the bytes, and how long they are.
     start: usize,
     headers: u32,
+    /// How long the header behind them is that asks for a trace, if there is one.
+    keep: Option<u32>,
     content: Content,
 }
 
@@ -78,7 +80,7 @@ struct RecordRef {
 enum Content {
     /// The message at this place has them.
     Held(usize),
-    /// Behind the headers, of these lengths; `None` for a null.
+    /// Behind that, of these lengths; `None` for a null.
     Copied { key: Option<u32>, value: Option<u32> },
 }
 
@@ -97,6 +99,9 @@ pub struct Record<'a> {
     pub attempts: u32,
     /// Its forwarded headers, see [`record_headers`](crate::kafka::record_headers).
     pub headers: &'a [u8],
+    /// The value of the header that asks for a dropped trace, see
+    /// [`keep_request`](crate::kafka::keep_request). Few records have it.
+    pub keep: Option<&'a [u8]>,
 }
 
 /// What is known of a record beside its content.
@@ -107,6 +112,8 @@ pub(super) struct About<'a> {
     pub(super) timestamp: Timestamp,
     pub(super) attempts: u32,
     pub(super) headers: &'a [u8],
+    /// See [`Record::keep`].
+    pub(super) keep: Option<&'a [u8]>,
 }
 
 impl RecordBatch {
@@ -124,28 +131,30 @@ impl RecordBatch {
 
     /// Adds a copy of a record.
     pub(super) fn push(&mut self, record: Record<'_>) {
-        let Record { offset, timestamp, key, value, attempts, headers } = record;
+        let Record { offset, timestamp, key, value, attempts, headers, keep } = record;
         let content = Content::Copied { key: key.map(length), value: value.map(length) };
         let copied = [key.unwrap_or_default(), value.unwrap_or_default()];
-        let about = About { offset, timestamp, attempts, headers };
+        let about = About { offset, timestamp, attempts, headers, keep };
         self.add(about, content, copied[0].len() + copied[1].len());
         copied.iter().for_each(|part| self.buffers.bytes.extend_from_slice(part));
     }
 
     fn add(&mut self, about: About<'_>, content: Content, size: usize) {
-        let About { offset, timestamp, attempts, headers } = about;
+        let About { offset, timestamp, attempts, headers, keep } = about;
         let Buffers { records, bytes, .. } = &mut self.buffers;
         let (start, headers_length) = (bytes.len(), length(headers));
         bytes.extend_from_slice(headers);
+        bytes.extend_from_slice(keep.unwrap_or_default());
         records.push(RecordRef {
             offset,
             timestamp,
             attempts,
             start,
             headers: headers_length,
+            keep: keep.map(length),
             content,
         });
-        self.size += size + headers.len();
+        self.size += size + headers.len() + keep.map_or(0, <[u8]>::len);
     }
 
     /// The same with all records copied: for one that has to wait for long, since librdkafka's buffers
@@ -173,6 +182,8 @@ impl RecordBatch {
         let Buffers { records, messages, bytes } = &self.buffers;
         records.iter().map(move |record| {
             let (headers, behind) = bytes[record.start..].split_at(record.headers as usize);
+            let (keep_bytes, behind) = behind.split_at(record.keep.unwrap_or(0) as usize);
+            let keep = record.keep.map(|_| keep_bytes);
             let (key, value) = match record.content {
                 Content::Held(place) => messages.get(place),
                 Content::Copied { key, value } => {
@@ -181,7 +192,7 @@ impl RecordBatch {
                 }
             };
             let RecordRef { offset, timestamp, attempts, .. } = *record;
-            Record { offset, timestamp, key, value, attempts, headers }
+            Record { offset, timestamp, key, value, attempts, headers, keep }
         })
     }
 }
@@ -224,12 +235,16 @@ mod tests {
             [(None, Some(b"v".as_slice())), (Some(b"k".as_slice()), None), (Some(b""), Some(b""))];
         for (offset, (key, value)) in (0..).map(Offset).zip(parts) {
             let timestamp = Timestamp(0);
-            batch.push(Record { offset, timestamp, key, value, attempts: 0, headers: b"h" });
+            let (attempts, headers, keep) =
+                (0, b"h".as_slice(), (key.is_none()).then_some(&b"k"[..]));
+            batch.push(Record { offset, timestamp, key, value, attempts, headers, keep });
         }
         let read: Vec<_> = batch.records().map(|record| (record.key, record.value)).collect();
         assert_eq!(read, parts);
         assert!(batch.records().all(|record| record.headers == b"h"));
-        assert_eq!(batch.size(), 5);
+        let keep: Vec<_> = batch.records().map(|record| record.keep).collect();
+        assert_eq!(keep, [Some(&b"k"[..]), None, None]);
+        assert_eq!(batch.size(), 6);
     }
 
     #[test]
@@ -243,6 +258,7 @@ mod tests {
             value: Some(b"v"),
             attempts: 0,
             headers: b"",
+            keep: None,
         });
         let place = batch.buffers.bytes.as_ptr();
         drop(batch);

@@ -14,6 +14,7 @@ use super::fetched::Fetched;
 use super::settings::KeptHeaders;
 use crate::ids::{Offset, Partition, Timestamp};
 use crate::kafka::dead_letters::ATTEMPTS;
+use crate::kafka::keep_request::KEEP;
 use crate::kafka::record_headers;
 
 /// Batches that are being filled.
@@ -44,21 +45,33 @@ fn log_timestamp_type(timestamp: rdkafka::Timestamp) {
     }
 }
 
-/// The value of the header [`ATTEMPTS`], and the forwarded headers. Few records have any.
-fn read_headers(message: &BorrowedMessage<'_>, kept: &KeptHeaders) -> (u32, Vec<u8>) {
-    let (mut attempts, mut forwarded) = (0, Vec::new());
-    let Some(headers) = message.headers() else { return (attempts, forwarded) };
+/// What headers say that matters here. Few records have any.
+#[derive(Default)]
+struct ReadHeaders {
+    /// The value of [`ATTEMPTS`].
+    attempts: u32,
+    forwarded: Vec<u8>,
+    /// The value of [`KEEP`].
+    keep: Option<Vec<u8>>,
+}
+
+fn read_headers(message: &BorrowedMessage<'_>, kept: &KeptHeaders) -> ReadHeaders {
+    let mut read = ReadHeaders::default();
+    let Some(headers) = message.headers() else { return read };
     for header in headers.iter() {
         let Some(value) = header.value else { continue };
         if header.key == ATTEMPTS {
             let text = std::str::from_utf8(value).ok();
-            attempts = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+            read.attempts = text.and_then(|text| text.parse().ok()).unwrap_or(0);
+        }
+        if header.key == KEEP {
+            read.keep = Some(value.to_vec());
         }
         if let Some(name) = kept.name(header.key) {
-            record_headers::push(&mut forwarded, name, value);
+            record_headers::push(&mut read.forwarded, name, value);
         }
     }
-    (attempts, forwarded)
+    read
 }
 
 /// A batch that is being filled.
@@ -77,12 +90,14 @@ impl BatchBuilder {
             self.timestamp_type_logged = true;
             log_timestamp_type(message.timestamp());
         }
-        let (attempts, headers) = read_headers(message, &context.settings.headers);
+        let ReadHeaders { attempts, forwarded, keep } =
+            read_headers(message, &context.settings.headers);
         let about = About {
             offset: Offset(message.offset()),
             timestamp: Timestamp(message.timestamp().to_millis().unwrap_or(now.0)),
             attempts,
-            headers: &headers,
+            headers: &forwarded,
+            keep: keep.as_deref(),
         };
         let (partition, bytes) = (Partition(message.partition()), fetched.bytes());
         self.take_in(context, (partition, about, now), |batch, about| {

@@ -152,7 +152,8 @@ mod tests {
             let (offset, timestamp) = (Offset(fetched.message.offset()), Timestamp(0));
             assert_eq!(offset, Offset(number as i64));
             let headers = &[b'h'; 20][..number % 20];
-            batch.hold(About { offset, timestamp, attempts: 0, headers }, fetched);
+            let about = About { offset, timestamp, attempts: 0, headers, keep: None };
+            batch.hold(about, fetched);
         }
         let (go, gone) = mpsc::channel::<()>();
         let worker = thread::spawn(move || {

@@ -174,12 +174,12 @@ impl World {
         };
         model.client = offset + 1;
         let (offset, timestamp) = (Offset(offset), NOW);
-        let about = About { offset, timestamp, attempts: 0, headers: b"" };
+        let about = About { offset, timestamp, attempts: 0, headers: b"", keep: None };
         let of = (Partition(partition), about, NOW);
         self.batches.take_in(&self.context, of, |batch, about| {
-            let About { offset, timestamp, attempts, headers } = about;
+            let About { offset, timestamp, attempts, headers, keep } = about;
             let (key, value) = (None, Some(&b"spans"[..]));
-            batch.push(Record { offset, timestamp, key, value, attempts, headers });
+            batch.push(Record { offset, timestamp, key, value, attempts, headers, keep });
             b"spans".len()
         });
     }

@@ -150,4 +150,4 @@ impl Observer for Votes<'_> {
 }
 
 // Places among the counts have these numbers.
-const _: () = assert!(Trigger::Late as usize + 1 == TRIGGERS.len());
+const _: () = assert!(Trigger::Restored as usize + 1 == TRIGGERS.len());

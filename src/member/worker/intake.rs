@@ -213,19 +213,32 @@ impl Refused {
 
 /// Logs refused records, at a limited rate for each reason, so that no reason hides another.
 #[derive(Debug)]
-pub struct Refusals([LogThrottle; Invalid::ALL.len()]);
+pub struct Refusals {
+    records: [LogThrottle; Invalid::ALL.len()],
+    requests: LogThrottle,
+}
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| LogThrottle::new(Duration::from_secs(10))))
+        let throttle = || LogThrottle::new(Duration::from_secs(10));
+        Self { records: std::array::from_fn(|_| throttle()), requests: throttle() }
     }
 }
 
 impl Refusals {
     fn record(&self, partition: Partition, offset: Offset, reason: Invalid, message: &str) {
-        if let Some(suppressed) = self.0[reason as usize].allow() {
+        if let Some(suppressed) = self.records[reason as usize].allow() {
             let (partition, offset, reason) = (partition.0, offset.0, reason.label());
             warn!(partition, offset, reason, message, suppressed, "record.refused");
+        }
+    }
+
+    /// A record asks for a trace in a way that is not understood.
+    pub(super) fn request(&self, partition: Partition, offset: Offset) {
+        if let Some(suppressed) = self.requests.allow() {
+            let (partition, offset) = (partition.0, offset.0);
+            let message = "the header tailsieve.keep is not understood, or the record has a value";
+            warn!(partition, offset, message, suppressed, "keep.refused");
         }
     }
 }

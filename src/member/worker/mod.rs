@@ -15,6 +15,7 @@ mod decision_room;
 mod gathering;
 mod inquiry;
 mod intake;
+mod keeping;
 mod latest;
 mod liveness;
 mod log;

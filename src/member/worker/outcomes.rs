@@ -9,7 +9,7 @@ use super::Shared;
 use super::active_policies::ActivePolicies;
 use super::counting::{Counting, of_run};
 use super::outbound::Outbox;
-use super::settlement::{Decided, Framed, LateSpans, Settlement, Shipment};
+use super::settlement::{Decided, Framed, LateSpans, Settlement, Shipment, ToldFrom};
 use super::trial::Part;
 use crate::ids::{Offset, Pin};
 use crate::otlp::probability::Threshold;
@@ -35,9 +35,12 @@ pub struct Annotations {
 }
 
 impl Annotations {
-    fn of<'a>(&self, kept: &'a Kept) -> Additions<'a> {
+    fn of<'a>(&self, kept: &'a Kept, trigger: Trigger) -> Additions<'a> {
+        let restored = trigger == Trigger::Restored;
         Additions {
-            policy: self.policy.then_some(&*kept.policy),
+            // No policy kept what somebody asked for.
+            policy: (self.policy && !restored).then_some(&*kept.policy),
+            restored,
             chance: chance(kept),
             tracestate: self.tracestate,
             sample_rate: self.sample_rate,
@@ -74,10 +77,10 @@ impl Outcomes<'_> {
     /// Frames spans into chunks. Spans of one chunk have the same forwarded headers.
     pub(super) fn ship<'a>(
         &mut self,
-        kept: &Kept,
+        (kept, trigger): (&Kept, Trigger),
         pieces: impl Iterator<Item = Piece<'a>> + Clone,
     ) -> Shipment {
-        let additions = self.shared.annotations.of(kept);
+        let additions = self.shared.annotations.of(kept, trigger);
         let mut forwarded_sets: SmallVec<[&[u8]; 1]> = SmallVec::new();
         for piece in pieces.clone() {
             if !forwarded_sets.contains(&piece.forwarded) {
@@ -141,7 +144,7 @@ impl Sink for Outcomes<'_> {
         match &recorded.decision {
             SamplingDecision::Dropped => self.settlement.dropped(settled, self.outbox),
             SamplingDecision::Kept(kept) => {
-                let shipment = self.ship(kept, decided.pieces());
+                let shipment = self.ship((kept, recorded.trigger), decided.pieces());
                 self.settlement.kept(settled, shipment, self.outbox);
             }
         }
@@ -161,10 +164,10 @@ impl Sink for Outcomes<'_> {
             return;
         };
         counts.late_kept.add(amount);
-        if recorded.trigger == Trigger::Late && self.settlement.joins_reopened(&recorded, &late) {
+        if recorded.trigger.takes_back() && self.settlement.joins_reopened(&recorded, &late) {
             return;
         }
-        let shipment = self.ship(kept, std::iter::once(piece));
+        let shipment = self.ship((kept, recorded.trigger), std::iter::once(piece));
         self.settlement.late(recorded, &late, shipment, self.outbox);
     }
 
@@ -178,7 +181,7 @@ impl Sink for Outcomes<'_> {
         counts.late_kept.add(amount);
         counts.triggers[Trigger::Late as usize] += 1;
         let late = late_spans(recorded.first, amount);
-        self.settlement.reopened(recorded, &late, dropped.at);
+        self.settlement.reopened(recorded, &late, ToldFrom::Clock(dropped.at));
     }
 
     fn reopen_over_budget(&mut self, _: PolicyIndex) {
@@ -203,10 +206,10 @@ impl Sink for Outcomes<'_> {
             let ttl = self.active.policies.decision_cache_ttl;
             let since = recorded.at.before(ttl);
             let late = late_spans(offset, amount);
-            self.settlement.reopened_before(recorded, &late, since);
+            self.settlement.reopened_before(recorded, &late, ToldFrom::Clock(since));
             return;
         }
-        let shipment = self.ship(kept, std::iter::once(piece));
+        let shipment = self.ship((kept, recorded.trigger), std::iter::once(piece));
         self.settlement.read_again(recorded, offset, shipment, self.outbox);
     }
 }

@@ -135,6 +135,9 @@ impl PartitionState {
         }
         let (sampler, mut outcomes) = self.sampling(ctx);
         sampler.take_in(&scanned, &mut outcomes);
+        if let Some(header) = record.keep {
+            self.requested(ctx, record, header);
+        }
         self.settlement.taken_in(&mut ctx.outbox);
     }
 

@@ -1,4 +1,4 @@
-//! Dropped traces that late spans re-opened: who reads them again, and how what was read leaves.
+//! Dropped traces that late spans re-opened, or that somebody asked for: who reads them again, and how what was read leaves.
 
 use bytes::Bytes;
 
@@ -12,10 +12,11 @@ use crate::otlp::span::{self, Slice};
 use crate::otlp::{AttributeKeys, Scan, SpanSegment, scan};
 use crate::sampling::decided::SamplingDecision;
 use crate::sampling::sampler::{Piece, runs};
+use crate::sampling::trace::Trigger;
 use crate::telemetry::accounts::Amount;
-use crate::telemetry::metrics::ReopenFailure;
+use crate::telemetry::metrics::{ReopenFailure, RestoreFailure};
 
-/// Reads traces again, on a thread of its own.
+/// Reads traces again, on threads of its own.
 pub trait Reread: std::fmt::Debug + Send + Sync {
     /// Takes a trace over, and tells its worker what it found by [`Notice::Reread`](super::Notice).
     ///
@@ -29,7 +30,7 @@ pub trait Reread: std::fmt::Debug + Send + Sync {
 pub struct ReadAnew {
     /// What was asked for.
     pub asked: ReadAgain,
-    /// Its spans, by record.
+    /// Its spans, by record; none if somebody asked for it in vain.
     pub parts: Vec<PartAnew>,
     /// Kafka does not have all of them any more.
     pub is_incomplete: bool,
@@ -59,15 +60,13 @@ impl Worker {
 }
 
 impl Context {
-    /// Hands traces that are to be read again to who does it, in order, as far as there is room.
+    /// Hands traces that are to be read again to who does it, as far as there is room: those that somebody
+    /// asked for in order, and the others in order.
     pub(super) fn send_read_again(&mut self) {
         let Some(reread) = &self.shared.reread else { return };
-        while let Some(trace) = self.outbox.read_again.pop_front() {
-            if let Err(trace) = reread.try_read(trace) {
-                self.outbox.read_again.push_front(trace);
-                break;
-            }
-        }
+        let waiting = std::mem::take(&mut self.outbox.read_again);
+        let left = waiting.into_iter().filter_map(|trace| reread.try_read(trace).err());
+        self.outbox.read_again = left.collect();
     }
 }
 
@@ -80,8 +79,13 @@ impl PartitionState {
         let (_, mut outcomes) = self.sampling(ctx);
         let all = spans_of(parts);
         let late = Amount { traces: 0, spans: asked.late.0, bytes: asked.late.1 };
-        outcomes.count_reopened(amount(&all), late, *is_incomplete);
-        let shipment = outcomes.ship(&kept, all.iter().map(|some| some.piece(parts)));
+        if recorded.trigger == Trigger::Restored {
+            outcomes.count_restored(amount(&all), late, *is_incomplete);
+        } else {
+            outcomes.count_reopened(amount(&all), late, *is_incomplete);
+        }
+        let shipment =
+            outcomes.ship((&kept, recorded.trigger), all.iter().map(|some| some.piece(parts)));
         self.settlement.read_anew(asked.delivery, shipment, &mut ctx.outbox);
     }
 }
@@ -90,12 +94,34 @@ impl Outcomes<'_> {
     /// Counts `all` spans of a trace that was re-opened, of which the `late` ones are counted already.
     fn count_reopened(&mut self, all: Amount, late: Amount, is_incomplete: bool) {
         let counts = &mut self.counting.counts;
-        counts.reopened.add(Amount {
-            traces: 1,
-            spans: all.spans.saturating_sub(late.spans),
-            bytes: all.bytes.saturating_sub(late.bytes),
-        });
+        counts.reopened.add(besides(all, late));
         counts.reopen_failures[ReopenFailure::Expired as usize] += u64::from(is_incomplete);
+    }
+
+    /// Counts `all` spans of a trace that somebody asked for, of which the `late` ones are counted already.
+    fn count_restored(&mut self, all: Amount, late: Amount, is_incomplete: bool) {
+        let counts = &mut self.counting.counts;
+        let dropped = besides(all, late);
+        let failure = match (is_incomplete, dropped.spans) {
+            (true, _) => Some(RestoreFailure::Expired),
+            (false, 0) => Some(RestoreFailure::Nothing),
+            (false, _) => None,
+        };
+        if let Some(failure) = failure {
+            counts.restore_failures[failure as usize] += 1;
+        }
+        if dropped.spans > 0 {
+            counts.restored.add(dropped);
+        }
+    }
+}
+
+/// A trace of which `late` spans are counted already.
+fn besides(all: Amount, late: Amount) -> Amount {
+    Amount {
+        traces: 1,
+        spans: all.spans.saturating_sub(late.spans),
+        bytes: all.bytes.saturating_sub(late.bytes),
     }
 }
 

@@ -387,6 +387,7 @@ fn same_framed(
 
     let additions = Additions {
         policy: Some("errors"),
+        restored: true,
         chance: Chance::Passed(Threshold::from_probability(0.1)),
         tracestate: true,
         sample_rate: true,
@@ -413,6 +414,7 @@ fn same_framed(
         key_strindex: 0,
     };
     wanted_span.attributes.push(add("tailsieve.policy", raw::Value::String("errors".into())));
+    wanted_span.attributes.push(add("tailsieve.restored", raw::Value::Bool(true)));
     wanted_span.attributes.push(add("SampleRate", raw::Value::Int(rate)));
     assert_eq!(decoded.resource_spans[0].encode_to_vec(), wanted.encode_to_vec());
 }
@@ -545,13 +547,15 @@ fn annotated(
     let mut attributes: Vec<KeyValue> = rate.into_iter().collect();
     attributes.push(attribute("other", Value::BoolValue(true)));
     attributes.push(attribute("tailsieve.policy", Value::BoolValue(true)));
+    attributes.push(attribute("tailsieve.restored", Value::IntValue(7)));
     let mut rng = StdRng::seed_from_u64(3);
     let span = Span { attributes, trace_state: trace_state.into(), ..span(&mut rng) };
     let mut framed = Vec::new();
     write_delimited_head(2, span.encoded_len(), &mut framed);
     span.encode(&mut framed).expect("room");
     let segment = SpanSegment { resource: b"", scope: b"", spans: &framed };
-    let additions = Additions { policy: Some("p"), chance, tracestate: true, sample_rate: true };
+    let (policy, restored) = (Some("p"), true);
+    let additions = Additions { policy, restored, chance, tracestate: true, sample_rate: true };
     let chunk = framer.frame(std::iter::once(segment), &additions).chunks.remove(0);
     let decoded = ExportTraceServiceRequest::decode(chunk.bytes.as_slice()).expect("valid");
     let span = decoded.resource_spans[0].scope_spans[0].spans[0].clone();
@@ -595,9 +599,12 @@ fn the_chance_is_written_as_the_policies_promise() {
         let values: Vec<_> = found.iter().map(|(_, value)| value.clone()).collect();
         let wanted: Vec<_> = expected.map(|rate| Some(Value::IntValue(rate))).into_iter().collect();
         assert_eq!(values, wanted, "{case}");
-        let policies = attributes.iter().filter(|(key, _)| key == "tailsieve.policy");
-        let policies: Vec<_> = policies.map(|(_, value)| value.clone()).collect();
-        assert_eq!(policies, [Some(Value::StringValue("p".into()))], "{case}");
+        let of = |wanted: &str| -> Vec<_> {
+            let found = attributes.iter().filter(|(key, _)| key == wanted);
+            found.map(|(_, value)| value.clone()).collect()
+        };
+        assert_eq!(of("tailsieve.policy"), [Some(Value::StringValue("p".into()))], "{case}");
+        assert_eq!(of("tailsieve.restored"), [Some(Value::BoolValue(true))], "{case}");
         assert!(attributes.iter().any(|(key, _)| key == "other"), "{case}");
     }
 }

@@ -49,7 +49,16 @@ impl Kept {
         let is_known = self.consistent || self.threshold != Threshold::NEVER;
         is_known.then(|| self.threshold.probability())
     }
+
+    /// Since somebody asked for it: by no policy, and nothing is said of the chance.
+    pub fn on_request() -> Self {
+        let (policy, threshold) = (Arc::from(RESTORED), Threshold::NEVER);
+        Self { policy, threshold, consistent: false }
+    }
 }
+
+/// What stands in place of a policy's name where a trace is kept since somebody asked for it.
+const RESTORED: &str = "tailsieve.restored";
 
 /// A decision, as it is remembered and put on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,13 +166,14 @@ impl DecisionMemory {
         self.prior.earlier(id, offset).filter(|earlier| is_good(earlier)).cloned()
     }
 
-    /// True if the next decision on the trace that is known re-opened it.
-    pub fn is_reopened(&self, recorded: &DecisionRecord) -> bool {
-        let latest = self.latest.get(recorded.trace_id);
-        let known = self.prior.of(recorded.trace_id).chain(&latest);
-        let later = known.filter(|known| known.first > recorded.first);
-        let next = later.min_by_key(|known| known.first);
+    /// True if a known decision takes back that the trace was dropped by one that began at `first`: the next
+    /// one re-opened it, or a later one restored it.
+    pub fn is_taken_back(&self, id: TraceId, first: Offset) -> bool {
+        let latest = self.latest.get(id);
+        let later = || self.prior.of(id).chain(&latest).filter(|known| known.first > first);
+        let next = later().min_by_key(|known| known.first);
         next.is_some_and(|next| next.trigger == Trigger::Late)
+            || later().any(|known| known.trigger == Trigger::Restored)
     }
 
     /// Everything below `next` was read: what covers nothing further is forgotten.

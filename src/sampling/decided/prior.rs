@@ -10,7 +10,6 @@ use smallvec::SmallVec;
 
 use super::DecisionRecord;
 use crate::ids::{Offset, Position, TraceId};
-use crate::sampling::trace::Trigger;
 
 /// The decisions that cover records which are read again.
 #[derive(Debug, Default)]
@@ -43,7 +42,7 @@ impl PriorDecisions {
             |recorded: &&DecisionRecord| recorded.first <= offset && offset <= recorded.last;
         // Where spans were decided in time, nothing was re-opened by them: a former owner, whose clock was
         // ahead, had taken them for late ones.
-        let order = |recorded: &&DecisionRecord| (recorded.trigger == Trigger::Late, recorded.last);
+        let order = |recorded: &&DecisionRecord| (recorded.trigger.takes_back(), recorded.last);
         self.by_trace.get(&id)?.iter().filter(covers).min_by_key(order)
     }
 

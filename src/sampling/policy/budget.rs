@@ -142,6 +142,25 @@ impl Budgets {
     }
 }
 
+/// A limit that no policy has: so many in a second of the clock, in each partition.
+#[derive(Clone, Debug)]
+pub struct RateLimit(Budgets);
+
+impl RateLimit {
+    /// So many a second, and up to `capacity` at once.
+    pub fn new(per_second: u32, capacity: u32) -> Self {
+        let (per_second, capacity) = (f64::from(per_second), f64::from(capacity));
+        let limit = Limit::Bucket { per_second, capacity };
+        Self(Budgets::new(std::iter::once(limit), 1))
+    }
+
+    /// True if there may be one more at the time `now`, which is counted.
+    pub fn takes_one(&mut self, now: Timestamp) -> bool {
+        self.0.settle();
+        self.0.spend(BudgetIndex(0), 1.0, now)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -41,7 +41,7 @@ use spec::PolicySpec;
 
 use crate::otlp::probability::Threshold;
 
-pub use budget::Budgets;
+pub use budget::{Budgets, RateLimit};
 pub use compile::{CompileError, compile};
 pub use explain::{ExplainedVote, Explanation};
 pub(crate) use expression::Unit;

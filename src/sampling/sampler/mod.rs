@@ -11,6 +11,7 @@ mod arrivals;
 mod policies;
 mod reload;
 mod reopen;
+mod restore;
 mod run;
 mod sink;
 mod summarize;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use crate::ids::{Position, Timestamp, TraceId};
 use crate::sampling::decided::{DecisionMemory, DecisionRecord, Kept, SamplingDecision};
-use crate::sampling::policy::{Budgets, Decision, PolicySet};
+use crate::sampling::policy::{Budgets, Decision, PolicySet, RateLimit};
 use crate::sampling::trace::{Headers, OpenTrace, OpenTraces, Trigger};
 
 use arrivals::InHand;
@@ -27,6 +28,7 @@ use arrivals::InHand;
 pub use arrivals::ScannedRecord;
 pub use policies::Policies;
 pub use reload::Rescan;
+pub use restore::{Restoring, Unrestored};
 pub use run::{SpanRun, runs};
 pub use sink::{DecidedTrace, FollowingSpans, Piece, Question, ReopenedTrace, Sink};
 pub use summarize::{ask_resource, keys_for, summarize};
@@ -42,6 +44,8 @@ pub struct Sampler {
     traces: OpenTraces,
     headers: Headers,
     budgets: Budgets,
+    /// Of requests to keep traces that were dropped.
+    requests: RateLimit,
     memory: DecisionMemory,
     in_hand: InHand,
 }
@@ -55,6 +59,7 @@ impl Sampler {
             traces: OpenTraces::at(policies.limits, clock),
             headers: Headers::default(),
             budgets: policies.set.budgets(topic_size),
+            requests: restore::limit(),
             memory: DecisionMemory::default(),
             in_hand: InHand::default(),
         }

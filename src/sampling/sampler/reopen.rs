@@ -20,9 +20,10 @@ impl Sampler {
         sink: &mut impl Sink,
     ) -> Option<DecisionRecord> {
         let policies = &self.policies.set;
+        let taken_back = || self.memory.is_taken_back(before.trace_id, before.first);
         let is_dropped =
             before.decision == SamplingDecision::Dropped && before.dropped_by.is_none();
-        if !policies.can_reopen() || !is_dropped || self.memory.is_reopened(before) {
+        if !policies.can_reopen() || !is_dropped || taken_back() {
             return None;
         }
         let late = self.summary_of(record, run);

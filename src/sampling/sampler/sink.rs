@@ -5,7 +5,7 @@ use crate::otlp::{SpanSegment, service_name};
 use crate::sampling::decided::{DecisionRecord, TraceDetails};
 use crate::sampling::facts::Summary;
 use crate::sampling::policy::{Budgets, Decision, Explanation, Observer, PolicyIndex, PolicySet};
-use crate::sampling::trace::{Headers, OpenTrace, Trigger};
+use crate::sampling::trace::{Headers, OpenTrace};
 
 use super::SpanRun;
 
@@ -139,11 +139,11 @@ pub struct ReopenedTrace<'a> {
 }
 
 impl FollowingSpans<'_> {
-    /// True if a decision to re-open their trace covers them: they are read once more with all that came
-    /// before.
+    /// True if a decision covers them that takes back that their trace was dropped: they are read once more
+    /// with all that came before.
     pub fn are_read_anew(&self) -> bool {
         let DecisionRecord { trigger, first, last, .. } = self.recorded;
-        trigger == Trigger::Late && first <= self.offset && self.offset <= last
+        trigger.takes_back() && first <= self.offset && self.offset <= last
     }
 }
 

@@ -43,6 +43,16 @@ pub enum Trigger {
     LogGone,
     /// A late span re-opened it: it had been dropped.
     Late,
+    /// Somebody asked for it to be kept after all: it had been dropped.
+    Restored,
+}
+
+impl Trigger {
+    /// True if the decision takes back that the trace was dropped: what came before is read again and
+    /// delivered with what it covers.
+    pub fn takes_back(self) -> bool {
+        matches!(self, Self::Late | Self::Restored)
+    }
 }
 
 /// A trace that is not decided yet.

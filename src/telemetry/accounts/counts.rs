@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::otlp::encoding::{Compression, Encoding};
 use crate::telemetry::metrics::{
-    Invalid, LOOKUPS, Misrouted, ReopenFailure, Replayed, TRIGGERS, VOTES,
+    Invalid, LOOKUPS, Misrouted, ReopenFailure, Replayed, RestoreFailure, TRIGGERS, VOTES,
 };
 
 /// An amount of spans: how many traces they belong to, how many they are, their wire bytes.
@@ -95,6 +95,11 @@ pub struct Counts {
     pub reopened: Amount,
     /// Traces that were not re-opened, or not whole (see [`ReopenFailure`]).
     pub reopen_failures: [u64; ReopenFailure::ALL.len()],
+    /// Dropped traces that are kept after all since somebody asked for it, with the spans that had been
+    /// dropped.
+    pub restored: Amount,
+    /// Requests for that which came to nothing, or not to all (see [`RestoreFailure`]).
+    pub restore_failures: [u64; RestoreFailure::ALL.len()],
     /// Open traces whose partition was taken away.
     pub revoked: Amount,
     /// By trigger (see [`TRIGGERS`]): decisions.

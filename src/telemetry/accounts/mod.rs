@@ -45,6 +45,8 @@ pub struct Accounts {
     revoked: AmountCounters,
     reopened: AmountCounters,
     reopen_failures: Vec<Counter>,
+    restored: AmountCounters,
+    restore_failures: Vec<Counter>,
     triggers: Vec<Counter>,
     oversized_spans: Counter,
     malformed_tracestate: Counter,
@@ -77,6 +79,7 @@ impl Accounts {
     pub fn new() -> Self {
         let received = [&table::RECEIVED_TRACES, &table::RECEIVED_SPANS, &table::RECEIVED_BYTES];
         let reopened = [&table::REOPENED_TRACES, &table::REOPENED_SPANS, &table::REOPENED_BYTES];
+        let restored = [&table::RESTORED_TRACES, &table::RESTORED_SPANS, &table::RESTORED_BYTES];
         let revoked = [&table::REVOKED_TRACES, &table::REVOKED_SPANS, &table::REVOKED_BYTES];
         Self {
             gate: RwLock::new(()),
@@ -95,6 +98,8 @@ impl Accounts {
             replayed: SpanCounters::each(&table::REPLAYED_SPANS, &table::REPLAYED_BYTES),
             reopened: AmountCounters::new(reopened, &[]),
             reopen_failures: table::REOPEN_FAILURES.each(&[]),
+            restored: AmountCounters::new(restored, &[]),
+            restore_failures: table::RESTORE_FAILURES.each(&[]),
             revoked: AmountCounters::new(revoked, &[]),
             triggers: table::DECISION_TRIGGERS.each(&[]),
             oversized_spans: table::OVERSIZED_SPANS.handle(),
@@ -136,6 +141,8 @@ impl Accounts {
         post_spans(&self.replayed, &counts.replayed);
         self.reopened.post(counts.reopened);
         post_all(&self.reopen_failures, &counts.reopen_failures);
+        self.restored.post(counts.restored);
+        post_all(&self.restore_failures, &counts.restore_failures);
         self.revoked.post(counts.revoked);
         post_all(&self.triggers, &counts.triggers);
         post_all(&self.cache_lookups, &counts.cache_lookups);

@@ -202,8 +202,53 @@ impl ReopenFailure {
     }
 }
 
+/// Why a trace was not kept after all although somebody asked for it, or not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RestoreFailure {
+    /// It is no request that is understood.
+    Malformed,
+    /// The trace is open.
+    Open,
+    /// It is kept already.
+    Kept,
+    /// A policy drops it whatever others say.
+    Vetoed,
+    /// Too many were asked for.
+    Budget,
+    /// Nothing is on record of it that was dropped and is not delivered.
+    Nothing,
+    /// Kafka did not have all of its records any more.
+    Expired,
+}
+
+impl RestoreFailure {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Malformed,
+        Self::Open,
+        Self::Kept,
+        Self::Vetoed,
+        Self::Budget,
+        Self::Nothing,
+        Self::Expired,
+    ];
+
+    /// The value of the metric's label.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Open => "open",
+            Self::Kept => "kept",
+            Self::Vetoed => "vetoed",
+            Self::Budget => "over_budget",
+            Self::Nothing => "nothing_dropped",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// What triggered a decision, as the metrics name it; in the order of their indices in counts.
-pub const TRIGGERS: [&str; 6] = ["root", "wait", "size", "memory", "log_gone", "late"];
+pub const TRIGGERS: [&str; 7] = ["root", "wait", "size", "memory", "log_gone", "late", "restored"];
 
 /// What a look-up in the decision cache finds, as the metrics name it; in the order of their indices
 /// in counts.
@@ -253,6 +298,8 @@ pub(super) const REPLAYED: Label =
     one_of("outcome", || Replayed::ALL.iter().map(|it| it.label()).collect());
 pub(super) const REOPEN_FAILURE: Label =
     one_of("reason", || ReopenFailure::ALL.iter().map(|it| it.label()).collect());
+pub(super) const RESTORE_FAILURE: Label =
+    one_of("cause", || RestoreFailure::ALL.iter().map(|it| it.label()).collect());
 pub(super) const DECISION: Label = one_of("decision", || vec!["keep", "drop"]);
 pub(super) const TRIGGER: Label = one_of("trigger", || TRIGGERS.to_vec());
 pub(super) const LOOKUP: Label = one_of("result", || LOOKUPS.to_vec());

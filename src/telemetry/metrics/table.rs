@@ -104,7 +104,7 @@ trace ([doctor](doctor.md))." {
     DECISION_TRIGGERS: Counter = counter("tailsieve_decision_triggers_total", "traces",
         "Decisions by their trigger: quiet after the root span, the longest wait, the size of the trace, the \
          memory bound, or the end of the log that the trace came from. `late` is one more on a trace that was \
-         dropped: a late span re-opened it.").by(&[TRIGGER]);
+         dropped: a late span re-opened it; so is `restored`: somebody asked for it.").by(&[TRIGGER]);
     REOPENED_TRACES: Counter = counter("tailsieve_reopened_traces_total", "traces",
         "Traces that were dropped and are delivered after all, since a late span re-opened them.");
     REOPENED_SPANS: Counter = counter("tailsieve_reopened_spans_total", "spans",
@@ -114,6 +114,15 @@ trace ([doctor](doctor.md))." {
     REOPEN_FAILURES: Counter = counter("tailsieve_reopen_failures_total", "traces",
         "Traces that a late span would have re-opened, had there been budget; and those that were re-opened when \
          Kafka did not have all of their records any more.").by(&[REOPEN_FAILURE]);
+    RESTORED_TRACES: Counter = counter("tailsieve_restored_traces_total", "traces",
+        "Traces that were dropped and are delivered after all, since somebody asked for it.");
+    RESTORED_SPANS: Counter = counter("tailsieve_restored_spans_total", "spans",
+        "Their spans that had been counted as dropped.");
+    RESTORED_BYTES: Counter = counter("tailsieve_restored_bytes_total", "bytes",
+        "Wire bytes of these spans.");
+    RESTORE_FAILURES: Counter = counter("tailsieve_restore_failures_total", "requests",
+        "Requests to keep a dropped trace that came to nothing, and those after which Kafka did not have all of \
+         its records any more.").by(&[RESTORE_FAILURE]);
     DECISION_DELAY: Histogram = histogram("tailsieve_decision_delay_seconds", "seconds",
         "Time from the first span of a trace to its decision.");
     TRACE_SPANS: Histogram = histogram("tailsieve_trace_spans", "spans",

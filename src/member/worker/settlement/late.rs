@@ -84,7 +84,7 @@ impl Settlement {
             self.late_waiting.push_back(Late::Entry { after, record, details, pin });
         }
         for reopened in self.reopened.drain(..) {
-            let pin = self.watermark.pin(reopened.details.records.last());
+            let pin = self.watermark.pin(reopened.in_hand);
             self.late_waiting.push_back(Late::Reopened { after, reopened, pin });
         }
     }

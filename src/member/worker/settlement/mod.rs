@@ -35,6 +35,7 @@ use late::{LATE_ENTRY_BYTES, Late};
 use log_batches::NewEntry;
 use recording::Recording;
 pub use reopened::ReadAgain;
+pub(super) use reopened::ToldFrom;
 use reopened::{Reopened, Waiting};
 use undelivered::{Part, Undelivered};
 

@@ -1,4 +1,5 @@
-//! Dropped traces that late spans re-opened: all that came of each is read again and delivered.
+//! Dropped traces that late spans re-opened, or that somebody asked for: all that came of each is read again
+//! and delivered.
 //!
 //! That is done when everything is on the log that tells where its spans are: the decision to drop it,
 //! the late spans that followed, and the decision to keep it after all.
@@ -13,6 +14,7 @@ use crate::ids::{Offset, Origin, Pin, Position, Timestamp, TraceId};
 use crate::member::worker::gathering::Urgency;
 use crate::member::worker::outbound::Outbox;
 use crate::sampling::decided::{DecisionRecord, TraceDetails};
+use crate::sampling::trace::Trigger;
 
 /// A trace of which all spans up to a record are to be read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,29 +25,46 @@ pub struct ReadAgain {
     pub delivery: DeliveryId,
     /// The trace.
     pub trace_id: TraceId,
-    /// The record that re-opened it.
+    /// The record that re-opened it, or with the request for it, which has no spans.
     pub first: Offset,
-    /// The last of its records that is wanted: that one, or one that came before the decision was on record.
+    /// The last record that is wanted: that one, or one that came before the decision was on record.
     pub last: Offset,
     /// The late spans from the first to the last of these, and their bytes.
     pub late: (u64, u64),
+    /// Somebody asked for it.
+    pub is_requested: bool,
     /// Everything that the decision log has on it is here or behind this.
     pub log: Position,
+}
+
+/// From where on the log tells of a trace.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::member::worker) enum ToldFrom {
+    /// It was dropped then, on the partition's clock, or later.
+    Clock(Timestamp),
+    /// Who asked for it says so.
+    Log(Position),
 }
 
 /// A trace that is re-opened.
 #[derive(Debug)]
 pub(super) struct Reopened {
     recorded: DecisionRecord,
-    /// Its late spans that this decision covers.
-    pub(super) details: TraceDetails<'static>,
+    /// Its late spans that this decision covers; there are none of one that somebody asks for, at first.
+    details: Option<TraceDetails<'static>>,
     /// The decision is on the log already.
     is_recorded: bool,
-    /// When it was dropped, or earlier, on the partition's clock.
-    since: Timestamp,
+    told_from: ToldFrom,
+    /// The record by which it comes to be here.
+    pub(super) in_hand: Offset,
 }
 
 impl Reopened {
+    fn of(recorded: DecisionRecord, late: &LateSpans, told_from: ToldFrom) -> Self {
+        let (details, in_hand) = ((late.spans > 0).then(|| late.details()), late.offset);
+        Self { recorded, details, is_recorded: false, told_from, in_hand }
+    }
+
     fn is_of(&self, recorded: &DecisionRecord) -> bool {
         self.recorded.trace_id == recorded.trace_id && self.recorded.first == recorded.first
     }
@@ -72,16 +91,14 @@ impl Waiting {
 }
 
 impl Settlement {
-    /// Late spans of the record in hand re-open their trace, which was dropped at `since` of the
-    /// partition's clock.
+    /// The record in hand re-opens a trace, by `late` spans of it or by a request, of which there are none.
     pub(in crate::member::worker) fn reopened(
         &mut self,
         recorded: DecisionRecord,
         late: &LateSpans,
-        since: Timestamp,
+        told_from: ToldFrom,
     ) {
-        let details = late.details();
-        self.reopened.push(Reopened { recorded, details, is_recorded: false, since });
+        self.reopened.push(Reopened::of(recorded, late, told_from));
     }
 
     /// Takes late spans of the record in hand that follow a decision to re-open their trace which is not
@@ -103,23 +120,27 @@ impl Settlement {
             return false;
         }
         reopened.recorded.last = reopened.recorded.last.max(late.offset);
-        late.join(&mut reopened.details);
+        match &mut reopened.details {
+            Some(details) if late.spans > 0 => late.join(details),
+            Some(_) => {}
+            None => reopened.details = (late.spans > 0).then(|| late.details()),
+        }
         true
     }
 
     /// The record in hand is covered by a decision of an earlier owner to re-open its trace, and it is
-    /// not on record that this was delivered. The trace was dropped at `since` or later.
+    /// not on record that this was delivered.
     pub(in crate::member::worker) fn reopened_before(
         &mut self,
         recorded: DecisionRecord,
         late: &LateSpans,
-        since: Timestamp,
+        told_from: ToldFrom,
     ) {
         let (of, is_last) = ((recorded.trace_id, recorded.first), late.offset >= recorded.last);
         if !self.joins_reopened(&recorded, late) && !self.undelivered.contains_key(&of) {
             self.deliver_anew(Undelivered::in_parts(recorded.clone()));
-            let details = late.details();
-            self.reopened.push(Reopened { recorded, details, is_recorded: true, since });
+            let reopened = Reopened::of(recorded, late, told_from);
+            self.reopened.push(Reopened { is_recorded: true, ..reopened });
         }
         // It is not over before all records that the decision covers were read.
         self.hold_in_hand(of, Part::Covered, is_last);
@@ -127,9 +148,9 @@ impl Settlement {
 
     /// Puts on record that a trace is re-opened, and has it read again.
     pub(super) fn record_reopened(&mut self, reopened: Reopened, pin: Pin, out: &mut Outbox) {
-        let Reopened { recorded, details, is_recorded, since } = reopened;
+        let Reopened { recorded, details, is_recorded, told_from, .. } = reopened;
         let of = (recorded.trace_id, recorded.first);
-        let entry = NewEntry { record: &recorded, details: Some(&details), pin: None };
+        let entry = NewEntry { record: &recorded, details: details.as_ref(), pin: None };
         if !is_recorded && let Some(sequence) = self.recording.record(&entry, Urgency::Soon, out) {
             self.deliver_anew(Undelivered::whole(recorded.clone(), sequence));
         }
@@ -141,8 +162,12 @@ impl Settlement {
             trace_id: of.0,
             first: recorded.first,
             last: recorded.last,
-            late: (details.spans, details.bytes),
-            log: self.recording.position_before(since),
+            late: details.map_or((0, 0), |details| (details.spans, details.bytes)),
+            is_requested: recorded.trigger == Trigger::Restored,
+            log: match told_from {
+                ToldFrom::Clock(since) => self.recording.position_before(since),
+                ToldFrom::Log(position) => position,
+            },
         };
         // Entries of its late spans came before, and may be on their way only now.
         self.read_again.push(self.recording.batches.next(), trace);

@@ -10,6 +10,8 @@ use prost::Message;
 
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::dead_letters::DeadLetters;
+use crate::kafka::decision_log::GroupHash;
+use crate::kafka::decision_log::testing::ByHand;
 use crate::kafka::source::{CommitMetadata, OwnershipTable, Record};
 use crate::member::worker::context::Context;
 use crate::member::worker::partition::PartitionState;
@@ -172,7 +174,18 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(first: ActivePolicies) -> Self {
-        let shared = Arc::new(shared(first));
+        Self::sharing(shared(first))
+    }
+
+    /// One whose members, of this group, have a decision log that takes nothing.
+    pub fn with_log(first: ActivePolicies, group: GroupHash) -> Self {
+        let mut shared = shared(first);
+        shared.log = Some(Arc::new(ByHand(group)));
+        Self::sharing(shared)
+    }
+
+    fn sharing(shared: Shared) -> Self {
+        let shared = Arc::new(shared);
         let active = shared.policies.get();
         let ctx = Context::new(shared, active);
         let acquisition = OwnershipTable::default().acquire_for_test(Partition(0), Position(0));
@@ -210,8 +223,14 @@ impl Bench {
     }
 
     fn take_in_record(&mut self, at: i64, value: Option<&[u8]>) {
+        self.take_in_request(at, value, None);
+    }
+
+    /// Puts a record on the bench with this header that asks for a trace.
+    pub fn take_in_request(&mut self, at: i64, value: Option<&[u8]>, keep: Option<&[u8]>) {
         let (offset, timestamp) = (Offset(self.offset), Timestamp(at));
-        let record = Record { offset, timestamp, key: None, value, attempts: 0, headers: b"" };
+        let record =
+            Record { offset, timestamp, key: None, value, attempts: 0, headers: b"", keep };
         self.offset += 1;
         self.state.take_in(&mut self.ctx, &record);
     }

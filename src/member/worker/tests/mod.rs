@@ -4,6 +4,7 @@
 mod bench;
 mod counting;
 mod joining;
+mod keeping;
 mod model;
 mod reading;
 mod refusing;

@@ -17,10 +17,13 @@ use crate::export::Chunk;
 use crate::ids::{Offset, Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::testing::{ByHand, read_back};
 use crate::kafka::decision_log::{GroupHash, LogBatch, LogEntry, LogTicket};
+use crate::kafka::keep_request::KeepRequest;
 use crate::kafka::source::{CaughtUp, CommitMetadata, OwnershipTable, Record};
+use crate::member::rereader::telling;
 use crate::member::worker::context::Context;
 use crate::member::worker::partition::PartitionState;
 use crate::member::worker::{ActivePolicies, PartAnew, ReadAnew};
+use crate::retrieval::{Entry, dropped};
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
 use crate::sampling::policy::{self, ReopenSpec};
 use crate::sampling::sampler::Policies;
@@ -74,6 +77,14 @@ enum Step {
     Refuse(u8),
     /// A re-opened trace is read again.
     ReadAgain,
+    /// Somebody looks on the log whether something of a trace was dropped, and will ask for it then;
+    /// or will ask for it without a look.
+    Ask {
+        trace: u8,
+        is_blind: bool,
+    },
+    /// What they ask for comes to be on the topic.
+    Send,
     Commit,
     HandOver,
     Crash,
@@ -113,6 +124,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn step_or_request() -> impl Strategy<Value = Step> {
+    let ask = (0..TRACES, prop::bool::weighted(0.1));
+    prop_oneof![
+        12 => step(),
+        1 => ask.prop_map(|(trace, is_blind)| Step::Ask { trace, is_blind }),
+        1 => Just(Step::Send),
+    ]
+}
+
+/// A record of the topic.
+#[derive(Debug)]
+struct Produced {
+    timestamp: Timestamp,
+    value: Vec<u8>,
+    /// The header that asks for a trace.
+    keep: Option<Vec<u8>>,
+}
+
 /// A span of the topic, and what became of it.
 #[derive(Debug)]
 struct Sent {
@@ -137,8 +166,7 @@ struct OnLog {
 struct Stands {
     decision: SamplingDecision,
     last: Offset,
-    /// It was dropped, and a late span re-opened it.
-    is_reopened: bool,
+    trigger: Trigger,
     /// An owner said so, or took it over.
     is_owners: bool,
 }
@@ -172,7 +200,9 @@ struct Rules {
 struct World {
     group: GroupHash,
     rules: Rules,
-    records: Vec<(Timestamp, Vec<u8>)>,
+    records: Vec<Produced>,
+    /// Requests that are not on the topic yet.
+    asked: VecDeque<KeepRequest>,
     clock: i64,
     wall: i64,
     sent: Vec<Sent>,
@@ -231,6 +261,7 @@ impl World {
             group: GroupHash::of(GROUP),
             rules,
             records: Vec::new(),
+            asked: VecDeque::new(),
             clock: 1_000_000,
             wall: 1_000_000,
             sent: Vec::new(),
@@ -300,6 +331,8 @@ impl World {
             Step::TakeUntold(which) => self.take_untold(*which),
             Step::Refuse(which) => self.refuse(*which),
             Step::ReadAgain => self.read_again(),
+            Step::Ask { trace, is_blind } => self.ask(*trace, *is_blind),
+            Step::Send => self.send(),
             Step::Commit => self.commit(),
             Step::HandOver => {
                 self.write_and_deliver();
@@ -351,16 +384,40 @@ impl World {
             let (trace, is_given_up) = (kind.trace, kind.is_large);
             self.sent.push(Sent { trace, offset, is_given_up, delivered_by: Vec::new() });
         }
-        self.records.push((Timestamp(self.clock), bench::record("shop", made)));
+        let (timestamp, value) = (Timestamp(self.clock), bench::record("shop", made));
+        self.records.push(Produced { timestamp, value, keep: None });
+    }
+
+    fn ask(&mut self, trace: u8, is_blind: bool) {
+        let (group, trace_id) = (self.group, id(trace));
+        let entries = self.entries(trace_id, 0);
+        let earliest = entries.iter().map(|entry| Position(entry.offset.0)).min();
+        let was_dropped = !dropped(&entries, Partition(0), Offset(i64::MAX)).entries.is_empty();
+        if was_dropped || is_blind {
+            let log = earliest.unwrap_or(Position(0));
+            self.asked.push_back(KeepRequest { group, trace_id, log });
+        }
+    }
+
+    fn send(&mut self) {
+        let Some(request) = self.asked.pop_front() else { return };
+        let keep = Some(request.to_string().into_bytes());
+        let timestamp = Timestamp(self.clock);
+        self.records.push(Produced { timestamp, value: Vec::new(), keep });
     }
 
     fn read(&mut self) {
         let Owner { ctx, state, read, .. } = &mut self.owner;
-        let Some((timestamp, value)) = self.records.get(*read) else { return };
-        let offset = Offset(*read as i64);
-        let value = Some(value.as_slice());
-        let record =
-            Record { offset, timestamp: *timestamp, key: None, value, attempts: 0, headers: b"" };
+        let Some(Produced { timestamp, value, keep }) = self.records.get(*read) else { return };
+        let record = Record {
+            offset: Offset(*read as i64),
+            timestamp: *timestamp,
+            key: None,
+            value: Some(value.as_slice()),
+            attempts: 0,
+            headers: b"",
+            keep: keep.as_deref(),
+        };
         state.take_in(ctx, &record);
         *read += 1;
         self.collect();
@@ -415,10 +472,12 @@ impl World {
     fn believe(&mut self, recorded: &DecisionRecord, is_by_owner: bool) {
         let DecisionRecord { trace_id, decision, first, last, .. } = recorded;
         let key = (*trace_id, *first);
-        let is_reopened = recorded.trigger == Trigger::Late;
-        let (decision_now, last_now) = (decision.clone(), *last);
-        let new =
-            Stands { decision: decision_now, last: last_now, is_reopened, is_owners: is_by_owner };
+        let new = Stands {
+            decision: decision.clone(),
+            last: *last,
+            trigger: recorded.trigger,
+            is_owners: is_by_owner,
+        };
         match self.stands.get_mut(&key) {
             Some(old) if old.is_owners && is_by_owner => {
                 assert_eq!(old.decision, *decision, "{key:?} is judged twice");
@@ -466,38 +525,42 @@ impl World {
         }
     }
 
+    /// The entries of the log on a trace that count.
+    fn entries(&self, trace: TraceId, from: usize) -> Vec<Entry> {
+        let lines = (0..).map(Offset).zip(&self.log).skip(from);
+        let entries = lines.flat_map(|(offset, OnLog { line, is_by_owner })| {
+            line.entries().into_iter().map(move |LogEntry { record, details }| Entry {
+                partition: Partition(0),
+                offset,
+                by_former_owner: !is_by_owner,
+                record,
+                details,
+            })
+        });
+        let mut entries: Vec<Entry> =
+            entries.filter(|entry| entry.record.trace_id == trace).collect();
+        let is_decision =
+            |entry: &&Entry| entry.details.as_ref().is_some_and(|details| !details.is_late());
+        let by_owners = entries.iter().filter(|it| !it.by_former_owner).filter(is_decision);
+        let by_owners: HashSet<Offset> = by_owners.map(|entry| entry.record.first).collect();
+        entries.retain(|it| !it.by_former_owner || !by_owners.contains(&it.record.first));
+        entries
+    }
+
     /// Reads a re-opened trace again, from the records that the log lists for it.
     fn read_again(&mut self) {
         let Some(asked) = self.owner.ctx.outbox.read_again.pop_front() else { return };
-        let from = usize::try_from(asked.log.0).unwrap();
-        let entries = self.log[from..]
-            .iter()
-            .flat_map(|it| it.line.entries().into_iter().map(|entry| (it.is_by_owner, entry)));
-        let of_trace = |(_, entry): &(bool, LogEntry)| entry.record.trace_id == asked.trace_id;
-        let entries: Vec<(bool, LogEntry)> = entries.filter(of_trace).collect();
-        let is_decision =
-            |entry: &LogEntry| entry.details.as_ref().is_some_and(|details| !details.is_late());
-        let by_owners = entries.iter().filter(|(is_owners, it)| *is_owners && is_decision(it));
-        let by_owners: HashSet<Offset> = by_owners.map(|(_, entry)| entry.record.first).collect();
-        let counts = |(is_by_owner, entry): &(bool, LogEntry)| {
-            *is_by_owner || !by_owners.contains(&entry.record.first)
-        };
-        let entries = entries.into_iter().filter(counts).map(|(_, entry)| entry);
-        let entries: Vec<LogEntry> = entries.collect();
-        let is_dropped = |entry: &&LogEntry| entry.record.decision == SamplingDecision::Dropped;
-        let firsts = entries.iter().filter(is_dropped).map(|entry| entry.record.first);
-        let dropped = firsts.filter(|first| *first < asked.first).max();
-        let mut offsets = BTreeSet::from([asked.last.0]);
-        for LogEntry { record, details } in entries {
-            if let Some(details) = details
-                && (Some(record.first) == dropped || record.first == asked.first)
-            {
+        let entries = self.entries(asked.trace_id, usize::try_from(asked.log.0).unwrap());
+        let late = (asked.late.0 > 0).then_some(asked.last.0);
+        let mut offsets: BTreeSet<i64> = late.into_iter().collect();
+        for entry in telling(&entries, &asked) {
+            if let Some(details) = entry.details {
                 offsets.extend(details.records.listed().unwrap().map(|offset| offset.0));
             }
         }
         let parts = offsets.range(..=asked.last.0).map(|offset| {
-            let mut request =
-                TracesData::decode(&*self.records[*offset as usize].1).expect("it was made here");
+            let value = &*self.records[*offset as usize].value;
+            let mut request = TracesData::decode(value).expect("it was made here");
             for scope in request.resource_spans.iter_mut().flat_map(|it| &mut it.scope_spans) {
                 scope.spans.retain(|span| span.trace_id == asked.trace_id.as_bytes());
             }
@@ -556,7 +619,7 @@ impl World {
             let (trace, offset) = (id(sent.trace), sent.offset);
             let is_on_record = self.log.iter().flat_map(|it| self.decisions(it)).any(|recorded| {
                 recorded.trace_id == trace
-                    && (recorded.first <= offset || recorded.trigger == Trigger::Late)
+                    && (recorded.first <= offset || recorded.trigger.takes_back())
                     && recorded.decision != SamplingDecision::Dropped
             });
             assert!(is_on_record, "span {span} is delivered before it is on record as kept");
@@ -644,22 +707,23 @@ impl World {
         of_trace.max_by_key(|((_, first), _)| *first).map(|(_, stands)| stands)
     }
 
-    /// The decision that re-opened what a span follows, if one did, and the record by which.
+    /// The decision that takes back what a span follows, if one did, and the record by which: the next one, if
+    /// late spans made it, or any later one that somebody asked for.
     fn reopened(&self, sent: &Sent) -> Option<(Offset, &Stands)> {
-        let of_trace = |first: Offset| {
-            let later = self
-                .stands
-                .iter()
-                .filter(move |((trace, other), _)| *trace == id(sent.trace) && *other > first);
-            later.min_by_key(|((_, first), _)| *first)
-        };
-        let dropped = self.stands.iter().filter(|((trace, first), stands)| {
-            *trace == id(sent.trace) && *first <= sent.offset && !stands.is_reopened
-        });
+        let of_trace = || self.stands.iter().filter(|((trace, _), _)| *trace == id(sent.trace));
+        let dropped = of_trace()
+            .filter(|((_, first), stands)| *first <= sent.offset && !stands.trigger.takes_back());
         let ((_, first), stands) = dropped.max_by_key(|((_, first), _)| *first)?;
-        let ((_, record), next) = of_trace(*first)?;
-        let is_it = stands.decision == SamplingDecision::Dropped && next.is_reopened;
-        (is_it && sent.offset <= *record).then_some((*record, next))
+        if stands.decision != SamplingDecision::Dropped {
+            return None;
+        }
+        let later = || of_trace().filter(|((_, other), _)| other > first);
+        let next = later().min_by_key(|((_, first), _)| *first);
+        let by_late = next.filter(|(_, next)| next.trigger == Trigger::Late);
+        let restored = later().filter(|(_, later)| later.trigger == Trigger::Restored);
+        let restored = || restored.min_by_key(|((_, first), _)| *first);
+        let ((_, record), taken_back) = by_late.or_else(restored)?;
+        (sent.offset <= *record).then_some((*record, taken_back))
     }
 
     fn check_accounts(&self, owner: &Owner) {
@@ -722,12 +786,51 @@ fn run(ttl: Duration, reopens: bool, steps: &[Step]) {
     world.finish();
 }
 
+/// Scenario: a trace is asked for when the decision to drop it is not on record yet, and Kafka does not take
+/// that at first; then the owner crashes.
+/// Guarantees: the request is not on record before, as if the trace began there.
+#[test]
+fn a_request_waits_for_what_it_takes_back() {
+    let span = Kind { trace: 1, is_root: true, is_error: false, is_large: false };
+    let steps = [
+        // More spans than there is budget for.
+        Step::Produce { millis: 0, spans: vec![span; 3] },
+        Step::Read(1),
+        Step::Quiet { millis: 20_000 },
+        Step::Ask { trace: 1, is_blind: true },
+        Step::Send,
+        Step::Read(1),
+        Step::Unwritten { is_written: false },
+        Step::Write(1),
+        Step::Crash,
+        Step::Read(2),
+        Step::ReadAgain,
+    ];
+    run(Duration::from_secs(1_000_000), false, &steps);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::with_cases(20_000) })]
 
     #[test]
     fn whatever_happens_the_promises_hold(steps in prop::collection::vec(step(), 1..120)) {
         run(Duration::from_secs(1_000_000), false, &steps);
+    }
+
+    #[test]
+    fn whatever_is_asked_for_the_promises_hold(
+        steps in prop::collection::vec(step_or_request(), 1..120),
+        reopens in any::<bool>(),
+    ) {
+        run(Duration::from_secs(1_000_000), reopens, &steps);
+    }
+
+    #[test]
+    fn whatever_is_asked_for_when_it_is_forgotten_the_promises_hold(
+        steps in prop::collection::vec(step_or_request(), 1..120),
+        reopens in any::<bool>(),
+    ) {
+        run(Duration::from_secs(6), reopens, &steps);
     }
 
     #[test]

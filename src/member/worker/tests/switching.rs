@@ -337,6 +337,7 @@ async fn a_worker_without_records_switches_all_the_same() {
         value: Some(&value),
         attempts: 0,
         headers: b"",
+        keep: None,
     };
     let room = senders[0].try_room(value.len()).unwrap();
     senders[0].records(RecordBatch::of_one(partition, generation, record, room)).unwrap();
