@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::kafka::access::{Acl, AllDenied, Operation};
 use crate::kafka::cluster::{self, ClusterError, permissions};
 use crate::kafka::source::SourceSettings;
+use crate::retrieval::Keep;
 
 /// Of `tailsieve run`.
 pub(super) fn of_member(settings: &Settings) -> Vec<Acl> {
@@ -21,6 +22,9 @@ pub(super) fn of_member(settings: &Settings) -> Vec<Acl> {
     if let Some(log) = &settings.decision_log {
         needed.push(Acl::topic(Operation::Read, &log.topic));
         needed.push(Acl::topic(Operation::Write, &log.topic));
+    }
+    if settings.retrieval.as_ref().is_some_and(|it| it.keep != Keep::Never) {
+        needed.push(Acl::topic(Operation::Write, &source.topic));
     }
     if let Some(letters) = &settings.dead_letter {
         needed.push(Acl::topic(Operation::Write, &letters.topic));

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::admin::address;
 use crate::kafka::decision_log::{DecisionLogSettings, GroupHash};
 use crate::kafka::source::SourceSettings;
-use crate::options::{name, options, path, section, size, whole};
-use crate::retrieval::{Origin, RetrievalSettings, TlsFiles};
+use crate::options::{choice, choices, name, options, path, section, size, whole};
+use crate::retrieval::{self, Origin, RetrievalSettings, TlsFiles};
 use crate::secret::Secret;
 use crate::telemetry::admin::Token;
 
@@ -29,6 +29,9 @@ options! {
         /// The resource attribute that says whose a span is. Requests then name their tenant in the
         /// header X-Scope-OrgID (Tempo) or x-tenant (Jaeger), and get no spans of another one.
         tenant_attribute: Option<String> = name().optional(),
+        /// When a dropped trace is kept after all: it is delivered to the backend as kept ones are. It needs
+        /// `token` or `token_file`, and the ACL Write on the input topic.
+        keep: Keep = choice().or("never"),
         /// How many traces are looked up at once. Some more wait, for two seconds.
         lookups: usize = whole(1..=64).or("4"),
         /// How much is read for all of them together, a second.
@@ -42,6 +45,28 @@ options! {
             let message = "expected only one of `token` and `token_file`";
             section.problem(message, "token_file: /var/run/secrets/token");
         }
+        section.rule("if", json!({
+            "required": ["keep"],
+            "properties": { "keep": { "enum": ["on_request", "on_open"] } },
+        }));
+        let either = json!([{ "required": ["token"] }, { "required": ["token_file"] }]);
+        section.rule("then", json!({ "anyOf": either }));
+        if keep != Keep::Never && !section.has("token") && !section.has("token_file") {
+            let message = "`keep` needs `token` or `token_file`: not everybody may have traces delivered";
+            section.problem(message, "token_file: /var/run/secrets/token");
+        }
+    }
+}
+
+choices! {
+    /// When a dropped trace is kept after all.
+    pub(super) enum Keep {
+        /// Never: traces are shown, and no more.
+        Never = "never",
+        /// When somebody asks for it: `POST /api/traces/TRACE_ID/keep`.
+        OnRequest = "on_request",
+        /// When somebody opens it, too: at each look-up that finds a dropped trace.
+        OnOpen = "on_open",
     }
 }
 
@@ -84,6 +109,11 @@ impl Retrieval {
             tls: self.tls.map(tls),
             token: self.token.map(Token::Text).or(self.token_file.map(Token::File)),
             tenant_attribute: self.tenant_attribute,
+            keep: match self.keep {
+                Keep::Never => retrieval::Keep::Never,
+                Keep::OnRequest => retrieval::Keep::OnRequest,
+                Keep::OnOpen => retrieval::Keep::OnOpen,
+            },
             lookups: self.lookups,
             bytes_per_second: self.bytes_per_second.max(1),
             cache_bytes: self.cache_bytes,

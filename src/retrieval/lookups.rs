@@ -11,14 +11,16 @@ use moka::Expiry;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
+use super::keep::{self, Verdict};
 use super::metrics::LookupMetrics;
 use super::{
-    Budget, Entry, Places, Rate, Retrieval, RetrievalError, RetrievalSettings, TimeRange, pieces,
+    Budget, Entry, Fetched, Places, Rate, Retrieval, RetrievalError, RetrievalSettings, TimeRange,
+    pieces,
 };
 use crate::ids::{Timestamp, TraceId};
 use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
-use crate::telemetry::metrics::Retrieved;
+use crate::telemetry::metrics::{KeepAnswer, Retrieved};
 
 /// How long an answer may take: Tempo fails the whole look-up after ten seconds.
 const LONGEST: Duration = Duration::from_millis(7_500);
@@ -148,23 +150,76 @@ impl Lookups {
         self.metrics.cut.increment(1);
     }
 
+    /// Somebody asked for a trace to be kept.
+    pub(super) fn asked(&self, outcome: KeepAnswer) {
+        self.metrics.asked(outcome);
+    }
+
     async fn ask(self: &Arc<Self>, question: Question, until: Instant) -> (Known, u64) {
-        let over_budget = (Err(Retrieved::OverBudget), 0);
+        let answer = self.in_turn(until, move |this| this.work(question, until)).await;
+        answer.unwrap_or_else(|why| (Err(why), 0))
+    }
+
+    /// Whether a trace of these tenants can be kept after all, and what has to be asked for then.
+    ///
+    /// # Errors
+    /// Why that cannot be told.
+    pub(super) async fn verdict(
+        self: &Arc<Self>,
+        id: TraceId,
+        tenants: &[&str],
+    ) -> Result<Verdict, Retrieved> {
+        let until = Instant::now() + LONGEST;
+        let tenants: Vec<String> = tenants.iter().map(|&tenant| tenant.to_owned()).collect();
+        let judge = move |this: &Self| {
+            let judge = |retrieval: &mut Retrieval, budget: &mut Budget| {
+                let Some(group) = this.settings.origin.group else {
+                    return Ok(Err(Retrieved::NotFound));
+                };
+                let entries = retrieval.find(id, TimeRange::default(), budget)?;
+                let places = Places::of(&entries);
+                let fetched = retrieval.fetch(id, &places, budget)?;
+                let is_whole = !places.is_gone() && fetched.missing == 0;
+                if !this.are_all_of(&fetched, &tenants) {
+                    return Ok(Err(Retrieved::WrongTenant));
+                }
+                Ok(Ok(keep::verdict(group, id, &entries, is_whole)))
+            };
+            this.with(until, judge).0
+        };
+        self.in_turn(until, judge).await?.map_err(|error| self.outcome(&error))?
+    }
+
+    /// True if all that is left of a trace, which is something, is of these tenants; or spans have none.
+    fn are_all_of(&self, fetched: &Fetched, tenants: &[String]) -> bool {
+        let Some(attribute) = self.settings.tenant_attribute.as_deref() else { return true };
+        let tenants: Vec<&str> = tenants.iter().map(String::as_str).collect();
+        let mut resources = fetched.parts.iter().flat_map(|part| pieces::resources(&part.bytes));
+        !fetched.parts.is_empty()
+            && resources.all(|resource| pieces::is_of(resource, attribute, &tenants))
+    }
+
+    /// Has `work` done when it is its turn.
+    async fn in_turn<T: Send + 'static>(
+        self: &Arc<Self>,
+        until: Instant,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Retrieved> {
         if self.is_away() {
-            return (Err(Retrieved::KafkaAway), 0);
+            return Err(Retrieved::KafkaAway);
         }
-        let Ok(_waits) = self.queue.try_acquire() else { return over_budget };
+        let Ok(_waits) = self.queue.try_acquire() else { return Err(Retrieved::OverBudget) };
         let slot = tokio::time::timeout(WAIT, Arc::clone(&self.slots).acquire_owned()).await;
-        let Ok(Ok(slot)) = slot else { return over_budget };
+        let Ok(Ok(slot)) = slot else { return Err(Retrieved::OverBudget) };
         let this = Arc::clone(self);
         let work = tokio::task::spawn_blocking(move || {
             let _slot = slot;
-            this.work(question, until)
+            work(&this)
         });
         match tokio::time::timeout_at(until.into(), work).await {
-            Ok(Ok(result)) => result,
+            Ok(Ok(result)) => Ok(result),
             // It is about to end by itself.
-            Ok(Err(_)) | Err(_) => over_budget,
+            Ok(Err(_)) | Err(_) => Err(Retrieved::OverBudget),
         }
     }
 
@@ -172,23 +227,33 @@ impl Lookups {
         lock(&self.away_since).is_some_and(|since| since.elapsed() < AWAY)
     }
 
-    fn work(&self, question: Question, until: Instant) -> (Known, u64) {
+    /// Looks something up; returns how many bytes were read, too.
+    fn with<T>(
+        &self,
+        until: Instant,
+        look: impl FnOnce(&mut Retrieval, &mut Budget) -> Result<T, RetrievalError>,
+    ) -> (Result<T, RetrievalError>, u64) {
         let mut budget = Budget::of_a_request(until, Arc::clone(&self.rate));
         let idle = lock(&self.idle).pop();
         let retrieval = idle.map_or_else(|| Retrieval::new(self.settings.origin.clone()), Ok);
         let found = retrieval.and_then(|mut retrieval| {
-            let found = open(&mut retrieval, question, &mut budget);
+            let found = look(&mut retrieval, &mut budget);
             // After an error of Kafka another one is made.
             if !matches!(found, Err(RetrievalError::Kafka { .. } | RetrievalError::Silent(_))) {
                 lock(&self.idle).push(retrieval);
             }
             found
         });
+        (found, budget.bytes())
+    }
+
+    fn work(&self, question: Question, until: Instant) -> (Known, u64) {
+        let (found, read) = self.with(until, |retrieval, budget| open(retrieval, question, budget));
         let known = found.map_err(|error| self.outcome(&error)).and_then(|found| found);
         if !matches!(known, Err(Retrieved::KafkaAway | Retrieved::OverBudget)) {
             self.cache.insert(question, known.clone());
         }
-        (known, budget.bytes())
+        (known, read)
     }
 
     fn outcome(&self, error: &RetrievalError) -> Retrieved {

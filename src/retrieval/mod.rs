@@ -11,6 +11,7 @@ mod entry;
 mod fetch;
 mod find;
 mod index;
+mod keep;
 mod lookups;
 mod metrics;
 mod pieces;
@@ -19,6 +20,7 @@ mod reader;
 pub mod server;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use rdkafka::error::KafkaError;
@@ -31,9 +33,10 @@ pub use budget::{Budget, Rate, ReadBytes};
 pub use dropped::dropped;
 pub use entry::{Entry, Owners};
 pub use fetch::{Fetched, Part};
+pub use keep::{Asker, Verdict, are_delivered, verdict};
 pub use places::Places;
 pub use reader::Reader;
-pub use settings::{RetrievalSettings, TlsFiles};
+pub use settings::{Keep, RetrievalSettings, TlsFiles};
 
 /// Where traces are.
 #[derive(Clone, PartialEq)]
@@ -139,6 +142,15 @@ impl Retrieval {
             None => None,
         };
         find::find((&self.log, coverage), wanted, range, budget)
+    }
+
+    /// Where a partition of the log ends now.
+    ///
+    /// # Errors
+    /// When Kafka does not answer, or the budget is spent.
+    pub fn end(&self, partition: Partition, budget: &Budget) -> Result<Position, RetrievalError> {
+        let whole = self.log.whole(&BTreeSet::from([partition]), budget)?;
+        Ok(Position(whole.get(&partition).map_or(0, |stretch| stretch.end)))
     }
 
     /// All entries on a trace that count and that one partition of the log has at or behind a position.

@@ -19,12 +19,25 @@ pub struct RetrievalSettings {
     pub token: Option<Token>,
     /// The resource attribute that names whose a span is.
     pub tenant_attribute: Option<String>,
+    /// Whether dropped traces may be kept after all.
+    pub keep: Keep,
     /// How many traces are looked up at once.
     pub lookups: usize,
     /// How much is read for all of them together.
     pub bytes_per_second: u64,
     /// How much of what was found is remembered for a while.
     pub cache_bytes: u64,
+}
+
+/// When a dropped trace is kept after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Never: traces are shown, and no more.
+    Never,
+    /// When somebody asks for it.
+    OnRequest,
+    /// When somebody opens it, too.
+    OnOpen,
 }
 
 /// Files in PEM, which are read again when they change.

@@ -17,6 +17,7 @@ mod chaos;
 mod decisions;
 mod doctor;
 mod index;
+mod keep;
 mod membership;
 mod metrics;
 mod misrouting;

@@ -26,12 +26,12 @@ policies:
 ";
 
 /// Traces of each kind.
-const TRACES: u8 = 20;
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const TRACES: u8 = 20;
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a trace is like.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+pub enum Kind {
     /// A retry fails after the wait.
     Retry,
     /// Its root, which took long, ends after the wait.
@@ -41,13 +41,13 @@ enum Kind {
 }
 
 /// One test's traffic: each trace has spans of two services in records of their own, then a late one.
-struct Traffic {
-    producer: BaseProducer,
+pub struct Traffic {
+    pub producer: BaseProducer,
     /// By span id: the trace, and the span with all that is around it.
-    sent: BTreeMap<Vec<u8>, (Vec<u8>, ResourceSpans)>,
+    pub sent: BTreeMap<Vec<u8>, (Vec<u8>, ResourceSpans)>,
 }
 
-fn id(kind: Kind, phase: u8, number: u8) -> TraceId {
+pub fn id(kind: Kind, phase: u8, number: u8) -> TraceId {
     let mut bytes = [7; 16];
     (bytes[0], bytes[1], bytes[15]) = (kind as u8 + 1, phase, number);
     TraceId::from_slice(&bytes).unwrap()
@@ -59,11 +59,11 @@ fn text(key: &str, value: &str) -> KeyValue {
 }
 
 impl Traffic {
-    fn new(rig: &Rig) -> Self {
+    pub fn new(rig: &Rig) -> Self {
         Self { producer: rig.kafka.client().create().unwrap(), sent: BTreeMap::new() }
     }
 
-    fn send(&mut self, rig: &Rig, trace: TraceId, (number, service): (u8, &str), span: Span) {
+    pub fn send(&mut self, rig: &Rig, trace: TraceId, (number, service): (u8, &str), span: Span) {
         let mut span_id = trace.as_bytes()[..7].to_vec();
         (span_id[3], span_id[4]) = (trace.as_bytes()[15], number);
         span_id.push(number);
@@ -86,7 +86,7 @@ impl Traffic {
     }
 
     /// What comes in time: nothing about it is worth keeping.
-    fn begin(&mut self, rig: &Rig, kinds: &[Kind], phase: u8) {
+    pub fn begin(&mut self, rig: &Rig, kinds: &[Kind], phase: u8) {
         for (number, kind) in each(kinds) {
             let (start, trace) = (nanos(), id(kind, phase, number));
             let span = |name: &str, parent: &[u8]| Span {
@@ -103,7 +103,7 @@ impl Traffic {
     }
 
     /// What comes late.
-    fn end(&mut self, rig: &Rig, kinds: &[Kind], phase: u8) {
+    pub fn end(&mut self, rig: &Rig, kinds: &[Kind], phase: u8) {
         for (number, kind) in each(kinds) {
             let (end, trace) = (nanos(), id(kind, phase, number));
             let millis = if kind == Kind::Job { 5000 } else { 5 };
@@ -130,16 +130,18 @@ fn nanos() -> u64 {
     u64::try_from(source::now().0).unwrap() * 1_000_000
 }
 
-/// The spans that a backend took, as they were sent: without what members add.
-fn taken(requests: &Mutex<Vec<Bytes>>) -> BTreeMap<Vec<u8>, Vec<ResourceSpans>> {
+/// The spans that a backend took, as they were sent: without what members add, which `check` looks at.
+pub fn taken_as(
+    requests: &Mutex<Vec<Bytes>>,
+    check: impl Fn(&Span),
+) -> BTreeMap<Vec<u8>, Vec<ResourceSpans>> {
     let mut taken: BTreeMap<Vec<u8>, Vec<ResourceSpans>> = BTreeMap::new();
     for request in requests.lock().unwrap().iter() {
         for resource in TracesData::decode(&**request).unwrap().resource_spans {
             for scope in &resource.scope_spans {
                 for span in &scope.spans {
+                    check(span);
                     let mut span = span.clone();
-                    let policy = span.attributes.iter().find(|it| it.key == "tailsieve.policy");
-                    assert!(policy.is_some(), "{span:?} does not say why it was kept");
                     span.attributes.retain(|it| it.key == "step");
                     span.trace_state.clear();
                     let id = span.span_id.clone();
@@ -151,6 +153,13 @@ fn taken(requests: &Mutex<Vec<Bytes>>) -> BTreeMap<Vec<u8>, Vec<ResourceSpans>> 
         }
     }
     taken
+}
+
+fn taken(requests: &Mutex<Vec<Bytes>>) -> BTreeMap<Vec<u8>, Vec<ResourceSpans>> {
+    taken_as(requests, |span| {
+        let policy = span.attributes.iter().find(|it| it.key == "tailsieve.policy");
+        assert!(policy.is_some(), "{span:?} does not say why it was kept");
+    })
 }
 
 /// Waits until the backend has all spans of the traces of these kinds; none of others may be there.
@@ -174,7 +183,7 @@ fn late_decisions(member: &mut Member, count: u8) {
     });
 }
 
-fn dropped(member: &mut Member, traces: u8) {
+pub fn dropped(member: &mut Member, traces: u8) {
     member.wait_for_metrics("traces to be dropped", |scrape| {
         scrape.sum("tailsieve_dropped_traces_total") >= f64::from(traces)
     });

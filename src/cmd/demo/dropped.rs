@@ -49,7 +49,7 @@ pub(super) fn print(brokers: String, id: TraceId) -> Result<(), CommandError> {
         decision_index: None,
         group: Some(GroupHash::of(GROUP)),
     };
-    let asked = Asked { id, origin, range: TimeRange::default() };
+    let asked = Asked { id, origin, range: TimeRange::default(), keep: false };
     let code = trace::show(&asked, (Output::Text, None), &mut io::stdout().lock())?;
     if code == ExitCode::SUCCESS {
         println!();

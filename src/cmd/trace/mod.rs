@@ -3,6 +3,7 @@
 //! Has its decision and its spans looked up by [`retrieval`](crate::retrieval), and prints both. Promises
 //! that a span is printed as it was sent, and that what Kafka does not have any more is told.
 
+mod keep;
 mod output;
 mod tree;
 
@@ -19,6 +20,7 @@ use crate::config::{self, PolicyFile};
 use crate::ids::{Timestamp, TraceId};
 use crate::retrieval::{Budget, Origin, Places, Retrieval, RetrievalError, TimeRange};
 
+use keep::{KeepError, Keeping};
 use output::Shown;
 
 /// When no decision on the trace is on record.
@@ -38,7 +40,9 @@ const EXIT_GONE: u8 = 4;
     after_help = "Exit codes:\n  0  the trace was found\n  1  Kafka does not answer\n  2  a file \
                         or the command line is wrong\n  3  no decision on it is on record in that \
                         range\n  4  it was decided, and Kafka does not have all of its records any \
-                        more; what is left is printed"
+                        more; what is left is printed, and with --keep nothing is kept\n  5  with \
+                        --keep: a policy drops such traces whatever others say\n  6  with --keep: it \
+                        was asked for, and is not on record as delivered after 30 s"
 )]
 pub struct TraceArgs {
     /// The trace id: 32 hexadecimal digits, or 16 of an old system
@@ -55,6 +59,9 @@ pub struct TraceArgs {
     /// Say how this policy file decides it, with all votes
     #[arg(long, value_name = "FILE")]
     policies: Option<PathBuf>,
+    /// Have it kept after all: it is delivered to the backend as kept traces are, once
+    #[arg(long, requires = "config", conflicts_with_all = ["from", "to"])]
+    keep: bool,
     /// How it is printed
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -78,6 +85,8 @@ pub(super) struct Asked {
     pub(super) origin: Origin,
     /// Which part of the decision log.
     pub(super) range: TimeRange,
+    /// It is to be kept after all.
+    pub(super) keep: bool,
 }
 
 fn short_or_long(text: &str) -> Result<TraceId, String> {
@@ -108,7 +117,7 @@ pub(super) fn show(
     (output, policies): (Output, Option<&PolicyFile>),
     out: &mut impl Write,
 ) -> Result<ExitCode, CommandError> {
-    let Asked { id, origin, range } = asked;
+    let Asked { id, origin, range, keep } = asked;
     let failed = |error| failed(origin, error);
     let brokers = origin.brokers.clone();
     let mut budget = Budget::of_a_person(move |error| {
@@ -136,11 +145,16 @@ pub(super) fn show(
     };
     process::seen_enough(shown.write(output, policies, out))?;
     process::seen_enough(out.flush().map_err(Into::into))?;
-    Ok(if fetched.missing > 0 || places.is_gone() {
-        ExitCode::from(EXIT_GONE)
-    } else {
-        ExitCode::SUCCESS
-    })
+    let is_whole = fetched.missing == 0 && !places.is_gone();
+    if let Some(group) = origin.group.filter(|_| *keep) {
+        let (retrieval, budget) = (&mut retrieval, &mut budget);
+        let keeping = Keeping { id: *id, origin, retrieval, budget };
+        return keeping.run(group, &entries, is_whole).map_err(|error| match error {
+            KeepError::Retrieval(error) => failed(error),
+            KeepError::Command(error) => error,
+        });
+    }
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(EXIT_GONE) })
 }
 
 fn asked(args: &TraceArgs) -> Result<Asked, CommandError> {
@@ -154,11 +168,11 @@ fn asked(args: &TraceArgs) -> Result<Asked, CommandError> {
         from: args.from.map(decisions::timestamp),
         to: args.to.map(decisions::timestamp),
     };
-    Ok(Asked { id: args.id, origin, range })
+    Ok(Asked { id: args.id, origin, range, keep: args.keep })
 }
 
 fn not_found(asked: &Asked) -> String {
-    let Asked { id, origin, range } = asked;
+    let Asked { id, origin, range, .. } = asked;
     let time = |time: Timestamp| decisions::entry::time(time);
     let range = match (range.from, range.to) {
         (Some(from), Some(to)) => format!(" from {} to {}", time(from), time(to)),

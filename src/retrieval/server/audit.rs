@@ -10,13 +10,13 @@ use crate::retrieval::lookups::Answer;
 const LOGGED: usize = 200;
 
 /// Who asks.
-pub(super) struct Asker {
+pub(super) struct Caller {
     pub(super) peer: SocketAddr,
     /// Its tenant, or tenants, in its own words.
     pub(super) tenant: String,
 }
 
-impl Asker {
+impl Caller {
     /// Writes the line.
     pub(super) fn log(&self, trace_id: &str, answer: &Answer) {
         let cut = |text: &str| text.chars().take(LOGGED).collect::<String>();

@@ -26,7 +26,8 @@ use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
 use tonic::server::{Grpc, ServerStreamingService};
 
 use super::Served;
-use super::audit::{Asker, text};
+use super::audit::{Caller, text};
+use super::keep::Keeper;
 use super::stream::Peer;
 use crate::ids::TraceId;
 use crate::proto::jaeger::{GetTraceParams, GetTracesRequest};
@@ -70,13 +71,13 @@ pub(super) fn unimplemented() -> Response {
 }
 
 async fn get_traces(
-    State(Served { lookups, guard }): State<Served>,
+    State(Served { lookups, guard, keeper }): State<Served>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: Request,
 ) -> Response {
-    let asker = Asker { peer, tenant: text(request.headers(), TENANT) };
+    let caller = Caller { peer, tenant: text(request.headers(), TENANT) };
     if !guard.lets_pass(&request) {
-        asker.log("", &lookups.refuse(Retrieved::Unauthorized));
+        caller.log("", &lookups.refuse(Retrieved::Unauthorized));
         return Status::unauthenticated(
             "expected the header `authorization: Bearer TOKEN` with the token of the configuration \
              (retrieval.token), and on a loopback address a name of it",
@@ -87,14 +88,15 @@ async fn get_traces(
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
         .max_decoding_message_size(LARGEST_REQUEST);
-    let call = GetTraces { lookups, asker: Arc::new(asker) };
+    let call = GetTraces { lookups, keeper, caller: Arc::new(caller) };
     grpc.server_streaming(call, request).await.map(Body::new)
 }
 
 /// One call.
 struct GetTraces {
     lookups: Arc<Lookups>,
-    asker: Arc<Asker>,
+    keeper: Option<Arc<Keeper>>,
+    caller: Arc<Caller>,
 }
 
 type Messages = mpsc::Sender<Result<Bytes, Status>>;
@@ -106,7 +108,11 @@ impl ServerStreamingService<GetTracesRequest> for GetTraces {
 
     fn call(&mut self, request: tonic::Request<GetTracesRequest>) -> Self::Future {
         let (messages, stream) = mpsc::channel(WAITING);
-        let call = Self { lookups: Arc::clone(&self.lookups), asker: Arc::clone(&self.asker) };
+        let call = Self {
+            lookups: Arc::clone(&self.lookups),
+            keeper: self.keeper.clone(),
+            caller: Arc::clone(&self.caller),
+        };
         tokio::spawn(call.answer(request.into_inner().query, messages));
         ready(Ok(tonic::Response::new(ReceiverStream::new(stream))))
     }
@@ -127,7 +133,7 @@ impl GetTraces {
 
     /// `None` if nothing can be sent any more.
     async fn send_trace(&self, params: &GetTraceParams, messages: &Messages) -> Option<()> {
-        let tenants: Vec<&str> = match &*self.asker.tenant {
+        let tenants: Vec<&str> = match &*self.caller.tenant {
             "" => Vec::new(),
             tenant => vec![tenant],
         };
@@ -138,7 +144,12 @@ impl GetTraces {
             Some(question) => self.lookups.look_up(question, &tenants, usize::MAX).await,
         };
         let id = question.map_or_else(|| hex(&params.trace_id), |question| question.id.to_string());
-        self.asker.log(&id, &answer);
+        self.caller.log(&id, &answer);
+        if let (Some(keeper), Some(question), Retrieved::Found) =
+            (&self.keeper, question, answer.outcome)
+        {
+            keeper.opened(question.id, &tenants);
+        }
         if let Some(status) = error(answer.outcome) {
             let _ = messages.send(Err(status)).await;
             return None;

@@ -8,6 +8,7 @@
 mod audit;
 mod guard;
 mod jaeger;
+mod keep;
 mod stream;
 mod tempo;
 
@@ -19,14 +20,16 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use rdkafka::error::KafkaError;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::RetrievalSettings;
 use super::lookups::Lookups;
+use super::{Asker, Keep, RetrievalSettings};
 use crate::telemetry::admin::last_requests;
 use guard::Guard;
+use keep::Keeper;
 use stream::{Streams, Tls};
 
 /// The server cannot be started.
@@ -46,12 +49,17 @@ pub enum ServerError {
     /// The certificate or its key is of no use.
     #[error("the certificate of the traces cannot be used (retrieval.tls): {0}")]
     Tls(String),
+    /// Nobody can be asked to keep a trace.
+    #[error("traces cannot be kept (retrieval.keep): {0}")]
+    Keep(KafkaError),
 }
 
 /// A server that listens and does not answer yet.
 pub struct RetrievalServer {
     listener: TcpListener,
     tls: Option<Tls>,
+    /// Unless traces are shown, and no more.
+    asker: Option<Asker>,
     settings: RetrievalSettings,
 }
 
@@ -65,10 +73,15 @@ impl RetrievalServer {
             token.read().map_err(ServerError::Token)?;
         }
         let tls = settings.tls.clone().map(Tls::new).transpose().map_err(ServerError::Tls)?;
+        let asker = match settings.keep {
+            Keep::Never => None,
+            Keep::OnRequest | Keep::OnOpen => Some(Asker::new(&settings.origin)),
+        };
+        let asker = asker.transpose().map_err(ServerError::Keep)?;
         let listen = settings.listen;
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|source| ServerError::Listen { listen, source })?;
-        Ok(Self { listener, tls, settings })
+        Ok(Self { listener, tls, asker, settings })
     }
 
     /// Where it listens.
@@ -81,7 +94,11 @@ impl RetrievalServer {
         let address = self.address();
         let guard = Arc::new(Guard::new(address, self.settings.token.clone()));
         tracing::info!(%address, tls = self.tls.is_some(), "retrieval.listening");
-        let router = router(Served { lookups: Arc::new(Lookups::new(self.settings)), guard });
+        let on_open = self.settings.keep == Keep::OnOpen;
+        let lookups = Arc::new(Lookups::new(self.settings));
+        let keeper = |asker| Arc::new(Keeper::new(Arc::clone(&lookups), asker, on_open));
+        let keeper = self.asker.map(keeper);
+        let router = router(Served { lookups, guard, keeper });
         let streams = Streams::new(self.listener, self.tls);
         let stopping = stop.clone();
         let service = router.into_make_service_with_connect_info::<stream::Peer>();
@@ -102,14 +119,16 @@ impl RetrievalServer {
 struct Served {
     lookups: Arc<Lookups>,
     guard: Arc<Guard>,
+    /// Unless traces are shown, and no more.
+    keeper: Option<Arc<Keeper>>,
 }
 
 fn router(served: Served) -> Router {
-    tempo::router()
-        .merge(jaeger::router())
-        .fallback(not_there)
-        .method_not_allowed_fallback(not_there)
-        .with_state(served)
+    let mut router = tempo::router().merge(jaeger::router());
+    if let Some(keeper) = &served.keeper {
+        router = router.merge(keep::router(Arc::clone(keeper)));
+    }
+    router.fallback(not_there).method_not_allowed_fallback(not_there).with_state(served)
 }
 
 async fn not_there(request: Request) -> Response {

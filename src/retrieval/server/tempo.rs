@@ -12,15 +12,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::Served;
-use super::audit::{Asker, text};
+use super::audit::{Caller, text};
 use super::stream::Peer;
 use crate::ids::TraceId;
 use crate::retrieval::lookups::{Answer, Question};
 use crate::retrieval::pieces;
+use crate::telemetry::admin::guard::is_cross_site;
 use crate::telemetry::metrics::Retrieved;
 
-/// Names the tenants who ask, with a bar between them.
-const TENANTS: &str = "x-scope-orgid";
+/// Names the tenants who ask.
+pub(super) const TENANTS: &str = "x-scope-orgid";
 
 /// How large an answer may be: a little less than the 16 MiB that Tempo's components send each other.
 const LARGEST: usize = (16 << 20) - (64 << 10);
@@ -30,14 +31,13 @@ pub(super) fn router() -> Router<Served> {
 }
 
 async fn trace(
-    State(Served { lookups, guard }): State<Served>,
+    State(Served { lookups, guard, keeper }): State<Served>,
     ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     request: Request,
 ) -> Response {
     let headers = request.headers();
-    let asker = Asker { peer, tenant: text(headers, TENANTS) };
-    let tenants = asker.tenant.split('|').map(str::trim);
-    let tenants: Vec<&str> = tenants.filter(|it| !it.is_empty()).collect();
+    let caller = Caller { peer, tenant: text(headers, TENANTS) };
+    let tenants = tenants(&caller.tenant);
     let id = request.uri().path().rsplit('/').next().unwrap_or_default();
     let question = question(id, request.uri().query().unwrap_or_default());
     let answer = match question {
@@ -45,8 +45,20 @@ async fn trace(
         None => lookups.refuse(Retrieved::Malformed),
         Some(question) => lookups.look_up(question, &tenants, LARGEST).await,
     };
-    asker.log(id, &answer);
+    caller.log(id, &answer);
+    // A page of another site may have a trace opened, by an image for example.
+    if let (Some(keeper), Some(Question { id, .. }), Retrieved::Found) =
+        (keeper, question, answer.outcome)
+        && !is_cross_site(headers)
+    {
+        keeper.opened(id, &tenants);
+    }
     respond(answer, headers)
+}
+
+/// The tenants who ask, with a bar between them.
+pub(super) fn tenants(named: &str) -> Vec<&str> {
+    named.split('|').map(str::trim).filter(|it| !it.is_empty()).collect()
 }
 
 fn respond(answer: Answer, headers: &HeaderMap) -> Response {
@@ -99,7 +111,7 @@ fn time(text: &str) -> Option<Option<i64>> {
 }
 
 /// As Tempo reads it: up to 32 hexadecimal digits, in either case, without those zeros that it begins with.
-fn trace_id(text: &str) -> Option<TraceId> {
+pub(super) fn trace_id(text: &str) -> Option<TraceId> {
     let is_id = (1..=32).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_hexdigit());
     is_id.then(|| TraceId::from_hex(format!("{text:0>32}").as_bytes())).flatten()
 }

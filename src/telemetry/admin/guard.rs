@@ -211,7 +211,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// True if a browser says that the request comes from a page of another site. Programs that are no
 /// browsers say nothing.
-fn is_cross_site(headers: &HeaderMap) -> bool {
+pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
     let text = |name: HeaderName| headers.get(name).map(|it| it.to_str().unwrap_or_default());
     if let Some(site) = text(SEC_FETCH_SITE) {
         return !["same-origin", "none"].contains(&site);

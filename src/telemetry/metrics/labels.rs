@@ -114,6 +114,63 @@ impl Retrieved {
     }
 }
 
+/// What came of the question whether a dropped trace can be kept after all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeepAnswer {
+    /// The group is asked to keep it.
+    Requested,
+    /// It is kept already.
+    Kept,
+    /// No decision on it is on record.
+    NotFound,
+    /// Kafka does not have all of its records any more.
+    Incomplete,
+    /// A policy drops it whatever others say.
+    Vetoed,
+    /// Too much was looked up.
+    OverBudget,
+    /// Kafka does not answer, or does not take the request.
+    Failed,
+    /// The token was missing or wrong.
+    Unauthorized,
+    /// A page of another site asked.
+    CrossSite,
+    /// No trace id.
+    Malformed,
+}
+
+impl KeepAnswer {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Requested,
+        Self::Kept,
+        Self::NotFound,
+        Self::Incomplete,
+        Self::Vetoed,
+        Self::OverBudget,
+        Self::Failed,
+        Self::Unauthorized,
+        Self::CrossSite,
+        Self::Malformed,
+    ];
+
+    /// The value of the metric's label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Kept => "kept",
+            Self::NotFound => "not_found",
+            Self::Incomplete => "incomplete",
+            Self::Vetoed => "vetoed",
+            Self::OverBudget => "over_budget",
+            Self::Failed => "failed",
+            Self::Unauthorized => "unauthorized",
+            Self::CrossSite => "cross_site",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
 /// How a trace is not kept in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Misrouted {
@@ -317,6 +374,7 @@ pub(super) const READ_BACK: Label =
     one_of("outcome", || vec!["read", "superseded", "not_understood"]);
 pub(super) const RETRIEVED: Label =
     one_of("outcome", || Retrieved::ALL.map(Retrieved::label).to_vec());
+pub(super) const KEPT: Label = one_of("answer", || KeepAnswer::ALL.map(KeepAnswer::label).to_vec());
 pub(super) const LETTER: Label = one_of("outcome", || vec!["written", "failed"]);
 pub(super) const FATE: Label =
     one_of("fate", || vec!["keyed", "split", "without_spans", "null_value", "unreadable"]);

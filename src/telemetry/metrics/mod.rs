@@ -18,7 +18,7 @@ pub mod text;
 
 pub use family::{Family, Kind, Metric};
 pub use labels::{
-    Invalid, LOOKUPS, Misrouted, OWN_OUTCOMES, ReopenFailure, Replayed, RestoreFailure,
+    Invalid, KeepAnswer, LOOKUPS, Misrouted, OWN_OUTCOMES, ReopenFailure, Replayed, RestoreFailure,
     Retrieved, TRIGGERS, VOTES,
 };
 pub use recorder::{Recorder, install};

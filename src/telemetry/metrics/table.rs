@@ -338,6 +338,9 @@ trace ([doctor](doctor.md))." {
         .only(RETRIEVAL).in_development();
     RETRIEVAL_CUT: Counter = counter("tailsieve_retrieval_cut_traces_total", "traces",
         "Traces that were larger than an answer may be, and lack spans in it.").only(RETRIEVAL).in_development();
+    RETRIEVAL_KEEPS: Counter = counter("tailsieve_retrieval_keep_requests_total", "requests",
+        "Dropped traces that somebody asked to be kept, by what came of it; those that were opened, too, if that \
+         has them kept.").by(&[KEPT]).only(RETRIEVAL).in_development();
 }
 
 "Process"

@@ -118,6 +118,9 @@ pub const TRACE: &[Need] = &[need("Read", Topic, LOG), need("Read", Topic, INPUT
 
 pub const WHATIF: &[Need] =
     &[need("Read", Topic, INPUT), only("Read", Topic, LOG, "unless there is a `--baseline`")];
+/// Where a dropped trace is kept after all.
+const KEEP: &[Need] =
+    &[only("Write", Topic, INPUT, "with `retrieval.keep`, and for `trace --keep`")];
 
 pub const GENERATE: &[Need] = &[need("Write", Topic, "`--topic`")];
 
@@ -135,6 +138,7 @@ const TABLE: &[(&str, &[Need])] = &[
     ("`decisions`", DECISIONS),
     ("`trace`, `retrieval`, and `run` with `retrieval.listen`", TRACE),
     ("", TRACE_INDEX),
+    ("", KEEP),
     ("`whatif`", WHATIF),
     ("`generate`", GENERATE),
 ];
