@@ -123,7 +123,8 @@ INGEST = [
 
 DECISIONS = [
     lines("Decisions, by trigger", "root: the root span came, and the quiet time after it. wait: decision_wait was over. size: a "
-          "cap. memory: decided early, at the bound. log_gone: the topic was deleted.",
+          "cap. memory: decided early, at the bound. log_gone: the topic was deleted. "
+          "late, restored: it had been dropped, and a late span or somebody brought it back.",
           [over_time(rate("tailsieve_decision_triggers_total", "trigger"), "{{trigger}}")], unit="cps", stacked=True),
     with_objective(
         lines("Decision delay", "Time from the first span of a trace to its decision, on the clock of the partition. The "
