@@ -79,8 +79,8 @@ async fn get_traces(
     if !guard.lets_pass(&request) {
         caller.log("", &lookups.refuse(Retrieved::Unauthorized));
         return Status::unauthenticated(
-            "expected the header `authorization: Bearer TOKEN` with the token of the configuration \
-             (retrieval.token), and on a loopback address a name of it",
+            "tailsieve: expected the header `authorization: Bearer TOKEN` with the token of the \
+             configuration (retrieval.token), and on a loopback address no foreign name",
         )
         .into_http();
     }
