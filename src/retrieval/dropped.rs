@@ -23,11 +23,14 @@ pub struct Dropped<'a> {
 /// asked for delivers all that was dropped before; one that late spans re-opened, what was dropped last.
 pub fn dropped(entries: &[Entry], partition: Partition, end: Offset) -> Dropped<'_> {
     let here = || entries.iter().filter(move |it| it.partition == partition);
-    // The last word on each of the decisions.
-    let decisions: BTreeMap<Offset, &DecisionRecord> = here()
-        .filter(|entry| entry.record.first < end)
-        .map(|entry| (entry.record.first, &entry.record))
-        .collect();
+    // The last word of owners on each of the decisions. That of a former one counts where there is none
+    // before: who owned the partition in between follows that, and is not contradicted by another one later.
+    let mut decisions: BTreeMap<Offset, &DecisionRecord> = BTreeMap::new();
+    for entry in here().filter(|entry| entry.record.first < end) {
+        if !entry.by_former_owner || !decisions.contains_key(&entry.record.first) {
+            decisions.insert(entry.record.first, &entry.record);
+        }
+    }
     let later = |first: Offset| {
         decisions.range((Bound::Excluded(first), Bound::Unbounded)).map(|(_, decision)| *decision)
     };
