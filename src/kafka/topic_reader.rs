@@ -17,10 +17,6 @@ pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a poll waits, before it is looked whether there is something else to do.
 pub const POLL: Duration = Duration::from_millis(100);
 
-/// How long a client fetches no more when it has fetched enough ahead, in milliseconds. librdkafka's default is a
-/// second: what waits for a few records would wait for that.
-pub const QUEUE_BACKOFF: (&str, &str) = ("fetch.queue.backoff.ms", "5");
-
 /// How long Kafka may say nothing, where there is something left to read, before a reader gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -64,7 +60,7 @@ pub fn client_config(brokers: &str, properties: &[(String, String)], name: &str)
     config
         .set("enable.auto.commit", "false")
         .set("enable.partition.eof", "true")
-        .set(QUEUE_BACKOFF.0, QUEUE_BACKOFF.1)
+        .set(cluster::QUEUE_BACKOFF.0, cluster::QUEUE_BACKOFF.1)
         .set("auto.offset.reset", "earliest");
     config
 }

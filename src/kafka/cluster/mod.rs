@@ -25,6 +25,10 @@ use crate::kafka::access::{Acl, Denied, Operation};
 /// How long one question may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a client fetches no more when it has fetched enough ahead, in milliseconds. librdkafka's default is a
+/// second: what waits for a few records would wait for that.
+pub const QUEUE_BACKOFF: (&str, &str) = ("fetch.queue.backoff.ms", "5");
+
 /// The default of a topic's `max.message.bytes`.
 pub const DEFAULT_MAX_MESSAGE_BYTES: u64 = 1_048_588;
 

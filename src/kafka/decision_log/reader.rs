@@ -27,7 +27,6 @@ use crate::ids::{Offset, Origin, Partition, Position};
 use crate::kafka::access::{Acl, Denied, Operation};
 use crate::kafka::cluster;
 use crate::kafka::publish::{Outgoing, Publisher};
-use crate::kafka::topic_reader::QUEUE_BACKOFF;
 use crate::sync::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::table;
@@ -140,7 +139,7 @@ fn client_config(settings: &DecisionLogSettings) -> ClientConfig {
         .set("fetch.min.bytes", "1")
         .set("fetch.message.max.bytes", "4194304")
         .set("queued.max.messages.kbytes", "32768")
-        .set(QUEUE_BACKOFF.0, QUEUE_BACKOFF.1)
+        .set(cluster::QUEUE_BACKOFF.0, cluster::QUEUE_BACKOFF.1)
         .set("statistics.interval.ms", "0");
     config
 }
