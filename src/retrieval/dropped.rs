@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 use crate::ids::{Offset, Partition};
-use crate::sampling::decided::{DecisionRecord, SamplingDecision};
-use crate::sampling::trace::Trigger;
+use crate::sampling::decided::{DecisionRecord, SamplingDecision, take_back};
 
 /// What was dropped of a trace in one partition.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -23,20 +22,19 @@ pub struct Dropped<'a> {
 /// asked for delivers all that was dropped before; one that late spans re-opened, what was dropped last.
 pub fn dropped(entries: &[Entry], partition: Partition, end: Offset) -> Dropped<'_> {
     let here = || entries.iter().filter(move |it| it.partition == partition);
-    // The last word of owners on each of the decisions. That of a former one counts where there is none
-    // before: who owned the partition in between follows that, and is not contradicted by another one later.
-    let mut decisions: BTreeMap<Offset, &DecisionRecord> = BTreeMap::new();
+    // What counts of each of the decisions.
+    let mut counting: BTreeMap<Offset, &Entry> = BTreeMap::new();
     for entry in here().filter(|entry| entry.record.first < end) {
-        if !entry.by_former_owner || !decisions.contains_key(&entry.record.first) {
-            decisions.insert(entry.record.first, &entry.record);
+        let first = entry.record.first;
+        if counting.get(&first).is_none_or(|before| entry.outdoes(before)) {
+            counting.insert(first, entry);
         }
     }
-    let later = |first: Offset| {
-        decisions.range((Bound::Excluded(first), Bound::Unbounded)).map(|(_, decision)| *decision)
-    };
+    let decisions: BTreeMap<Offset, &DecisionRecord> =
+        counting.into_iter().map(|(first, entry)| (first, &entry.record)).collect();
     let is_taken_back = |first: Offset| {
-        later(first).next().is_some_and(|next| next.trigger == Trigger::Late)
-            || later(first).any(|decision| decision.trigger == Trigger::Restored)
+        let later = decisions.range((Bound::Excluded(first), Bound::Unbounded));
+        take_back(later.map(|(_, decision)| *decision))
     };
     let stands = decisions.iter().filter(|(first, decision)| {
         decision.decision == SamplingDecision::Dropped && !is_taken_back(**first)
@@ -53,6 +51,7 @@ mod tests {
     use super::*;
     use crate::kafka::decision_log::testing;
     use crate::sampling::decided::Kept;
+    use crate::sampling::trace::Trigger;
 
     const HERE: Partition = Partition(3);
 
@@ -66,7 +65,7 @@ mod tests {
             }
         };
         let (partition, offset) = (HERE, Offset(first));
-        Entry { partition, offset, by_former_owner: false, record, details: None }
+        Entry { partition, offset, marker: None, by_former_owner: false, record, details: None }
     }
 
     /// Where the decisions begin that dropped something.
@@ -88,6 +87,24 @@ mod tests {
         assert_eq!(firsts(&again, 99), [30]);
         let elsewhere = Entry { partition: Partition(4), ..entry(1, None) };
         assert_eq!(firsts(&[elsewhere], 99), [0_i64; 0]);
+    }
+
+    /// Scenario: two members that lost the partition still write different decisions on one trace.
+    /// Guarantees: what the owner in between goes by counts, as when the log is read back.
+    #[test]
+    fn of_former_owners_that_counts_which_the_next_owner_found() {
+        let by_former = |marker, entry: Entry| {
+            let marker = Some(Offset(marker));
+            Entry { by_former_owner: true, marker, ..entry }
+        };
+        let dropped = |marker| by_former(marker, entry(1, None));
+        let kept = |marker| by_former(marker, entry(1, Some(Trigger::Wait)));
+        let is_dropped = |entries: &[Entry]| !firsts(entries, 99).is_empty();
+        assert!(is_dropped(&[dropped(5), kept(7)]), "who began at 7 goes by the first");
+        assert!(!is_dropped(&[dropped(5), kept(5)]), "nobody did in between");
+        assert!(!is_dropped(&[kept(5), dropped(7)]));
+        assert!(!is_dropped(&[dropped(5), entry(1, Some(Trigger::Wait))]));
+        assert!(is_dropped(&[entry(1, None), kept(5)]), "an owner has the last word");
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Entry {
     pub partition: Partition,
     /// That of the log's record, which holds many entries.
     pub offset: Offset,
+    /// The ownership in which this was written begins here, as far as that is known.
+    pub marker: Option<Offset>,
     /// Somebody else had taken the partition over before this was written.
     pub by_former_owner: bool,
     pub record: DecisionRecord,
@@ -48,9 +50,11 @@ impl Owners {
             self.0.add(at, read.group, read.owner);
         }
         let by_former_owner = self.0.is_former(at, read.group, read.owner);
+        let marker = self.0.marker(at, read.group);
         let entry = |LogEntry { record: decision, details }| Entry {
             partition,
             offset: record.offset,
+            marker,
             by_former_owner,
             record: decision,
             details,
@@ -60,6 +64,13 @@ impl Owners {
 }
 
 impl Entry {
+    /// True if this counts and no longer `before`, which stands before it on the log and is on the same decision.
+    /// An owner has the last word. What a former one writes counts against another former one, until somebody
+    /// takes the partition over: who does that goes by what is there.
+    pub fn outdoes(&self, before: &Self) -> bool {
+        !self.by_former_owner || (before.by_former_owner && before.marker == self.marker)
+    }
+
     /// The policy by which it was decided, if there is one.
     pub fn policy(&self) -> Option<&str> {
         self.record.policy().map(|policy| &**policy)

@@ -12,7 +12,6 @@ use crate::ids::{Partition, Position, Timestamp, TraceId};
 use crate::kafka::decision_log::{Coverage, GroupHash};
 use crate::kafka::partitioner::Family;
 use crate::kafka::topic_reader::Record;
-use crate::sampling::trace::Trigger;
 
 /// So many records are read along rather than asked for anew what is behind them.
 const NEAR: i64 = 8;
@@ -65,8 +64,7 @@ pub(super) fn find_behind(
 }
 
 /// Without those of former owners on decisions that an owner has made, too. That late spans followed one,
-/// or that it was delivered, an owner also says of what a former one decided. That a trace was asked for is what
-/// its owner says alone: it reads the request, and may find the trace open where a former one had decided it.
+/// or that it was delivered, an owner also says of what a former one decided.
 fn of_owners(mut entries: Vec<Entry>) -> Vec<Entry> {
     let decision = |entry: &Entry| (entry.partition, entry.record.first);
     let is_made = |entry: &&Entry| {
@@ -74,9 +72,7 @@ fn of_owners(mut entries: Vec<Entry>) -> Vec<Entry> {
         !entry.by_former_owner && details.is_some_and(|details| !details.is_late())
     };
     let made: HashSet<_> = entries.iter().filter(is_made).map(decision).collect();
-    let is_asked_for = |entry: &Entry| entry.record.trigger == Trigger::Restored;
-    let counts = |entry: &Entry| !made.contains(&decision(entry)) && !is_asked_for(entry);
-    entries.retain(|entry| !entry.by_former_owner || counts(entry));
+    entries.retain(|entry| !entry.by_former_owner || !made.contains(&decision(entry)));
     entries
 }
 
@@ -230,6 +226,7 @@ mod tests {
         let entry = |first, by_former_owner, details: Option<&TraceDetails<'static>>| Entry {
             partition: Partition(3),
             offset: Offset(0),
+            marker: None,
             by_former_owner,
             record: dropped(1, first, first + 5),
             details: details.cloned(),

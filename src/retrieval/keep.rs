@@ -152,7 +152,7 @@ mod tests {
             }
         };
         let (partition, offset) = (Partition(partition), Offset(100 + first));
-        Entry { partition, offset, by_former_owner: false, record, details: None }
+        Entry { partition, offset, marker: None, by_former_owner: false, record, details: None }
     }
 
     fn of(entries: &[Entry], is_whole: bool) -> Verdict {

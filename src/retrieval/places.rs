@@ -124,6 +124,7 @@ mod tests {
         Entry {
             partition: Partition(3),
             offset: Offset(0),
+            marker: None,
             by_former_owner: false,
             record: dropped(1, first, last),
             details,

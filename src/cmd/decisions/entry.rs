@@ -178,7 +178,7 @@ mod tests {
 
     fn entry(record: DecisionRecord) -> Entry {
         let (partition, offset) = (Partition(7), Offset(42));
-        Entry { partition, offset, by_former_owner: false, record, details: None }
+        Entry { partition, offset, marker: None, by_former_owner: false, record, details: None }
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn a_list_of_records_saves_reading() {
     let entry = |offsets: &[i64], details| Entry {
         partition: Partition(0),
         offset: Offset(0),
+        marker: None,
         by_former_owner: false,
         record: dropped(1, offsets[0], offsets[offsets.len() - 1]),
         details,

@@ -170,10 +170,7 @@ impl DecisionMemory {
     /// one re-opened it, or a later one restored it.
     pub fn is_taken_back(&self, id: TraceId, first: Offset) -> bool {
         let latest = self.latest.get(id);
-        let later = || self.prior.of(id).chain(&latest).filter(|known| known.first > first);
-        let next = later().min_by_key(|known| known.first);
-        next.is_some_and(|next| next.trigger == Trigger::Late)
-            || later().any(|known| known.trigger == Trigger::Restored)
+        take_back(self.prior.of(id).chain(&latest).filter(|known| known.first > first))
     }
 
     /// Everything below `next` was read: what covers nothing further is forgotten.
@@ -203,4 +200,16 @@ impl DecisionMemory {
     pub fn prior(&self) -> &PriorDecisions {
         &self.prior
     }
+}
+/// True if decisions that began `later` than one by which their trace was dropped take that back: the next one
+/// re-opened it, or any of them restored it.
+pub fn take_back<'a>(later: impl IntoIterator<Item = &'a DecisionRecord>) -> bool {
+    let (mut next, mut is_restored): (Option<&DecisionRecord>, _) = (None, false);
+    for decision in later {
+        is_restored |= decision.trigger == Trigger::Restored;
+        if next.is_none_or(|next| decision.first < next.first) {
+            next = Some(decision);
+        }
+    }
+    is_restored || next.is_some_and(|next| next.trigger == Trigger::Late)
 }

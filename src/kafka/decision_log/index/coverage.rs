@@ -20,9 +20,16 @@ impl Owners {
 
     /// True if another one than `owner` had the partition when the record at this offset was written.
     pub fn is_former(&self, at: (Partition, Offset), group: GroupHash, owner: OwnerId) -> bool {
-        let markers = self.0.get(&(at.0, group));
-        let last = markers.and_then(|all| all.range(..=at.1).next_back());
-        last.is_some_and(|(_, current)| *current != owner)
+        self.last(at, group).is_some_and(|(_, current)| *current != owner)
+    }
+
+    /// Where the ownership began in which the record at this offset was written.
+    pub fn marker(&self, at: (Partition, Offset), group: GroupHash) -> Option<Offset> {
+        self.last(at, group).map(|(marker, _)| *marker)
+    }
+
+    fn last(&self, at: (Partition, Offset), group: GroupHash) -> Option<(&Offset, &OwnerId)> {
+        self.0.get(&(at.0, group))?.range(..=at.1).next_back()
     }
 }
 
