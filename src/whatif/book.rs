@@ -124,16 +124,16 @@ impl Book {
         if let Some(policy) = new.alone {
             self.tally.policies[usize::from(policy.0)].alone.add(&figures);
         }
-        let is_largest = |largest: &Example| largest.bytes < new.bytes;
-        let is_largest = self.tally.largest.as_ref().is_none_or(is_largest);
-        if !is_largest && old.kept == new.kept {
+        let may_be_largest = |largest: &Example| largest.bytes <= new.bytes;
+        let may_be_largest = self.tally.largest.as_ref().is_none_or(may_be_largest);
+        if !may_be_largest && old.kept == new.kept {
             return;
         }
         let example = example((id, partition, label), new, services);
         if old.kept != new.kept {
             tally::keep_example(&mut self.tally.cells[place].examples, &example);
         }
-        if is_largest {
+        if may_be_largest {
             self.tally.see_largest(&example);
         }
     }

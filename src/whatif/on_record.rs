@@ -7,6 +7,7 @@ use super::join::{Join, OldDecision};
 use super::side::old;
 use crate::ids::Timestamp;
 use crate::kafka::decision_log::{GroupHash, LogEntry, OwnerId, read_whole};
+use crate::sampling::trace::Trigger;
 
 /// How far the log of a partition was read.
 #[derive(Debug)]
@@ -44,6 +45,10 @@ impl OnRecord {
         let is_superseded = self.owner.is_some_and(|owner| owner != read.owner);
         for LogEntry { record, .. } in &read.entries {
             self.latest = self.latest.max(record.at);
+            // What a person asked for says nothing of policies.
+            if record.trigger == Trigger::Restored {
+                continue;
+            }
             join.old(now.max(record.at), &OldDecision { is_superseded, ..old(record) });
         }
     }

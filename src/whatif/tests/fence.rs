@@ -52,6 +52,22 @@ fn what_a_former_owner_writes_counts_only_where_its_successor_has_nothing() {
 }
 
 #[test]
+fn a_trace_that_somebody_asked_for_is_what_policies_said_of_it() {
+    let restored = DecisionRecord { trigger: Trigger::Restored, ..kept(1, 8, "") };
+    let tallies = |decisions: &[DecisionRecord]| {
+        let mut join = empty(Scope { records: 3..9, ..scope() });
+        let record = LogBatch::with(GroupHash::of("shop"), OwnerId(1), decisions);
+        OnRecord::new(None).take_in(Some(record.value()), Timestamp(0), &mut join);
+        let new = Told::New { candidate: 0, trace: 1, first: 3, kept: true, policy: 1, spans: 1 };
+        tell(&mut join, &new);
+        join.finish(&[HashSet::new(), HashSet::new()])
+    };
+    let with = tallies(&[dropped(1, 3, 5), restored]);
+    assert_eq!(format!("{with:?}"), format!("{:?}", tallies(&[dropped(1, 3, 5)])));
+    assert!(!with[0].cells[0].old.kept);
+}
+
+#[test]
 fn a_trace_that_was_reopened_counts_as_kept() {
     let shop = GroupHash::of("shop");
     let late = DecisionRecord { trigger: Trigger::Late, ..kept(1, 8, "errors") };
