@@ -16,7 +16,9 @@ use tailsieve::testing::kafka::source;
 use tailsieve::testing::testbed::generator::{
     Counters, Model, ModelSettings, ProducerSettings, produce,
 };
-use tailsieve::testing::testbed::ledger::{Check, Expectation, Ledger, Verdict};
+use tailsieve::testing::testbed::ledger::{
+    Check, Expectation, Ledger, TraceEntry, Verdict, sampling_threshold,
+};
 use tailsieve::testing::testbed::receiver::Receiver;
 use tokio::runtime::Runtime;
 
@@ -47,6 +49,15 @@ policies:
     probabilistic: {sampling_percentage: 10}
 ";
 
+/// All errors, and a tenth of the others.
+pub const ERRORS_AND_A_TENTH: &str = "
+decision_wait: 8s
+decision_wait_after_root_received: 3s
+policies:
+  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
+  - {name: the-rest, type: probabilistic, probabilistic: {sampling_percentage: 10}}
+";
+
 /// Keeps everything, so that every span has to arrive.
 pub const KEEP_ALL: &str = "
 decision_wait: 20s
@@ -54,6 +65,11 @@ decision_wait_after_root_received: 15s
 policies:
   - {name: everything, type: always_sample}
 ";
+
+/// True if a probabilistic policy of so many percent keeps the trace.
+pub fn passes(percent: f64, trace: &TraceEntry) -> bool {
+    sampling_threshold(percent).is_some_and(|threshold| trace.randomness >= threshold)
+}
 
 /// One test's world.
 pub struct Rig {

@@ -6,18 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tailsieve::testing::kafka::source;
 use tailsieve::testing::testbed::generator::ModelSettings;
-use tailsieve::testing::testbed::ledger::{TraceEntry, sampling_threshold};
 
-use crate::rig::{Rig, checked_scrape};
+use crate::rig::{ERRORS_AND_A_TENTH, Rig, checked_scrape, passes};
 use crate::support::{Member, eventually, http, http_post};
-
-const IN_FORCE: &str = "
-decision_wait: 8s
-decision_wait_after_root_received: 3s
-policies:
-  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
-  - {name: the-rest, type: probabilistic, probabilistic: {sampling_percentage: 10}}
-";
 
 /// Errors are nothing to it. It asks for a service, which nobody asks for in force.
 const TRIED: &str = "
@@ -41,10 +32,6 @@ fn begin(member: &Member, seconds: u32) -> String {
     trial["id"].as_str().unwrap().to_owned()
 }
 
-fn passes(percent: f64, trace: &TraceEntry) -> bool {
-    sampling_threshold(percent).is_some_and(|threshold| trace.randomness >= threshold)
-}
-
 /// Scenario: a file is tried while traffic passes, cancelled, tried again until its time is over, and
 /// once more until other policies come into force.
 /// Guarantees: what was counted is, trace by trace and span by span, what the two files say of what was
@@ -52,7 +39,7 @@ fn passes(percent: f64, trace: &TraceEntry) -> bool {
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]
 fn a_trial_says_what_a_file_would_change_and_changes_nothing() {
-    let rig = Rig::new("trials", IN_FORCE);
+    let rig = Rig::new("trials", ERRORS_AND_A_TENTH);
     let member = rig.member("one");
     let (status, wrong) = ask(&member, "POST", "", "policies: [{name: a, type: guess}]");
     assert_eq!((status, &wrong["errors"][0]["column"]), (422, &Value::from(28)), "{wrong}");
@@ -108,7 +95,7 @@ fn a_trial_says_what_a_file_would_change_and_changes_nothing() {
     let id = begin(&member, 1);
     eventually("its time to be over", PATIENCE, || (state_of(&id) == "done").then_some(()));
     let id = begin(&member, 600);
-    fs::write(rig.scratch.join("policies.yaml"), IN_FORCE.replace("10}", "11}")).unwrap();
+    fs::write(rig.scratch.join("policies.yaml"), ERRORS_AND_A_TENTH.replace("10}", "11}")).unwrap();
     assert_eq!(http_post(member.admin(), "/-/reload").unwrap().0, 200);
     eventually("the trial to be ended", PATIENCE, || (state_of(&id) == "replaced").then_some(()));
 }

@@ -10,21 +10,13 @@ use serde_json::Value;
 use tailsieve::testing::ids::TraceId;
 use tailsieve::testing::kafka::source;
 use tailsieve::testing::testbed::generator::{Layout, ModelSettings};
-use tailsieve::testing::testbed::ledger::{Ledger, TraceEntry, sampling_threshold};
+use tailsieve::testing::testbed::ledger::{Ledger, TraceEntry};
 
-use crate::rig::{POLICIES, Rig, one_span};
+use crate::rig::{ERRORS_AND_A_TENTH, POLICIES, Rig, one_span, passes};
 use crate::support::{Process, eventually, tailsieve};
 
 /// How long it may take until the last traces are due.
 const PATIENCE: Duration = Duration::from_secs(180);
-
-const IN_FORCE: &str = "
-decision_wait: 8s
-decision_wait_after_root_received: 3s
-policies:
-  - {name: errors, type: status_code, status_code: {status_codes: [ERROR]}}
-  - {name: the-rest, type: probabilistic, probabilistic: {sampling_percentage: 10}}
-";
 
 /// Errors are nothing to it. The last two say nothing new, and nothing at all.
 const CANDIDATE: &str = "
@@ -103,10 +95,6 @@ fn spans(trace: &TraceEntry) -> u64 {
     trace.spans.iter().map(|span| u64::from(span.copies)).sum()
 }
 
-fn passes(percent: f64, trace: &TraceEntry) -> bool {
-    sampling_threshold(percent).is_some_and(|threshold| trace.randomness >= threshold)
-}
-
 /// Scenario: traffic with late spans and duplicates is decided while members are killed and join; then the
 /// file that was in force is asked about.
 /// Guarantees: it changes nothing, and every trace and every span is counted.
@@ -153,7 +141,7 @@ fn the_file_in_force_changes_nothing_whatever_happened() {
 
 /// Traffic that one member has decided.
 fn decided(test: &str) -> (Asked, Ledger) {
-    let rig = Rig::new(test, IN_FORCE);
+    let rig = Rig::new(test, ERRORS_AND_A_TENTH);
     let member = rig.member("member");
     let settings = ModelSettings {
         seed: 32,
@@ -226,7 +214,7 @@ fn what_another_file_would_change_is_told_trace_by_trace() {
     assert_eq!(gate("lost(errors) > 0"), Some(1));
     assert_eq!(gate(&format!("lost > {lost}")), Some(0));
     assert_eq!(gate("lost(erors) > 0"), Some(2), "a name that nobody has");
-    let baseline = asked.policies("baseline.yaml", IN_FORCE);
+    let baseline = asked.policies("baseline.yaml", ERRORS_AND_A_TENTH);
     let judged = asked.whole(&candidate, &["--from", "10m", "--baseline", &baseline]);
     assert_eq!(cells(&judged), expected);
 }
@@ -325,7 +313,7 @@ fn a_comparison_that_was_stopped_goes_on() {
     let all = cells(&outcome).values().map(|(traces, _)| traces).sum::<u64>();
     assert_eq!((cells(&outcome), all), (cells(&whole), ledger.traces.len() as u64));
 
-    let other = asked.policies("other.yaml", IN_FORCE);
+    let other = asked.policies("other.yaml", ERRORS_AND_A_TENTH);
     asked.fails(&["--policies", &other, "--state", file], 2, "the state of another comparison");
 }
 
@@ -334,7 +322,7 @@ fn a_comparison_that_was_stopped_goes_on() {
 #[ignore = "needs Kafka: run ./tests/run"]
 fn who_asks_for_what_is_not_there_is_told_so() {
     let (asked, _) = decided("whatif-missing");
-    let good = asked.policies("good.yaml", IN_FORCE);
+    let good = asked.policies("good.yaml", ERRORS_AND_A_TENTH);
     let broken = asked.policies("broken.yaml", "policies: [{name: a, type: guess}]");
     asked.fails(&["--policies", &broken], 2, "broken.yaml:1:");
     let policies = ["--policies", &good];
@@ -380,7 +368,7 @@ fn who_asks_for_what_is_not_there_is_told_so() {
 #[test]
 #[ignore = "needs Kafka: run ./tests/run"]
 fn what_is_not_wholly_in_the_range_is_at_an_edge() {
-    let rig = Rig::new("whatif-edges", IN_FORCE);
+    let rig = Rig::new("whatif-edges", ERRORS_AND_A_TENTH);
     let asked = Asked::new(rig);
     let now = source::now().0;
     let id = |number: u8| TraceId::from_slice(&[number; 16]).unwrap();
@@ -405,7 +393,7 @@ fn what_is_not_wholly_in_the_range_is_at_an_edge() {
     let member = asked.rig.member("member");
     asked.rig.settle();
     drop(member);
-    let good = asked.policies("good.yaml", IN_FORCE);
+    let good = asked.policies("good.yaml", ERRORS_AND_A_TENTH);
     let time = |seconds_ago: i64| {
         let at = Duration::from_millis((now - seconds_ago * 1000) as u64);
         humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + at).to_string()

@@ -25,7 +25,7 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 
 /// How long the rest of an answer to a fetch may take to come, once some of it was read. librdkafka
 /// queues an answer partition by partition: without this wait each of them would wake this thread,
-/// and its worker. In a backlog there is always more, and nothing is waited for: that costs an eighth of its rate.
+/// and its worker. In a backlog there is always more: waiting would cost an eighth of its rate.
 const GATHER_WAIT: Duration = Duration::from_millis(10);
 
 /// Bytes taken in one go before the workers get them.

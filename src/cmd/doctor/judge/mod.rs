@@ -4,6 +4,7 @@ mod access;
 mod cluster;
 mod group;
 mod records;
+mod retention;
 mod retrieval;
 mod settings;
 mod surroundings;

@@ -1,16 +1,12 @@
 //! Whether dropped traces can be opened, and for how long.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use super::super::facts::{Facts, Plan, ServerReach};
 use super::super::finding::Finding;
+use super::retention::{self, Configs, kept_for};
 use super::{set_command, unanswered};
 
 const DROPPED: &str = "dropped traces";
 const SERVER: &str = "retrieval";
-
-type Configs = BTreeMap<String, String>;
 
 pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) {
     if let Some(log) = &plan.decision_log {
@@ -25,8 +21,7 @@ pub(super) fn judge(plan: &Plan, facts: &Facts, findings: &mut Vec<Finding>) {
 }
 
 /// For how long: as long as both topics have what belongs to a trace. That the log forgets first is as good as
-/// meant, unless traces are served. Nothing is said if the settings of one
-/// cannot be seen, which is told elsewhere.
+/// meant, unless traces are served. Nothing is said if the settings of one cannot be seen, which is told elsewhere.
 fn reach(plan: &Plan, facts: &Facts, log: &str) -> Option<Finding> {
     let (Ok(input), Ok(decisions)) = (facts.configs.as_ref()?, facts.log_configs.as_ref()?) else {
         return None;
@@ -63,38 +58,7 @@ fn are(topics: &[&str]) -> String {
 }
 
 fn is_bounded_in_bytes(configs: &Configs) -> bool {
-    let bytes = configs.get("retention.bytes").and_then(|it| it.parse::<i64>().ok());
-    bytes.is_some_and(|it| it >= 0)
-}
-
-/// How long a topic keeps its records.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kept {
-    For(Duration),
-    ForEver,
-}
-
-fn kept_for(configs: &Configs) -> Kept {
-    let millis = configs.get("retention.ms").and_then(|it| it.parse::<i64>().ok());
-    let millis = millis.and_then(|it| u64::try_from(it).ok());
-    millis.map_or(Kept::ForEver, |it| Kept::For(Duration::from_millis(it)))
-}
-
-impl Kept {
-    fn words(self) -> String {
-        match self {
-            Self::For(time) => humantime::format_duration(time).to_string(),
-            Self::ForEver => "ever".to_owned(),
-        }
-    }
-
-    /// The value of `retention.ms`.
-    fn setting(self) -> i128 {
-        match self {
-            Self::For(time) => i128::try_from(time.as_millis()).unwrap_or(i128::MAX),
-            Self::ForEver => -1,
-        }
-    }
+    retention::number(configs, "retention.bytes").is_some_and(|it| it >= 0)
 }
 
 fn judge_server(listen: &str, reach: &ServerReach) -> Finding {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::facts::{Facts, Plan};
 use super::super::finding::Finding;
+use super::retention::{Kept, kept_for, number};
 use super::{set_command, unanswered};
 
 const TIMESTAMPS: &str = "timestamps";
@@ -53,10 +54,9 @@ fn timestamps(plan: &Plan, configs: &BTreeMap<String, String>) -> Finding {
 }
 
 fn retention(plan: &Plan, configs: &BTreeMap<String, String>) -> Finding {
-    let number = |key: &str| configs.get(key).and_then(|value| value.parse::<i64>().ok());
     let fix = || set_command(plan, &plan.topic, "retention.ms=86400000");
-    if let Some(millis) = number("retention.ms").and_then(|it| u64::try_from(it).ok()) {
-        let kept = Duration::from_millis(millis);
+    let kept = kept_for(configs);
+    if let Kept::For(kept) = kept {
         let shown = humantime::format_duration(kept);
         let wait = plan.decision_wait;
         if kept < wait * 2 {
@@ -75,7 +75,8 @@ fn retention(plan: &Plan, configs: &BTreeMap<String, String>) -> Finding {
             return Finding::warning(RETENTION, text, fix());
         }
     }
-    if let Some(bytes) = number("retention.bytes").filter(|it| (0..FEW_BYTES).contains(it)) {
+    if let Some(bytes) = number(configs, "retention.bytes").filter(|it| (0..FEW_BYTES).contains(it))
+    {
         let text = format!(
             "retention.bytes is {bytes} for each partition: what comes in during an outage may \
              be more, and is lost"
@@ -83,10 +84,10 @@ fn retention(plan: &Plan, configs: &BTreeMap<String, String>) -> Finding {
         let fix = set_command(plan, &plan.topic, "retention.bytes=-1");
         return Finding::warning(RETENTION, text, fix);
     }
-    let kept = number("retention.ms").and_then(|it| u64::try_from(it).ok());
-    let kept = kept.map_or("for ever".to_owned(), |millis| {
-        humantime::format_duration(Duration::from_millis(millis)).to_string()
-    });
+    let kept = match kept {
+        Kept::For(_) => kept.words(),
+        Kept::ForEver => format!("for {}", kept.words()),
+    };
     Finding::ok(RETENTION, format!("{} keeps records {kept}", plan.topic))
 }
 
