@@ -39,6 +39,10 @@ pub enum Lane {
     LookUps {
         binary: PathBuf,
     },
+    /// The first one, while another process reads the same topic.
+    Neighbour {
+        binary: PathBuf,
+    },
     Collector {
         name: String,
         binary: PathBuf,
@@ -109,6 +113,7 @@ impl Lane {
         all.extend(options.other.iter().map(|it| tailsieve(&Options::name_of(it), it, "none")));
         if options.lookups {
             all.push(Self::LookUps { binary: own.to_owned() });
+            all.push(Self::Neighbour { binary: own.to_owned() });
         }
         let collector = |(name, compression): (&str, &'static str), binary: &PathBuf| {
             Self::Collector { name: name.to_owned(), binary: binary.clone(), compression }
@@ -125,6 +130,7 @@ impl Lane {
             Self::Bare { scans: false } => "bare loop",
             Self::Bare { scans: true } => "bare loop, scan",
             Self::LookUps { .. } => "tailsieve, look-ups",
+            Self::Neighbour { .. } => "tailsieve, neighbour",
             Self::Tailsieve { name, .. } | Self::Collector { name, .. } => name,
         }
     }
@@ -137,12 +143,14 @@ impl Lane {
         let turn = Turn { kafka, topic, options, group: &group, properties };
         match self {
             Self::Bare { scans } => run_bare(kafka, topic, *scans),
-            Self::Tailsieve { binary, compression, .. } => {
-                let figures = turn.run(binary, compression);
-                topic::delete(kafka, &decision_log(&group));
-                figures
-            }
+            Self::Tailsieve { binary, compression, .. } => turn.run_and_clear(binary, compression),
             Self::LookUps { binary } => turn.run_beside_lookups(binary),
+            Self::Neighbour { binary } => {
+                let partitions = topic.partitions.to_string();
+                let arguments = ["as-neighbour", kafka.address(), &topic.name, &partitions];
+                let _neighbour = Processes(vec![roles::start(&arguments)]);
+                turn.run_and_clear(binary, "none")
+            }
             Self::Collector { binary, compression, .. } => {
                 collector::run(&turn, binary, compression)
             }
@@ -195,6 +203,13 @@ pub struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// As [`run`](Self::run); nothing of it is left in Kafka.
+    fn run_and_clear(&self, binary: &Path, compression: &str) -> Figures {
+        let figures = self.run(binary, compression);
+        topic::delete(self.kafka, &decision_log(self.group));
+        figures
+    }
+
     /// As [`run`](Self::run), while traces are opened that a turn before decided.
     fn run_beside_lookups(&self, binary: &Path) -> Figures {
         let before = format!("{}-before", self.group);

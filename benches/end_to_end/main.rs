@@ -18,8 +18,9 @@
 //! and delivered: *kept* is what it says of itself, *arrived* what the sink counted, late spans
 //! included in both.
 //!
-//! With `--lookups` tailsieve has one more turn, in which a server of traces, whose CPU is not counted, opens as
-//! many as its budget allows.
+//! With `--lookups` tailsieve has two more turns: one in which a server of traces, whose CPU is not counted, opens
+//! as many as its budget allows, and one in which a bare loop reads the same topic again and again. The second
+//! says how much dearer a span is already when somebody else uses the same cores and the same Kafka.
 //!
 //! With `--live` there is live traffic after the turns: see `live/mod.rs`.
 //!

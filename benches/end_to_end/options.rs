@@ -41,7 +41,8 @@ pub struct Options {
     /// A setting of tailsieve's Kafka client
     #[arg(long, value_name = "NAME=VALUE", value_parser = property)]
     pub property: Vec<(String, String)>,
-    /// One more lane: tailsieve while another process opens traces as fast as its budget allows
+    /// Two more lanes: tailsieve while another process opens traces as fast as its budget allows, and
+    /// while another reads the topic: what it costs that somebody else uses the machine
     #[arg(long)]
     pub lookups: bool,
     /// An OpenTelemetry Collector that has its turns, too; the policy file is its whole configuration

@@ -27,6 +27,9 @@ pub fn play(arguments: &[String]) -> bool {
         ["as-live-loop", brokers, topic, partitions] => {
             live_loop(brokers, topic, partitions.parse().expect("a number"));
         }
+        ["as-neighbour", brokers, topic, partitions] => {
+            neighbour(brokers, topic, partitions.parse().expect("a number"));
+        }
         ["as-sink"] => sink(),
         ["as-asker", listen, brokers, topic, partitions] => {
             lookups::ask(listen, brokers, topic, partitions.parse().expect("a number"));
@@ -69,13 +72,27 @@ fn bare_consumer(brokers: &str, topic: &str, partitions: i32) -> BaseConsumer {
     consumer
 }
 
-/// Reads live traffic and looks at nothing, until its standard input ends.
-fn live_loop(brokers: &str, topic: &str, partitions: i32) {
-    let consumer = bare_consumer(brokers, topic, partitions);
+/// Ends this process when its standard input ends.
+fn end_with_input() {
     thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(0);
     });
+}
+
+/// Reads a topic and looks at nothing, from its beginning whenever nothing comes any more.
+fn neighbour(brokers: &str, topic: &str, partitions: i32) {
+    end_with_input();
+    loop {
+        let consumer = bare_consumer(brokers, topic, partitions);
+        while consumer.poll(Duration::from_secs(1)).is_some() {}
+    }
+}
+
+/// Reads live traffic and looks at nothing, until its standard input ends.
+fn live_loop(brokers: &str, topic: &str, partitions: i32) {
+    let consumer = bare_consumer(brokers, topic, partitions);
+    end_with_input();
     loop {
         drop(consumer.poll(Duration::from_millis(100)));
     }
