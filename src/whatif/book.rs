@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
 use super::figures::Figures;
-use super::tally::{self, Example, MOST_SERVICES, OTHERS, Square, Tally, Verdict};
+use super::tally::{self, Example, MOST_SERVICES, OTHERS, RootTally, Square, Tally, Verdict};
 use super::verdicts::{VerdictIndex, Verdicts};
 use crate::ids::{Partition, Timestamp, TraceId};
 use crate::sampling::policy::PolicyIndex;
@@ -14,6 +15,10 @@ use crate::telemetry::cut::beginning;
 
 /// How much of a name is held, in bytes.
 const LONGEST_NAME: usize = 128;
+
+/// How many names of roots are told apart, with their services and policies. The first ones that come are: those
+/// that keep much come soon.
+const MOST_ROOTS: usize = 2000;
 
 /// What a candidate says of a trace.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +30,7 @@ pub(super) struct Compared {
     pub(super) at: Timestamp,
     pub(super) has_late: bool,
     pub(super) alone: Option<PolicyIndex>,
+    pub(super) is_plain: bool,
 }
 
 /// What a trace is called.
@@ -42,7 +48,7 @@ impl Label {
 }
 
 /// A place in [`Services`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ServiceIndex(u32);
 
 /// The services that traces start in, by number.
@@ -80,13 +86,15 @@ pub struct Book {
     places: HashMap<(VerdictIndex, VerdictIndex), usize, RandomState>,
     /// By the number of the service.
     services: Vec<Square>,
+    /// What a policy alone keeps without an error, by service and name of the root.
+    roots: HashMap<(PolicyIndex, ServiceIndex, Box<str>), Figures, RandomState>,
 }
 
 impl Book {
     /// Goes on from a tally.
     pub(super) fn new(tally: Tally) -> Self {
-        let (verdicts, places, services) = Default::default();
-        Self { tally, verdicts, places, services }
+        let (verdicts, places, services, roots) = Default::default();
+        Self { tally, verdicts, places, services, roots }
     }
 
     /// A policy voted to keep, or to drop, a trace of the range.
@@ -123,6 +131,9 @@ impl Book {
         self.row(label.service).at(old.kept, new.kept).add(&figures);
         if let Some(policy) = new.alone {
             self.tally.policies[usize::from(policy.0)].alone.add(&figures);
+            if new.kept && new.is_plain {
+                self.root((policy, label), &figures);
+            }
         }
         let may_be_largest = |largest: &Example| largest.bytes <= new.bytes;
         let may_be_largest = self.tally.largest.as_ref().is_none_or(may_be_largest);
@@ -135,6 +146,22 @@ impl Book {
         }
         if may_be_largest {
             self.tally.see_largest(&example);
+        }
+    }
+
+    /// A policy alone keeps a trace whose root is called so. Names that are cut are of no use to anybody.
+    fn root(&mut self, (policy, label): (PolicyIndex, &Label), figures: &Figures) {
+        if label.name.is_empty() || label.name.len() >= LONGEST_NAME {
+            return;
+        }
+        let key = (policy, label.service, label.name.clone());
+        let is_full = self.roots.len() >= MOST_ROOTS;
+        match self.roots.entry(key) {
+            Entry::Occupied(known) => known.into_mut().add(figures),
+            Entry::Vacant(new) if !is_full => {
+                new.insert(*figures);
+            }
+            Entry::Vacant(_) => {}
         }
     }
 
@@ -154,6 +181,13 @@ impl Book {
         };
         let rows = self.services.into_iter().enumerate().filter_map(named);
         self.tally.services = rows.collect::<BTreeMap<_, _>>();
+        let policies = &self.tally.policies;
+        let root = |((policy, service, name), kept): ((PolicyIndex, ServiceIndex, Box<str>), _)| {
+            let policy = policies[usize::from(policy.0)].name.clone();
+            let service = services.name(service).to_owned();
+            RootTally { policy, service, name: name.into(), kept }
+        };
+        self.tally.roots = self.roots.into_iter().map(root).collect();
         self.tally.sort();
         self.tally
     }

@@ -68,6 +68,8 @@ pub struct NewDecision<'a> {
     pub policy: Option<&'a str>,
     /// The policy without which it would be the other way.
     pub alone: Option<PolicyIndex>,
+    /// Its root is known, and no span of it has an error.
+    pub is_plain: bool,
     /// Its spans.
     pub spans: u64,
     /// Their bytes.
@@ -197,8 +199,8 @@ impl Join {
         now: Timestamp,
         decision: &NewDecision<'_>,
     ) -> bool {
-        let NewDecision { id, first, kept, policy, alone, spans, bytes, service, name, delay } =
-            *decision;
+        let NewDecision { id, first, kept, policy, alone, is_plain, .. } = *decision;
+        let NewDecision { spans, bytes, service, name, delay, .. } = *decision;
         if !self.is_in_range(first) {
             let is_counted = first.0 < self.scope.records.start && now >= self.scope.from;
             self.books[candidate].tally.edges.began_before += u64::from(is_counted);
@@ -211,8 +213,9 @@ impl Join {
         let service = self.services.index_of(service);
         let waiting = self.at(now, id, first);
         waiting.label.get_or_insert_with(|| Label::new(service, name));
+        let (at, has_late) = (now, false);
         waiting.new[candidate] =
-            Some(Compared { verdict, kept, spans, bytes, at: now, has_late: false, alone });
+            Some(Compared { verdict, kept, spans, bytes, at, has_late, alone, is_plain });
         true
     }
 

@@ -27,7 +27,7 @@ pub use lane::{Baseline, Judge, Lane, Question, ReadCounts};
 pub use outcome::{Candidate, Outcome};
 pub use plan::{Choice, Plan, PlanError, TimeSpan};
 pub use run::{Compared, Reading, read};
-pub use tally::{Cell, Edges, Example, PolicyTally, Square, Tally, Verdict};
+pub use tally::{Cell, Edges, Example, PolicyTally, RootTally, Square, Tally, Verdict};
 
 #[cfg(test)]
 mod tests;

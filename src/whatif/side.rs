@@ -166,6 +166,7 @@ impl Sink for Events<'_> {
             kept: is_kept(recorded),
             policy: recorded.policy().map(|it| &**it),
             alone: self.votes.in_effect.alone(),
+            is_plain: decided.trace.root_at().is_some() && summary.errors == 0,
             spans: u64::from(summary.spans),
             bytes: summary.bytes,
             service: &details.service,

@@ -139,6 +139,31 @@ pub struct PolicyTally {
     pub alone: Figures,
 }
 
+/// What a policy of the candidate alone keeps of traces that have no error and the same kind of root.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RootTally {
+    /// The policy.
+    pub policy: String,
+    /// The `service.name` of the root span.
+    pub service: String,
+    /// The name of the root span.
+    pub name: String,
+    /// How much that is.
+    #[serde(flatten)]
+    pub kept: Figures,
+}
+
+impl RootTally {
+    /// It is of a service that is not told apart from others.
+    pub fn is_of_others(&self) -> bool {
+        self.service == OTHERS
+    }
+
+    fn key(&self) -> (&str, &str, &str) {
+        (&self.policy, &self.service, &self.name)
+    }
+}
+
 /// Traces that are not compared, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -177,6 +202,9 @@ pub struct Tally {
     pub services: BTreeMap<String, Square>,
     /// The policies of the candidate, in the order of the file.
     pub policies: Vec<PolicyTally>,
+    /// What each policy alone keeps, without an error, by the root span: what could be kept less of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<RootTally>,
     /// What was not compared.
     pub edges: Edges,
     /// Spans that came after their trace was decided; they are counted with it.
@@ -241,6 +269,7 @@ impl Tally {
                 policy.alone.add(&more.alone);
             }
         }
+        more.roots.iter().for_each(|root| self.add_root(root));
         self.edges.add(&more.edges);
         self.late_spans += more.late_spans;
         self.late_traces += more.late_traces;
@@ -261,9 +290,17 @@ impl Tally {
         }
     }
 
+    fn add_root(&mut self, more: &RootTally) {
+        match self.roots.binary_search_by(|it| it.key().cmp(&more.key())) {
+            Ok(known) => self.roots[known].kept.add(&more.kept),
+            Err(place) => self.roots.insert(place, more.clone()),
+        }
+    }
+
     /// In an order that does not depend on that of the traces.
     pub(super) fn sort(&mut self) {
         self.cells.sort_by(|one, other| (&one.old, &one.new).cmp(&(&other.old, &other.new)));
+        self.roots.sort_by(|one, other| one.key().cmp(&other.key()));
     }
 }
 

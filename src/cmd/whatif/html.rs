@@ -6,6 +6,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::format::{self, count, pair, size, way};
 use super::gate::{Condition, Judged};
+use super::suggest::Suggestion;
 use super::summary::{Amount, Change, Remark, Scale, Summary};
 use crate::whatif::{Candidate, Outcome};
 
@@ -19,7 +20,7 @@ pub(super) fn page(
     outcome: &Outcome,
     scale: &Scale,
     judged: &[(&Condition, String, Judged)],
-    suggestions: impl Fn(usize) -> Vec<String>,
+    suggestions: impl Fn(usize) -> Vec<Suggestion>,
 ) -> String {
     let markup = html! {
         (DOCTYPE)
@@ -79,11 +80,15 @@ fn section(outcome: &Outcome, number: usize, scale: &Scale) -> Markup {
     }
 }
 
-fn suggested(all: &[String]) -> Markup {
+fn suggested(all: &[Suggestion]) -> Markup {
     html! {
         @if !all.is_empty() {
             h3 { "Suggestions" }
-            ul { @for suggestion in all { li { (suggestion) } } }
+            ul {
+                @for Suggestion { text, yaml } in all {
+                    li { (text) @if let Some(policy) = yaml { pre { code { "- " (policy) } } } }
+                }
+            }
         }
     }
 }
@@ -266,7 +271,7 @@ mod tests {
         let condition = condition("lost > 3").unwrap();
         let summary = Summary::of(&outcome.candidates[0], &scale);
         let judged = [(&condition, "new.yaml".to_owned(), condition.judge(&summary))];
-        let page = page(&outcome, &scale, &judged, |_| vec!["leave <b> out".to_owned()]);
+        let page = page(&outcome, &scale, &judged, |_| vec!["leave <b> out".to_owned().into()]);
         for asking in ["<script", "src=", "href", "url(", "@import", "http://", "https://", "<link"]
         {
             assert!(!page.replace("&lt;script src=", "").contains(asking), "{asking} in {page}");

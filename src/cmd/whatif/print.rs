@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use super::format;
 use super::gate::{self, Condition, Judged};
 use super::html;
+use super::suggest::{self, Suggestion};
 use super::summary::{Scale, Summary};
-use super::{suggest, text};
+use super::text;
 use crate::cmd::process::{self, CommandError};
 use crate::whatif::Outcome;
 
@@ -151,7 +152,7 @@ impl PrintArgs {
         Ok(())
     }
 
-    fn suggestions(&self, outcome: &Outcome, number: usize, scale: &Scale) -> Vec<String> {
+    fn suggestions(&self, outcome: &Outcome, number: usize, scale: &Scale) -> Vec<Suggestion> {
         let suggest = || suggest::suggestions(&outcome.candidates[number], scale);
         if self.suggest { suggest() } else { Vec::new() }
     }
@@ -164,7 +165,8 @@ impl PrintArgs {
             let candidate = &mut value["candidates"][number];
             candidate["summary"] = summary;
             if self.suggest {
-                candidate["suggestions"] = self.suggestions(outcome, number, scale).into();
+                candidate["suggestions"] =
+                    serde_json::to_value(self.suggestions(outcome, number, scale))?;
             }
         }
         Ok(serde_json::to_string_pretty(&value)?)

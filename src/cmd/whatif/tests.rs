@@ -8,6 +8,8 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use super::summary::Scale;
+use super::{format, suggest};
 use crate::cmd::decide::Offline;
 use crate::config::{self, PolicyFile};
 use crate::ids::{Offset, Partition, Timestamp, TraceId};
@@ -273,6 +275,41 @@ fn what_a_policy_alone_keeps_is_lost_without_it() {
     for (policy, tally) in alone.iter().zip(&tallies) {
         assert_eq!(policy.alone, tally.square().newly_lost, "{}", policy.name);
         assert!(policy.alone.traces > 0 && policy.votes_keep >= policy.alone.traces);
+    }
+}
+
+/// Guarantee: a policy that is suggested drops as much as is said, and no trace with an error.
+#[test]
+fn what_is_suggested_drops_what_it_says() {
+    let settings = ModelSettings {
+        seed: 11,
+        max_traces: Some(1500),
+        error_fraction: 0.2,
+        lost_root_fraction: 0.1,
+        ..ModelSettings::default()
+    };
+    let records: Vec<GeneratedRecord> = Model::new(settings).collect();
+    let rest = "{name: rest, type: latency, latency: {threshold_ms: 20}}";
+    let parse = |rest: &str| {
+        let text = format!("policies: [{rest}]");
+        config::parse_policies("p.yaml", &text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    };
+    let (file, all) = (parse(rest), 0..records.len() as i64);
+    let mut outcome = an_outcome();
+    outcome.candidates[0].tally = compare(&file, &[&file], &records, &all).remove(0);
+    let found = suggest::suggestions(&outcome.candidates[0], &Scale::of(&outcome, None));
+    let policies: Vec<_> =
+        found.iter().filter_map(|it| Some((&it.text, it.yaml.as_ref()?))).collect();
+    assert!(policies.len() > 1, "{found:?}");
+    for (text, policy) in policies {
+        let sub = rest.replace("rest", "slow");
+        let less = parse(&format!(
+            "{{name: rest, type: and, and: {{and_sub_policy: [{sub}, {policy}]}}}}"
+        ));
+        let square = compare(&file, &[&less], &records, &all).remove(0).square();
+        let lost = format::size(Estimate::exact(square.newly_lost.bytes as f64));
+        assert!(text.starts_with(&format!("rest alone keeps {lost} (")), "{text}: {square:?}");
+        assert_eq!(square.newly_kept, Figures::default());
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::format::{self, count, pair, size, way};
 use super::gate::{Condition, Judged};
+use super::suggest::Suggestion;
 use super::summary::{Amount, PolicyRow, Remark, Scale, Summary};
 use crate::whatif::{Edges, Outcome};
 
@@ -43,11 +44,17 @@ pub(super) fn write_candidate(
 }
 
 /// Writes what could be changed.
-pub(super) fn write_suggestions(out: &mut impl Write, all: &[String]) -> io::Result<()> {
+pub(super) fn write_suggestions(out: &mut impl Write, all: &[Suggestion]) -> io::Result<()> {
     if !all.is_empty() {
         writeln!(out, "\nsuggestions")?;
     }
-    all.iter().try_for_each(|suggestion| writeln!(out, "- {suggestion}"))
+    for Suggestion { text, yaml } in all {
+        writeln!(out, "- {text}")?;
+        if let Some(policy) = yaml {
+            writeln!(out, "  - {policy}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes what became of the conditions.

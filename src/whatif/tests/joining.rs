@@ -6,8 +6,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::join::{Join, LateSpans, NewDecision, OldDecision, Scope};
-use super::super::tally::{Edges, PolicyTally, Tally};
+use super::super::tally::{Edges, PolicyTally, RootTally, Tally};
 use crate::ids::{Offset, Partition, Timestamp, TraceId};
+use crate::sampling::policy::PolicyIndex;
 
 const CANDIDATES: usize = 2;
 
@@ -108,7 +109,8 @@ pub(super) fn tell(join: &mut Join, told: &Told) {
                 first: Offset(first),
                 kept,
                 policy: name(policy),
-                alone: None,
+                alone: (kept && policy == 1).then_some(PolicyIndex(0)),
+                is_plain: spans % 2 == 1,
                 spans,
                 bytes: spans * 10,
                 service: service(trace),
@@ -265,7 +267,8 @@ fn new(join: &mut Join, trace: u8, first: i64, at: i64) {
         first: Offset(first),
         kept: true,
         policy: Some("a"),
-        alone: None,
+        alone: Some(PolicyIndex(0)),
+        is_plain: true,
         spans: 1,
         bytes: 10,
         service: "cart",
@@ -316,4 +319,21 @@ fn what_reopens_a_trace_after_the_range_does_not_count() {
     tell(&mut join, &Told::ReopenedBefore { trace: 1, first: 5, policy: 1 });
     let tallies = join.finish(&[HashSet::new(), HashSet::new()]);
     assert_eq!(tallies[0].square().newly_kept.traces, 1);
+}
+
+#[test]
+fn what_a_policy_alone_keeps_without_an_error_is_counted_by_its_root() {
+    let mut join = empty(scope());
+    // Of "a" alone, without errors and with; and of another policy. Late spans count with their trace.
+    for (trace, first, policy, spans) in [(1, 3, 1, 3), (3, 3, 1, 5), (2, 3, 1, 4), (2, 5, 2, 7)] {
+        let (kept, superseded, candidate) = (true, false, 0);
+        tell(&mut join, &Told::Old { trace, first, kept: false, policy: 0, superseded });
+        tell(&mut join, &Told::New { candidate, trace, first, kept, policy, spans });
+    }
+    tell(&mut join, &Told::Late { candidate: 0, trace: 3, first: 4, spans: 2 });
+    let tallies = join.finish(&[HashSet::new(), HashSet::new()]);
+    let roots: Vec<_> = tallies[0].roots.iter().collect();
+    let [RootTally { policy, service, name, kept }] = roots[..] else { panic!("{roots:?}") };
+    assert_eq!((&**policy, &**service, &**name), ("a", "cart", "GET"));
+    assert_eq!((kept.traces, kept.spans, kept.bytes), (2, 10, 100));
 }
