@@ -141,6 +141,11 @@ impl Join {
         self.scope.records.contains(&first.0)
     }
 
+    /// How many candidates there are.
+    pub fn candidates(&self) -> usize {
+        self.books.len()
+    }
+
     /// The book of a candidate.
     pub fn book(&mut self, candidate: usize) -> &mut Book {
         &mut self.books[candidate]

@@ -2,51 +2,21 @@
 //!
 //! Knows no Kafka, and reads no clock: the partition's time is that of its records.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::join::{Join, Scope};
 use super::on_record::OnRecord;
-use super::side::{Role, Side, empty_tally};
+use super::panel::Question;
+use super::side::Side;
 use super::tally::Tally;
 use crate::ids::{Offset, Timestamp};
-use crate::kafka::decision_log::GroupHash;
 use crate::otlp::encoding::Decoder;
 use crate::otlp::{Scan, scan, value};
 use crate::sampling::sampler::{Policies, ScannedRecord};
 
 /// At the bound, this share of the open traces is decided early.
 const RELIEF: f64 = 0.1;
-
-/// Policies, and how many decisions are remembered by them.
-#[derive(Clone, Debug)]
-pub struct Judge {
-    /// The policies.
-    pub policies: Arc<Policies>,
-    /// How many decisions are remembered.
-    pub room: usize,
-}
-
-/// What the candidates are compared with.
-#[derive(Clone, Debug)]
-pub enum Baseline {
-    /// What the decision log says: of this group, or of the one that wrote it.
-    OnRecord(Option<GroupHash>),
-    /// What these policies say.
-    Judged(Judge),
-}
-
-/// What is compared, in any partition.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// The old side.
-    pub baseline: Baseline,
-    /// The candidates.
-    pub candidates: Vec<Judge>,
-    /// How many partitions the topic has, over which budgets are shared out.
-    pub topic_size: u32,
-    /// The bound on open traces, in bytes, for each side.
-    pub max_bytes: u64,
-}
 
 /// A partition that is being read.
 #[derive(Debug)]
@@ -99,25 +69,14 @@ impl ReadCounts {
 impl Lane {
     /// A partition of which nothing was read.
     pub fn new(question: &Question, scope: Scope) -> Self {
-        let Question { baseline, candidates, topic_size, max_bytes } = question;
-        let side = |role, judge: &Judge| Side::new(role, &judge.policies, *topic_size, judge.room);
-        let mut sides = Vec::with_capacity(candidates.len() + 1);
-        let on_record = match baseline {
-            Baseline::OnRecord(group) => Some(OnRecord::new(*group)),
-            Baseline::Judged(judge) => {
-                sides.push(side(Role::Baseline, judge));
-                None
-            }
-        };
-        let numbered = candidates.iter().enumerate();
-        sides.extend(numbered.map(|(number, judge)| side(Role::Candidate(number), judge)));
-        let tallies = candidates.iter().map(|judge| empty_tally(&judge.policies.set));
-        let join = Join::new(scope, tallies);
+        let Question { on_record, panels, tallies, topic_size, max_bytes } = question;
+        let sides: Vec<Side> = panels.iter().map(|panel| Side::new(panel, *topic_size)).collect();
+        let join = Join::new(scope, tallies.iter().cloned());
         let (mut scans, mut scan_of) = (Vec::<(Arc<Policies>, Box<Scan>)>::new(), Vec::new());
         for side in &sides {
-            let is_same = |(it, _): &(Arc<Policies>, _)| it.keys == side.policies.keys;
+            let is_same = |(it, _): &(Arc<Policies>, _)| it.keys == side.policies().keys;
             scan_of.push(scans.iter().position(is_same).unwrap_or_else(|| {
-                scans.push((Arc::clone(&side.policies), Box::default()));
+                scans.push((Arc::clone(side.policies()), Box::default()));
                 scans.len() - 1
             }));
         }
@@ -126,7 +85,7 @@ impl Lane {
             scan_of,
             scans,
             join,
-            on_record,
+            on_record: on_record.map(OnRecord::new),
             max_bytes: *max_bytes,
             decoder: Decoder::default(),
             clock: Timestamp(i64::MIN),
@@ -228,13 +187,17 @@ impl Lane {
 
     /// What was compared, by candidate.
     pub fn finish(mut self) -> (Vec<Tally>, ReadCounts) {
-        let open: Vec<_> = self.sides.iter_mut().filter_map(Side::open).collect();
+        let mut open = vec![HashSet::new(); self.join.candidates()];
+        for side in &mut self.sides {
+            let of_side = side.open();
+            for candidate in side.candidates() {
+                open[candidate].clone_from(&of_side);
+                self.join.book(candidate).open_bytes(side.most_bytes());
+            }
+        }
         if let Some(on_record) = &self.on_record {
             self.read.log_not_understood = on_record.not_understood();
             self.read.log_of_others = on_record.of_others();
-        }
-        for (candidate, bytes) in self.sides.iter().filter_map(Side::most_bytes) {
-            self.join.book(candidate).open_bytes(bytes);
         }
         (self.join.finish(&open), self.read)
     }

@@ -11,7 +11,8 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::Message as _;
 
 use super::join::Scope;
-use super::lane::{Lane, Question, ReadCounts};
+use super::lane::{Lane, ReadCounts};
+use super::panel::Question;
 use super::plan::{Plan, Stretch, TimeSpan};
 use super::stream::{Step, Stream, consumer};
 use super::tally::Tally;

@@ -1,14 +1,16 @@
-//! A sampler of one side: what comes out of it goes to the [`Join`].
+//! A sampler with its panel: what comes out of it, and what each judge makes of it, goes to the [`Join`].
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::join::{Join, LateSpans, NewDecision, OldDecision};
+use super::panel::Panel;
 use super::tally::{PolicyTally, Tally};
 use crate::ids::{Offset, Pin, Timestamp, TraceId};
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
+use crate::sampling::facts::Summary;
 use crate::sampling::policy::{
-    Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, VoteKind,
+    Budgets, Decision, InEffect, LeafIndex, Observer, PolicyIndex, PolicySet, VoteKind,
 };
 use crate::sampling::sampler::{
     DecidedTrace, FollowingSpans, Policies, Question, ReopenedTrace, Sampler, ScannedRecord, Sink,
@@ -25,15 +27,26 @@ pub(super) enum Role {
     Candidate(usize),
 }
 
-/// A sampler with its policies.
+/// The sampler of a panel.
 #[derive(Debug)]
 pub(super) struct Side {
-    role: Role,
-    pub(super) policies: Arc<Policies>,
     sampler: Sampler,
-    votes: Votes,
+    /// The one whose decisions the sampler remembers.
+    first: Judging,
+    /// Those who decide the same traces beside it, each with budgets of its own.
+    others: Vec<(Judging, Budgets)>,
     /// The most bytes that its open traces took.
     most_bytes: u64,
+}
+
+/// One of those who decide.
+#[derive(Debug)]
+struct Judging {
+    role: Role,
+    policies: Arc<Policies>,
+    /// What became of the trace in hand.
+    verdict: (bool, Option<PolicyIndex>),
+    votes: Votes,
 }
 
 /// The votes on the trace in hand.
@@ -57,17 +70,29 @@ pub(super) fn empty_tally(policies: &PolicySet) -> Tally {
 }
 
 impl Side {
-    /// Nothing was read yet. The topic has so many partitions; so many decisions are remembered.
-    pub(super) fn new(role: Role, policies: &Arc<Policies>, topic_size: u32, room: usize) -> Self {
-        let mut sampler = Sampler::new(policies, Timestamp(i64::MIN), topic_size);
-        sampler.set_decision_room(room);
-        Self {
-            role,
-            policies: Arc::clone(policies),
-            sampler,
-            votes: Votes::default(),
-            most_bytes: 0,
-        }
+    /// Nothing was read yet. The topic has so many partitions.
+    pub(super) fn new(panel: &Panel, topic_size: u32) -> Self {
+        let (first, others) = panel.judges.split_first().expect("a panel has a judge");
+        let mut sampler = Sampler::new(&first.1, Timestamp(i64::MIN), topic_size);
+        sampler.set_decision_room(panel.room);
+        let beside =
+            |judge: &(Role, Arc<Policies>)| (Judging::new(judge), judge.1.set.budgets(topic_size));
+        let others = others.iter().map(beside).collect();
+        Self { sampler, first: Judging::new(first), others, most_bytes: 0 }
+    }
+
+    /// What spans are asked.
+    pub(super) fn policies(&self) -> &Arc<Policies> {
+        &self.first.policies
+    }
+
+    /// The candidates whose traces these are.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = usize> {
+        let others = self.others.iter().map(|(judging, _)| judging);
+        std::iter::once(&self.first).chain(others).filter_map(|judging| match judging.role {
+            Role::Baseline => None,
+            Role::Candidate(candidate) => Some(candidate),
+        })
     }
 
     /// Bytes of memory that its open traces take.
@@ -77,12 +102,9 @@ impl Side {
         bytes
     }
 
-    /// The candidate that it is of, and the most bytes that its open traces took.
-    pub(super) fn most_bytes(&self) -> Option<(usize, u64)> {
-        match self.role {
-            Role::Baseline => None,
-            Role::Candidate(candidate) => Some((candidate, self.most_bytes)),
-        }
+    /// The most bytes that its open traces took.
+    pub(super) fn most_bytes(&self) -> u64 {
+        self.most_bytes
     }
 
     /// Decides what is due at `now`.
@@ -111,24 +133,77 @@ impl Side {
         (before - sampler.open_traces()) as u64
     }
 
-    /// The traces that it has not decided, if it is a candidate's.
-    pub(super) fn open(&mut self) -> Option<HashSet<(TraceId, Offset)>> {
+    /// The traces that are not decided. Nothing more comes.
+    pub(super) fn open(&mut self) -> HashSet<(TraceId, Offset)> {
         let open = self.sampler.abandon();
-        let open = open.iter().map(|trace| (trace.summary.trace_id, trace.records.first()));
-        matches!(self.role, Role::Candidate(_)).then(|| open.collect())
+        open.iter().map(|trace| (trace.summary.trace_id, trace.records.first())).collect()
     }
 
     fn parts<'a>(&'a mut self, join: &'a mut Join) -> (&'a mut Sampler, Events<'a>) {
-        let Self { role, policies, sampler, votes, .. } = self;
-        (sampler, Events { role: *role, policies: &policies.set, votes, join })
+        let Self { sampler, first, others, .. } = self;
+        (sampler, Events { first, others, join })
+    }
+}
+
+impl Judging {
+    fn new((role, policies): &(Role, Arc<Policies>)) -> Self {
+        let (verdict, votes) = Default::default();
+        Self { role: *role, policies: Arc::clone(policies), verdict, votes }
+    }
+
+    fn decide(&mut self, summary: &Summary, now: Timestamp, budgets: &mut Budgets) -> Decision {
+        let Self { role, policies, verdict, votes } = self;
+        let question = Question { policies: &policies.set, summary, now, budgets };
+        votes.cast.clear();
+        votes.failed.clear();
+        votes.in_effect = InEffect::default();
+        let decision = match role {
+            Role::Baseline => question.decide(&mut ()),
+            Role::Candidate(_) => {
+                question.decide(&mut Observing { policies: &policies.set, votes })
+            }
+        };
+        *verdict = match decision {
+            Decision::Keep { policy, .. } => (true, Some(policy)),
+            Decision::Drop { policy } => (false, policy),
+        };
+        decision
+    }
+
+    /// Tells of the decision on the trace in hand, in which all but the verdict is that of this judge.
+    fn tell(&mut self, decided: &NewDecision<'_>, now: Timestamp, join: &mut Join) {
+        let Self { role, policies, verdict: (kept, policy), votes } = self;
+        let policy = policy.map(|it| &**policies.set.name(it));
+        let NewDecision { id, first, .. } = *decided;
+        let Role::Candidate(candidate) = *role else {
+            let (is_superseded, reopens) = (false, false);
+            let old =
+                OldDecision { id, first, kept: *kept, policy, is_superseded, reopens, at: now };
+            join.old(now, &old);
+            return;
+        };
+        let alone = votes.in_effect.alone();
+        let decision = NewDecision { kept: *kept, policy, alone, ..*decided };
+        if join.new_decision(candidate, now, &decision) {
+            let book = join.book(candidate);
+            for (policy, vote) in votes.cast.drain(..) {
+                book.voted(policy, vote == VoteKind::Keep);
+            }
+            votes.failed.drain(..).for_each(|policy| book.failed(policy));
+        }
+    }
+
+    fn late(&self, late: LateSpans, join: &mut Join) {
+        if let Role::Candidate(candidate) = self.role {
+            join.late(candidate, late);
+        }
     }
 }
 
 /// What comes out of a sampler, on its way to the join.
 struct Events<'a> {
-    role: Role,
-    policies: &'a PolicySet,
-    votes: &'a mut Votes,
+    first: &'a mut Judging,
+    others: &'a mut [(Judging, Budgets)],
     join: &'a mut Join,
 }
 
@@ -141,31 +216,22 @@ impl Sink for Events<'_> {
     fn added(&mut self, _: &SpanRun<'_>) {}
 
     fn judge(&mut self, question: Question<'_>) -> Decision {
-        self.votes.cast.clear();
-        self.votes.failed.clear();
-        self.votes.in_effect = InEffect::default();
-        match self.role {
-            Role::Baseline => question.decide(&mut ()),
-            Role::Candidate(_) => {
-                let (policies, votes) = (self.policies, &mut *self.votes);
-                question.decide(&mut Observing { policies, votes })
-            }
+        let Question { summary, now, budgets, .. } = question;
+        for (judging, budgets) in &mut *self.others {
+            judging.decide(summary, now, budgets);
         }
+        self.first.decide(summary, now, budgets)
     }
 
     fn decided(&mut self, decided: DecidedTrace<'_>) {
-        let recorded = &decided.recorded;
-        let Role::Candidate(candidate) = self.role else {
-            self.join.old(recorded.at, &old(recorded));
-            return;
-        };
-        let (details, summary) = (decided.details(), &decided.trace.summary);
+        let (recorded, summary) = (&decided.recorded, &decided.trace.summary);
+        let details = decided.details();
         let decision = NewDecision {
             id: recorded.trace_id,
             first: recorded.first,
-            kept: is_kept(recorded),
-            policy: recorded.policy().map(|it| &**it),
-            alone: self.votes.in_effect.alone(),
+            kept: false,
+            policy: None,
+            alone: None,
             is_plain: decided.trace.root_at().is_some() && summary.errors == 0,
             spans: u64::from(summary.spans),
             bytes: summary.bytes,
@@ -173,23 +239,21 @@ impl Sink for Events<'_> {
             name: &details.name,
             delay: recorded.at.since(decided.trace.opened_at),
         };
-        if self.join.new_decision(candidate, recorded.at, &decision) {
-            let book = self.join.book(candidate);
-            for (policy, vote) in self.votes.cast.drain(..) {
-                book.voted(policy, vote == VoteKind::Keep);
-            }
-            self.votes.failed.drain(..).for_each(|policy| book.failed(policy));
+        self.first.tell(&decision, recorded.at, self.join);
+        for (judging, _) in &mut *self.others {
+            judging.tell(&decision, recorded.at, self.join);
         }
     }
 
     fn late(&mut self, spans: FollowingSpans<'_>) {
-        if let Role::Candidate(candidate) = self.role {
-            self.join.late(candidate, late(spans.run, spans.recorded.first));
-        }
+        let late = late(spans.run, spans.recorded.first);
+        self.first.late(late, self.join);
+        self.others.iter().for_each(|(judging, _)| judging.late(late, self.join));
     }
 
     fn reopened(&mut self, trace: ReopenedTrace<'_>) {
-        match self.role {
+        debug_assert!(self.others.is_empty(), "who re-opens traces judges alone");
+        match self.first.role {
             Role::Baseline => self.join.old(trace.now, &old(&trace.recorded)),
             Role::Candidate(candidate) => {
                 let policy = trace.recorded.policy().map(|it| &**it);

@@ -47,12 +47,9 @@ fn question(
 ) -> Question {
     let group = origin.and_then(|origin| origin.group);
     let baseline = files.baseline.as_ref().map(|it| it.judge.clone());
-    Question {
-        baseline: baseline.map_or(Baseline::OnRecord(group), Baseline::Judged),
-        candidates: files.candidates.iter().map(|it| it.judge.clone()).collect(),
-        topic_size,
-        max_bytes: args.max_bytes,
-    }
+    let baseline = baseline.map_or(Baseline::OnRecord(group), Baseline::Judged);
+    let candidates = files.candidates.iter().map(|it| it.judge.clone()).collect();
+    Question::new(baseline, candidates, topic_size, args.max_bytes)
 }
 
 fn of_topic(args: &WhatIfArgs, files: &Files) -> Result<Found, CommandError> {

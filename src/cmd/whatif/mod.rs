@@ -89,7 +89,8 @@ pub struct WhatIfArgs {
     /// of time that it is about
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// The bound on open traces, in bytes, for each policy file and each thread
+    /// The bound on open traces, in bytes, for each thread; files that wait for another time, or re-open traces,
+    /// have one of their own
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = units::parse_size)]
     max_bytes: u64,
     #[command(flatten)]

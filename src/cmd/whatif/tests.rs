@@ -84,8 +84,13 @@ fn policy(number: usize, rng: &mut StdRng) -> String {
 
 /// A random policy file.
 fn file(rng: &mut StdRng) -> PolicyFile {
+    let waits = (rng.random_range(2..20), rng.random_range(1..4));
+    file_waiting(waits, rng)
+}
+
+/// A random policy file with these waits, in seconds: after the first span, and after the root.
+fn file_waiting((wait, after_root): (u32, u32), rng: &mut StdRng) -> PolicyFile {
     let policies: String = (0..rng.random_range(1..6)).map(|number| policy(number, rng)).collect();
-    let (wait, after_root) = (rng.random_range(2..20), rng.random_range(1..4));
     let text = format!(
         "decision_wait: {wait}s\ndecision_wait_after_root_received: {}s\npolicies:\n{policies}",
         after_root.min(wait)
@@ -170,12 +175,18 @@ fn compare(
     records: &[GeneratedRecord],
     range: &Range<i64>,
 ) -> Vec<Tally> {
-    let question = Question {
-        baseline: Baseline::Judged(judge(old)),
-        candidates: candidates.iter().map(|file| judge(file)).collect(),
-        topic_size: 1,
-        max_bytes: u64::MAX,
-    };
+    compare_one_of(1, (old, candidates), records, range)
+}
+
+/// What the files say of one partition of so many.
+fn compare_one_of(
+    topic_size: u32,
+    (old, candidates): (&PolicyFile, &[&PolicyFile]),
+    records: &[GeneratedRecord],
+    range: &Range<i64>,
+) -> Vec<Tally> {
+    let candidates = candidates.iter().map(|file| judge(file)).collect();
+    let question = Question::new(Baseline::Judged(judge(old)), candidates, topic_size, u64::MAX);
     let scope = Scope {
         partition: Partition(0),
         records: range.clone(),
@@ -198,7 +209,8 @@ fn size(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
-/// Scenario: random pairs of policy files judge generated traffic with late spans, lost roots and duplicates.
+/// Scenario: random pairs of policy files, with the same waits and with others, judge generated traffic with late
+/// spans, lost roots and duplicates.
 /// Guarantees: each cell of each candidate is, in traces, spans and bytes, what judging both files by `decide`
 /// comes to; for a part of the traffic as for all of it. `TAILSIEVE_WHATIF_TRACES` and `TAILSIEVE_WHATIF_PAIRS`
 /// make it larger.
@@ -221,7 +233,12 @@ fn each_cell_is_what_decide_says_of_both_files() {
     let part = all.end / 4..all.end / 2;
     let (mut changed, mut is_late) = (0, false);
     for pair in 0..pairs {
-        let files = [file(&mut rng), file(&mut rng), file(&mut rng)];
+        // Those with the same waits are judged in common: all of them, two of them, or none.
+        let waits = (rng.random_range(2..20), rng.random_range(1..4));
+        let together = pair % 3;
+        let files = [0, 1, 2].map(|number| {
+            if number <= together { file_waiting(waits, &mut rng) } else { file(&mut rng) }
+        });
         let [old, new, other] = [0, 1, 2].map(|number| decided(&files[number], &records));
         for range in [&all, &part] {
             let tallies = compare(&files[0], &[&files[1], &files[2]], &records, range);
@@ -313,25 +330,27 @@ fn what_is_suggested_drops_what_it_says() {
     }
 }
 
-/// What two files say of the traffic of each of so many partitions, which are chosen by a hash.
+/// The traffic of each of so many partitions, which are chosen by a hash.
+fn keyed(records: &[GeneratedRecord], partitions: u64, salt: u64) -> Vec<Vec<GeneratedRecord>> {
+    let mut keyed = vec![Vec::new(); partitions as usize];
+    for record in records {
+        let id = record.trace_id.unwrap();
+        let bytes = id.as_bytes().iter().copied().chain(salt.to_le_bytes());
+        keyed[(crate::fnv::hash_64(bytes) % partitions) as usize].push(record.clone());
+    }
+    keyed
+}
+
+/// What two files say of the traffic of each of so many partitions.
 fn by_partition(
     files: &[PolicyFile; 2],
     records: &[GeneratedRecord],
     (partitions, salt): (u64, u64),
 ) -> Vec<Tally> {
-    let of = |record: &GeneratedRecord| {
-        let id = record.trace_id.unwrap();
-        let bytes = id.as_bytes().iter().copied().chain(salt.to_le_bytes());
-        crate::fnv::hash_64(bytes) % partitions
+    let compared = |records: &Vec<GeneratedRecord>| {
+        compare(&files[0], &[&files[1]], records, &(0..records.len() as i64)).remove(0)
     };
-    let records_of = |partition: u64| -> Vec<GeneratedRecord> {
-        records.iter().filter(|record| of(record) == partition).cloned().collect()
-    };
-    let compared = |partition: u64| {
-        let records = records_of(partition);
-        compare(&files[0], &[&files[1]], &records, &(0..records.len() as i64)).remove(0)
-    };
-    (0..partitions).map(compared).collect()
+    keyed(records, partitions, salt).iter().map(compared).collect()
 }
 
 fn sum<'a>(tallies: impl Iterator<Item = &'a Tally>) -> Tally {

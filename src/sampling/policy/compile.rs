@@ -1,5 +1,7 @@
 //! From policies as written to policies that are quick to ask.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use super::budget::{BudgetIndex, Limit};
@@ -58,16 +60,35 @@ pub enum CompileError {
 /// The first thing that cannot be compiled.
 pub fn compile(specs: &[PolicySpec]) -> Result<PolicySet, CompileError> {
     let mut compiler = Compiler::default();
-    let mut policies = Vec::with_capacity(specs.len());
-    for spec in specs {
-        compiler.name.clone_from(&spec.name);
-        let index = u16::try_from(policies.len());
-        compiler.policy = PolicyIndex(index.map_err(|_| compiler.too_many())?);
-        policies.push(compiler.policy(spec)?);
-    }
+    let policies = compiler.policies(specs)?;
     let Compiler { predicates, limits, leaves, .. } = compiler;
+    let predicates = Arc::new(predicates.finish());
     let order = Order::of(&policies);
-    Ok(PolicySet { policies, order, predicates: predicates.finish(), limits, leaves, reopen: None })
+    Ok(PolicySet { policies, order, predicates, limits, leaves, reopen: None })
+}
+
+/// The same policy sets, which ask of spans in common: the facts of a trace are those of all of them, and what several
+/// ask is asked once.
+///
+/// # Errors
+/// When there are too many conditions in all of them together.
+pub fn asking_in_common(sets: &[&PolicySet]) -> Result<Vec<PolicySet>, CompileError> {
+    let mut compiler = Compiler::default();
+    let mut compiled = Vec::with_capacity(sets.len());
+    for set in sets {
+        let specs: Vec<PolicySpec> = set.specs().cloned().collect();
+        compiled.push(compiler.policies(&specs)?);
+    }
+    let predicates = Arc::new(compiler.predicates.finish());
+    let in_common = |(set, policies): (&&PolicySet, Vec<Policy>)| PolicySet {
+        order: Order::of(&policies),
+        policies,
+        predicates: Arc::clone(&predicates),
+        limits: set.limits.clone(),
+        leaves: set.leaves.clone(),
+        reopen: set.reopen.clone(),
+    };
+    Ok(sets.iter().zip(compiled).map(in_common).collect())
 }
 
 /// A compilation under way: what the policies share.
@@ -83,6 +104,20 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
+    /// Those of another file: its budgets and leaves are numbered from the beginning.
+    fn policies(&mut self, specs: &[PolicySpec]) -> Result<Vec<Policy>, CompileError> {
+        self.limits.clear();
+        self.leaves.clear();
+        let mut policies = Vec::with_capacity(specs.len());
+        for spec in specs {
+            self.name.clone_from(&spec.name);
+            let index = u16::try_from(policies.len());
+            self.policy = PolicyIndex(index.map_err(|_| self.too_many())?);
+            policies.push(self.policy(spec)?);
+        }
+        Ok(policies)
+    }
+
     fn policy(&mut self, spec: &PolicySpec) -> Result<Policy, CompileError> {
         let first_budget = self.limits.len();
         let asking = spec.kind.get().compile(self)?;

@@ -42,7 +42,7 @@ use spec::PolicySpec;
 use crate::otlp::probability::Threshold;
 
 pub use budget::{Budgets, RateLimit};
-pub use compile::{CompileError, compile};
+pub use compile::{CompileError, asking_in_common, compile};
 pub use explain::{ExplainedVote, Explanation};
 pub(crate) use expression::Unit;
 pub use judge::{Decision, Observer, VoteKind};
@@ -60,7 +60,7 @@ pub struct PolicyIndex(pub u16);
 pub struct PolicySet {
     policies: Vec<Policy>,
     order: Order,
-    predicates: Predicates,
+    predicates: Arc<Predicates>,
     limits: Vec<Limit>,
     leaves: Vec<Leaf>,
     reopen: Option<Reopen>,

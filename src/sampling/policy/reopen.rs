@@ -39,7 +39,7 @@ pub enum ReopenError {
 }
 
 /// The same, compiled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Reopen {
     policies: Vec<PolicyIndex>,
     budget: BudgetIndex,
