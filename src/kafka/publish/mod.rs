@@ -274,10 +274,16 @@ impl<R: DeliveryReports> Publisher<R> {
     /// Number of partitions of a topic; `None` if there is no such topic. Blocks.
     ///
     /// # Errors
-    /// When no broker answers in time, or the user may not know of the topic.
-    pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<Option<usize>, KafkaError> {
+    /// When no broker answers in time, or the user may not know of the topic, which is counted and logged as if
+    /// a record were denied.
+    pub fn partitions(&self, topic: &str, timeout: Duration) -> Result<Option<usize>, Refusal> {
         let client = self.shared.client.load_full();
-        cluster::partitions_of(&client.client().fetch_metadata(Some(topic), timeout)?, topic)
+        let answer = client.client().fetch_metadata(Some(topic), timeout);
+        let found = answer.and_then(|metadata| cluster::partitions_of(&metadata, topic));
+        found.map_err(|error| match client.denied(&error, topic) {
+            Some(denied) => Refusal::Denied(Box::new(denied)),
+            None => Refusal::Kafka(error),
+        })
     }
 
     /// The id of a topic, if the brokers know it and say so in time. Blocks.

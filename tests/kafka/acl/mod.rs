@@ -4,6 +4,7 @@
 
 mod broker;
 mod login;
+mod look_ups;
 mod needs;
 mod withdrawn;
 mod world;

@@ -60,12 +60,15 @@ pub const RUN: &[Need] = &[
 ];
 
 /// Nothing fails without them.
-const RUN_INDEX: &[Need] = &[only(
-    "Write",
-    Topic,
-    INDEX,
-    "or `trace` reads all of the decision log; unless `decision_log.index.enabled: false`",
-)];
+pub const RUN_INDEX: &[Need] = &[
+    only(
+        "Write",
+        Topic,
+        INDEX,
+        "or `trace` reads all of the decision log; unless `decision_log.index.enabled: false`",
+    ),
+    only("Read", Topic, INDEX, "or keeping a dropped trace reads more of the decision log"),
+];
 
 /// Nothing fails without them, either.
 const CREATE_INDEX: &[Need] = &[only(
@@ -118,8 +121,9 @@ pub const TRACE: &[Need] = &[need("Read", Topic, LOG), need("Read", Topic, INPUT
 
 pub const WHATIF: &[Need] =
     &[need("Read", Topic, INPUT), only("Read", Topic, LOG, "unless there is a `--baseline`")];
+
 /// Where a dropped trace is kept after all.
-const KEEP: &[Need] =
+pub const KEEP: &[Need] =
     &[only("Write", Topic, INPUT, "with `retrieval.keep`, and for `trace --keep`")];
 
 pub const GENERATE: &[Need] = &[need("Write", Topic, "`--topic`")];

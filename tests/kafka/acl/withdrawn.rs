@@ -9,7 +9,7 @@ use super::needs::{Acl, EXPORT, GROUP, INPUT, LETTERS, LOG, Need, RUN};
 use super::{but, world::World};
 use crate::support::{Member, Process, eventually, http_get};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long an ACL stays away after that is noticed.
 const AWAY: Duration = Duration::from_secs(4);
@@ -128,7 +128,7 @@ fn is_not_ready(member: &Member) {
 }
 
 /// Waits until the log names the ACL, behind what it had before.
-fn is_named(process: &Process, before: usize, acl: &Acl) {
+pub fn is_named(process: &Process, before: usize, acl: &Acl) {
     let [text, _] = acl.texts();
     eventually(&format!("the log to say {text:?}"), PATIENCE, || {
         process.log().get(before..).unwrap().contains(&text).then_some(())
@@ -136,7 +136,7 @@ fn is_named(process: &Process, before: usize, acl: &Acl) {
 }
 
 /// Nobody spins while an ACL is missing: neither the processor nor the log shows it.
-fn is_quiet(process: &Process, acl: &Acl) {
+pub fn is_quiet(process: &Process, acl: &Acl) {
     let (lines, ticks, since) =
         (process.log().lines().count(), ticks(process.id()), Instant::now());
     std::thread::sleep(AWAY);

@@ -11,7 +11,9 @@ use tailsieve::testing::testbed::generator::{Layout, ModelSettings};
 use tailsieve::testing::testbed::ledger::Ledger;
 
 use super::broker::{Guarded, PASSWORD, User, guarded};
-use super::needs::{EXPORT, FROM, GROUP, INPUT, LETTERS, LOG, REKEY_GROUP, REPLAY_GROUP, TO};
+use super::needs::{
+    EXPORT, FROM, GROUP, INDEX, INPUT, LETTERS, LOG, REKEY_GROUP, REPLAY_GROUP, TO,
+};
 use crate::rig::Rig;
 use crate::support::{Kafka, Member, Process, Topic, eventually, free_address, tailsieve, unique};
 
@@ -72,6 +74,7 @@ impl World {
         match option {
             INPUT | GROUP | TO => group.to_owned(),
             LOG => self.log.clone(),
+            INDEX => format!("{}_index", self.log),
             LETTERS => self.letters.clone(),
             EXPORT | "`--topic`" => self.out.name().to_owned(),
             REKEY_GROUP => format!("{group}-rekey"),
@@ -199,7 +202,7 @@ impl World {
     }
 
     /// Runs a command to its end: its exit code and all that it prints.
-    fn command(&self, arguments: &[&str], config: &str) -> (Option<i32>, String) {
+    pub fn command(&self, arguments: &[&str], config: &str) -> (Option<i32>, String) {
         let config = config.replace("$ADMIN", "127.0.0.1:0");
         let file = self.rig.scratch.write(&unique("command"), &config);
         let mut command = tailsieve();
