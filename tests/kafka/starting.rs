@@ -112,16 +112,7 @@ fn kafka_and_the_backend_may_come_later() {
     assert_eq!(status, 503);
     assert!(body.contains("kafka") && body.contains("backend"), "{body}");
 
-    // Only the first contact goes through this door; Kafka then names its own address.
-    let door = TcpListener::bind(&bootstrap).unwrap();
-    let kafka = rig.kafka.address().to_owned();
-    thread::spawn(move || {
-        for client in door.incoming().map_while(Result::ok) {
-            let broker = TcpStream::connect(&kafka).unwrap();
-            pump(client.try_clone().unwrap(), broker.try_clone().unwrap());
-            pump(broker, client);
-        }
-    });
+    open_door(&bootstrap, rig.kafka.address());
     member.wait_for_metrics("spans", |scrape| scrape.sum("tailsieve_received_spans_total") > 0.0);
     let (status, _) = http_get(member.admin(), "/readyz").unwrap();
     assert_eq!(status, 503, "the backend is still away");
@@ -131,6 +122,19 @@ fn kafka_and_the_backend_may_come_later() {
     let verdict = rig.verdict(&ledger);
     assert!(verdict.is_balanced(), "{verdict}");
     assert!(received(&member) > 0.0);
+}
+
+/// Kafka comes to where members look for it. Only the first contact goes through this door; Kafka then names its
+/// own address.
+pub fn open_door(bootstrap: &str, kafka: &str) {
+    let (door, kafka) = (TcpListener::bind(bootstrap).unwrap(), kafka.to_owned());
+    thread::spawn(move || {
+        for client in door.incoming().map_while(Result::ok) {
+            let broker = TcpStream::connect(&kafka).unwrap();
+            pump(client.try_clone().unwrap(), broker.try_clone().unwrap());
+            pump(broker, client);
+        }
+    });
 }
 
 fn pump(mut from: TcpStream, mut to: TcpStream) {

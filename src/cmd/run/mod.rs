@@ -13,7 +13,7 @@ use std::time::Duration;
 use tracing::{info, info_span, warn};
 
 use super::own_telemetry::OwnTelemetry;
-use super::process::{CommandError, EXIT_STUCK, LogOptions, Process};
+use super::process::{Admin, CommandError, EXIT_STUCK, LogOptions, Process};
 use super::status;
 use crate::config::{self, PolicyFile, Settings, Surroundings};
 use crate::member::app::{Member, MemberSettings, Readiness};
@@ -67,6 +67,9 @@ fn run_member(
 ) -> Result<ExitCode, CommandError> {
     let mut process = Process::start()?.with_otel(own.otel());
     let entered = starting.span().entered();
+    // Before anything that waits for Kafka: who looks a trace up is answered that it is not here, and not refused.
+    let admin = process.admin(&settings.admin)?;
+    serve_traces(&process, settings)?;
     info!(brokers = settings.source.brokers, "topics.checking");
     let (own, create) = (settings.clone(), args.create_topics);
     match process.unless_stopped(move || topics::check(&own, create)) {
@@ -80,26 +83,29 @@ fn run_member(
         }
     }
     drop(entered);
-    serve(args, (settings, policies), process, starting)?;
+    serve(args, (settings, policies), (process, admin), starting)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Answers who looks traces up, if that is asked for, until the process ends.
+fn serve_traces(process: &Process, settings: &Settings) -> Result<(), CommandError> {
+    let Some(retrieval) = settings.retrieval.clone() else { return Ok(()) };
+    let server = process.runtime().block_on(RetrievalServer::bind(retrieval))?;
+    process.runtime().spawn(server.serve(process.ended()));
+    Ok(())
 }
 
 fn serve(
     args: &RunArgs,
     (settings, file): (&Settings, &PolicyFile),
-    process: Process,
+    (process, admin): (Process, Admin),
     starting: &Starting,
 ) -> Result<(), CommandError> {
     let entered = starting.span().entered();
-    let admin = process.admin(&settings.admin)?;
     let policies = Arc::new(PolicyWatch::new(reload::active_policies(file)?));
     let accounts = Arc::new(Accounts::new());
     let memory = Arc::new(Memory::new(settings.max_bytes));
     log_start(settings, file);
-    if let Some(retrieval) = settings.retrieval.clone() {
-        let server = process.runtime().block_on(RetrievalServer::bind(retrieval))?;
-        process.runtime().spawn(server.serve(process.ended()));
-    }
     let member = Member::start(
         "tailsieve",
         member_settings(settings, file),

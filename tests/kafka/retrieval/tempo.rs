@@ -14,7 +14,8 @@ use tailsieve::testing::testbed::generator::Model;
 use super::jaeger::{Jaeger, wanted};
 use super::{Decided, PATIENCE, Server, decided, service};
 use crate::rig::{POLICIES, Rig};
-use crate::support::{check_table, eventually, free_address};
+use crate::starting::open_door;
+use crate::support::{Member, check_table, eventually, free_address};
 use crate::trace::{Contents, add, of_services};
 
 /// How much Tempo takes.
@@ -157,6 +158,44 @@ fn nothing_takes_long(rig: &Rig, id: &str) {
     server.is_not_there(&path, &[]);
     assert!(since.elapsed() < Duration::from_secs(1), "Kafka is not asked again and again");
     assert_eq!(server.outcomes("kafka_away"), 2.0);
+}
+
+/// Scenario: Kafka is away when a member is started that serves traces; Tempo asks at once, and Kafka comes.
+/// Guarantees: it is told that the trace is not here, which is counted, before the member has given up to wait for
+/// Kafka; when Kafka is there the trace is.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn tempo_is_answered_while_a_member_starts_without_kafka() {
+    let listen = free_address();
+    let rig =
+        Rig::new("retrieval-early", POLICIES).with(&format!("retrieval: {{listen: {listen}}}\n"));
+    let mut member = rig.member("decides");
+    let settings = of_services(31, 2000);
+    rig.write(settings, false).finish();
+    rig.settle();
+    let file = rig.scratch.join("decides.yaml");
+    let Decided { dropped, .. } = decided(file.to_str().unwrap());
+    assert!(member.process.terminate().success());
+
+    let bootstrap = free_address();
+    let config = rig.config().replace(rig.kafka.address(), &bootstrap);
+    let mut member = Member::start(rig.scratch.path(), "early", &config);
+    let admin = member.admin().to_owned();
+    let server = Server { rig: &rig, address: listen, admin, process: None };
+    member.process.wait_for_line("retrieval.listening");
+    let path = format!("/api/traces/{}", dropped.first().unwrap());
+    server.is_not_there("/api/traces/xyz", &[]);
+    server.is_not_there(&path, &[]);
+    member.process.wait_for_line("topics.unknown");
+    let log = member.process.log();
+    let [listens, waited] = ["retrieval.listening", "topics.unknown"].map(|it| log.find(it));
+    assert!(listens < waited, "it listens first");
+    assert_eq!((server.outcomes("malformed"), server.outcomes("kafka_away")), (1.0, 1.0));
+
+    open_door(&bootstrap, rig.kafka.address());
+    eventually("the trace to be found", PATIENCE, || {
+        (server.get(&path, &[]).status == 200).then_some(())
+    });
 }
 
 /// Scenario: a dropped trace is larger than Tempo takes, and than a message of Jaeger's may be.
