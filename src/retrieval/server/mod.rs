@@ -6,6 +6,7 @@
 //! the look-up of its user.
 
 mod audit;
+mod body;
 mod guard;
 mod jaeger;
 mod keep;

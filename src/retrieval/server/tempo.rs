@@ -4,15 +4,16 @@
 //! spans. Any other status fails the look-up of its user.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 
 use super::Served;
 use super::audit::{Caller, text};
+use super::body::body;
 use super::stream::Peer;
 use crate::ids::TraceId;
 use crate::retrieval::lookups::{Answer, Question};
@@ -65,15 +66,16 @@ fn respond(answer: Answer, headers: &HeaderMap) -> Response {
     if answer.outcome != Retrieved::Found {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let (content_type, body) = if wants_json(headers) {
+    let (content_type, data) = if wants_json(headers) {
         match pieces::json(&answer.data) {
-            Some(json) => ("application/json", Body::from(json)),
+            Some(json) => ("application/json", Bytes::from(json)),
             None => return StatusCode::NOT_FOUND.into_response(),
         }
     } else {
-        ("application/protobuf", Body::from(answer.data))
+        ("application/protobuf", answer.data)
     };
-    ([(CONTENT_TYPE, content_type)], body).into_response()
+    let (content_type, length) = (HeaderValue::from_static(content_type), data.len().into());
+    ([(CONTENT_TYPE, content_type), (CONTENT_LENGTH, length)], body(data)).into_response()
 }
 
 fn wants_json(headers: &HeaderMap) -> bool {
