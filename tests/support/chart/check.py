@@ -273,7 +273,7 @@ def restricted(chart):
     """The Pod Security Standard "restricted", and no token of the API server."""
     for name, files in renderings(chart).items():
         for resource in helm.resources(files):
-            if resource["kind"] not in ("StatefulSet", "Pod"):
+            if resource["kind"] not in ("StatefulSet", "Deployment", "Pod"):
                 continue
             spec = resource["spec"].get("template", resource)["spec"]
             own = next(it for it in spec["containers"] if it["name"] in ("tailsieve", "doctor"))
@@ -295,30 +295,69 @@ def tailsieve_binary():
 
 
 def configuration(chart):
-    """`tailsieve validate --strict` on what the members are given. Silent if there is no binary."""
+    """`tailsieve validate --strict` on what the pods are given. Silent if there is no binary."""
     binary = tailsieve_binary()
     if not binary:
         return
     for name, files in renderings(chart).items():
-        by_kind = {}
-        for resource in helm.resources(files):
-            by_kind.setdefault(resource["kind"], []).append(resource)
-        config = {key: text for it in by_kind["ConfigMap"] for key, text in it["data"].items()}
-        container = by_kind["StatefulSet"][0]["spec"]["template"]["spec"]["containers"][0]
-        variables = {it["name"]: it.get("value", "kafka:9092") for it in container["env"]}
-        with tempfile.TemporaryDirectory(prefix="tailsieve-chart.") as folder:
-            place = pathlib.Path(folder)
-            (place / "tailsieve.yaml").write_text(config["tailsieve.yaml"], encoding="utf-8")
-            policies = config.get("policies.yaml") or (ROOT / "deploy/compose/policies.yaml").read_text(encoding="utf-8")
-            (place / "policies.yaml").write_text(policies, encoding="utf-8")
-            done = subprocess.run([binary, "validate", "--strict", "tailsieve.yaml"], cwd=folder, env=variables,
-                                  capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            yield f"tailsieve validate, {name}:\n{done.stdout}{done.stderr}"
+        resources = helm.resources(files)
+        maps = {it["metadata"]["name"]: it["data"] for it in resources if it["kind"] == "ConfigMap"}
+        for workload in (it for it in resources if it["kind"] in ("StatefulSet", "Deployment")):
+            own = maps[workload["metadata"]["name"]]["tailsieve.yaml"]
+            container = workload["spec"]["template"]["spec"]["containers"][0]
+            variables = {it["name"]: it.get("value", "kafka:9092") for it in container["env"]}
+            with tempfile.TemporaryDirectory(prefix="tailsieve-chart.") as folder:
+                place = pathlib.Path(folder)
+                (place / "tailsieve.yaml").write_text(own, encoding="utf-8")
+                policies = next((it["policies.yaml"] for it in maps.values() if "policies.yaml" in it), None)
+                policies = policies or (ROOT / "deploy/compose/policies.yaml").read_text(encoding="utf-8")
+                (place / "policies.yaml").write_text(policies, encoding="utf-8")
+                done = subprocess.run([binary, "validate", "--strict", "tailsieve.yaml"], cwd=folder, env=variables,
+                                      capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                yield f"tailsieve validate, {name}, {workload['kind']}:\n{done.stdout}{done.stderr}"
+
+
+def retrieval(chart):
+    """With `retrieval.mode: deployment` its pods serve, and no member does; they have no secret that only members need."""
+    values = helm.values_of(chart / "ci/retrieval-values.yaml")
+    resources = helm.resources(helm.render(chart, values))
+    pods = {it["kind"]: it["spec"]["template"] for it in resources if it["kind"] in ("StatefulSet", "Deployment")}
+    ports = {kind: {it["name"] for it in pod["spec"]["containers"][0]["ports"]} for kind, pod in pods.items()}
+    if ports != {"StatefulSet": {"admin"}, "Deployment": {"admin", "retrieval"}}:
+        yield f"the ports of pods are {ports}"
+    maps = {it["metadata"]["name"]: yaml.safe_load(it["data"]["tailsieve.yaml"])
+            for it in resources if it["kind"] == "ConfigMap" and "tailsieve.yaml" in it["data"]}
+    if {name for name, it in maps.items() if "retrieval" in it} != {"tailsieve-retrieval"}:
+        yield "other pods than those of the Deployment are told to serve"
+    for secret in ("tempo-token", "tailsieve-admin"):
+        if secret in yaml.safe_dump(pods["Deployment"]) or secret not in yaml.safe_dump(pods["StatefulSet"]):
+            yield f"the Secret {secret} is not just for members"
+    labels = {kind: pod["metadata"]["labels"].items() for kind, pod in pods.items()}
+    selectors = [("Service", "tailsieve-retrieval", lambda it: it["selector"]),
+                 ("PodDisruptionBudget", "tailsieve-retrieval", lambda it: it["selector"]["matchLabels"]),
+                 ("NetworkPolicy", "tailsieve-retrieval", lambda it: it["podSelector"]["matchLabels"])]
+    for kind, name, selector in selectors:
+        found = [it for it in resources if (it["kind"], it["metadata"]["name"]) == (kind, name)]
+        chosen = [of for of in pods for it in found if selector(it["spec"]).items() <= labels[of]]
+        if chosen != ["Deployment"]:
+            yield f"the {kind} {name} is of the pods of {chosen}"
+
+    def pod(more):
+        return yaml.safe_load(helm.render(chart, overlaid(values, more))["retrieval.yaml"])["spec"]["template"]
+
+    if pod({"policies": {"decision_wait": "40s"}}) != pod({}):
+        yield "a change of policies restarts the pods that serve dropped traces"
+    if pod({"config": {"retrieval": {"lookups": 9}}}) == pod({}):
+        yield "a change of config.retrieval does not restart them"
+    # Not in ci: the oldest Kubernetes does not know it.
+    lifecycle = {"preStop": {"sleep": {"seconds": 5}}}
+    if pod({"retrieval": {"deployment": {"lifecycle": lifecycle}}})["spec"]["containers"][0].get("lifecycle") != lifecycle:
+        yield "retrieval.deployment.lifecycle is not that of the container"
 
 
 CHECKS = [up_to_date, helm_lint, yaml_lint, native_manifests, custom_resources, golden, plain, refused,
-          behaviour, queries, restricted, configuration]
+          behaviour, queries, restricted, configuration, retrieval]
 
 
 def rewrite():

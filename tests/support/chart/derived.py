@@ -70,7 +70,8 @@ def schema(chart, root):
     }
     own["Policies"] = {"$ref": "#/definitions/PolicyFile.PolicyFile"}
     # What is missing is told by the templates, in words of their own.
-    for name, forget in [("Config.root", ["required", "oneOf"]), ("Config.Kafka", ["required"])]:
+    forgotten = [("Config.root", ["required", "oneOf"]), ("Config.Kafka", ["required"]), ("Config.Retrieval", ["if", "then"])]
+    for name, forget in forgotten:
         for key in forget:
             static[name].pop(key, None)
     del static["Config.root"]["properties"]["policies"]

@@ -89,6 +89,15 @@
 {{- toYaml $options -}}
 {{- end }}
 
+{{/* Whether members serve dropped traces, and whether pods of their own do. */}}
+{{- define "tailsieve.membersServe" -}}
+{{- if and .Values.retrieval.enabled (eq .Values.retrieval.mode "member") -}}true{{- end -}}
+{{- end }}
+
+{{- define "tailsieve.othersServe" -}}
+{{- if and .Values.retrieval.enabled (eq .Values.retrieval.mode "deployment") -}}true{{- end -}}
+{{- end }}
+
 {{/* Options of `config.retrieval` that `retrieval` stands for. */}}
 {{- define "tailsieve.retrievalOptions" -}}
 {{- $folder := printf "%s/retrieval" (include "tailsieve.secretsFolder" .) -}}
@@ -107,18 +116,33 @@
 {{- toYaml $options -}}
 {{- end }}
 
-{{- define "tailsieve.config" -}}
-{{- $config := deepCopy .Values.config -}}
+{{/* Sets what all pods are told: (dict "root" $ "config" $config). */}}
+{{- define "tailsieve.setCommon" -}}
+{{- $config := .config -}}
 {{- $_ := set $config "policies" "policies.yaml" -}}
-{{- $properties := include "tailsieve.kafkaProperties" . | fromYaml -}}
+{{- $properties := include "tailsieve.kafkaProperties" .root | fromYaml -}}
 {{- if $properties -}}
 {{- $_ := set $config.kafka "properties" (merge (dict) $properties (default (dict) $config.kafka.properties)) -}}
 {{- end -}}
+{{- end }}
+
+{{- define "tailsieve.setRetrieval" -}}
+{{- $config := .config -}}
+{{- with include "tailsieve.retrievalOptions" .root | fromYaml -}}
+{{- $_ := set $config "retrieval" (merge (dict) . (default (dict) $config.retrieval)) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "tailsieve.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- include "tailsieve.setCommon" (dict "root" . "config" $config) -}}
 {{- if .Values.admin.existingSecret -}}
 {{- $_ := set $config.admin "token_file" (printf "%s/admin/token" (include "tailsieve.secretsFolder" .)) -}}
 {{- end -}}
-{{- with include "tailsieve.retrievalOptions" . | fromYaml -}}
-{{- $_ := set $config "retrieval" (merge (dict) . (default (dict) $config.retrieval)) -}}
+{{- if include "tailsieve.othersServe" . -}}
+{{- $_ := unset $config "retrieval" -}}
+{{- else -}}
+{{- include "tailsieve.setRetrieval" (dict "root" . "config" $config) -}}
 {{- end -}}
 {{- range $name, $secrets := .Values.exporterSecrets -}}
 {{- $exporter := get (default (dict "default" $config.export) $config.exporters) $name -}}
@@ -126,6 +150,16 @@
 {{- if kindIs "map" $exporter -}}{{- $_ := mergeOverwrite $exporter $options -}}{{- end -}}
 {{- end -}}
 # The static file of a member, from the value `config`.
+{{ toYaml $config }}
+{{- end }}
+
+{{/* Nothing is exported or changed there: it has no secrets of backends, and no token of the admin pages. */}}
+{{- define "tailsieve.retrievalConfig" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- include "tailsieve.setCommon" (dict "root" . "config" $config) -}}
+{{- include "tailsieve.setRetrieval" (dict "root" . "config" $config) -}}
+{{- $_ := set $config "admin" (dict "listen" $config.admin.listen "allow_changes" false) -}}
+# The static file of pods that serve dropped traces, from the values `config` and `retrieval`.
 {{ toYaml $config }}
 {{- end }}
 

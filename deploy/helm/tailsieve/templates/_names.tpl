@@ -22,6 +22,12 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: member
 {{- end }}
 
+{{/* Of pods that serve dropped traces and are no members. */}}
+{{- define "tailsieve.retrievalLabels" -}}
+{{ include "tailsieve.selectorLabels" . }}
+app.kubernetes.io/component: retrieval
+{{- end }}
+
 {{- define "tailsieve.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "tailsieve.selectorLabels" . }}

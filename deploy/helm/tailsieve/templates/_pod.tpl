@@ -1,20 +1,7 @@
-{{/* What the pods of the members and the pod of `helm test` have in common. */}}
+{{/* What the pods of the members, those that serve dropped traces, and the pod of `helm test` have in common. */}}
 
 {{- define "tailsieve.env" -}}
-- name: POD_NAME
-  valueFrom:
-    fieldRef:
-      fieldPath: metadata.name
-- name: POD_NAMESPACE
-  valueFrom:
-    fieldRef:
-      fieldPath: metadata.namespace
-{{- with .Values.kafka.sasl }}
-{{- if .mechanism }}
-{{- include "tailsieve.secretVariable" (dict "name" "KAFKA_USERNAME" "secret" .existingSecret "key" .usernameKey) }}
-{{- include "tailsieve.secretVariable" (dict "name" "KAFKA_PASSWORD" "secret" .existingSecret "key" .passwordKey) }}
-{{- end }}
-{{- end }}
+{{ include "tailsieve.kafkaEnv" . }}
 {{- range $name, $secrets := .Values.exporterSecrets }}
 {{- $variable := include "tailsieve.exporterVariable" $name }}
 {{- with $secrets.basicAuth }}
@@ -31,6 +18,23 @@
 {{- end }}
 {{- end }}
 
+{{- define "tailsieve.kafkaEnv" -}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: POD_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+{{- with .Values.kafka.sasl }}
+{{- if .mechanism }}
+{{- include "tailsieve.secretVariable" (dict "name" "KAFKA_USERNAME" "secret" .existingSecret "key" .usernameKey) }}
+{{- include "tailsieve.secretVariable" (dict "name" "KAFKA_PASSWORD" "secret" .existingSecret "key" .passwordKey) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "tailsieve.secretVariable" }}
 - name: {{ .name }}
   valueFrom:
@@ -39,13 +43,9 @@
       key: {{ .key }}
 {{- end }}
 
-{{/* Secrets that are files, as sources of one projected volume. */}}
+{{/* Secrets of members that are files, as sources of one projected volume. */}}
 {{- define "tailsieve.secretSources" -}}
-{{- with .Values.kafka.tls }}
-{{- if and .enabled .existingSecret }}
-{{- include "tailsieve.certificates" (dict "tls" . "caKey" .caKey "folder" "kafka") }}
-{{- end }}
-{{- end }}
+{{- include "tailsieve.kafkaSources" . }}
 {{- with .Values.admin }}
 {{- if .existingSecret }}
 - secret:
@@ -55,17 +55,8 @@
         path: admin/token
 {{- end }}
 {{- end }}
-{{- with .Values.retrieval }}
-{{- if and .enabled .existingSecret }}
-- secret:
-    name: {{ .existingSecret }}
-    items:
-      - key: {{ .tokenKey }}
-        path: retrieval/token
-{{- end }}
-{{- if and .enabled .tls.existingSecret }}
-{{- include "tailsieve.certificates" (dict "tls" .tls "caKey" .tls.clientCaKey "folder" "retrieval") }}
-{{- end }}
+{{- if include "tailsieve.membersServe" . }}
+{{- include "tailsieve.retrievalSources" . }}
 {{- end }}
 {{- range $name, $secrets := .Values.exporterSecrets }}
 {{- $folder := printf "exporters/%s" (include "tailsieve.exporterPath" $name) }}
@@ -79,6 +70,29 @@
 {{- with $secrets.tls }}
 {{- $caKey := ternary "ca.crt" .caKey (kindIs "invalid" .caKey) }}
 {{- include "tailsieve.certificates" (dict "tls" . "caKey" $caKey "folder" $folder) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "tailsieve.kafkaSources" }}
+{{- with .Values.kafka.tls }}
+{{- if and .enabled .existingSecret }}
+{{- include "tailsieve.certificates" (dict "tls" . "caKey" .caKey "folder" "kafka") }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "tailsieve.retrievalSources" }}
+{{- with .Values.retrieval }}
+{{- if .existingSecret }}
+- secret:
+    name: {{ .existingSecret }}
+    items:
+      - key: {{ .tokenKey }}
+        path: retrieval/token
+{{- end }}
+{{- if .tls.existingSecret }}
+{{- include "tailsieve.certificates" (dict "tls" .tls "caKey" .tls.clientCaKey "folder" "retrieval") }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -102,15 +116,20 @@
 {{- end }}
 
 {{- define "tailsieve.volumeMounts" -}}
+{{- include "tailsieve.mounts" (dict "root" . "secrets" (include "tailsieve.secretSources" .)) }}
+{{- end }}
+
+{{/* (dict "root" $ "secrets" SOURCES) */}}
+{{- define "tailsieve.mounts" -}}
 - name: config
   mountPath: /etc/tailsieve
   readOnly: true
-{{- if include "tailsieve.secretSources" . | trim }}
+{{- if trim .secrets }}
 - name: secrets
-  mountPath: {{ include "tailsieve.secretsFolder" . }}
+  mountPath: {{ include "tailsieve.secretsFolder" .root }}
   readOnly: true
 {{- end }}
-{{- with .Values.extraVolumeMounts }}
+{{- with .root.Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
@@ -130,7 +149,11 @@
           items:
             - key: {{ .Values.existingPolicies.configMap | empty | ternary "policies.yaml" .Values.existingPolicies.key }}
               path: policies.yaml
-{{- with include "tailsieve.secretSources" . | trim }}
+{{- include "tailsieve.otherVolumes" (dict "root" . "secrets" (include "tailsieve.secretSources" .)) }}
+{{- end }}
+
+{{- define "tailsieve.otherVolumes" }}
+{{- with trim .secrets }}
 - name: secrets
   projected:
     # Octal 0440: for the user and group of the container only.
@@ -138,7 +161,7 @@
     sources:
       {{- . | nindent 6 }}
 {{- end }}
-{{- with .Values.extraVolumes }}
+{{- with .root.Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}

@@ -147,6 +147,12 @@ merely of the wrong shape is refused by values.schema.json before.
 {{- if and (not .enabled) (or .existingSecret .tls.existingSecret) -}}
 {{- $errors = append $errors "retrieval has an existingSecret, but retrieval.enabled is false: nobody would be served" -}}
 {{- end -}}
+{{- if and (has $config.keep (list "on_request" "on_open")) (not (or .existingSecret $config.token $config.token_file)) -}}
+{{- $errors = append $errors (printf "config.retrieval.keep is %s, which needs a token: put one into a Secret, and name that in retrieval.existingSecret" $config.keep) -}}
+{{- end -}}
+{{- if and (not .enabled) (ne .mode "member") -}}
+{{- $errors = append $errors (printf "retrieval.mode is %s, but retrieval.enabled is false: nobody would be served" .mode) -}}
+{{- end -}}
 {{- if and .enabled (eq (toString .port) (include "tailsieve.adminPort" $)) -}}
 {{- $errors = append $errors (printf "retrieval.port is %d, which is that of config.admin.listen: choose another one" (int .port)) -}}
 {{- end -}}
