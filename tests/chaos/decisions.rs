@@ -58,6 +58,8 @@ struct TraceDecision {
     policy: String,
     #[prost(uint64, tag = "4")]
     threshold: u64,
+    #[prost(int64, tag = "6")]
+    first_offset: i64,
     #[prost(int32, tag = "9")]
     trigger: i32,
     #[prost(bool, tag = "10")]
@@ -69,6 +71,12 @@ const KEPT: i32 = 2;
 
 /// `TraceDecision.Trigger.LATE`: late spans re-opened it.
 const LATE: i32 = 6;
+
+/// `TraceDecision.Trigger.RESTORED`: somebody asked for it.
+const RESTORED: i32 = 7;
+
+/// What it names in place of a policy.
+const ON_REQUEST: &str = "tailsieve.restored";
 
 /// What was decided of a trace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +96,9 @@ pub struct Said {
     pub reopened: BTreeSet<Decision>,
     pub superseded: BTreeSet<Decision>,
     pub reopened_superseded: BTreeSet<Decision>,
+    /// By which requests it is kept: where they are.
+    pub restored: BTreeSet<i64>,
+    pub restored_superseded: BTreeSet<i64>,
     pub partition: i32,
     /// How many ownerships of the partition had begun when the first record of the trace was
     /// written (that it is kept, if it was dropped before), and the first and the last of those that say that it was delivered.
@@ -101,6 +112,13 @@ impl Said {
     /// Whether it is on record that everything was delivered.
     pub fn is_delivered(&self) -> bool {
         self.delivered_in.is_some()
+    }
+
+    /// Whether anybody has said so far that it is kept though it was dropped.
+    fn is_taken_back(&self) -> bool {
+        let Self { reopened, reopened_superseded, restored, restored_superseded, .. } = self;
+        let is_reopened = !reopened.is_empty() || !reopened_superseded.is_empty();
+        is_reopened || !restored.is_empty() || !restored_superseded.is_empty()
     }
 
     /// How often the partition came to an owner who could not know that what the decision covers
@@ -150,6 +168,9 @@ impl Decisions {
             if said.reopened.is_empty() {
                 said.reopened.append(&mut said.reopened_superseded);
             }
+            if said.restored.is_empty() {
+                said.restored.append(&mut said.restored_superseded);
+            }
         }
         all
     }
@@ -169,11 +190,20 @@ impl Decisions {
             let (_, last) = said.delivered_in.get_or_insert((epoch, epoch));
             *last = epoch;
         }
-        let is_late = decision.trigger == LATE;
-        if is_late && said.reopened.is_empty() && said.reopened_superseded.is_empty() {
+        let takes_back = [LATE, RESTORED].contains(&decision.trigger);
+        if takes_back && !said.is_taken_back() {
             said.decided_in = epoch;
         }
-        let decisions = match (is_late, is_superseded) {
+        if decision.trigger == RESTORED {
+            assert!(decision.outcome == KEPT && decision.policy == ON_REQUEST, "{decision:?}");
+            let restored = match is_superseded {
+                true => &mut said.restored_superseded,
+                false => &mut said.restored,
+            };
+            restored.insert(decision.first_offset);
+            return;
+        }
+        let decisions = match (takes_back, is_superseded) {
             (true, false) => &mut said.reopened,
             (true, true) => &mut said.reopened_superseded,
             (false, true) => &mut said.superseded,

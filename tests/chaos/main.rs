@@ -9,6 +9,7 @@
 // Tests read the clock, and decode what arrived.
 #![allow(clippy::disallowed_methods)]
 
+mod asker;
 mod backend;
 mod book;
 mod broker;
@@ -25,6 +26,7 @@ mod plan;
 mod proxy;
 mod renewal;
 mod reproduce;
+mod rules;
 mod slot;
 mod soak;
 #[path = "../support/mod.rs"]
@@ -35,6 +37,7 @@ mod world;
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::fault::Fault;
 use crate::options::Options;
 use crate::world::World;
 
@@ -63,6 +66,29 @@ fn chaos_loses_nothing_and_judges_once() {
         spans += verdict.spans;
     }
     assert!(spans >= options.least_spans(), "only {spans} spans");
+}
+
+/// Scenario: as above, but Kafka itself is always there; meanwhile somebody asks for traces that were dropped,
+/// for each of them twice.
+/// Guarantees: as above, where a trace that was asked for is one that is kept: in the end it is whole, with its
+/// late spans, by one request. What is answered to requests is counted and printed.
+#[test]
+#[ignore = "needs Kafka: run ./tests/run"]
+fn chaos_a_trace_that_somebody_asks_for_comes_whole() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let options = Options::from_env().asking();
+    for (seed, protocol) in (options.seed..).zip(options.protocols()) {
+        let options = options.with_seed(seed);
+        println!("--- requests, seed {seed}, group protocol {}", protocol.name());
+        let mut world = World::new(&options, *protocol);
+        let mut plan = plan::plan(seed, options.lasts, options::DECISION_LOG);
+        // A request does not wait for Kafka with the spans. It would move the clock on before they are there.
+        plan.retain(|event| event.fault != Fault::KafkaDies);
+        let verdict = world.run(&plan);
+        println!("{verdict}");
+        let defects = verdict.defects(options::DECISION_LOG);
+        assert!(defects.is_empty(), "seed {seed}: {}", defects.join("; "));
+    }
 }
 
 /// Scenario: a member that has traces open and requests to repeat is stopped for longer than its

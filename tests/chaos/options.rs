@@ -50,6 +50,8 @@ pub struct Options {
     pub rate: f64,
     /// How far behind the wall clock the clock of a quiet partition stays.
     pub idle_grace: Duration,
+    /// Whether somebody asks for dropped traces.
+    pub asks: bool,
     long: bool,
     protocols: Vec<Protocol>,
 }
@@ -81,12 +83,17 @@ impl Options {
         let least = 1.05 * LONG_SPANS as f64 / (60.0 * minutes);
         let rate = if long { least.max(2000.0) } else { 2000.0 };
         let lasts = Duration::from_secs_f64(seconds);
-        Self { seed, lasts, rate, idle_grace: IDLE_GRACE, long, protocols }
+        Self { seed, lasts, rate, idle_grace: IDLE_GRACE, asks: false, long, protocols }
     }
 
     /// The same where Kafka is never away.
     pub fn with_kafka_there(&self) -> Self {
         Self { idle_grace: Duration::from_secs(3), ..self.clone() }
+    }
+
+    /// The same where somebody asks for dropped traces.
+    pub fn asking(&self) -> Self {
+        Self { asks: true, ..self.clone() }
     }
 
     /// The same with so many spans a second.

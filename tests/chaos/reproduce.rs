@@ -14,9 +14,9 @@ use crate::broker::Broker;
 use crate::decisions::decision_log_of;
 use crate::member::MemberFile;
 use crate::options::{DECISION_LOG, Options, Protocol};
+use crate::rules::policies;
 use crate::support::{Kafka, Member, Scratch, Topic, eventually};
 use crate::traffic::{PARTITIONS, Traffic};
-use crate::verdict::policies;
 
 const PATIENCE: Duration = Duration::from_secs(300);
 

@@ -107,12 +107,17 @@ impl Traffic {
         self.counters.spans_acknowledged.load(Ordering::Relaxed)
     }
 
+    /// What is on the topic so far.
+    pub fn so_far(&self) -> Arc<Mutex<Written>> {
+        Arc::clone(&self.written)
+    }
+
     /// Whether there is nothing more to come.
     pub fn is_over(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Waits for the end, and returns what was written.
+    /// Waits for the end, and returns what was written, at which nobody looks any more.
     pub fn finish(self) -> Written {
         self.thread.join().unwrap();
         Arc::into_inner(self.written).unwrap().into_inner().unwrap()

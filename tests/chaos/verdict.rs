@@ -1,75 +1,19 @@
 //! The ledger of what was written against the book of what arrived.
-//!
-//! A reading of the policies of its own, which shares nothing with the pipeline under test.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use tailsieve::testing::ids::TraceId;
-use tailsieve::testing::testbed::ledger::{Ledger, SpanEntry, TraceEntry, sampling_threshold};
+use tailsieve::testing::testbed::ledger::{Ledger, SpanEntry, TraceEntry};
 
 use crate::book::{Arrived, Book};
 use crate::decisions::{Decision, Decisions};
 use crate::disturbance::Disturbance;
 use crate::letters::Letters;
+use crate::rules::{Rules, is_version_of};
 
 /// How many traces with a defect are named.
 const EXAMPLES: usize = 8;
-
-/// The policy file number `version`: always the same traces are kept, under names and waits that
-/// change, and those are re-opened of which a span fails late. With `quick`, a part of a trace may be kept where the whole one is not: whoever judges
-/// parts is found out.
-pub fn policies(version: u32, quick: bool) -> String {
-    let wait = 8 + version % 2;
-    let mut text = format!(
-        "decision_wait: {wait}s
-decision_wait_after_root_received: 3s
-reopen: {{policies: [errors-v{version}]}}
-policies:
-  - name: errors-v{version}
-    type: status_code
-    status_code: {{status_codes: [ERROR]}}
-  - name: slow-v{version}
-    type: latency
-    latency: {{threshold_ms: 1000}}
-  - name: the-rest-v{version}
-    type: probabilistic
-    probabilistic: {{sampling_percentage: 10}}
-"
-    );
-    if quick {
-        text.push_str(&format!(
-            "  - name: quick-v{version}
-    type: latency
-    latency: {{threshold_ms: 100, upper_threshold_ms: 140}}
-"
-        ));
-    }
-    text
-}
-
-/// The policy that keeps a trace, if one does, at once or when a span of it fails late.
-fn kept_by(trace: &TraceEntry, quick: bool) -> Option<&'static str> {
-    kept_at_once_by(trace, quick).or(trace.late_error.then_some("errors"))
-}
-
-/// The policy that keeps it when its time has come.
-fn kept_at_once_by(trace: &TraceEntry, quick: bool) -> Option<&'static str> {
-    let passes = sampling_threshold(10.0).is_some_and(|threshold| trace.randomness >= threshold);
-    match trace.duration_ms() {
-        _ if trace.error => Some("errors"),
-        1001.. => Some("slow"),
-        // Of policies that keep a trace, one that was certain to has it on its account.
-        101..=140 if quick => Some("quick"),
-        _ if passes => Some("the-rest"),
-        _ => None,
-    }
-}
-
-/// Whether `name` is that of `policy` in some version of the file.
-fn is_version_of(name: &str, policy: &str) -> bool {
-    name.rsplit_once("-v").is_some_and(|(name, _)| name == policy)
-}
 
 /// What a run came to. Of spans each is counted once, unless a field says otherwise.
 #[derive(Debug, Default)]
@@ -130,10 +74,12 @@ pub struct LogVerdict {
     pub misjudged: u64,
     /// Their spans name another policy than the log.
     pub misnamed: u64,
-    /// It says that they were re-opened, and they had no reason; or the other way round.
-    pub wrongly_reopened: u64,
+    /// It says that they were re-opened, or kept on request, and they had no reason; or the other way round.
+    pub wrongly_taken_back: u64,
     /// They were dropped, and re-opened.
     pub reopened: u64,
+    /// They were dropped, and kept since somebody asked for them.
+    pub restored: u64,
     /// They were kept, and it does not say that they were delivered: no fault. Who delivered them
     /// may have been killed before it could say so, and have let go of their records before.
     pub undelivered: u64,
@@ -149,14 +95,17 @@ impl LogVerdict {
             (self.judged_twice, "traces were judged twice by the decision log"),
             (self.misjudged, "traces were misjudged by the decision log"),
             (self.misnamed, "traces name another policy than the decision log"),
-            (self.wrongly_reopened, "traces were re-opened, or not, without a reason"),
+            (
+                self.wrongly_taken_back,
+                "traces were re-opened or restored, or not, without a reason",
+            ),
         ]
     }
 }
 
 impl Verdict {
     /// Holds the decision log against ledger and book.
-    pub fn read_log(&mut self, ledger: &Ledger, book: &Book, log: &Decisions, quick: bool) {
+    pub fn read_log(&mut self, ledger: &Ledger, book: &Book, log: &Decisions, rules: &Rules) {
         let mut verdict = LogVerdict { superseded: log.superseded, ..LogVerdict::default() };
         let nobody = BTreeSet::new();
         for (id, trace) in &ledger.traces {
@@ -165,26 +114,29 @@ impl Verdict {
                 self.example(*id, "not in the decision log");
                 continue;
             };
-            if said.decisions.len() > 1 || said.reopened.len() > 1 {
+            if said.decisions.len() > 1 || said.reopened.len() > 1 || said.restored.len() > 1 {
                 verdict.judged_twice += 1;
                 self.example(*id, "judged twice by the decision log");
             }
-            let (at_once, kept_by) = (kept_at_once_by(trace, quick), kept_by(trace, quick));
-            let is_reopened = at_once.is_none() && kept_by.is_some();
-            if said.reopened.is_empty() == is_reopened {
-                verdict.wrongly_reopened += 1;
-                self.example(*id, "re-opened, or not, other than its late spans say");
-            }
+            let at_once = rules.kept_at_once_by(trace);
             let is_right = |decision: &Decision, by: Option<&str>| match by {
                 Some(policy) => decision.is_kept && is_version_of(&decision.policy, policy),
                 None => !decision.is_kept,
             };
-            let at_once = said.decisions.iter().all(|it| is_right(it, at_once));
-            if !at_once || !said.reopened.iter().all(|it| is_right(it, kept_by)) {
+            let late = rules.reopened_by(trace);
+            if !said.decisions.iter().all(|it| is_right(it, at_once))
+                || !said.reopened.iter().all(|it| is_right(it, late))
+            {
                 verdict.misjudged += 1;
                 self.example(*id, "misjudged by the decision log");
             }
-            verdict.reopened += u64::from(is_reopened);
+            let (reopened, restored) = (!said.reopened.is_empty(), !said.restored.is_empty());
+            if !rules.may_be_taken_back(*id, trace, (reopened, restored)) {
+                verdict.wrongly_taken_back += 1;
+                self.example(*id, "re-opened or restored, or not, without a reason");
+            }
+            verdict.reopened += u64::from(reopened);
+            verdict.restored += u64::from(restored);
             let named = book.traces.get(id).map_or(&nobody, |arrived| &arrived.policies);
             let all = || said.decisions.iter().chain(&said.reopened);
             let is_said = |policy: &String| all().any(|it| it.policy == *policy);
@@ -192,7 +144,7 @@ impl Verdict {
                 verdict.misnamed += 1;
                 self.example(*id, "delivered with another policy than the decision log says");
             }
-            if kept_by.is_some() && !said.is_delivered() {
+            if !rules.kept_by(*id, trace).is_empty() && !said.is_delivered() {
                 verdict.undelivered += 1;
             }
         }
@@ -200,7 +152,7 @@ impl Verdict {
     }
 
     /// Holds the book against the ledger.
-    pub fn new(ledger: &Ledger, book: &Book, letters: Option<&Letters>, quick: bool) -> Self {
+    pub fn new(ledger: &Ledger, book: &Book, letters: Option<&Letters>, rules: &Rules) -> Self {
         let mut verdict = Self {
             traces: ledger.traces.len() as u64,
             spans: ledger.span_count(),
@@ -218,7 +170,7 @@ impl Verdict {
                 true => letters.is_none_or(|letters| letters.holds(*id, span.span_id)),
                 false => false,
             };
-            verdict.judge(*id, trace, arrived, kept_by(trace, quick), is_there);
+            verdict.judge(*id, trace, arrived, &rules.kept_by(*id, trace), is_there);
         }
         let unknown = book.traces.iter().filter(|(id, _)| !ledger.traces.contains_key(*id));
         for (id, arrived) in unknown {
@@ -233,20 +185,20 @@ impl Verdict {
         id: TraceId,
         trace: &TraceEntry,
         arrived: &Arrived,
-        kept_by: Option<&str>,
+        kept_by: &[&str],
         is_refused: impl Fn(&SpanEntry) -> bool,
     ) {
         let is_known = |span| trace.spans.iter().any(|entry| entry.span_id == span);
         let unknown = arrived.spans.keys().filter(|span| !is_known(**span)).count();
         self.unknown_spans += unknown as u64;
         self.delivered_spans += arrived.spans.len() as u64;
-        let Some(policy) = kept_by else {
+        if kept_by.is_empty() {
             if !arrived.spans.is_empty() {
                 self.extra_traces += 1;
                 self.example(id, "not kept, and delivered");
             }
             return;
-        };
+        }
         self.expected_traces += 1;
         let missing = trace.spans.iter().filter(|span| !arrived.spans.contains_key(&span.span_id));
         let (refused, missing): (Vec<_>, Vec<_>) = missing.partition(|span| is_refused(span));
@@ -255,11 +207,13 @@ impl Verdict {
         let (late, missing): (Vec<_>, Vec<_>) = missing.partition(|span| span.late);
         self.late_spans += trace.spans.iter().filter(|span| span.late).count() as u64;
         self.count_missing(id, late.len() as u64, missing.len() as u64, arrived);
-        if arrived.policies.len() > 1 {
+        let may_follow_a_request = kept_by.len() > 1;
+        let is_judgement = |name: &&String| !name.is_empty() || !may_follow_a_request;
+        if arrived.policies.iter().filter(is_judgement).count() > 1 {
             self.judged_twice += 1;
             self.example(id, "judged twice");
         }
-        let names = |name: &String| is_version_of(name, policy);
+        let names = |name: &String| kept_by.iter().any(|policy| is_version_of(name, policy));
         if !arrived.policies.iter().all(names) {
             self.misjudged += 1;
             self.example(id, "kept by another policy");
@@ -400,6 +354,7 @@ impl fmt::Display for Verdict {
                 writeln!(f, "{:<18}{count:>12}  {what}", "decision log")?;
             }
             writeln!(f, "{:<18}{:>12}  dropped, and re-opened", "", log.reopened)?;
+            writeln!(f, "{:<18}{:>12}  dropped, and kept on request", "", log.restored)?;
             writeln!(f, "{:<18}{:>12}  kept, and not on record as delivered", "", log.undelivered)?;
             writeln!(f, "{:<18}{:>12}  records of superseded owners", "", log.superseded)?;
         }
@@ -427,6 +382,10 @@ mod tests {
         let mut bytes = [0; 16];
         bytes[0] = number;
         TraceId::from_slice(&bytes).unwrap()
+    }
+
+    fn rules() -> Rules {
+        Rules { quick: true, ..Rules::default() }
     }
 
     fn span(number: u8) -> SpanId {
@@ -468,7 +427,7 @@ mod tests {
     }
 
     fn defects(book: &Book) -> Vec<String> {
-        let verdict = Verdict::new(&ledger(), book, None, true);
+        let verdict = Verdict::new(&ledger(), book, None, &rules());
         let mut defects = verdict.defects(true);
         // There are only two traces.
         defects.retain(|defect| !defect.ends_with("traces to lose"));
@@ -496,7 +455,7 @@ mod tests {
         refused.refused.insert(id(1));
         assert!(defects(&refused).is_empty(), "that is the backend's doing");
         let letters = Letters { spans: [(id(1), [span(2)].into())].into(), ..Letters::default() };
-        let verdict = Verdict::new(&ledger(), &refused, Some(&letters), true);
+        let verdict = Verdict::new(&ledger(), &refused, Some(&letters), &rules());
         assert_eq!((verdict.missing_spans, verdict.refused_spans), (1, 1));
     }
 
@@ -516,8 +475,8 @@ mod tests {
             late.reopened = [kept.clone()].into_iter().filter(|_| reopened).collect();
             let traces = [(id(1), said(&kept)), (id(2), late)];
             let log = Decisions { traces: traces.into(), ..Decisions::default() };
-            let mut verdict = Verdict::new(&ledger, book, None, true);
-            verdict.read_log(&ledger, book, &log, true);
+            let mut verdict = Verdict::new(&ledger, book, None, &rules());
+            verdict.read_log(&ledger, book, &log, &rules());
             let mut defects = verdict.defects(true);
             defects.retain(|defect| !defect.ends_with("traces to lose"));
             defects
@@ -529,9 +488,59 @@ mod tests {
         assert_eq!(defects(&late_alone, true), part);
         let unsaid = [
             "1 traces name another policy than the decision log",
-            "1 traces were re-opened, or not, without a reason",
+            "1 traces were re-opened or restored, or not, without a reason",
         ];
         assert_eq!(defects(&whole, false), unsaid);
+    }
+
+    #[test]
+    fn a_dropped_trace_that_somebody_asked_for_is_whole_in_the_end() {
+        let asked_for = Rules { asked_for: [id(2)].into(), ..rules() };
+        let defects = |spans: &[u8], policy: &str, requests: &[i64], rules: &Rules| {
+            let mut book = book(&[(1, &[1, 2, 3], 0), (2, spans, 15)]);
+            if spans.is_empty() {
+                book.traces.remove(&id(2));
+            } else {
+                book.traces.get_mut(&id(2)).unwrap().policies = [policy.to_owned()].into();
+            }
+            let decided = |is_kept, policy: &str| Said {
+                decisions: [Decision { is_kept, policy: policy.to_owned(), threshold: 0 }].into(),
+                delivered_in: Some((0, 0)),
+                ..Said::default()
+            };
+            let restored = requests.iter().copied().collect();
+            let dropped = Said { restored, ..decided(false, "") };
+            let traces = [(id(1), decided(true, "errors-v0")), (id(2), dropped)];
+            let log = Decisions { traces: traces.into(), ..Decisions::default() };
+            let mut verdict = Verdict::new(&ledger(), &book, None, rules);
+            verdict.read_log(&ledger(), &book, &log, rules);
+            let mut defects = verdict.defects(true);
+            defects.retain(|defect| !defect.ends_with("traces to lose"));
+            defects
+        };
+        assert_eq!(defects(&[1, 2, 3], "", &[9], &asked_for), [""; 0]);
+        assert_eq!(defects(&[1, 2], "", &[9], &asked_for), ["1 late spans are missing"]);
+        let part = ["1 spans are missing", "1 traces were delivered in part"];
+        assert_eq!(defects(&[1, 3], "", &[9], &asked_for), part);
+        let twice = ["1 traces were judged twice by the decision log"];
+        assert_eq!(defects(&[1, 2, 3], "", &[9, 12], &asked_for), twice);
+        let without = "1 traces were re-opened or restored, or not, without a reason";
+        let nothing = ["1 traces are missing", "2 spans are missing", "1 late spans are missing"];
+        assert_eq!(defects(&[], "", &[], &asked_for), [&nothing[..], &[without]].concat());
+        let unasked = ["1 dropped traces were delivered", without];
+        assert_eq!(defects(&[1, 2, 3], "", &[9], &rules()), unasked);
+        let named = [
+            "1 traces were kept by another policy",
+            "1 traces name another policy than the decision log",
+        ];
+        assert_eq!(defects(&[1, 2, 3], "quick-v0", &[9], &asked_for), named);
+
+        let (mut trace, was) = (ledger().traces[&id(2)].clone(), [(true, true), (true, false)]);
+        let may_be =
+            |trace: &TraceEntry| was.map(|was| asked_for.may_be_taken_back(id(2), trace, was));
+        assert_eq!(may_be(&trace), [false; 2]);
+        trace.late_error = true;
+        assert_eq!(may_be(&trace), [true; 2], "it was asked for, and a span failed");
     }
 
     #[test]
@@ -586,8 +595,8 @@ mod tests {
                 log.traces.extend(said.map(|said| (id(number), said)));
             }
             let (ledger, book) = (ledger(), book(&[(1, &[1, 2, 3], 0)]));
-            let mut verdict = Verdict::new(&ledger, &book, None, true);
-            verdict.read_log(&ledger, &book, &log, true);
+            let mut verdict = Verdict::new(&ledger, &book, None, &rules());
+            verdict.read_log(&ledger, &book, &log, &rules());
             let log = verdict.log.unwrap();
             log.defects().map(|(count, _)| count)
         };

@@ -10,6 +10,7 @@ use rdkafka::message::OwnedMessage;
 use tailsieve::testing::ids::Timestamp;
 use tokio::runtime::Runtime;
 
+use crate::asker::{Asked, Asker};
 use crate::backend::{Backend, speaks_http};
 use crate::book::Delivery;
 use crate::broker::{Broker, free_ports};
@@ -22,13 +23,14 @@ use crate::member::MemberFile;
 use crate::options::{DEAD_LETTERS, DECISION_LOG, Options, Protocol};
 use crate::plan::{BASE, Event, SLOTS};
 use crate::proxy::{Mode, Proxy};
+use crate::rules::{Rules, policies};
 use crate::slot::Slot;
 use crate::soak::{self, Vitals};
 use crate::support::{
     Kafka, Scratch, Topic, check_accounts, check_table, eventually, promtool_check_metrics,
 };
 use crate::traffic::{PARTITIONS, Traffic, Written, poison};
-use crate::verdict::{Verdict, policies};
+use crate::verdict::Verdict;
 
 /// How often the members are looked at.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -38,6 +40,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How soon a member that goes on after a stop finds out that it has lost its partitions.
 const SOON: Duration = Duration::from_secs(30);
+
+/// So many traces have to be asked for, if some are.
+const ENOUGH: usize = 50;
 
 /// How long a record may be on its way to the decision log when an outage begins.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
@@ -80,6 +85,8 @@ pub struct World {
     poisoned: Vec<JoinHandle<u64>>,
     /// How many of those that are written have to be refused.
     refusable: u64,
+    /// What was asked for, if somebody asks.
+    asked: Asked,
     _runtime: Runtime,
 }
 
@@ -140,6 +147,7 @@ impl World {
             complaints: Vec::new(),
             poisoned: Vec::new(),
             refusable: 0,
+            asked: Asked::default(),
             _runtime: runtime,
         };
         for number in 0..BASE {
@@ -177,11 +185,16 @@ impl World {
         let brokers = self.kafka.address().to_owned();
         let traffic = Traffic::start(&brokers, self.topic.name(), seed, rate, lasts);
         self.say(&format!("traffic of {rate} spans/s for {lasts:?}"));
+        let asker = self.options.asks.then(|| self.ask(&traffic));
         self.follow_plan(plan);
         self.mend();
         while !traffic.is_over() {
             self.look_after_members();
             thread::sleep(GLANCE);
+        }
+        if let Some(asker) = asker {
+            self.asked = asker.finish();
+            self.say(&format!("{}", self.asked));
         }
         let spans = traffic.spans();
         let written = traffic.finish();
@@ -190,6 +203,16 @@ impl World {
         self.say(&format!("traffic is over, {spans} spans with their repetitions"));
         self.settle();
         written
+    }
+
+    /// Somebody asks for dropped traces from now on, by the way to Kafka that no fault is about.
+    fn ask(&self, traffic: &Traffic) -> Asker {
+        let config = self.config_by(0, self.kafka.address());
+        Asker::start(self.scratch.path(), &config, self.rules(), traffic.so_far())
+    }
+
+    fn rules(&self) -> Rules {
+        Rules { quick: DECISION_LOG, asked_for: self.asked.taken.clone() }
     }
 
     fn judge(&mut self, written: &Written, commits: &Commits) -> Verdict {
@@ -211,13 +234,16 @@ impl World {
             let complaint = format!("{poisoned} poisoned records, letters of {found}");
             self.complaints.push(complaint);
         }
-        let lost = self.disturbances();
+        if self.options.asks && self.asked.taken.len() < ENOUGH {
+            self.complain(format!("only {} traces were asked for", self.asked.taken.len()));
+        }
+        let (lost, rules) = (self.disturbances(), self.rules());
         let mut verdict =
-            self.backend.read(|book| Verdict::new(ledger, book, letters.as_ref(), DECISION_LOG));
+            self.backend.read(|book| Verdict::new(ledger, book, letters.as_ref(), &rules));
         if let Some(records) = self.decision_log.as_ref().map(Topic::records) {
             self.check_outages(&records);
             let said = Decisions::read(&records);
-            self.backend.read(|book| verdict.read_log(ledger, book, &said, DECISION_LOG));
+            self.backend.read(|book| verdict.read_log(ledger, book, &said, &rules));
             self.backend.read(|book| verdict.count_duplicates(ledger, book, &said, &lost));
         }
         verdict.complaints = std::mem::take(&mut self.complaints);
@@ -452,6 +478,7 @@ impl World {
 
     /// The accounts and the metrics of those that are left.
     fn check_members(&mut self) {
+        let mut refused: BTreeMap<String, f64> = BTreeMap::new();
         for number in 0..SLOTS {
             let complaint = self.slots[number].wait_left();
             self.complaints.extend(complaint);
@@ -459,11 +486,18 @@ impl World {
             // The last fault may have been its end, and it has only just been started again.
             member.wait_ready();
             let scrape = member.scrape();
+            for (series, count) in scrape.starting("tailsieve_restore_failures_total") {
+                *refused.entry(series.to_owned()).or_default() += count;
+            }
             let checks =
                 [check_accounts(&scrape), check_table(&scrape), promtool_check_metrics(&scrape)];
             for problem in checks.into_iter().filter_map(Result::err) {
                 self.complaints.push(format!("member {number}: {problem}"));
             }
+        }
+        if self.options.asks {
+            refused.retain(|_, count| *count > 0.0);
+            self.say(&format!("requests that the members which are left refused: {refused:?}"));
         }
     }
 
@@ -510,10 +544,15 @@ impl World {
 
     /// The static file of the member of a slot.
     fn config(&self, number: usize) -> String {
+        self.config_by(number, &self.slots[number].kafka.address().to_string())
+    }
+
+    /// The same, with another way to Kafka.
+    fn config_by(&self, number: usize, brokers: &str) -> String {
         let slot = &self.slots[number];
         let topic = self.topic.name();
         let file = MemberFile {
-            brokers: &slot.kafka.address().to_string(),
+            brokers,
             topic,
             group: topic,
             protocol: self.protocol,
