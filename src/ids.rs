@@ -45,6 +45,19 @@ impl TraceId {
         if all > 0xf { None } else { Self::from_slice(&id) }
     }
 
+    /// Whether the key of a record is this id: as it stands on the wire, or in hexadecimal digits.
+    pub fn is_key(self, key: &[u8]) -> bool {
+        key == self.as_bytes() || Self::from_hex(key) == Some(self)
+    }
+
+    /// True for one id of so many, a power of two. Ids that were sampled upstream may have some of their bits
+    /// in common, so all of the low ones are mixed.
+    pub fn is_one_of(self, many: u64) -> bool {
+        debug_assert!(many.is_power_of_two());
+        let mixed = self.randomness().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed >> 32 & (many - 1) == 0
+    }
+
     /// The 16 bytes as they stand on the wire.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0

@@ -77,11 +77,9 @@ impl Default for Routing {
     }
 }
 
-/// Whether a trace is one of those that are looked at. Ids that were sampled upstream may have
-/// some of their bits in common, so all of the low ones are mixed.
+/// Whether a trace is one of those that are looked at.
 fn is_sampled(trace: TraceId) -> bool {
-    let mixed = trace.randomness().wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed >> 32 & (SAMPLED - 1) == 0
+    trace.is_one_of(SAMPLED)
 }
 
 impl Routing {
@@ -95,11 +93,10 @@ impl Routing {
         is_alone: bool,
         counts: &mut Counts,
     ) {
-        let is_key = |key: &[u8]| key == trace.as_bytes() || TraceId::from_hex(key) == Some(trace);
         match key {
             None => self.saw(Misrouted::NullKey, counts),
             Some(_) if !is_alone => self.saw(Misrouted::ManyTraces, counts),
-            Some(key) if !is_key(key) => self.saw(Misrouted::ForeignKey, counts),
+            Some(key) if !trace.is_key(key) => self.saw(Misrouted::ForeignKey, counts),
             Some(key) if is_sampled(trace) => self.check_placement(partition, key, counts),
             Some(_) => return,
         }

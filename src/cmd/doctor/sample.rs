@@ -79,7 +79,7 @@ impl Sample {
         match record.key {
             None => self.null_keys += 1,
             Some(_) if !is_alone => self.many_traces += 1,
-            Some(key) if key == trace.as_bytes() || TraceId::from_hex(key) == Some(trace) => {
+            Some(key) if trace.is_key(key) => {
                 self.placements.add(explanation(key, record.partition, partitions.max(1)));
             }
             Some(_) => self.foreign_keys += 1,
