@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::join::{Join, Scope};
 use super::on_record::OnRecord;
 use super::panel::Question;
+use super::routing::{RoutingCounts, Seen};
 use super::side::Side;
 use super::tally::Tally;
 use crate::ids::{Offset, Timestamp};
@@ -31,6 +32,7 @@ pub struct Lane {
     decoder: Decoder,
     clock: Timestamp,
     read: ReadCounts,
+    seen: Seen,
 }
 
 /// What was read of a partition.
@@ -43,8 +45,9 @@ pub struct ReadCounts {
     pub bytes: u64,
     /// Records that cannot be read.
     pub unreadable: u64,
-    /// Records without a key.
-    pub without_key: u64,
+    /// How they are keyed.
+    #[serde(flatten)]
+    pub routing: RoutingCounts,
     /// Traces that were decided early, for want of memory.
     pub relieved: u64,
     /// Records and entries of the decision log that are not understood.
@@ -59,7 +62,7 @@ impl ReadCounts {
         self.records += more.records;
         self.bytes += more.bytes;
         self.unreadable += more.unreadable;
-        self.without_key += more.without_key;
+        self.routing.add(&more.routing);
         self.relieved += more.relieved;
         self.log_not_understood += more.log_not_understood;
         self.log_of_others += more.log_of_others;
@@ -90,21 +93,22 @@ impl Lane {
             decoder: Decoder::default(),
             clock: Timestamp(i64::MIN),
             read: ReadCounts::default(),
+            seen: Seen::default(),
         }
     }
 
-    /// Takes in the next record of the topic.
-    pub fn take_in(&mut self, offset: Offset, timestamp: Timestamp, value: Option<&[u8]>) {
+    /// Takes in the next record of the topic. Returns whether it can be read.
+    pub fn take_in(&mut self, offset: Offset, timestamp: Timestamp, value: Option<&[u8]>) -> bool {
         self.advance_clock(timestamp);
         self.read.records += 1;
         let value = value.unwrap_or_default();
         self.read.bytes += value.len() as u64;
         let Self { sides, scan_of, scans, join, decoder, .. } = self;
-        let Some((first, others)) = scans.split_first_mut() else { return };
+        let Some((first, others)) = scans.split_first_mut() else { return false };
         let read = value::read(decoder, &first.0.keys, &mut first.1, value);
         let Ok(bytes) = read else {
             self.read.unreadable += 1;
-            return;
+            return false;
         };
         for (policies, found) in others {
             let scanned = scan(&bytes, &policies.keys, found);
@@ -116,6 +120,24 @@ impl Lane {
             side.take_in(&record, join);
         }
         self.relieve();
+        true
+    }
+
+    /// Takes in the next record of the topic, with its key.
+    pub fn take_in_keyed(
+        &mut self,
+        offset: Offset,
+        timestamp: Timestamp,
+        (key, value): (Option<&[u8]>, Option<&[u8]>),
+    ) {
+        let is_read = self.take_in(offset, timestamp, value);
+        let found = self.scans.first().filter(|_| is_read).map(|(_, found)| &found.spans);
+        self.seen.take_in(key, found.into_iter().flatten().map(|span| span.trace_id));
+    }
+
+    /// What was seen of keys and traces.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
     }
 
     /// Takes in the next record of a capture. Without a time of its own it has that of the latest end of a span
@@ -133,7 +155,9 @@ impl Lane {
             Some(Timestamp((ends.max().unwrap_or(0) / 1_000_000) as i64))
         });
         match timestamp {
-            Some(timestamp) => self.take_in(offset, timestamp, Some(record)),
+            Some(timestamp) => {
+                self.take_in(offset, timestamp, Some(record));
+            }
             None => self.unreadable(),
         }
     }
@@ -141,11 +165,6 @@ impl Lane {
     /// A record cannot be read.
     pub fn unreadable(&mut self) {
         self.read.unreadable += 1;
-    }
-
-    /// A record had no key.
-    pub fn without_key(&mut self) {
-        self.read.without_key += 1;
     }
 
     /// Takes in the next record of the decision log.
@@ -195,6 +214,7 @@ impl Lane {
                 self.join.book(candidate).open_bytes(side.most_bytes());
             }
         }
+        self.read.routing = self.seen.counts;
         if let Some(on_record) = &self.on_record {
             self.read.log_not_understood = on_record.not_understood();
             self.read.log_of_others = on_record.of_others();

@@ -15,6 +15,7 @@ mod on_record;
 mod outcome;
 mod panel;
 mod plan;
+mod routing;
 mod run;
 mod side;
 mod stream;
@@ -28,6 +29,7 @@ pub use lane::{Lane, ReadCounts};
 pub use outcome::{Candidate, Outcome};
 pub use panel::{Baseline, Judge, Question};
 pub use plan::{Choice, Plan, PlanError, TimeSpan};
+pub use routing::RoutingCounts;
 pub use run::{Compared, Reading, read};
 pub use tally::{Cell, Edges, Example, PolicyTally, RootTally, Square, Tally, Verdict};
 

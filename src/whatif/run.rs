@@ -14,6 +14,7 @@ use super::join::Scope;
 use super::lane::{Lane, ReadCounts};
 use super::panel::Question;
 use super::plan::{Plan, Stretch, TimeSpan};
+use super::routing::Places;
 use super::stream::{Step, Stream, consumer};
 use super::tally::Tally;
 use crate::ids::{Offset, Partition, Timestamp};
@@ -62,6 +63,8 @@ pub struct Compared {
     pub partitions: BTreeSet<Partition>,
     /// What was read of these.
     pub counts: ReadCounts,
+    /// Where some traces are.
+    pub places: Places,
 }
 
 /// Reads all that is planned, or until it is stopped: what was not read to its end then counts for nothing.
@@ -82,7 +85,7 @@ pub fn read(reading: &Reading<'_>, plan: &Plan) -> Result<Compared, RetrievalErr
             let lane = lane.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
             if let Some(lane) = lane {
                 let mut found = lock(&found);
-                found.add(stretch.partition, lane.finish());
+                found.add(stretch.partition, lane);
                 (reading.finished)(&found);
             }
         }
@@ -113,7 +116,9 @@ impl Clients {
 }
 
 impl Compared {
-    fn add(&mut self, partition: Partition, (tallies, counts): (Vec<Tally>, ReadCounts)) {
+    fn add(&mut self, partition: Partition, lane: Lane) {
+        self.places.add(partition, lane.seen(), &mut self.counts.routing);
+        let (tallies, counts) = lane.finish();
         self.tallies.resize_with(tallies.len(), Tally::default);
         self.tallies.iter_mut().zip(&tallies).for_each(|(all, more)| all.add(more));
         self.counts.add(&counts);
@@ -152,11 +157,9 @@ impl Reading<'_> {
             let mut bytes = 0;
             let step = spans.next(|message| {
                 bytes = message.payload_len();
-                if message.key().is_none() {
-                    lane.without_key();
-                }
                 let timestamp = Timestamp(message.timestamp().to_millis().unwrap_or(0));
-                lane.take_in(Offset(message.offset()), timestamp, message.payload());
+                let record = (message.key(), message.payload());
+                lane.take_in_keyed(Offset(message.offset()), timestamp, record);
             })?;
             if step == Step::Ended {
                 break;

@@ -134,10 +134,11 @@ const ROOMS: &[Room] = &[
         uses: &["retrieval", "kafka", "sampling", "telemetry", "otlp", "sync", "ids"],
         modules: &[
             ("outcome", &["estimate", "lane", "tally"]),
-            ("run", &["lane", "plan", "stream", "tally", "join"]),
+            ("run", &["lane", "plan", "stream", "tally", "join", "routing"]),
             ("plan", &[]),
             ("stream", &[]),
-            ("lane", &["on_record", "side", "tally", "join"]),
+            ("lane", &["on_record", "side", "tally", "join", "routing"]),
+            ("routing", &[]),
             ("on_record", &["side", "join"]),
             ("side", &["join", "tally"]),
             ("join", &["book", "tally", "verdicts"]),

@@ -14,15 +14,18 @@ use crate::clock;
 use crate::cmd::process::{CommandError, Process};
 use crate::cmd::{decisions, origin};
 use crate::ids::{Offset, Partition, Timestamp};
-use crate::retrieval::{Origin, Rate};
+use crate::retrieval::{Origin, Rate, RetrievalError};
 use crate::testbed::captures::Capture;
 use crate::whatif::{
     Baseline, Choice, Compared, Lane, Outcome, Plan, PlanError, Question, ReadCounts, Reading,
-    Scope, TimeSpan, read,
+    RoutingCounts, Scope, TimeSpan, read,
 };
 
-/// More records than this without a key, of a hundred, and the topic is not keyed.
+/// More records than this without a key, or with another one, of a hundred, and the topic is not keyed.
 const KEYLESS_PERCENT: u64 = 50;
+
+/// More traces than this on several partitions, of a thousand, and a partition is no sample of traces.
+const SCATTERED_PER_MILLE: u64 = 10;
 
 /// Why there is nothing to compare.
 pub(super) struct Nothing {
@@ -85,8 +88,8 @@ fn of_topic(args: &WhatIfArgs, files: &Files) -> Result<Found, CommandError> {
     if outcome.partitions.is_empty() {
         return Err(CommandError::failed("it was stopped before a partition was read to its end"));
     }
-    let is_keyless = check_keys(&outcome)?;
-    notes(&mut outcome, plan.is_log_cut, is_keyless);
+    check_keys(&outcome)?;
+    notes(&mut outcome, plan.is_log_cut);
     Ok(Ok(outcome))
 }
 
@@ -125,6 +128,12 @@ fn plan(
     };
     match Plan::make(origin, files.baseline.is_none(), span, &choice) {
         Ok(plan) => Ok(Ok(plan)),
+        Err(PlanError::Kafka(RetrievalError::NoTopic(topic))) if topic == origin.decision_log => {
+            Err(CommandError::usage(format_args!(
+                "the decision log {topic} does not exist, so what was decided is not on record: name another \
+                 one with --decision-log, or the policies that were in force with --baseline"
+            )))
+        }
         Err(PlanError::Kafka(error)) => Err(origin::failed(origin, error)),
         Err(error @ (PlanError::Empty(_) | PlanError::BeyondRetention(_))) => {
             let is_gone = matches!(error, PlanError::BeyondRetention(_));
@@ -144,21 +153,30 @@ fn empty(files: &Files, origin: &Origin, span: TimeSpan, plan: &Plan) -> Outcome
     empty
 }
 
-/// True if the topic is not keyed.
+/// Whether it can be taken for a sample.
 ///
 /// # Errors
-/// When it is taken for a sample all the same.
-fn check_keys(outcome: &Outcome) -> Result<bool, CommandError> {
-    let ReadCounts { without_key, records, .. } = outcome.read;
-    let is_keyless = without_key * 100 > records * KEYLESS_PERCENT;
-    if is_keyless && !outcome.sample().is_whole() {
-        return Err(CommandError::usage(format_args!(
-            "{without_key} of {records} records of {} have no key, so a partition is no sample of traces: read \
-             all of them, and see `tailsieve rekey`",
-            outcome.source
-        )));
+/// When it is one, of parts of traces.
+fn check_keys(outcome: &Outcome) -> Result<(), CommandError> {
+    let ReadCounts { routing, records, .. } = outcome.read;
+    let RoutingCounts { without_key, looked_for, scattered, .. } = routing;
+    if outcome.sample().is_whole() {
+        return Ok(());
     }
-    Ok(is_keyless)
+    let found = if without_key * 100 > records * KEYLESS_PERCENT {
+        format!("{without_key} of {records} records of {} have no key", outcome.source)
+    } else if scattered * 1000 > looked_for * SCATTERED_PER_MILLE {
+        format!(
+            "{scattered} of {looked_for} traces have spans on several of the partitions of {}",
+            outcome.source
+        )
+    } else {
+        return Ok(());
+    };
+    Err(CommandError::usage(format_args!(
+        "{found}, so a partition is no sample of traces: read all of them, and key records by their trace id \
+         (partition_traces_by_id of the Collector, or `tailsieve rekey`)"
+    )))
 }
 
 fn read_topic(
@@ -202,8 +220,9 @@ fn baseline(files: &Files, decision_log: &str) -> String {
     files.baseline.as_ref().map_or_else(on_record, |it| it.name.clone())
 }
 
-fn notes(outcome: &mut Outcome, is_log_cut: bool, is_keyless: bool) {
+fn notes(outcome: &mut Outcome, is_log_cut: bool) {
     let (counts, is_cut) = (outcome.read, outcome.is_cut);
+    outcome.notes.extend(routing_notes(&counts));
     let mut note = |is_so: bool, text: String| {
         if is_so {
             outcome.notes.push(text);
@@ -212,9 +231,6 @@ fn notes(outcome: &mut Outcome, is_log_cut: bool, is_keyless: bool) {
     note(is_cut, "Kafka has deleted the beginning of that range".to_owned());
     let text = "the decision log may not reach back to the beginning of that range";
     note(is_log_cut, text.to_owned());
-    let text = "most records have no key, so the spans of a trace are on several partitions, and what is \
-                counted here are parts of traces: see `tailsieve rekey`";
-    note(is_keyless, text.to_owned());
     note(counts.unreadable > 0, format!("{} records cannot be read", counts.unreadable));
     let text = "traces were decided early for want of memory: give more with --max-bytes";
     note(counts.relieved > 0, format!("{} {text}", counts.relieved));
@@ -222,6 +238,33 @@ fn notes(outcome: &mut Outcome, is_log_cut: bool, is_keyless: bool) {
     note(counts.log_not_understood > 0, format!("{} {text}", counts.log_not_understood));
     let text = "records of the decision log are of other groups, and are passed over; --config says which is meant";
     note(counts.log_of_others > 0, format!("{} {text}", counts.log_of_others));
+}
+
+/// What is wrong with how the topic is keyed, and what to do.
+fn routing_notes(counts: &ReadCounts) -> Vec<String> {
+    let RoutingCounts { without_key, foreign_key, looked_for, scattered } = counts.routing;
+    let most = |some: u64| some * 100 > counts.records * KEYLESS_PERCENT;
+    let fix = "key records by their trace id (partition_traces_by_id of the Collector, or `tailsieve rekey`)";
+    let mut notes = Vec::new();
+    if most(without_key) {
+        notes.push(format!(
+            "most records have no key, so the spans of a trace are on several partitions, and what is counted \
+             here are parts of traces: {fix}"
+        ));
+    } else if most(foreign_key) {
+        notes.push(format!(
+            "most records have a key that is not their trace id; where it does not keep the spans of a trace \
+             together, what is counted here are parts of traces: {fix}"
+        ));
+    }
+    if scattered > 0 {
+        let percent = scattered as f64 / looked_for.max(1) as f64 * 100.0;
+        notes.push(format!(
+            "{percent:.1} % of the traces have spans on several partitions, and are decided and counted in \
+             parts: `tailsieve doctor` says why; {fix}"
+        ));
+    }
+    notes
 }
 
 /// With what was found.
@@ -264,7 +307,8 @@ fn of_captures(args: &WhatIfArgs, files: &Files) -> Result<Outcome, CommandError
     let mut empty = Outcome::new(args.spans.join(", "), 1, baseline);
     empty.candidates = files.named();
     let partitions = [Partition(0)].into();
-    let mut outcome = filled(empty, Compared { tallies, partitions, counts });
+    let mut outcome =
+        filled(empty, Compared { tallies, partitions, counts, ..Compared::default() });
     if counts.unreadable > 0 {
         outcome.notes.push(format!("{} records cannot be read", counts.unreadable));
     }
