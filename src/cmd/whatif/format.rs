@@ -4,11 +4,18 @@ use std::time::Duration;
 
 use super::summary::{Amount, Change, Remark, Scale, Summary, Waiting};
 use crate::cmd::decisions::entry::time;
+use crate::cmd::printable::printable;
 use crate::ids::Timestamp;
 use crate::whatif::{Candidate, Edges, Estimate, Outcome, Verdict};
 
 /// A trace with this share of the bytes is named.
 const HOT: f64 = 0.05;
+
+/// Characters of a name that are shown.
+const LONGEST_NAME: usize = 80;
+
+/// The most digits behind the point of an amount of money.
+const MOST_DIGITS: i32 = 6;
 
 /// What was read.
 pub(super) fn head(outcome: &Outcome) -> String {
@@ -33,12 +40,27 @@ pub(super) fn change(summary: &Summary<'_>) -> Option<String> {
     let percent = (before > 0.0).then(|| change.bytes.value / before * 100.0)?;
     let mut text = format!("that is {percent:+.1} % of the bytes that are kept");
     if let Some(money) = change.money {
-        text += &format!(", {:+.2} in this range", money.value);
+        text += &format!(", {} of money in this range", signed(money.value));
     }
     if let Some(month) = summary.change_per_month {
-        text += &format!(", {month:+.2} in 30 days like this");
+        text += &format!(", {} in 30 days like this", signed(month));
     }
     Some(text)
+}
+
+/// By how much it is more, or less.
+pub(super) fn percent(before: f64, now: f64) -> String {
+    match (before, now) {
+        (before, now) if before == now => "unchanged".to_owned(),
+        (0.0, _) => "nothing before".to_owned(),
+        (before, now) => format!("{:+.1} %", (now - before) / before * 100.0),
+    }
+}
+
+/// What money is, if there is a price.
+pub(super) fn price(scale: &Scale) -> Option<String> {
+    let price = money(Estimate::exact(scale.price_per_gb()?));
+    Some(format!("money: {price} for each GB (10^9 bytes) of kept spans"))
 }
 
 /// The trace that has a large share of all bytes, if there is one.
@@ -54,7 +76,7 @@ pub(super) fn hot(outcome: &Outcome, candidate: &Candidate) -> Option<String> {
 /// The policies with this remark.
 pub(super) fn with(summary: &Summary<'_>, remark: Remark) -> String {
     let rows = summary.policies.iter().filter(|row| row.remark == Some(remark));
-    rows.map(|row| row.name).collect::<Vec<_>>().join(", ")
+    rows.map(|row| name(row.name)).collect::<Vec<_>>().join(", ")
 }
 
 /// Why traces were not compared, if some were not.
@@ -68,6 +90,15 @@ pub(super) fn edges(edges: &Edges) -> Option<String> {
     let told = reasons.iter().filter(|(count, _)| *count > 0);
     let told: Vec<String> = told.map(|(count, what)| format!("{count} {what}")).collect();
     (!told.is_empty()).then(|| format!("{} traces: {}", edges.traces(), told.join(", ")))
+}
+
+/// Why no trace was compared.
+pub(super) fn nothing(outcome: &Outcome) -> String {
+    let edges = outcome.candidates.first().map(|it| &it.tally.edges);
+    let why = edges.and_then(self::edges).unwrap_or_else(|| "none began in that range".to_owned());
+    let is_off_record = edges.is_some_and(|it| it.not_on_record > 0);
+    let hint = "; --baseline compares with a policy file instead";
+    format!("no trace was compared: {why}{}", if is_off_record { hint } else { "" })
 }
 
 /// The candidates that are the file of this one with other waits, which come behind it.
@@ -106,6 +137,11 @@ pub(super) fn wait(candidate: &Candidate, scale: &Scale) -> [String; 6] {
     ]
 }
 
+/// A text that others have chosen: harmless for terminals, and cut where it is long.
+pub(super) fn name(text: &str) -> String {
+    printable(text, LONGEST_NAME)
+}
+
 /// A service, which may have no name.
 pub(super) fn service(name: &str) -> &str {
     if name.is_empty() { "(none)" } else { name }
@@ -119,9 +155,9 @@ pub(super) fn way(change: &Change<'_>) -> String {
 /// A verdict, in words.
 fn verdict(verdict: &Verdict) -> String {
     match (verdict.kept, &verdict.policy) {
-        (true, Some(policy)) => format!("kept by {policy}"),
+        (true, Some(policy)) => format!("kept by {}", name(policy)),
         (true, None) => "kept".to_owned(),
-        (false, Some(policy)) => format!("dropped by {policy}"),
+        (false, Some(policy)) => format!("dropped by {}", name(policy)),
         (false, None) => "dropped".to_owned(),
     }
 }
@@ -135,6 +171,40 @@ pub(super) fn pair(amount: &Amount) -> String {
 pub(super) fn count(estimate: Estimate) -> String {
     let number = grouped(estimate.value.round().max(0.0) as u64);
     number + &margin(estimate)
+}
+
+/// All digits; or between what it is, if it is not known exactly.
+pub(super) fn exactly(estimate: Estimate, unit: &str) -> String {
+    let number = |value: f64| grouped(value.round().max(0.0) as u64);
+    let Estimate { value, low, high } = estimate;
+    match high > low {
+        true => format!("{} to {} {unit}, with 95 %", number(low), number(high)),
+        false => format!("{} {unit}", number(value)),
+    }
+}
+
+/// Money; with half of its interval, if it is not known exactly.
+pub(super) fn money(estimate: Estimate) -> String {
+    let value = estimate.value;
+    format!("{value:.*}{}", digits(value), margin(estimate))
+}
+
+/// Money, more or less than before.
+pub(super) fn signed(value: f64) -> String {
+    format!("{value:+.*}", digits(value))
+}
+
+/// Cents, or so many digits that something is seen of small amounts.
+fn digits(value: f64) -> usize {
+    if value == 0.0 {
+        return 2;
+    }
+    (1 - value.abs().log10().floor() as i32).clamp(2, MOST_DIGITS) as usize
+}
+
+/// Spans of a trace.
+pub(super) fn spans(number: u64) -> String {
+    format!("{} span{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// A size, in units of 1000.
@@ -181,5 +251,16 @@ mod tests {
         assert_eq!(size(estimate), "12.0 kB ±10%");
         assert_eq!(size(Estimate::exact(999.0)), "999 B");
         assert_eq!(size(Estimate::exact(999_600.0)), "1.0 MB");
+        assert_eq!(exactly(estimate, "bytes"), "10 800 to 13 200 bytes, with 95 %");
+        assert_eq!(exactly(Estimate::exact(1234.0), "bytes"), "1 234 bytes");
+    }
+
+    #[test]
+    fn of_small_amounts_of_money_something_is_seen() {
+        let shown = [0.0, 1234.5, 0.5, 0.012, 0.000_34, 1e-9].map(Estimate::exact).map(money);
+        assert_eq!(shown, ["0.00", "1234.50", "0.50", "0.012", "0.00034", "0.000000"]);
+        assert_eq!([-0.012, 3.0].map(signed), ["-0.012", "+3.00"]);
+        let shown = [(0.0, 0.0), (0.0, 1.0), (4.0, 5.0)].map(|(before, now)| percent(before, now));
+        assert_eq!(shown, ["unchanged", "nothing before", "+25.0 %"]);
     }
 }

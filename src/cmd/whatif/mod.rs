@@ -29,7 +29,7 @@ use crate::units;
 
 use files::Files;
 use merge::MergeArgs;
-use print::{EXIT_GONE, EXIT_NOTHING, PrintArgs};
+use print::{EXIT_FAILED, EXIT_GONE, EXIT_NOTHING, PrintArgs};
 
 /// Judge policy files on recorded traffic: what they would keep, lose and cost.
 ///
@@ -40,9 +40,10 @@ use print::{EXIT_GONE, EXIT_NOTHING, PrintArgs};
 #[derive(Clone, Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("source").required(true).args(["config", "brokers", "spans"])))]
 #[command(
-    after_help = "Exit codes:\n  0  it was compared, and no --fail-if holds\n  1  a --fail-if holds; or Kafka does \
-                  not answer\n  2  a file or the command line is wrong\n  3  there is nothing to compare in that \
-                  range\n  4  Kafka does not have all of that range any more; what is left is compared"
+    after_help = "Exit codes:\n  0  it was compared, and no --fail-if holds\n  1  a --fail-if holds\n  2  a file, \
+                  an argument or a topic is wrong\n  3  there is nothing to compare in that range\n  4  Kafka does \
+                  not have all of that range any more; what is left is compared\n  5  it cannot be compared: Kafka \
+                  does not answer, or a capture cannot be read"
 )]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(verbatim_doc_comment)]
@@ -127,8 +128,20 @@ fn wait(text: &str) -> Result<Duration, String> {
 /// Prints what the policy files would change.
 ///
 /// # Errors
-/// When a file or an argument is wrong, or Kafka does not answer.
+/// When a file, an argument or a topic is wrong.
 pub fn run(args: &WhatIfArgs) -> Result<ExitCode, CommandError> {
+    compare(args).or_else(|error| {
+        // 1 is that of a condition that holds.
+        let is_failure = error.exit_code() == ExitCode::FAILURE;
+        if !is_failure {
+            return Err(error);
+        }
+        eprintln!("error: {error}");
+        Ok(ExitCode::from(EXIT_FAILED))
+    })
+}
+
+fn compare(args: &WhatIfArgs) -> Result<ExitCode, CommandError> {
     if let Some(Command::Merge(args)) = &args.command {
         return merge::run(args);
     }

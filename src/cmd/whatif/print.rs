@@ -19,6 +19,9 @@ pub(super) const EXIT_NOTHING: u8 = 3;
 /// When Kafka does not have all of the range any more.
 pub(super) const EXIT_GONE: u8 = 4;
 
+/// When it cannot be compared, and no file or argument mends that.
+pub(super) const EXIT_FAILED: u8 = 5;
+
 /// How it is printed, and when it is a failure.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct PrintArgs {
@@ -84,6 +87,9 @@ impl PrintArgs {
         let out = BufWriter::new(io::stdout().lock());
         process::seen_enough(self.write(out, outcome, &scale, &judged).map_err(Into::into))?;
         let compared = outcome.candidates.iter().any(|it| it.tally.square().all().traces > 0);
+        if !compared {
+            eprintln!("error: {}", format::nothing(outcome));
+        }
         Ok(match outcome.is_cut {
             _ if judged.iter().any(|(_, _, judged)| judged.holds) => ExitCode::FAILURE,
             _ if !compared => ExitCode::from(EXIT_NOTHING),
@@ -101,7 +107,7 @@ impl PrintArgs {
     ) -> io::Result<()> {
         match self.output {
             Output::Text => {
-                text::write_head(&mut out, outcome)?;
+                text::write_head(&mut out, outcome, scale)?;
                 for (number, _) in format::files(outcome) {
                     text::write_candidate(&mut out, outcome, number, scale)?;
                     text::write_suggestions(&mut out, &self.suggestions(outcome, number, scale))?;
@@ -143,7 +149,7 @@ impl PrintArgs {
             let Some(policy) = condition.policy().filter(|it| !known.contains(it)) else {
                 continue;
             };
-            let known = known.iter().copied().collect::<Vec<_>>().join(", ");
+            let known = known.iter().map(|it| format::name(it)).collect::<Vec<_>>().join(", ");
             return Err(CommandError::usage(format_args!(
                 "--fail-if '{}': there is no policy {policy}; there are {known}",
                 condition.text()

@@ -135,6 +135,11 @@ impl Scale {
         Self { sample: outcome.sample(), price_per_gb, per_month }
     }
 
+    /// What 10^9 bytes cost, if that is known.
+    pub(super) fn price_per_gb(&self) -> Option<f64> {
+        self.price_per_gb
+    }
+
     fn of_measures(&self, estimate: impl Fn(Measure) -> Estimate) -> Amount {
         let bytes = estimate(Measure::Bytes);
         let cost = |price: f64| {

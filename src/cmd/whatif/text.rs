@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::format::{self, count, pair, size, way};
+use super::format::{self, count, money, name, pair, size, way};
 use super::gate::{Condition, Judged};
 use super::suggest::Suggestion;
 use super::summary::{Amount, PolicyRow, Remark, Scale, Summary};
@@ -15,8 +15,11 @@ const ROWS: usize = 12;
 const BAR: usize = 24;
 
 /// Writes what was read, and what it was compared with.
-pub(super) fn write_head(out: &mut impl Write, outcome: &Outcome) -> io::Result<()> {
+pub(super) fn write_head(out: &mut impl Write, outcome: &Outcome, scale: &Scale) -> io::Result<()> {
     writeln!(out, "{}", format::head(outcome))?;
+    if let Some(price) = format::price(scale) {
+        writeln!(out, "{price}")?;
+    }
     outcome.notes.iter().try_for_each(|note| writeln!(out, "note: {note}"))
 }
 
@@ -105,10 +108,11 @@ fn write_changes(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> 
     }
     more(out, summary.changes.len(), "changes")?;
     writeln!(out, "\nexamples, which `tailsieve trace ID` opens")?;
-    for (name, change) in names.iter().zip(shown) {
+    for (way, change) in names.iter().zip(shown) {
         for example in change.examples.iter().take(3) {
-            let (id, service, span) = (&example.trace_id, &example.service, &example.name);
-            writeln!(out, "{id}  {name}: {service} {span}, {} spans", example.spans)?;
+            let (service, span) = (name(format::service(&example.service)), name(&example.name));
+            let (id, spans) = (&example.trace_id, format::spans(example.spans));
+            writeln!(out, "{id}  {way}: {service} {span}, {spans}")?;
         }
     }
     Ok(())
@@ -117,7 +121,8 @@ fn write_changes(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> 
 fn write_policies(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
     let shown = &summary.policies[..summary.policies.len().min(ROWS)];
     let mark = |row: &PolicyRow<'_>| if row.simulated { " (simulated)" } else { "" };
-    let names: Vec<String> = shown.iter().map(|row| format!("{}{}", row.name, mark(row))).collect();
+    let names: Vec<String> =
+        shown.iter().map(|row| format!("{}{}", name(row.name), mark(row))).collect();
     let width = width(names.iter().map(String::as_str), "by policy");
     writeln!(
         out,
@@ -136,8 +141,8 @@ fn write_policies(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()>
 
 fn write_services(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
     let shown = &summary.services[..summary.services.len().min(ROWS)];
-    let names: Vec<&str> = shown.iter().map(|row| format::service(row.name)).collect();
-    let width = width(names.iter().copied(), "by service");
+    let names: Vec<String> = shown.iter().map(|row| name(format::service(row.name))).collect();
+    let width = width(names.iter().map(String::as_str), "by service");
     writeln!(
         out,
         "\n{:<width$} {:>22} {:>22} {:>22} {:>22}",
@@ -221,7 +226,7 @@ impl Table {
         let Self { width, has_price } = *self;
         write!(out, "\n{name:<width$} {:>16} {:>16} {:>16}", "traces", "spans", "bytes")?;
         if has_price {
-            write!(out, " {:>12}", "money")?;
+            write!(out, " {:>16}", "money")?;
         }
         writeln!(out, "  {last}")
     }
@@ -231,8 +236,8 @@ impl Table {
         let (traces, spans, bytes) =
             (count(amount.traces), count(amount.spans), size(amount.bytes));
         write!(out, "{name:<width$} {traces:>16} {spans:>16} {bytes:>16}")?;
-        if let Some(money) = amount.money {
-            write!(out, " {:>12.2}", money.value)?;
+        if let Some(cost) = amount.money {
+            write!(out, " {:>16}", money(cost))?;
         }
         writeln!(out, "  {last}")
     }

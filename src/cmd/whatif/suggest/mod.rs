@@ -5,7 +5,7 @@
 
 mod roots;
 
-use super::format::{count, size};
+use super::format::{count, name, size};
 use super::summary::{PolicyRow, Remark, Scale, Summary};
 use crate::whatif::{Candidate, Estimate};
 
@@ -32,17 +32,17 @@ pub(super) fn suggestions(candidate: &Candidate, scale: &Scale) -> Vec<Suggestio
     large.sort_by(|one, other| other.alone.bytes.value.total_cmp(&one.alone.bytes.value));
     let large = large.into_iter().map(|row| {
         let (half, percent) = (row.alone.bytes.value / 2.0, share(&summary, row) * 100.0);
-        let (name, alone, half) =
-            (row.name, size(Estimate::exact(row.alone.bytes.value)), size(Estimate::exact(half)));
+        let (policy, alone, half) =
+            (name(row.name), size(Estimate::exact(row.alone.bytes.value)), size(Estimate::exact(half)));
         format!(
-            "{name} alone keeps {alone}, {percent:.0} % of what is kept: with `and` and a `probabilistic` of \
+            "{policy} alone keeps {alone}, {percent:.0} % of what is kept: with `and` and a `probabilistic` of \
              50 % it would be about {half} less"
         )
     });
     let left_out = |remark, why: &'static str| {
         let rows = summary.policies.iter().filter(move |row| row.remark == Some(remark));
         let all = count(compared);
-        rows.map(move |row| format!("{} could be left out: of {all} traces {why}", row.name))
+        rows.map(move |row| format!("{} could be left out: of {all} traces {why}", name(row.name)))
     };
     let never = left_out(Remark::NeverMatches, "it matches none");
     let redundant = left_out(Remark::Redundant, "none would be decided otherwise without it");
