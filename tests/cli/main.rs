@@ -12,6 +12,7 @@ mod shell;
 mod size;
 mod top;
 mod whatif;
+mod whatif_figures;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

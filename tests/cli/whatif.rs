@@ -12,14 +12,14 @@ const OLD: &str =
     "policies: [{name: errors, type: status_code, status_code: {status_codes: [ERROR]}}]";
 const NEW: &str = "policies: [{name: slow, type: latency, latency: {threshold_ms: 500}}]";
 
-/// A trace of one span: its number, how long it took, and whether it failed.
-fn trace(number: u8, millis: u64, failed: bool) -> Value {
+/// A trace of one span: its number, its service, how long it took, and whether it failed.
+pub fn trace(number: u128, service: &str, millis: u64, failed: bool) -> Value {
     let begin = 1_700_000_000_000_000_000_u64;
     json!({"resourceSpans": [{
-        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "<cart>"}}]},
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
         "scopeSpans": [{"spans": [{
             "traceId": format!("{number:032x}"),
-            "spanId": format!("{number:016x}"),
+            "spanId": format!("{:016x}", number as u64),
             "name": "GET",
             "startTimeUnixNano": begin.to_string(),
             "endTimeUnixNano": (begin + millis * 1_000_000).to_string(),
@@ -28,32 +28,39 @@ fn trace(number: u8, millis: u64, failed: bool) -> Value {
     }]})
 }
 
-struct Files {
+/// Two policy files, and traffic.
+pub struct Files {
     folder: TempDir,
 }
 
 impl Files {
     fn new() -> Self {
+        let cart = |number, millis, failed| trace(number, "<cart>", millis, failed);
+        let traces = [
+            cart(1, 10, true),
+            cart(2, 900, true),
+            cart(3, 900, false),
+            cart(4, 10, false),
+            cart(5, 20, true),
+        ];
+        Self::of(OLD, NEW, traces.into_iter())
+    }
+
+    pub fn of(old: &str, new: &str, traces: impl Iterator<Item = Value>) -> Self {
         let folder = TempDir::new().unwrap();
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-        write("old.yaml", OLD);
-        write("new.yaml", NEW);
-        let traces = [
-            trace(1, 10, true),
-            trace(2, 900, true),
-            trace(3, 900, false),
-            trace(4, 10, false),
-            trace(5, 20, true),
-        ];
-        write("spans.json", &traces.map(|trace| trace.to_string()).join("\n"));
+        write("old.yaml", old);
+        write("new.yaml", new);
+        let traces: Vec<String> = traces.map(|trace| trace.to_string()).collect();
+        write("spans.json", &traces.join("\n"));
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.folder.path().join(Path::new(name)).to_str().unwrap().to_owned()
     }
 
-    fn run(&self, more: &[&str]) -> (i32, String, String) {
+    pub fn run(&self, more: &[&str]) -> (i32, String, String) {
         let (old, new, spans) =
             (self.path("old.yaml"), self.path("new.yaml"), self.path("spans.json"));
         let args = ["whatif", "--policies", &new, "--baseline", &old, &spans];
@@ -89,8 +96,13 @@ fn two_files_are_compared_on_a_capture() {
     assert!(text.contains(&format!(" {money:.2} ")), "{money} in {text}");
 
     let (code, page, _) = files.run(&["--output", "html", "--price-per-gb", "5000000"]);
-    assert!(code == 0 && page.contains("&lt;cart&gt; GET") && !page.contains("<cart>"), "{page}");
-    assert!(page.contains(&format!("<td>{money:.2}</td>")), "{money} in {page}");
+    assert!(
+        code == 0
+            && page.contains("<bdi>&lt;cart&gt;</bdi> <bdi>GET</bdi>, 1 span<")
+            && !page.contains("<cart>"),
+        "{page}"
+    );
+    assert!(page.contains(&format!("\">{money:.2}</data>")), "{money} in {page}");
 
     for (condition, code) in [("lost > 2", 0), ("lost(errors) > 1", 1), ("bytes < -10%", 1)] {
         assert_eq!(files.run(&["--fail-if", condition]).0, code, "{condition}");
@@ -102,6 +114,15 @@ fn two_files_are_compared_on_a_capture() {
         code == 2 && said.contains("there is no policy nobody; there are errors, slow"),
         "{said}"
     );
+}
+
+/// Guarantee: whatever a service is called, it does not write to the terminal.
+#[test]
+fn names_control_no_terminal() {
+    let traces = [trace(1, "a\u{1b}[2J\u{202e}", 900, false)];
+    let (code, text, _) = Files::of(OLD, NEW, traces.into_iter()).run(&[]);
+    assert!(code == 0 && text.matches("a\u{fffd}[2J\u{fffd}").count() == 2, "{text}");
+    assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::super::format::size;
+use super::super::format::{self, size};
 use super::super::summary::{Scale, Summary};
 use crate::whatif::{Candidate, Measure, RootTally};
 
@@ -84,9 +84,11 @@ pub(super) fn suggestions(
     roots.into_iter().map(suggestion).collect()
 }
 
-/// Whether it can be told by a condition which traces these are.
+/// Whether it can be told by a condition which traces these are, which can be printed and pasted.
 fn is_named(root: &RootTally) -> bool {
-    !root.service.is_empty() && !root.is_of_others()
+    let is_whole = |text: &String| format::name(text) == *text;
+    let texts = [&root.policy, &root.service, &root.name];
+    !root.service.is_empty() && !root.is_of_others() && texts.into_iter().all(is_whole)
 }
 
 fn is_health_check(name: &str) -> bool {
@@ -121,6 +123,20 @@ mod tests {
         assert!(checks.into_iter().all(is_health_check));
         let others = ["GET /healthy-recipes", "POST /shopping", "GET /livestream", ""];
         assert!(!others.into_iter().any(is_health_check));
+    }
+
+    #[test]
+    fn what_cannot_be_pasted_is_not_suggested() {
+        let root = |service: &str, name: &str| RootTally {
+            policy: "rest".to_owned(),
+            service: service.to_owned(),
+            name: name.to_owned(),
+            kept: Figures::default(),
+        };
+        assert!(is_named(&root("cart", "GET /a")));
+        let others =
+            [root("", "a"), root("(others)", "a"), root("cart", "\u{1b}[2J"), root("a\nb", "a")];
+        assert!(!others.iter().any(is_named));
     }
 
     /// Guarantee: whatever a root is called, what is suggested is a policy.

@@ -26,7 +26,11 @@ use super::model::{MemberStatus, Status};
 use super::parameter::parameter;
 use crate::ids::TraceId;
 
-const STYLE: &str = include_str!("../../assets/status.css");
+const STYLE: &str = concat!(
+    include_str!("../../assets/palette.css"),
+    "\n",
+    include_str!("../../assets/status.css")
+);
 const SCRIPT: &str = include_str!("../../assets/status.js");
 const ICON: &str = include_str!("../../assets/icon.svg");
 
