@@ -43,3 +43,5 @@ mod top;
 mod trace;
 mod trials;
 mod whatif;
+mod whatif_reload;
+mod whatif_wrong;

@@ -9,14 +9,14 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 use tailsieve::testing::ids::TraceId;
 use tailsieve::testing::kafka::source;
-use tailsieve::testing::testbed::generator::{Layout, ModelSettings};
+use tailsieve::testing::testbed::generator::ModelSettings;
 use tailsieve::testing::testbed::ledger::{Ledger, TraceEntry};
 
 use crate::rig::{ERRORS_AND_A_TENTH, POLICIES, Rig, one_span, passes};
 use crate::support::{Process, eventually, tailsieve};
 
 /// How long it may take until the last traces are due.
-const PATIENCE: Duration = Duration::from_secs(180);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Errors are nothing to it. The last two say nothing new, and nothing at all.
 const CANDIDATE: &str = "
@@ -29,28 +29,52 @@ policies:
 ";
 
 /// The command, and the static file that it is given.
-struct Asked {
-    rig: Rig,
-    file: String,
+pub struct Asked {
+    pub rig: Rig,
+    pub file: String,
 }
 
 impl Asked {
-    fn new(rig: Rig) -> Self {
+    pub fn new(rig: Rig) -> Self {
         let config = rig.config().replace("$ADMIN", "127.0.0.1:0");
         let file = rig.scratch.write("tailsieve.yaml", &config).to_str().unwrap().to_owned();
         Self { rig, file }
     }
 
-    fn policies(&self, name: &str, text: &str) -> String {
+    pub fn policies(&self, name: &str, text: &str) -> String {
         self.rig.scratch.write(name, text).to_str().unwrap().to_owned()
     }
 
-    fn run(&self, args: &[&str]) -> Output {
-        tailsieve().args(["whatif", "--config", &self.file]).args(args).output().unwrap()
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.run_with(&self.file, args)
+    }
+
+    /// As [`run`](Self::run), with another static file.
+    pub fn run_with(&self, file: &str, args: &[&str]) -> Output {
+        tailsieve().args(["whatif", "--config", file]).args(args).output().unwrap()
+    }
+
+    /// The first decision of each trace, as the log has it: kept or not, and on whose account.
+    pub fn on_record(&self) -> BTreeMap<String, (bool, Option<String>)> {
+        let mut command = tailsieve();
+        command.args(["decisions", "--config", &self.file, "--from", "beginning", "--no-follow"]);
+        let output = command.args(["--output", "json"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let mut all = BTreeMap::new();
+        for line in String::from_utf8(output.stdout).unwrap().lines() {
+            let entry: Value = serde_json::from_str(line).unwrap();
+            if entry["delivered"] == true || entry["late"] == true || entry["formerOwner"] == true {
+                continue;
+            }
+            let verdict = (entry["decision"] == "keep", entry["policy"].as_str().map(Into::into));
+            let before = all.insert(entry["traceId"].as_str().unwrap().to_owned(), verdict.clone());
+            assert!(before.is_none_or(|it| it == verdict), "it was decided twice: {entry}");
+        }
+        all
     }
 
     /// What it says of a policy file, and with which exit code it ends.
-    fn json(&self, policies: &str, args: &[&str]) -> (Option<i32>, Value) {
+    pub fn json(&self, policies: &str, args: &[&str]) -> (Option<i32>, Value) {
         let args = [&["--policies", policies, "--output", "json"], args].concat();
         let output = self.run(&args);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -59,7 +83,7 @@ impl Asked {
     }
 
     /// The same, once all traces are decided.
-    fn whole(&self, policies: &str, args: &[&str]) -> Value {
+    pub fn whole(&self, policies: &str, args: &[&str]) -> Value {
         eventually("all traces to be due", PATIENCE, || {
             let (code, outcome) = self.json(policies, args);
             assert_eq!(code, Some(0), "{outcome}");
@@ -69,8 +93,13 @@ impl Asked {
         })
     }
 
-    fn fails(&self, args: &[&str], code: i32, what: &str) {
-        let output = self.run(args);
+    pub fn fails(&self, args: &[&str], code: i32, what: &str) {
+        self.fails_with(&self.file, args, code, what);
+    }
+
+    /// As [`fails`](Self::fails), with another static file.
+    pub fn fails_with(&self, file: &str, args: &[&str], code: i32, what: &str) {
+        let output = self.run_with(file, args);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
         assert!(said.contains(what), "{args:?}: {said}");
@@ -78,7 +107,7 @@ impl Asked {
 }
 
 /// The cells of the first candidate: old and new verdict, with traces and spans.
-fn cells(outcome: &Value) -> BTreeMap<(String, String), (u64, u64)> {
+pub fn cells(outcome: &Value) -> BTreeMap<(String, String), (u64, u64)> {
     let verdict = |it: &Value| match (it["kept"].as_bool().unwrap(), it["policy"].as_str()) {
         (true, policy) => format!("kept by {}", policy.unwrap()),
         (false, policy) => format!("dropped by {}", policy.unwrap_or("none")),
@@ -91,7 +120,7 @@ fn cells(outcome: &Value) -> BTreeMap<(String, String), (u64, u64)> {
     cells.map(cell).collect()
 }
 
-fn spans(trace: &TraceEntry) -> u64 {
+pub fn spans(trace: &TraceEntry) -> u64 {
     trace.spans.iter().map(|span| u64::from(span.copies)).sum()
 }
 
@@ -140,7 +169,7 @@ fn the_file_in_force_changes_nothing_whatever_happened() {
 }
 
 /// Traffic that one member has decided.
-fn decided(test: &str) -> (Asked, Ledger) {
+pub fn decided(test: &str) -> (Asked, Ledger) {
     let rig = Rig::new(test, ERRORS_AND_A_TENTH);
     let member = rig.member("member");
     let settings = ModelSettings {
@@ -315,51 +344,6 @@ fn a_comparison_that_was_stopped_goes_on() {
 
     let other = asked.policies("other.yaml", ERRORS_AND_A_TENTH);
     asked.fails(&["--policies", &other, "--state", file], 2, "the state of another comparison");
-}
-
-/// Guarantees: who asks for what is not there is told so, and by exit codes.
-#[test]
-#[ignore = "needs Kafka: run ./tests/run"]
-fn who_asks_for_what_is_not_there_is_told_so() {
-    let (asked, _) = decided("whatif-missing");
-    let good = asked.policies("good.yaml", ERRORS_AND_A_TENTH);
-    let broken = asked.policies("broken.yaml", "policies: [{name: a, type: guess}]");
-    asked.fails(&["--policies", &broken], 2, "broken.yaml:1:");
-    let policies = ["--policies", &good];
-    let fails =
-        |more: &[&str], code, what: &str| asked.fails(&[&policies, more].concat(), code, what);
-    fails(&["--from", "1h", "--to", "2h"], 2, "the range is empty");
-    fails(&["--from", "10h", "--to", "9h"], 3, "has no records in that range");
-    fails(&["--topic", "nowhere-to-be-found"], 2, "does not exist");
-    fails(&["--decision-log", "nowhere-to-be-found"], 2, "does not exist");
-    fails(&["--partition", "99"], 2, "there is no partition 99");
-    fails(&["--fail-if", "money > 3"], 2, "--price-per-gb");
-    fails(&["--fail-if", "much"], 2, "lost(errors) > 0");
-
-    let topic = &asked.rig.topic;
-    let ends = topic.end_offsets();
-    let half: BTreeMap<i32, i64> = ends.iter().map(|(it, end)| (*it, end / 2)).collect();
-    topic.delete_records(&half);
-    let (code, outcome) = asked.json(&good, &["--from", "10m"]);
-    assert_eq!((code, &outcome["isCut"]), (Some(4), &Value::Bool(true)), "{outcome}");
-    topic.delete_records(&ends);
-    fails(&["--from", "10m"], 4, "Kafka has deleted those that it had");
-
-    // Batches of several traces have no key.
-    let keyless = asked.rig.kafka.topic("whatif-keyless", 4, &[]);
-    let settings = ModelSettings {
-        start: source::now(),
-        max_traces: Some(100),
-        layout: Layout::Batched,
-        ..ModelSettings::default()
-    };
-    asked.rig.write_to(&keyless, settings, false).finish();
-    let args = ["--topic", keyless.name(), "--baseline", &good, "--warm-up", "0"];
-    let later = ["--to", "2100-01-01T00:00:00Z"];
-    fails(&[&args[..], &later, &["--partitions", "2"]].concat(), 2, "have no key");
-    let (_, outcome) = asked.json(&good, &[&args[..], &later].concat());
-    let note = outcome["notes"][0].as_str().unwrap();
-    assert!(note.contains("tailsieve rekey"), "{note}");
 }
 
 /// Scenario: a trace begins before the range and has spans in it; another one begins in it and is open at
