@@ -1,7 +1,7 @@
 //! `--suggest`: what could be left out or changed in a candidate, as the traffic says.
 //!
-//! Each suggestion says what it goes by. None is made of what chance may have brought about: a policy that
-//! matches no trace of a part of the topic may match others.
+//! Each suggestion says what it goes by: of how many traces, those that were read and not those that a part of the
+//! topic stands for. None is made of a few traces.
 
 mod roots;
 
@@ -18,14 +18,15 @@ const LARGE: f64 = 0.2;
 const MANY_LATE: f64 = 0.01;
 
 /// So few traces say nothing.
-const FEW: f64 = 1000.0;
+const FEW: u64 = 1000;
 
 /// What could be changed, the most bytes first.
 pub(super) fn suggestions(candidate: &Candidate, scale: &Scale) -> Vec<Suggestion> {
     let summary = Summary::of(candidate, scale);
-    let compared = summary.compared.traces;
-    if compared.value < FEW {
-        return vec![format!("{} traces are too few to suggest anything", count(compared)).into()];
+    let read = candidate.tally.square().all().traces;
+    let all = count(Estimate::exact(read as f64));
+    if read < FEW {
+        return vec![format!("{all} traces are too few to suggest anything").into()];
     }
     let is_large = |row: &&PolicyRow<'_>| share(&summary, row) >= LARGE && is_plain(candidate, row);
     let mut large: Vec<&PolicyRow<'_>> = summary.policies.iter().filter(is_large).collect();
@@ -41,8 +42,10 @@ pub(super) fn suggestions(candidate: &Candidate, scale: &Scale) -> Vec<Suggestio
     });
     let left_out = |remark, why: &'static str| {
         let rows = summary.policies.iter().filter(move |row| row.remark == Some(remark));
-        let all = count(compared);
-        rows.map(move |row| format!("{} could be left out: of {all} traces {why}", name(row.name)))
+        let all = &all;
+        rows.map(move |row| {
+            format!("{} could be left out: of {all} traces that were read {why}", name(row.name))
+        })
     };
     let never = left_out(Remark::NeverMatches, "it matches none");
     let redundant = left_out(Remark::Redundant, "none would be decided otherwise without it");
@@ -123,8 +126,8 @@ mod tests {
              cart: an `and` of what more is now and of this drops them",
             "more alone keeps 1.2 kB, 63 % of what is kept: with `and` and a `probabilistic` of 50 % it would be \
              about 600 B less",
-            "a could be left out: of 5 023 traces it matches none",
-            "b could be left out: of 5 023 traces none would be decided otherwise without it",
+            "a could be left out: of 5 023 traces that were read it matches none",
+            "b could be left out: of 5 023 traces that were read none would be decided otherwise without it",
             "75 traces (1.5 %) were judged without spans that came late: see what a longer decision_wait does, with \
              --decision-wait",
         ];
