@@ -14,6 +14,7 @@ use crate::probe;
 use crate::roles;
 use crate::support::{Scrape, free_address, http_get};
 use crate::topic::{self, Topic};
+use crate::whatif::Tried;
 
 /// How often a member is asked how far it is.
 pub const GLANCE: Duration = Duration::from_millis(100);
@@ -43,12 +44,20 @@ pub enum Lane {
     Neighbour {
         binary: PathBuf,
     },
+    /// What the first one has decided is judged anew.
+    WhatIf {
+        binary: PathBuf,
+        tried: Tried,
+    },
     Collector {
         name: String,
         binary: PathBuf,
         compression: &'static str,
     },
 }
+
+/// What the lane is called that all others of tailsieve are compared with.
+const FIRST: &str = "tailsieve";
 
 /// What the sink has taken.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,10 +116,14 @@ impl Lane {
         let mut all = vec![
             Self::Bare { scans: false },
             Self::Bare { scans: true },
-            tailsieve("tailsieve", own, "none"),
+            tailsieve(FIRST, own, "none"),
             tailsieve("tailsieve, gzip", own, "gzip"),
         ];
         all.extend(options.other.iter().map(|it| tailsieve(&Options::name_of(it), it, "none")));
+        if options.what_if {
+            let what_if = |tried| Self::WhatIf { binary: own.to_owned(), tried };
+            all.extend(Tried::ALL.map(what_if));
+        }
         if options.lookups {
             all.push(Self::LookUps { binary: own.to_owned() });
             all.push(Self::Neighbour { binary: own.to_owned() });
@@ -131,19 +144,34 @@ impl Lane {
             Self::Bare { scans: true } => "bare loop, scan",
             Self::LookUps { .. } => "tailsieve, look-ups",
             Self::Neighbour { .. } => "tailsieve, neighbour",
+            Self::WhatIf { tried, .. } => tried.name(),
             Self::Tailsieve { name, .. } | Self::Collector { name, .. } => name,
         }
     }
 
     /// A turn.
     pub fn run(&self, kafka: &Kafka, topic: &Topic, options: &Options, round: usize) -> Figures {
-        let name = self.name().replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
+        let of_whom = if let Self::WhatIf { .. } = self { FIRST } else { self.name() };
+        let name = of_whom.replace(|letter: char| !letter.is_ascii_alphanumeric(), "");
         let group = format!("{name}-{}-{round}", std::process::id());
         let properties = options.properties(&[]);
         let turn = Turn { kafka, topic, options, group: &group, properties };
         match self {
             Self::Bare { scans } => run_bare(kafka, topic, *scans),
+            // What-if compares with what the first one has put on record.
+            Self::Tailsieve { binary, compression, .. }
+                if options.what_if && self.name() == FIRST =>
+            {
+                turn.run(binary, compression)
+            }
             Self::Tailsieve { binary, compression, .. } => turn.run_and_clear(binary, compression),
+            Self::WhatIf { binary, tried } => {
+                let figures = tried.run(&turn, binary);
+                if Tried::ALL.ends_with(&[*tried]) {
+                    topic::delete(kafka, &decision_log(&group));
+                }
+                figures
+            }
             Self::LookUps { binary } => turn.run_beside_lookups(binary),
             Self::Neighbour { binary } => {
                 let partitions = topic.partitions.to_string();

@@ -22,6 +22,9 @@
 //! as many as its budget allows, and one in which a bare loop reads the same topic again and again. The second
 //! says how much dearer a span is already when somebody else uses the same cores and the same Kafka.
 //!
+//! With `--what-if` the decisions that *tailsieve* has on record are compared with what candidates say: one, four
+//! that differ in policies, four that differ in `decision_wait`. A turn is over when the process has ended.
+//!
 //! With `--live` there is live traffic after the turns: see `live/mod.rs`.
 //!
 //! With `--collector` the OpenTelemetry Collector has its turns on the same topic, with the policies
@@ -47,6 +50,7 @@ mod roles;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod topic;
+mod whatif;
 
 use std::process::ExitCode;
 
@@ -111,5 +115,8 @@ fn turns(kafka: &kafka::Kafka, options: &Options) -> Report {
         }
     }
     println!("{report}");
+    if let Some(goals) = whatif::goals(&report) {
+        println!("{goals}");
+    }
     report
 }

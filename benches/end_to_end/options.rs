@@ -45,6 +45,9 @@ pub struct Options {
     /// while another reads the topic: what it costs that somebody else uses the machine
     #[arg(long)]
     pub lookups: bool,
+    /// More lanes: `tailsieve whatif` with one candidate and with four, on what tailsieve has decided
+    #[arg(long)]
+    pub what_if: bool,
     /// An OpenTelemetry Collector that has its turns, too; the policy file is its whole configuration
     #[arg(long, value_name = "BINARY")]
     pub collector: Option<PathBuf>,

@@ -38,6 +38,18 @@ fn switches(child: &Child) -> u64 {
         .sum()
 }
 
+/// True if a process has ended, though nobody has waited for it yet.
+pub fn has_ended(child: &Child) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("it is there");
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+}
+
+/// Peak of the resident memory of a process and what it is now, in bytes; `None` once it has ended.
+pub fn memory_while_running(child: &Child) -> Option<(u64, u64)> {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    field(&status, "VmHWM:").zip(field(&status, "VmRSS:"))
+}
+
 /// In hundredths of a second: fields 14 and 15 of proc(5), counted after the name.
 fn ticks(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
@@ -55,12 +67,17 @@ pub fn rss(children: &[Child]) -> u64 {
     memory(children, "VmRSS:")
 }
 
-fn memory(children: &[Child], field: &str) -> u64 {
+fn memory(children: &[Child], name: &str) -> u64 {
     let of = |child: &Child| {
         let status = fs::read_to_string(format!("/proc/{}/status", child.id()));
-        let status = status.expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("a size");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+        field(&status.expect("the process runs"), name).expect("a size")
     };
     children.iter().map(of).sum()
+}
+
+/// A size from proc_pid_status(5), in bytes.
+fn field(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    let size: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    Some(size * 1024)
 }

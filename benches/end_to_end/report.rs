@@ -28,7 +28,7 @@ pub struct Medians {
     later_cpu: f64,
     /// Spans per second.
     pub rate: f64,
-    later_rate: f64,
+    pub later_rate: f64,
     pub peak_rss: f64,
     rss: f64,
     open_traces: f64,
