@@ -152,6 +152,9 @@ fn what_is_wrong_with_the_command_line_is_told() {
     };
     says(&["--policies", &new, &spans], "--baseline");
     says(&["--policies", &new], "--config");
+    for some in [["--partitions", "4"], ["--partition", "0,3"]] {
+        says(&[&["--policies", &new, "--full"], &some[..]].concat(), "cannot be used with");
+    }
     says(
         &["--policies", &new, "--baseline", &new, &spans, "--fail-if", "lost"],
         "lost(errors) > 0",

@@ -122,6 +122,7 @@ fn plan(
     span: TimeSpan,
 ) -> Result<Result<Plan, Nothing>, CommandError> {
     let choice = match (args.partitions, args.these.as_slice()) {
+        _ if args.full => Choice::All,
         (Some(some), _) => Choice::Some(some),
         (None, []) => Choice::All,
         (None, these) => Choice::These(these.iter().copied().map(Partition).collect()),

@@ -73,6 +73,9 @@ pub struct WhatIfArgs {
     /// long as decisions are remembered
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration)]
     warm_up: Option<Duration>,
+    /// Read all partitions: nothing is scaled up, which is the default
+    #[arg(long, conflicts_with_all = ["partitions", "these"])]
+    full: bool,
     /// Read so many partitions, and scale up
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     partitions: Option<u32>,
