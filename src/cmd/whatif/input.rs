@@ -1,5 +1,6 @@
 //! What is compared: a range of a topic, or captures.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -224,6 +225,7 @@ fn baseline(files: &Files, decision_log: &str) -> String {
 fn notes(outcome: &mut Outcome, is_log_cut: bool) {
     let (counts, is_cut) = (outcome.read, outcome.is_cut);
     outcome.notes.extend(routing_notes(&counts));
+    outcome.notes.extend(simulated(outcome, "the warm-up before the range"));
     let mut note = |is_so: bool, text: String| {
         if is_so {
             outcome.notes.push(text);
@@ -268,6 +270,20 @@ fn routing_notes(counts: &ReadCounts) -> Vec<String> {
     notes
 }
 
+/// What has to be known of policies with budgets, if there are some. They run from `start` on.
+fn simulated(outcome: &Outcome, start: &str) -> Option<String> {
+    let policies = outcome.candidates.iter().flat_map(|it| &it.tally.policies);
+    let names: BTreeSet<&str> =
+        policies.filter(|it| it.simulated).map(|it| it.name.as_str()).collect();
+    let named = names.into_iter().collect::<Vec<_>>().join(", ");
+    (!named.is_empty()).then(|| {
+        format!(
+            "simulated: what {named} keeps depends on what it kept before, from {start} on; each partition has \
+             its share of the budget, as in a member"
+        )
+    })
+}
+
 /// With what was found.
 fn filled(mut outcome: Outcome, compared: Compared) -> Outcome {
     outcome.read = compared.counts;
@@ -310,6 +326,7 @@ fn of_captures(args: &WhatIfArgs, files: &Files) -> Result<Outcome, CommandError
     let partitions = [Partition(0)].into();
     let mut outcome =
         filled(empty, Compared { tallies, partitions, counts, ..Compared::default() });
+    outcome.notes.extend(simulated(&outcome, "the first record"));
     if counts.unreadable > 0 {
         outcome.notes.push(format!("{} records cannot be read", counts.unreadable));
     }

@@ -178,3 +178,38 @@ impl PrintArgs {
         Ok(serde_json::to_string_pretty(&value)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::an_outcome;
+    use super::*;
+
+    /// Guarantee: whatever is printed says of a policy with budgets that it is simulated, and of no other one.
+    #[test]
+    fn policies_with_budgets_are_marked() {
+        let mut outcome = an_outcome();
+        let policies = &mut outcome.candidates[0].tally.policies;
+        policies.iter_mut().find(|it| it.name == "more").unwrap().simulated = true;
+        let scale = Scale::of(&outcome, None);
+        let printed = |output| {
+            let (price_per_gb, fail_if, suggest) = (None, Vec::new(), false);
+            let args = PrintArgs { price_per_gb, fail_if, suggest, output };
+            let mut out = Vec::new();
+            args.write(&mut out, &outcome, &scale, &[]).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        for output in [Output::Text, Output::Html] {
+            let said = printed(output);
+            assert!(said.contains("more (simulated)"), "{said}");
+            assert_eq!(said.matches("(simulated)").count(), 1, "{said}");
+        }
+        let said: serde_json::Value = serde_json::from_str(&printed(Output::Json)).unwrap();
+        for all in
+            [&said["candidates"][0]["policies"], &said["candidates"][0]["summary"]["policies"]]
+        {
+            for policy in all.as_array().unwrap() {
+                assert_eq!(policy["simulated"], policy["name"] == "more", "{policy}");
+            }
+        }
+    }
+}

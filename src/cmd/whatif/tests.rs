@@ -401,6 +401,67 @@ fn intervals_of_runs_over_some_partitions_hold_the_truth() {
     assert!((0.92..=0.98).contains(&share), "{share}");
 }
 
+/// Scenario: a file with budgets is tried on 4 of 16 partitions, 80 times, of traffic that is a multiple of them; the
+/// range begins when the buckets, which were full, are empty.
+/// Guarantees: scaled up, it keeps on average what it keeps on all of them, which is what the budgets allow, and the
+/// intervals hold that; without the warm-up it would keep more.
+#[test]
+fn budgets_of_some_partitions_keep_what_those_of_all_do() {
+    const PER_SECOND: u64 = 160;
+    let settings = ModelSettings { seed: 10, rate: 1000.0, ..ModelSettings::default() };
+    let (start, seconds) = (settings.start, size("TAILSIEVE_WHATIF_SECONDS", 20));
+    let duration = Some(Duration::from_secs(10 + seconds));
+    let records: Vec<GeneratedRecord> =
+        Model::new(ModelSettings { duration, ..settings }).collect();
+    let parse = |policy: &str| {
+        let waits = "decision_wait: 2s\ndecision_wait_after_root_received: 1s";
+        config::parse_policies("p.yaml", &format!("{waits}\npolicies: [{policy}]")).unwrap()
+    };
+    let none = parse("{name: none, type: span_count, span_count: {min_spans: 100000}}");
+    let bucket = "{name: bucket, type: rate_limiting, rate_limiting: {spans_per_second: 160, burst_capacity: 1600}}";
+    let composite = "{name: composite, type: composite, composite: {max_total_spans_per_second: 160, \
+                     composite_sub_policy: [{name: all, type: always_sample}]}}";
+    let sample = Sample { read: 4, of: 16 };
+    let mut rng = StdRng::seed_from_u64(11);
+    for policy in [bucket, composite] {
+        let file = parse(policy);
+        let (mut warm, mut cold) = (Vec::new(), Vec::new());
+        for records in keyed(&records, 16, 1) {
+            let begin = records.partition_point(|it| it.at < start.after(Duration::from_secs(10)));
+            let end = records.len() as i64;
+            let of = |records: &[GeneratedRecord], range: Range<i64>| {
+                compare_one_of(16, (&none, &[&file]), records, &range).remove(0)
+            };
+            warm.push(of(&records, begin as i64..end));
+            if policy == bucket {
+                cold.push(of(&records[begin..], 0..end - begin as i64));
+            }
+        }
+        assert!(warm.iter().all(|tally| tally.policies[0].simulated));
+        let kept = |tallies: &[Tally]| sum(tallies.iter()).square().newly_kept;
+        let all = kept(&warm).get(Measure::Spans) as f64;
+        let allowed = (PER_SECOND * seconds) as f64;
+        // A trace that does not fit into what is left of a second leaves that unused.
+        assert!((0.8..1.1).contains(&(all / allowed)), "{policy}: {all} of {allowed}");
+        assert!(sum(warm.iter()).square().all().get(Measure::Spans) as f64 > 4.0 * all);
+        let (mut total, mut held) = (0.0, 0);
+        for _ in 0..80 {
+            let chosen = rand::seq::index::sample(&mut rng, 16, 4);
+            let seen = sum(chosen.iter().map(|it| &warm[it])).square().newly_kept;
+            let Estimate { value, low, high } = sample.estimate(&seen, Measure::Spans);
+            total += value;
+            held += i32::from(low <= all && all <= high);
+        }
+        let mean = total / 80.0;
+        assert!((0.97..1.03).contains(&(mean / all)), "{policy}: {mean} instead of {all}");
+        assert!(held >= 76, "{policy}: {held} of 80 intervals hold it");
+        if policy == bucket {
+            let more = kept(&cold).get(Measure::Spans) as f64 - all;
+            assert!((800.0..2400.0).contains(&more), "{more}");
+        }
+    }
+}
+
 /// A record of one span of the trace 1, of so many seconds after the first one.
 fn one_span(seconds: i64, span: u8, failed: bool) -> (Timestamp, Vec<u8>) {
     use opentelemetry_proto::tonic::trace::v1::{
