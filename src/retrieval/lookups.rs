@@ -11,6 +11,7 @@ use moka::Expiry;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
+use super::away::Away;
 use super::keep::{self, Verdict};
 use super::metrics::LookupMetrics;
 use super::{
@@ -30,9 +31,6 @@ const WAIT: Duration = Duration::from_secs(2);
 
 /// How many may wait, for each that is looked up.
 const WAITING: usize = 8;
-
-/// After an error of Kafka, it is not asked for this long.
-const AWAY: Duration = Duration::from_secs(1);
 
 /// How long a trace is remembered. Late spans of it may come.
 const TRACE_STANDS: Duration = Duration::from_secs(60);
@@ -86,7 +84,7 @@ pub(super) struct Lookups {
     queue: Semaphore,
     rate: Arc<Rate>,
     cache: Cache<Question, Known>,
-    away_since: Mutex<Option<Instant>>,
+    away: Away,
     trouble: LogThrottle,
     metrics: LookupMetrics,
 }
@@ -108,7 +106,7 @@ impl Lookups {
             queue: Semaphore::new(settings.lookups * (1 + WAITING)),
             rate: Arc::new(Rate::new(settings.bytes_per_second)),
             cache,
-            away_since: Mutex::default(),
+            away: Away::default(),
             trouble: LogThrottle::new(LOG_INTERVAL),
             metrics: LookupMetrics::new(),
             settings,
@@ -205,7 +203,7 @@ impl Lookups {
         until: Instant,
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T, Retrieved> {
-        if self.is_away() {
+        if self.away.is_known(Instant::now()) {
             return Err(Retrieved::KafkaAway);
         }
         let Ok(_waits) = self.queue.try_acquire() else { return Err(Retrieved::OverBudget) };
@@ -223,10 +221,6 @@ impl Lookups {
         }
     }
 
-    fn is_away(&self) -> bool {
-        lock(&self.away_since).is_some_and(|since| since.elapsed() < AWAY)
-    }
-
     /// Looks something up; returns how many bytes were read, too.
     fn with<T>(
         &self,
@@ -241,6 +235,7 @@ impl Lookups {
             // After an error of Kafka another one is made.
             if !matches!(found, Err(RetrievalError::Kafka { .. } | RetrievalError::Silent(_))) {
                 lock(&self.idle).push(retrieval);
+                self.away.answered();
             }
             found
         });
@@ -265,7 +260,7 @@ impl Lookups {
             RetrievalError::NoTopic(_)
             | RetrievalError::Kafka { .. }
             | RetrievalError::Silent(_) => {
-                *lock(&self.away_since) = Some(Instant::now());
+                self.away.silent(Instant::now());
                 if let Some(suppressed) = self.trouble.allow() {
                     tracing::warn!(%error, suppressed, "retrieval.kafka_away");
                 }

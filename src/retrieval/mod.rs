@@ -5,6 +5,7 @@
 //! was sent, that what Kafka does not have any more is told, and that a look-up ends within its
 //! [`Budget`]. Leaves to others who may ask, and what is made of the answer.
 
+mod away;
 mod budget;
 mod dropped;
 mod entry;

@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use super::side::{Role, empty_tally};
-use super::tally::Tally;
+use super::tally::{PolicyTally, Tally};
 use crate::kafka::decision_log::GroupHash;
-use crate::sampling::policy::{PolicySet, asking_in_common};
+use crate::sampling::policy::{PolicyIndex, PolicySet, asking_in_common};
 use crate::sampling::sampler::Policies;
 
 /// Policies, and how many decisions are remembered by them.
@@ -76,6 +75,27 @@ impl Question {
         judges.extend(numbered.map(|(number, judge)| (Role::Candidate(number), judge)));
         Self { on_record, panels: Panel::all(judges), tallies, topic_size, max_bytes }
     }
+}
+
+/// Whose decisions these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Those of the old side, where no decision log tells them.
+    Baseline,
+    /// Those of the candidate with this number.
+    Candidate(usize),
+}
+
+/// A tally of these policies in which nothing is counted.
+pub(super) fn empty_tally(policies: &PolicySet) -> Tally {
+    let policy = |(index, name): (PolicyIndex, &str)| PolicyTally {
+        name: name.to_owned(),
+        shadow: policies.is_shadow(index),
+        simulated: policies.has_budgets(index),
+        ..PolicyTally::default()
+    };
+    let policies = (0..).map(PolicyIndex).zip(policies.names()).map(policy).collect();
+    Tally { policies, ..Tally::default() }
 }
 
 /// Those that judge the same traces; at least one.

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::join::{Join, LateSpans, NewDecision, OldDecision};
-use super::panel::Panel;
-use super::tally::{PolicyTally, Tally};
+use super::panel::{Panel, Role};
 use crate::ids::{Offset, Pin, Timestamp, TraceId};
 use crate::sampling::decided::{DecisionRecord, SamplingDecision};
 use crate::sampling::facts::Summary;
@@ -17,15 +16,6 @@ use crate::sampling::sampler::{
     SpanRun,
 };
 use crate::sampling::trace::Trigger;
-
-/// Whose decisions these are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// Those of the old side, where no decision log tells them.
-    Baseline,
-    /// Those of the candidate with this number.
-    Candidate(usize),
-}
 
 /// The sampler of a panel.
 #[derive(Debug)]
@@ -55,18 +45,6 @@ struct Votes {
     cast: Vec<(PolicyIndex, VoteKind)>,
     failed: Vec<PolicyIndex>,
     in_effect: InEffect,
-}
-
-/// A tally of these policies in which nothing is counted.
-pub(super) fn empty_tally(policies: &PolicySet) -> Tally {
-    let policy = |(index, name): (PolicyIndex, &str)| PolicyTally {
-        name: name.to_owned(),
-        shadow: policies.is_shadow(index),
-        simulated: policies.has_budgets(index),
-        ..PolicyTally::default()
-    };
-    let policies = (0..).map(PolicyIndex).zip(policies.names()).map(policy).collect();
-    Tally { policies, ..Tally::default() }
 }
 
 impl Side {
