@@ -141,6 +141,23 @@ fn other_waits_are_a_table_and_suggestions_are_asked_for() {
     assert!(code == 2 && said.contains("above 0"), "{said}");
 }
 
+/// Guarantee: what a policy with a budget keeps is said to be simulated, wherever it is printed.
+#[test]
+fn policies_with_budgets_are_said_to_be_simulated() {
+    let files = Files::new();
+    let limited =
+        "policies: [{name: few, type: rate_limiting, rate_limiting: {spans_per_second: 1}}]";
+    fs::write(files.folder.path().join("new.yaml"), limited).unwrap();
+    for (output, marked) in
+        [("text", "few (simulated)"), ("html", "few (simulated)"), ("json", "\"simulated\": true")]
+    {
+        let (code, printed, _) = files.run(&["--output", output]);
+        let note =
+            "simulated: what few keeps depends on what it kept before, from the first record on";
+        assert!(code == 0 && printed.contains(marked) && printed.contains(note), "{printed}");
+    }
+}
+
 #[test]
 fn what_is_wrong_with_the_command_line_is_told() {
     let files = Files::new();
