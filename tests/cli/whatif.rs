@@ -148,8 +148,9 @@ fn policies_with_budgets_are_said_to_be_simulated() {
     let limited =
         "policies: [{name: few, type: rate_limiting, rate_limiting: {spans_per_second: 1}}]";
     fs::write(files.folder.path().join("new.yaml"), limited).unwrap();
+    let on_the_page = "<bdi>few</bdi> <span class=\"tag\">simulated</span>";
     for (output, marked) in
-        [("text", "few (simulated)"), ("html", "few (simulated)"), ("json", "\"simulated\": true")]
+        [("text", "few (simulated)"), ("html", on_the_page), ("json", "\"simulated\": true")]
     {
         let (code, printed, _) = files.run(&["--output", output]);
         let note =

@@ -198,10 +198,14 @@ mod tests {
             args.write(&mut out, &outcome, &scale, &[]).unwrap();
             String::from_utf8(out).unwrap()
         };
-        for output in [Output::Text, Output::Html] {
+        let on_the_page = "<bdi>more</bdi> <span class=\"tag\">simulated</span>";
+        for (output, mark, marked) in [
+            (Output::Text, "(simulated)", "more (simulated)"),
+            (Output::Html, ">simulated</span>", on_the_page),
+        ] {
             let said = printed(output);
-            assert!(said.contains("more (simulated)"), "{said}");
-            assert_eq!(said.matches("(simulated)").count(), 1, "{said}");
+            assert!(said.contains(marked), "{marked}");
+            assert_eq!(said.matches(mark).count(), 1, "{mark}");
         }
         let said: serde_json::Value = serde_json::from_str(&printed(Output::Json)).unwrap();
         for all in
