@@ -16,7 +16,7 @@ use crate::kafka::decision_log::testing::dropped;
 use crate::kafka::decision_log::{GroupHash, LogBatch, OwnerId, TraceHash};
 use crate::kafka::partitioner::Family;
 use crate::retrieval::reader::{OF_THE_LOG, Reader};
-use crate::retrieval::{Budget, Origin, Retrieval, TimeRange};
+use crate::retrieval::{Budget, Origin, Retrieval, RetrievalError, TimeRange};
 use crate::sampling::decided::{DecisionRecord, TraceDetails};
 use crate::sampling::trace::RecordOffsets;
 
@@ -118,6 +118,8 @@ fn a_look_up_in_a_day() {
     let entries = env::var("TAILSIEVE_ENTRIES").map_or(50_000, |text| text.parse().unwrap());
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &brokers).set("compression.type", "lz4").set("linger.ms", "50");
+    // As members write: what is sent again, as the first records of a new topic may be, stays in order.
+    config.set("enable.idempotence", "true");
     let log = format!("measure-{}_decisions", rand::random::<u32>());
     let index = format!("{log}_index");
     let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
@@ -135,7 +137,17 @@ fn a_look_up_in_a_day() {
         group: Some(group),
     };
     let mut budget = Budget::of_a_person(|_| {});
-    let log_id = Reader::new(&origin(None), &log, &OF_THE_LOG).unwrap().topic_id(&budget).unwrap();
+    let reader = Reader::new(&origin(None), &log, &OF_THE_LOG).unwrap();
+    let (since, patience) = (Instant::now(), Duration::from_secs(60));
+    let log_id = loop {
+        match reader.topic_id(&budget) {
+            // A broker may take its time to hear of a new topic.
+            Err(RetrievalError::NoTopic(_)) if since.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            known => break known.unwrap(),
+        }
+    };
     let producer = config.create().unwrap();
     let (bytes, building) = ([0; 2], Vec::new());
     let mut world =
@@ -211,7 +223,7 @@ fn a_look_up_in_a_day() {
         for (id, range) in ids {
             let (begin, before) = (Instant::now(), budget.bytes_read());
             let found = retrieval.find(id, range, &mut budget);
-            assert_eq!(found.is_ok(), what != "not there", "{id}");
+            assert_eq!(found.is_ok(), what != "not there", "{id}: {found:?}");
             times.push(begin.elapsed());
             log_bytes += budget.bytes_read().log - before.log;
             index_bytes += budget.bytes_read().index - before.index;
