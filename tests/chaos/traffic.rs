@@ -41,6 +41,8 @@ pub struct Written {
     pub ledger: Ledger,
     /// Where each trace is.
     pub places: HashMap<TraceId, Place>,
+    /// The time of the youngest record, if there is one.
+    pub youngest: Option<Timestamp>,
 }
 
 /// Where a trace is: its partition, the first and the last of its records, and the time of the
@@ -57,6 +59,7 @@ impl Written {
     fn enter(&mut self, record: &Acknowledged) {
         self.ledger.record(&record.spans);
         let Acknowledged { partition, offset, at, .. } = *record;
+        self.youngest = self.youngest.max(Some(at));
         let place = Place { partition, first: offset, last: offset, at };
         let place = self.places.entry(record.spans[0].trace_id).or_insert(place);
         place.first = place.first.min(offset);

@@ -216,7 +216,7 @@ impl World {
     }
 
     fn judge(&mut self, written: &Written, commits: &Commits) -> Verdict {
-        let Written { ledger, places } = written;
+        let Written { ledger, places, .. } = written;
         let poisoned = self.refusable;
         self.check_members();
         self.check_zombies();
