@@ -140,7 +140,7 @@ const ROOMS: &[Room] = &[
             ("lane", &["on_record", "side", "panel", "tally", "join", "routing"]),
             ("routing", &[]),
             ("on_record", &["side", "join"]),
-            ("side", &["join", "panel", "tally"]),
+            ("side", &["join", "panel"]),
             ("panel", &["tally"]),
             ("join", &["book", "tally", "verdicts"]),
             ("book", &["tally", "verdicts", "figures"]),
