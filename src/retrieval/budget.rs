@@ -152,9 +152,8 @@ impl Rate {
         left.at = now;
         left.bytes -= bytes as f64;
         let seconds = (-left.bytes / self.bytes_per_second).clamp(0.0, 3600.0);
-        Some(Duration::from_secs_f64(seconds))
-            .filter(|rest| *rest >= SHORTEST_REST)
-            .unwrap_or_default()
+        let rest = Duration::from_secs_f64(seconds);
+        if rest < SHORTEST_REST { Duration::ZERO } else { rest }
     }
 }
 

@@ -7,7 +7,9 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
 use super::figures::Figures;
-use super::tally::{self, Example, MOST_SERVICES, OTHERS, RootTally, Square, Tally, Verdict};
+use super::tally::{
+    self, Example, MOST_ROOTS, MOST_SERVICES, OTHERS, RootTally, Square, Tally, Verdict,
+};
 use super::verdicts::{VerdictIndex, Verdicts};
 use crate::ids::{Partition, Timestamp, TraceId};
 use crate::sampling::policy::PolicyIndex;
@@ -15,10 +17,6 @@ use crate::telemetry::cut::beginning;
 
 /// How much of a name is held, in bytes.
 const LONGEST_NAME: usize = 128;
-
-/// How many names of roots are told apart, with their services and policies. The first ones that come are: those
-/// that keep much come soon.
-const MOST_ROOTS: usize = 2000;
 
 /// What a candidate says of a trace.
 #[derive(Clone, Copy, Debug)]

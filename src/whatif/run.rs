@@ -63,8 +63,6 @@ pub struct Compared {
     pub partitions: BTreeSet<Partition>,
     /// What was read of these.
     pub counts: ReadCounts,
-    /// Where some traces are.
-    pub places: Places,
 }
 
 /// Reads all that is planned, or until it is stopped: what was not read to its end then counts for nothing.
@@ -73,7 +71,7 @@ pub struct Compared {
 /// When Kafka does not answer.
 pub fn read(reading: &Reading<'_>, plan: &Plan) -> Result<Compared, RetrievalError> {
     let waiting: Mutex<VecDeque<&Stretch>> = Mutex::new(plan.stretches.iter().collect());
-    let found = Mutex::new(Compared::default());
+    let found = Mutex::new((Compared::default(), Places::default()));
     let failed = AtomicBool::new(false);
     let work = || -> Result<(), RetrievalError> {
         let clients = Clients::new(reading.origin)?;
@@ -84,9 +82,10 @@ pub fn read(reading: &Reading<'_>, plan: &Plan) -> Result<Compared, RetrievalErr
             let lane = reading.partition(&clients, stretch, &failed);
             let lane = lane.inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
             if let Some(lane) = lane {
-                let mut found = lock(&found);
-                found.add(stretch.partition, lane);
-                (reading.finished)(&found);
+                let (found, places) = &mut *lock(&found);
+                places.add(stretch.partition, lane.seen(), &mut found.counts.routing);
+                found.add(stretch.partition, lane.finish());
+                (reading.finished)(found);
             }
         }
     };
@@ -95,7 +94,7 @@ pub fn read(reading: &Reading<'_>, plan: &Plan) -> Result<Compared, RetrievalErr
         threads.into_iter().map(|it| it.join().expect("it does not panic")).collect()
     });
     ended?;
-    let mut found = found.into_inner().expect("nobody panicked");
+    let (mut found, _) = found.into_inner().expect("nobody panicked");
     // Nothing is in them, which was read quickly.
     let with_records = plan.stretches.iter().map(|stretch| stretch.partition).collect();
     found.partitions.extend(plan.chosen.difference(&with_records));
@@ -116,9 +115,7 @@ impl Clients {
 }
 
 impl Compared {
-    fn add(&mut self, partition: Partition, lane: Lane) {
-        self.places.add(partition, lane.seen(), &mut self.counts.routing);
-        let (tallies, counts) = lane.finish();
+    fn add(&mut self, partition: Partition, (tallies, counts): (Vec<Tally>, ReadCounts)) {
         self.tallies.resize_with(tallies.len(), Tally::default);
         self.tallies.iter_mut().zip(&tallies).for_each(|(all, more)| all.add(more));
         self.counts.add(&counts);

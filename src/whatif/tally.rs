@@ -15,6 +15,10 @@ const EXAMPLES: usize = 5;
 /// How many services are told apart; what is of others is counted as [`OTHERS`].
 pub(super) const MOST_SERVICES: usize = 1000;
 
+/// How many kinds of roots are told apart, with the policies that alone keep them. The first ones that come are: those
+/// that keep much come soon.
+pub(super) const MOST_ROOTS: usize = 2000;
+
 /// The name of all services that are not told apart.
 pub(super) const OTHERS: &str = "(others)";
 
@@ -293,7 +297,8 @@ impl Tally {
     fn add_root(&mut self, more: &RootTally) {
         match self.roots.binary_search_by(|it| it.key().cmp(&more.key())) {
             Ok(known) => self.roots[known].kept.add(&more.kept),
-            Err(place) => self.roots.insert(place, more.clone()),
+            Err(place) if self.roots.len() < MOST_ROOTS => self.roots.insert(place, more.clone()),
+            Err(_) => {}
         }
     }
 

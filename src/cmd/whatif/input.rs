@@ -28,6 +28,10 @@ const KEYLESS_PERCENT: u64 = 50;
 /// More traces than this on several partitions, of a thousand, and a partition is no sample of traces.
 const SCATTERED_PER_MILLE: u64 = 10;
 
+/// What mends a topic that is keyed wrongly.
+const KEY_BY_TRACE: &str =
+    "key records by their trace id (partition_traces_by_id of the Collector, or `tailsieve rekey`)";
+
 /// Why there is nothing to compare.
 pub(super) struct Nothing {
     pub(super) why: String,
@@ -90,7 +94,7 @@ fn of_topic(args: &WhatIfArgs, files: &Files) -> Result<Found, CommandError> {
         return Err(CommandError::failed("it was stopped before a partition was read to its end"));
     }
     check_keys(&outcome)?;
-    notes(&mut outcome, plan.is_log_cut);
+    notes(&mut outcome, plan.is_log_cut, "the warm-up before the range");
     Ok(Ok(outcome))
 }
 
@@ -165,7 +169,7 @@ fn check_keys(outcome: &Outcome) -> Result<(), CommandError> {
     if outcome.sample().is_whole() {
         return Ok(());
     }
-    let found = if without_key * 100 > records * KEYLESS_PERCENT {
+    let found = if is_most(without_key, records) {
         format!("{without_key} of {records} records of {} have no key", outcome.source)
     } else if scattered * 1000 > looked_for * SCATTERED_PER_MILLE {
         format!(
@@ -176,8 +180,7 @@ fn check_keys(outcome: &Outcome) -> Result<(), CommandError> {
         return Ok(());
     };
     Err(CommandError::usage(format_args!(
-        "{found}, so a partition is no sample of traces: read all of them, and key records by their trace id \
-         (partition_traces_by_id of the Collector, or `tailsieve rekey`)"
+        "{found}, so a partition is no sample of traces: read all of them, and {KEY_BY_TRACE}"
     )))
 }
 
@@ -222,10 +225,11 @@ fn baseline(files: &Files, decision_log: &str) -> String {
     files.baseline.as_ref().map_or_else(on_record, |it| it.name.clone())
 }
 
-fn notes(outcome: &mut Outcome, is_log_cut: bool) {
+/// What has to be known of it. Budgets run from `start` on.
+fn notes(outcome: &mut Outcome, is_log_cut: bool, start: &str) {
     let (counts, is_cut) = (outcome.read, outcome.is_cut);
     outcome.notes.extend(routing_notes(&counts));
-    outcome.notes.extend(simulated(outcome, "the warm-up before the range"));
+    outcome.notes.extend(simulated(outcome, start));
     let mut note = |is_so: bool, text: String| {
         if is_so {
             outcome.notes.push(text);
@@ -243,28 +247,31 @@ fn notes(outcome: &mut Outcome, is_log_cut: bool) {
     note(counts.log_of_others > 0, format!("{} {text}", counts.log_of_others));
 }
 
+fn is_most(some: u64, records: u64) -> bool {
+    some * 100 > records * KEYLESS_PERCENT
+}
+
 /// What is wrong with how the topic is keyed, and what to do.
 fn routing_notes(counts: &ReadCounts) -> Vec<String> {
     let RoutingCounts { without_key, foreign_key, looked_for, scattered } = counts.routing;
-    let most = |some: u64| some * 100 > counts.records * KEYLESS_PERCENT;
-    let fix = "key records by their trace id (partition_traces_by_id of the Collector, or `tailsieve rekey`)";
+    let most = |some| is_most(some, counts.records);
     let mut notes = Vec::new();
     if most(without_key) {
         notes.push(format!(
             "most records have no key, so the spans of a trace are on several partitions, and what is counted \
-             here are parts of traces: {fix}"
+             here are parts of traces: {KEY_BY_TRACE}"
         ));
     } else if most(foreign_key) {
         notes.push(format!(
             "most records have a key that is not their trace id; where it does not keep the spans of a trace \
-             together, what is counted here are parts of traces: {fix}"
+             together, what is counted here are parts of traces: {KEY_BY_TRACE}"
         ));
     }
     if scattered > 0 {
         let percent = scattered as f64 / looked_for.max(1) as f64 * 100.0;
         notes.push(format!(
             "{percent:.1} % of the traces have spans on several partitions, and are decided and counted in \
-             parts: `tailsieve doctor` says why; {fix}"
+             parts: `tailsieve doctor` says why; {KEY_BY_TRACE}"
         ));
     }
     notes
@@ -324,12 +331,8 @@ fn of_captures(args: &WhatIfArgs, files: &Files) -> Result<Outcome, CommandError
     let mut empty = Outcome::new(args.spans.join(", "), 1, baseline);
     empty.candidates = files.named();
     let partitions = [Partition(0)].into();
-    let mut outcome =
-        filled(empty, Compared { tallies, partitions, counts, ..Compared::default() });
-    outcome.notes.extend(simulated(&outcome, "the first record"));
-    if counts.unreadable > 0 {
-        outcome.notes.push(format!("{} records cannot be read", counts.unreadable));
-    }
+    let mut outcome = filled(empty, Compared { tallies, partitions, counts });
+    notes(&mut outcome, false, "the first record");
     Ok(outcome)
 }
 

@@ -165,6 +165,20 @@ impl Scale {
     }
 }
 
+impl PolicyRow<'_> {
+    /// Kept before, kept now, lost, and by it alone.
+    pub(super) fn amounts(&self) -> [&Amount; 4] {
+        [&self.kept_before, &self.kept_now, &self.lost, &self.alone]
+    }
+}
+
+impl ServiceRow<'_> {
+    /// Kept before, kept now, newly lost, newly kept.
+    pub(super) fn amounts(&self) -> [&Amount; 4] {
+        [&self.kept_before, &self.kept_now, &self.newly_lost, &self.newly_kept]
+    }
+}
+
 impl<'a> Summary<'a> {
     /// What is said of a candidate.
     pub(super) fn of(candidate: &'a Candidate, scale: &Scale) -> Self {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::format::{self, count, money, name, pair, size, way};
 use super::gate::{Condition, Judged};
 use super::suggest::Suggestion;
-use super::summary::{Amount, PolicyRow, Remark, Scale, Summary};
+use super::summary::{Amount, PolicyRow, Remark, Scale, ServiceRow, Summary};
 use crate::whatif::{Edges, Outcome};
 
 /// How many rows of a table are printed.
@@ -119,43 +119,38 @@ fn write_changes(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> 
 }
 
 fn write_policies(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
-    let shown = &summary.policies[..summary.policies.len().min(ROWS)];
     let mark = |row: &PolicyRow<'_>| if row.simulated { " (simulated)" } else { "" };
-    let names: Vec<String> =
-        shown.iter().map(|row| format!("{}{}", name(row.name), mark(row))).collect();
-    let width = width(names.iter().map(String::as_str), "by policy");
-    writeln!(
-        out,
-        "\n{:<width$} {:>22} {:>22} {:>22} {:>22}",
-        "by policy", "kept before", "kept now", "lost", "it alone"
-    )?;
-    for (name, row) in names.iter().zip(shown) {
-        write!(out, "{name:<width$}")?;
-        for amount in [&row.kept_before, &row.kept_now, &row.lost, &row.alone] {
-            write!(out, " {:>22}", pair(amount))?;
-        }
-        writeln!(out)?;
-    }
+    let name = |row: &PolicyRow<'_>| format!("{}{}", name(row.name), mark(row));
+    let rows: Vec<_> =
+        summary.policies.iter().take(ROWS).map(|row| (name(row), row.amounts())).collect();
+    write_kept(out, ["by policy", "kept before", "kept now", "lost", "it alone"], &rows)?;
     more(out, summary.policies.len(), "policies")
 }
 
 fn write_services(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {
-    let shown = &summary.services[..summary.services.len().min(ROWS)];
-    let names: Vec<String> = shown.iter().map(|row| name(format::service(row.name))).collect();
-    let width = width(names.iter().map(String::as_str), "by service");
-    writeln!(
-        out,
-        "\n{:<width$} {:>22} {:>22} {:>22} {:>22}",
-        "by service", "kept before", "kept now", "newly lost", "newly kept"
-    )?;
-    for (name, row) in names.iter().zip(shown) {
+    let name = |row: &ServiceRow<'_>| name(format::service(row.name));
+    let rows: Vec<_> =
+        summary.services.iter().take(ROWS).map(|row| (name(row), row.amounts())).collect();
+    write_kept(out, ["by service", "kept before", "kept now", "newly lost", "newly kept"], &rows)?;
+    more(out, summary.services.len(), "services")
+}
+
+/// Writes a table of what is kept, by names.
+fn write_kept(
+    out: &mut impl Write,
+    [what, columns @ ..]: [&str; 5],
+    rows: &[(String, [&Amount; 4])],
+) -> io::Result<()> {
+    let width = width(rows.iter().map(|(name, _)| name.as_str()), what);
+    write!(out, "\n{what:<width$}")?;
+    columns.iter().try_for_each(|column| write!(out, " {column:>22}"))?;
+    writeln!(out)?;
+    for (name, amounts) in rows {
         write!(out, "{name:<width$}")?;
-        for amount in [&row.kept_before, &row.kept_now, &row.newly_lost, &row.newly_kept] {
-            write!(out, " {:>22}", pair(amount))?;
-        }
+        amounts.iter().try_for_each(|amount| write!(out, " {:>22}", pair(amount)))?;
         writeln!(out)?;
     }
-    more(out, summary.services.len(), "services")
+    Ok(())
 }
 
 fn write_remarks(out: &mut impl Write, summary: &Summary<'_>) -> io::Result<()> {

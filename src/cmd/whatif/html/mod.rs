@@ -14,7 +14,7 @@ use super::format;
 use super::gate::{Condition, Judged};
 use super::suggest::Suggestion;
 use super::summary::{Amount, Scale, Summary};
-use crate::whatif::Outcome;
+use crate::whatif::{Outcome, Square};
 
 use pieces::{At, PAIRS, bytes, name, scrolling, traces};
 
@@ -57,7 +57,7 @@ pub(super) fn page(
                 }
                 main {
                     @if !judged.is_empty() { (top::gates(judged)) }
-                    (top::overview(outcome, scale, judged))
+                    @if !is_one { (top::overview(outcome, scale, judged)) }
                     @for (number, _) in format::files(outcome) {
                         section {
                             h2 { @if is_one { "What changes" } @else { (versus(outcome, number)) } }
@@ -93,7 +93,7 @@ fn candidate(outcome: &Outcome, number: usize, scale: &Scale) -> Markup {
         (tables::examples(&summary))
         (tables::policies(&at, &summary))
         (tables::services(&at, &summary))
-        (matrix(outcome, number, scale))
+        (matrix(&at, &candidate.tally.square(), &summary, scale))
         (tables::waits(outcome, number, scale))
         @if let Some(edges) = format::edges(&candidate.tally.edges) { p { "Not compared: " (edges) } }
         @if let Some(hot) = format::hot(outcome, candidate) { p.note { (hot) } }
@@ -101,9 +101,7 @@ fn candidate(outcome: &Outcome, number: usize, scale: &Scale) -> Markup {
 }
 
 /// All that was compared, by what both sides say.
-fn matrix(outcome: &Outcome, number: usize, scale: &Scale) -> Markup {
-    let (square, at) = (outcome.candidates[number].tally.square(), At::candidate(number));
-    let summary = Summary::of(&outcome.candidates[number], scale);
+fn matrix(at: &At, square: &Square, summary: &Summary<'_>, scale: &Scale) -> Markup {
     let (both, neither) = (scale.amount(&square.kept), scale.amount(&square.dropped));
     let plain = |it: &Amount| html! { td { (format::count(it.traces)) br; span.quiet { (format::size(it.bytes)) } } };
     let moved = |key: &str, class: &str, it: &Amount| {

@@ -61,43 +61,49 @@ pub(super) fn changes(at: &At, summary: &Summary<'_>) -> Markup {
     }
 }
 
-/// Both bars of a row, of the bytes that are kept.
-fn before_and_now(before: &Amount, now: &Amount, most: f64) -> Markup {
-    html! { (bar(before.bytes.value / most, "before")) (bar(now.bytes.value / most, "now")) }
+/// What is kept on account of a policy or of a service: before, now, and two amounts more.
+struct Kept<'a> {
+    name: Markup,
+    amounts: [&'a Amount; 4],
 }
 
-/// What the numbers of a cell and these two bars mean.
-fn key() -> Markup {
-    html! {
-        p.key { (PAIRS) "; bytes as bars: " (swatch("before")) " kept before " (swatch("now")) " kept now" }
-    }
-}
-
-fn most<'a>(rows: impl Iterator<Item = (&'a Amount, &'a Amount)>) -> f64 {
-    rows.fold(1.0, |most, (before, now)| most.max(before.bytes.value).max(now.bytes.value))
-}
-
-pub(super) fn policies(at: &At, summary: &Summary<'_>) -> Markup {
-    let most = most(summary.policies.iter().map(|row| (&row.kept_before, &row.kept_now)));
+/// A table of these. `at` is where the rows are, `what` they are called by, and `columns` are the heads of their amounts,
+/// with the keys of these in the JSON.
+fn kept_table(at: &At, what: &str, columns: [(&str, &str); 4], rows: &[Kept<'_>]) -> Markup {
+    let kept = rows.iter().flat_map(|row| &row.amounts[..2]);
+    let most = kept.fold(1.0, |most: f64, amount| most.max(amount.bytes.value));
     let head = html! {
-        tr {
-            th scope="col" { "policy" } th scope="col" { "kept before" } th scope="col" { "kept now" }
-            th scope="col" { "lost" } th scope="col" { "it alone" }
-        }
+        tr { th scope="col" { (what) } @for (head, _) in columns { th scope="col" { (head) } } }
     };
-    let row = |number: usize, row: &PolicyRow<'_>| {
-        let at = at.to("policies").to(number);
+    let row = |number: usize, row: &Kept<'_>| {
+        let (at, [before, now, ..]) = (at.to(number), row.amounts);
         html! {
             tr {
                 th scope="row" {
-                    (name(row.name)) (marks(row)) (before_and_now(&row.kept_before, &row.kept_now, most))
+                    (row.name) (bar(before.bytes.value / most, "before")) (bar(now.bytes.value / most, "now"))
                 }
-                (pair(&at.to("keptBefore"), &row.kept_before)) (pair(&at.to("keptNow"), &row.kept_now))
-                (pair(&at.to("lost"), &row.lost)) (pair(&at.to("alone"), &row.alone))
+                @for ((_, key), amount) in columns.iter().zip(row.amounts) { (pair(&at.to(key), amount)) }
             }
         }
     };
-    html! { h3 { "By policy" } (key()) (folded(&at.label("by policy"), &head, &summary.policies, row)) }
+    html! {
+        h3 { "By " (what) }
+        p.key { (PAIRS) "; bytes as bars: " (swatch("before")) " kept before " (swatch("now")) " kept now" }
+        (folded(&at.label(&format!("by {what}")), &head, rows, row))
+    }
+}
+
+pub(super) fn policies(at: &At, summary: &Summary<'_>) -> Markup {
+    let columns = [
+        ("kept before", "keptBefore"),
+        ("kept now", "keptNow"),
+        ("lost", "lost"),
+        ("it alone", "alone"),
+    ];
+    let row = |row: &PolicyRow<'_>| html! { (name(row.name)) (marks(row)) };
+    let rows: Vec<_> =
+        summary.policies.iter().map(|it| Kept { name: row(it), amounts: it.amounts() }).collect();
+    kept_table(&at.to("policies"), "policy", columns, &rows)
 }
 
 fn marks(row: &PolicyRow<'_>) -> Markup {
@@ -114,26 +120,16 @@ fn marks(row: &PolicyRow<'_>) -> Markup {
 }
 
 pub(super) fn services(at: &At, summary: &Summary<'_>) -> Markup {
-    let most = most(summary.services.iter().map(|row| (&row.kept_before, &row.kept_now)));
-    let head = html! {
-        tr {
-            th scope="col" { "service" } th scope="col" { "kept before" } th scope="col" { "kept now" }
-            th scope="col" { "newly lost" } th scope="col" { "newly kept" }
-        }
-    };
-    let row = |number: usize, row: &ServiceRow<'_>| {
-        let at = at.to("services").to(number);
-        html! {
-            tr {
-                th scope="row" {
-                    (name(format::service(row.name))) (before_and_now(&row.kept_before, &row.kept_now, most))
-                }
-                (pair(&at.to("keptBefore"), &row.kept_before)) (pair(&at.to("keptNow"), &row.kept_now))
-                (pair(&at.to("newlyLost"), &row.newly_lost)) (pair(&at.to("newlyKept"), &row.newly_kept))
-            }
-        }
-    };
-    html! { h3 { "By service" } (key()) (folded(&at.label("by service"), &head, &summary.services, row)) }
+    let columns = [
+        ("kept before", "keptBefore"),
+        ("kept now", "keptNow"),
+        ("newly lost", "newlyLost"),
+        ("newly kept", "newlyKept"),
+    ];
+    let row = |it: &ServiceRow<'_>| name(format::service(it.name));
+    let rows: Vec<_> =
+        summary.services.iter().map(|it| Kept { name: row(it), amounts: it.amounts() }).collect();
+    kept_table(&at.to("services"), "service", columns, &rows)
 }
 
 /// A cell of the text, of which a second part comes below.

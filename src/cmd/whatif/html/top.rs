@@ -42,13 +42,12 @@ pub(super) fn gates(judged: &[(&Condition, String, Judged)]) -> Markup {
     }
 }
 
-/// The files beside each other, if there are several.
+/// The files beside each other.
 pub(super) fn overview(
     outcome: &Outcome,
     scale: &Scale,
     judged: &[(&Condition, String, Judged)],
 ) -> Markup {
-    let files: Vec<_> = format::files(outcome).collect();
     let row = |number: usize, file: &str| {
         let (at, summary) =
             (At::candidate(number), Summary::of(&outcome.candidates[number], scale));
@@ -75,10 +74,12 @@ pub(super) fn overview(
                     @if !judged.is_empty() { th scope="col" { "conditions" } }
                 }
             }
-            tbody { @for (number, candidate) in &files { (row(*number, &candidate.file)) } }
+            tbody {
+                @for (number, candidate) in format::files(outcome) { (row(number, &candidate.file)) }
+            }
         }
     };
-    html! { @if files.len() > 1 { section { h2 { "The files" } p.key { (PAIRS) } (scrolling("the files", &table)) } } }
+    html! { section { h2 { "The files" } p.key { (PAIRS) } (scrolling("the files", &table)) } }
 }
 
 /// What changes, in a few numbers.
